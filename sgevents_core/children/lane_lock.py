@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sgevents_core.errors import StateError
-from sgevents_core.state.own_files import open_own
+from sgevents_core.state.own_files import open_plain_file
 
 
 class LaneLock:
@@ -57,6 +57,6 @@ class LaneLock:
 
     def _opened(self) -> int:
         try:
-            return open_own(self._path, os.O_RDWR | os.O_CREAT)
+            return open_plain_file(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StateError(path=str(self._path), reason=error.strerror or str(error)) from None

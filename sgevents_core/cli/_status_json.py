@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sgevents_core.cli.printing import iso
-from sgevents_core.state.pulse import STALE
+from sgevents_core.state.pulse import STALE_AFTER
 
 if TYPE_CHECKING:
     from sgevents_core.observe.lasting_failure import LastingFailure
@@ -51,7 +51,7 @@ def _daemon_json(overview: Overview, now: float) -> dict[str, Any] | None:
         "host": overview.host,
         "version": overview.version or None,
         "started": iso(overview.started),
-        "moves": pulse is not None and now - pulse.at <= STALE,
+        "moves": pulse is not None and now - pulse.at <= STALE_AFTER,
         "site_error": _failure_json(pulse.site if pulse else None),
         "state_error": _failure_json(pulse.journal if pulse else None),
         "calls": [

@@ -57,7 +57,7 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
 
 
 def _lock_finding(folder: Path) -> Finding:
-    holder = lock.holder(folder)
+    holder = lock.find_holder(folder)
     if holder is None:
         return Finding("state", "ok", "no daemon runs on it")
     holder_name = holder.get("command", "the daemon")
@@ -77,7 +77,9 @@ def _format_findings(inspection: Inspection) -> list[Finding]:
 
 
 def _integrity_findings(inspection: Inspection, repair: str, *, quick: bool) -> list[Finding]:
-    database_name, integrity_errors, unreadable = inspection.integrity(_MAX_ERRORS, quick=quick)
+    database_name, integrity_errors, unreadable = inspection.integrity(
+        _MAX_ERRORS, skip_indexes=quick
+    )
     if not integrity_errors:
         return [Finding("state", "ok", f"{database_name} is intact")]
     damaged_parts = f", in {', '.join(unreadable)}" if unreadable else ""

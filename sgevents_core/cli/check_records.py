@@ -140,7 +140,7 @@ def _register_findings(folder: Path) -> Iterator[Finding]:
 
 def _running_findings(folder: Path) -> Iterator[Finding]:
     if not running.is_readable(folder):
-        message = f"{running.FILE} cannot be read"
+        message = f"{running.RUNNING_FILE} cannot be read"
         fix = "nothing: the next start or reload rewrites it"
         yield Finding("state", "warning", message, fix)
 

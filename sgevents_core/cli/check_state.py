@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.findings import Finding, state_problem
-from sgevents_core.state.disk import NETWORK, file_system, not_writable
-from sgevents_core.state.lock import LOCK
+from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system, not_writable
+from sgevents_core.state.lock import LOCK_FILE
 from sgevents_core.state.opening import open_storage
 from sgevents_core.state.openness import state_exposures
 
@@ -50,7 +50,7 @@ def state_findings(state_folder: Path) -> list[Finding]:
 
 def _unwritable_reasons(folder: Path) -> list[str]:
     """Return which of the files that a start opens cannot be written, and why."""
-    state_files = (LOCK, *open_storage(folder).files)
+    state_files = (LOCK_FILE, *open_storage(folder).files)
     return [why for name in state_files if (why := not_writable(folder / name))]
 
 
@@ -67,9 +67,9 @@ def space_findings(folder: Path, free_bytes: int) -> list[Finding]:
 
 
 def _file_system_findings(folder: Path) -> list[Finding]:
-    system_type = file_system(folder)
+    system_type = detect_file_system(folder)
     disk_fix = "name a folder on a local disk as state.path"
-    if system_type in NETWORK:
+    if system_type in NETWORK_FILE_SYSTEMS:
         return [state_problem(f"{folder} is on a network file system ({system_type})", disk_fix)]
     if system_type.startswith(_UNCERTAIN_FILE_SYSTEMS):
         return [

@@ -181,14 +181,14 @@ def _call_lines(outcome: Outcome) -> list[str]:
     by_call = {}
     for failure in outcome.failures:
         earlier_calls = [
-            call for call in outcome.calls if call.began <= failure.at and call not in by_call
+            call for call in outcome.calls if call.called_at <= failure.at and call not in by_call
         ]
         if earlier_calls:
             by_call[earlier_calls[-1]] = failure
     call_lines = []
     for call in outcome.calls:
-        began_at = datetime.fromtimestamp(call.began).astimezone()
-        call_text = f"called {began_at:%Y-%m-%d %H:%M:%S}, took {_duration_text(call.seconds)}"
+        began_at = datetime.fromtimestamp(call.called_at).astimezone()
+        call_text = f"called {began_at:%Y-%m-%d %H:%M:%S}, took {_duration_text(call.duration)}"
         call_failure = by_call.get(call)
         call_lines.append(f"{call_text}: {call_failure.error}" if call_failure else call_text)
     return call_lines
@@ -215,5 +215,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         "what": outcome.what,
         "text": outcome.text,
         "failures": [{**asdict(item), "at": iso(item.at)} for item in outcome.failures],
-        "calls": [{"began": iso(item.began), "seconds": item.seconds} for item in outcome.calls],
+        "calls": [
+            {"began": iso(item.called_at), "seconds": item.duration} for item in outcome.calls
+        ],
     }

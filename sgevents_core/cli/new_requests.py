@@ -171,7 +171,7 @@ def _wait_for_answers(
 
     unanswered = dict(by_number)
     while unanswered := {number: by_number[number] for number in requests.unanswered(unanswered)}:
-        if lock.holder(settings.state.path) is None:
+        if lock.find_holder(settings.state.path) is None:
             missing_secret = _missing_secret(settings, unanswered.values())
             if missing_secret:
                 echo_line(f"Not done here, since {missing_secret} is not available.", err=True)
@@ -271,7 +271,7 @@ def _check_daemon(folder: Path) -> None:
     """Refuse to upgrade a state under a daemon that does not know the newer schema."""
     from sgevents_core.state import lock
 
-    lock_holder = lock.holder(folder)
+    lock_holder = lock.find_holder(folder)
     if lock_holder is None:
         return
     if open_storage(folder).is_outdated():

@@ -23,7 +23,7 @@ from sgevents_core.errors import (
 from sgevents_core.printable import one_line
 from sgevents_core.settings.config_file import state_path
 from sgevents_core.state import lock
-from sgevents_core.state.running import Running, running
+from sgevents_core.state.running import Running, read_running_daemon
 
 POLL_INTERVAL: Final = 0.05
 _NOTICE_DELAY: Final = 5.0
@@ -42,7 +42,7 @@ def reload(config: Path) -> None:
     state_folder = _state_folder_of(config)
     running_before = _request_reload(state_folder)
     for is_long_wait in _poll_daemon():
-        running_now = running(state_folder)
+        running_now = read_running_daemon(state_folder)
         if (
             running_now is not None
             and running_now.refusal != running_before.refusal
@@ -67,20 +67,20 @@ def _state_folder_of(config: Path) -> Path:
         state_folder = state_path(config)
         if state_folder is None:
             raise NotReloadedError(reason=str(error)) from None
-        if lock.holder(state_folder) is None:
+        if lock.find_holder(state_folder) is None:
             raise
         return state_folder
 
 
 def _request_reload(state_folder: Path) -> Running:
     """Ask the daemon to reload; return what it ran before."""
-    lock_holder = lock.holder(state_folder)
+    lock_holder = lock.find_holder(state_folder)
     if lock_holder is None or "command" in lock_holder:
         raise NoDaemonError(path=state_folder)
     if lock_holder.get("host") != socket.gethostname():
         reason = f"it runs on {lock_holder.get('host')}; run this there"
         raise DaemonElsewhereError(path=state_folder, reason=reason)
-    running_before = running(state_folder)
+    running_before = read_running_daemon(state_folder)
     if running_before is None or not running_before.reloads:
         reason = "it is still starting, or was not started by `sgevents run`; stop it and start it"
         raise DaemonElsewhereError(path=state_folder, reason=reason)

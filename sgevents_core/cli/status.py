@@ -21,7 +21,7 @@ from sgevents_core.cli.printing import (
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.printable import counted
-from sgevents_core.state.pulse import STALE, BlockedLane
+from sgevents_core.state.pulse import STALE_AFTER, BlockedLane
 
 if TYPE_CHECKING:
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
@@ -98,7 +98,7 @@ def _not_live(overview: Overview | None, now: float) -> str:
     still_seconds = now - overview.pulse.at
     return (
         f"not live: the daemon has not moved for {_duration_text(still_seconds)}"
-        if still_seconds > STALE
+        if still_seconds > STALE_AFTER
         else ""
     )
 
@@ -148,7 +148,7 @@ def _running_text(overview: Overview, now: float) -> str:
     still_seconds = now - overview.pulse.at
     return (
         f"{running_text}; it has not moved for {_duration_text(still_seconds)}"
-        if still_seconds > STALE
+        if still_seconds > STALE_AFTER
         else running_text
     )
 

@@ -27,7 +27,7 @@ from sgevents_core.crashes.out_of_memory import OomKills, count_oom_kills, ran_o
 from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.errors import StateError
 from sgevents_core.observe.logs import flush_log
-from sgevents_core.state.own_files import PRIVATE, read_own
+from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
 
 EVIDENCE_FILE: Final = "last-words"
 _OWN_LINE_PREFIX: Final = "@{"
@@ -161,7 +161,7 @@ class EvidenceRecorder:
         try:
             self._path.unlink(missing_ok=True)  # it may be another user's; it can still be replaced
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            return os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
+            return os.fdopen(os.open(self._path, flags, PRIVATE_FILE_MODE), "ab", buffering=0)
         except OSError as error:
             raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None
 
@@ -297,7 +297,7 @@ def _lane_of_thread(thread: int) -> str:
 def read_evidence_text(folder: Path) -> str:
     """Return the text left by the last process; empty if there is none."""
     try:
-        return read_own(folder / EVIDENCE_FILE).decode("utf-8", "replace")
+        return read_plain_file(folder / EVIDENCE_FILE).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -27,7 +27,7 @@ from sgevents_core.crashes.out_of_memory import count_oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.state.own_files import PRIVATE, read_own
+from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
 
 DEATHS_FILE: Final = "loading.json"
 UNPROVED_LIMIT: Final = 3
@@ -143,7 +143,9 @@ def read_known_broken(folder: Path) -> dict[str, KnownBroken]:
 def read_death_counts(folder: Path) -> dict[str, LoadDeathCount]:
     """Return plugin -> its deaths; none if the file cannot be read."""
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(read_own(folder / DEATHS_FILE), type=dict[str, LoadDeathCount])
+        return msgspec.json.decode(
+            read_plain_file(folder / DEATHS_FILE), type=dict[str, LoadDeathCount]
+        )
     return {}
 
 
@@ -202,7 +204,7 @@ def _create_file(new_file: Path, file_content: bytes) -> None:
     with suppress(FileNotFoundError):
         new_file.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(new_file, flags, PRIVATE), "wb") as file:
+    with os.fdopen(os.open(new_file, flags, PRIVATE_FILE_MODE), "wb") as file:
         file.write(file_content)
 
 

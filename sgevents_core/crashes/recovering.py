@@ -177,7 +177,7 @@ def _record_starts(
             step.undivided = state.lane_places(start.lane_name) is not None
         state.record(start.lane_name, lane_fence, step)
     for lane_name in starts:  # only once everything is in the ledger
-        register.forget(register.path_of(folder, lane_name))
+        register.remove_register(register.lane_register_path(folder, lane_name))
 
 
 def give_up_fatal_calls(
@@ -244,7 +244,7 @@ def _must_separate(
 
 def _read_register(lane_name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
     """Return the content of a lane's register if it fits this journal, maybe a restored one."""
-    noted_lane = register.read(register.path_of(folder, lane_name))
+    noted_lane = register.read_register(register.lane_register_path(folder, lane_name))
     if noted_lane.highest > state.end():
         log_text = "The register of lane %s is ahead of the journal, and left aside"
         logger.warning(

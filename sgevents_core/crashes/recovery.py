@@ -9,7 +9,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane
-from sgevents_core.state.register import ATTEMPTS, Noted, NotedCall, NotedLane
+from sgevents_core.state.register import ATTEMPT_MODULUS, NotedCall, NotedLane, NotedSlot
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS
@@ -89,7 +89,7 @@ def restore_plugins(
 
 def _pair_slots(
     noted_lane: NotedLane, records: Iterable[PluginRecord]
-) -> Iterator[tuple[AnyPluginRecord, Noted]]:
+) -> Iterator[tuple[AnyPluginRecord, NotedSlot]]:
     """Yield each record with the slot in which its catching up is recorded."""
     whole_slot = noted_lane.of(0 if noted_lane.order_by is None else STRANDS)
     for record in records:
@@ -153,9 +153,9 @@ def _is_unfinished(
     noted_call: NotedCall, attempts_by_call: Mapping[tuple[CallKey, int], int]
 ) -> bool:
     """Return whether a call had begun, and the ledger has no outcome of this attempt."""
-    # The ledger counts an attempt together with its outcome; a word has it modulo `ATTEMPTS`.
+    # The ledger counts an attempt together with its outcome; a word has it modulo 16.
     attempt_count = attempts_by_call.get((noted_call.key, noted_call.seq), 0)
-    is_in_ledger = attempt_count > 0 and attempt_count % ATTEMPTS == noted_call.attempt
+    is_in_ledger = attempt_count > 0 and attempt_count % ATTEMPT_MODULUS == noted_call.attempt
     return not noted_call.returned and not is_in_ledger
 
 

@@ -27,7 +27,7 @@ from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import log_remarks, log_statuses
 from sgevents_core.settings import Settings
-from sgevents_core.state.disk import NETWORK, file_system
+from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.openness import state_exposures
@@ -261,8 +261,8 @@ def _report_warnings(settings: Settings) -> None:
     for exposure in state_exposures(settings.state.path):
         extra = {"action": "state.exposed"}
         logger.warning("%s: %s", exposure.message, exposure.fix, extra=extra)
-    file_system_type = file_system(settings.state.path)
-    if file_system_type in NETWORK:
+    file_system_type = detect_file_system(settings.state.path)
+    if file_system_type in NETWORK_FILE_SYSTEMS:
         log_text = "The state %s is on a network file system (%s): it belongs on a local disk"
         logger.warning(
             log_text, settings.state.path, file_system_type, extra={"action": "state.not_local"}

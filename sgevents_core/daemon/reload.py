@@ -23,7 +23,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Settings
-from sgevents_core.state.running import Refusal, Running, note
+from sgevents_core.state.running import Refusal, Running, write_running_daemon
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -162,7 +162,7 @@ class Reloader:
 
     def _write_note(self) -> None:
         try:
-            self._note_descriptor = note(
+            self._note_descriptor = write_running_daemon(
                 self._state_folder, self._running_note, self._note_descriptor
             )
         except StateError as error:  # a full disk: only `plugins list` and `reload` show less

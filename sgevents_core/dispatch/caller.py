@@ -43,7 +43,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import APART, LANE, Slot
+from sgevents_core.state.register import APART_WORD, LANE_WORD, Slot
 from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -101,7 +101,7 @@ class Call(CallRequest):
     def apart(self) -> Call:
         """Return the same call as that of a plugin separate from its lane."""
         separate_call = Call(
-            APART,
+            APART_WORD,
             self.entry,
             self.event,
             self.steps,
@@ -217,7 +217,7 @@ class Caller:
         If the plugin is separate from its lane, the ledger already says whether the call is
         repeated: the register must not contradict it.
         """
-        if call.word == LANE:
+        if call.word == LANE_WORD:
             self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
         else:
             self._register.clear(call.word)
@@ -271,7 +271,7 @@ class Caller:
         done_callbacks = frozenset(
             self._call_keys[callback_index] for callback_index, _ in call.steps[: call.number]
         )
-        if call.word == LANE:
+        if call.word == LANE_WORD:
             done_callbacks |= self.resumed
         call_key = self._call_keys[call.number_in_lane]
         ledger_step = step_for(

@@ -32,7 +32,7 @@ from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.pulse import BlockedLane
-from sgevents_core.state.register import NotedLane, Register, path_of
+from sgevents_core.state.register import NotedLane, Register, lane_register_path
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -104,7 +104,7 @@ class Lane:
         self._wake_event = threading.Event()
         self.errands = Errands()
         self.ledger = LaneLedger(lane_name, lane_writer, self._stop_event)
-        self._register = Register(path_of(state_folder, lane_name), call_keys, order_by)
+        self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
         self._call_times = CallTimes(state_folder, lane_name, call_keys)

@@ -28,7 +28,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import APART, LANE, Slot
+from sgevents_core.state.register import APART_WORD, LANE_WORD, Slot
 from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -159,7 +159,7 @@ class Strand:
                 if self._stop_event.is_set():
                     break
                 call = Call(
-                    LANE, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
+                    LANE_WORD, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
                 )
                 if gate is not None:
                     if gate.leaves(call):
@@ -323,7 +323,7 @@ class Strand:
         if rejoins:
             record.rejoin_lane()
         self.ledger.record(Step(self.progress if rejoins else None, [record]))
-        self.slot.clear(APART)
+        self.slot.clear(APART_WORD)
         if rejoins:
             lane_plugin.entries_ahead.clear()
             self._log_rejoined(record.name)
@@ -376,7 +376,7 @@ class Strand:
             if gate is not None and not gate.admits(lane_plugin):
                 return False
             call = Call(
-                APART, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
+                APART_WORD, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
             )
             stays = self.caller.call(call)
             if gate is not None:

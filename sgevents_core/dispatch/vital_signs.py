@@ -16,7 +16,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state import pulse
-from sgevents_core.state.needs import FeedTrouble, Need, needs_of
+from sgevents_core.state.needs import FeedTrouble, Need, attention_needs
 from sgevents_core.state.pulse import Pulse
 
 NEEDS_EVERY: Final = 5.0
@@ -75,18 +75,18 @@ class VitalSigns:
         Args:
             now: The current monotonic time, in seconds.
         """
-        if now - self._beaten < pulse.EVERY:
+        if now - self._beaten < pulse.PULSE_INTERVAL:
             return
         self._beaten = now
         seen = self._pulse(now)
-        pulse.note(self._folder, seen)
+        pulse.write_pulse(self._folder, seen)
         if now - self._looked >= NEEDS_EVERY:
             self._looked = now
             self._tell(seen)
 
     def close(self) -> None:
         """Remove the pulse."""
-        pulse.forget(self._folder)
+        pulse.remove_pulse(self._folder)
 
     def _pulse(self, now: float) -> Pulse:
         watched = self._watched
@@ -108,7 +108,7 @@ class VitalSigns:
             feed = self._watched.feed_trouble()
         except StateError:
             return  # whoever writes to the state reports it
-        found = {(need.kind, need.plugin): need for need in needs_of(seen, feed, seen.at)}
+        found = {(need.kind, need.plugin): need for need in attention_needs(seen, feed, seen.at)}
         for key, need in found.items():
             if key not in self._needs:
                 self._announcer.attention(need, over=False)

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
-from sgevents_core.state.call_times import TimedCall, calls_of
+from sgevents_core.state.call_times import TimedCall, calls_for_event
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure, RecordedFailure
@@ -84,7 +84,7 @@ class Outcomes:
             self._first_places = past.first_cursors()
 
     def _read_lane(self, lane_name: str, state: Reader) -> None:
-        noted = register.read(register.path_of(self._folder, lane_name))
+        noted = register.read_register(register.lane_register_path(self._folder, lane_name))
         progress, places = state.lane_progress(lane_name), state.lane_places(lane_name)
         if places is not None:
             self._places_by_lane[lane_name] = recovery.join_places(places, noted)
@@ -146,7 +146,7 @@ class Outcomes:
             return ()
         journal_place = (record.lane, seq)
         if journal_place not in self._timed_calls:
-            self._timed_calls[journal_place] = calls_of(self._folder, *journal_place)
+            self._timed_calls[journal_place] = calls_for_event(self._folder, *journal_place)
         call_key = CallKey(plugin, callback)
         return tuple(call for call in self._timed_calls[journal_place] if call.key == call_key)
 

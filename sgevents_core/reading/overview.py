@@ -13,17 +13,17 @@ from sgevents_core.state.needs import (
     FeedTrouble,
     Need,
     ShownNeed,
+    attention_needs,
     daemon_needs,
-    needs_of,
-    not_reloaded,
     plugin_needs,
+    refused_reload_need,
 )
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.protocols import Reader
-from sgevents_core.state.pulse import Pulse, pulse_of
-from sgevents_core.state.running import running
+from sgevents_core.state.pulse import Pulse, read_pulse
+from sgevents_core.state.running import read_running_daemon
 from sgevents_core.state.strands import STRANDS
 
 
@@ -129,7 +129,7 @@ class Overview:
         feed = self.feed
         aside_ids = [plugin.event for plugin in self.set_aside]
         if feed is None:
-            return FeedTrouble(set_aside=aside_ids)
+            return FeedTrouble(names_aside=aside_ids)
         parked_rows = (feed.parked, feed.parked_first, feed.parked_last)
         return FeedTrouble(feed.rewound, *parked_rows, aside_ids)
 
@@ -140,14 +140,14 @@ class Overview:
             daemon_pulse: The time, in seconds since 1970.
         """
         needs: list[Need | ShownNeed] = [*daemon_needs(self.pid, self.pulse, daemon_pulse)]
-        needs += needs_of(self.pulse, self.feed_trouble, daemon_pulse)
-        needs += [not_reloaded(self.refused)] if self.refused else []
+        needs += attention_needs(self.pulse, self.feed_trouble, daemon_pulse)
+        needs += [refused_reload_need(self.refused)] if self.refused else []
         for plugin in self.plugins:
             needs += plugin_needs(
                 plugin.name,
-                state=plugin.state,
-                reason=plugin.reason,
-                dead_letters=plugin.dead_letters,
+                plugin_state=plugin.state,
+                reason_text=plugin.reason,
+                letter_count=plugin.dead_letters,
             )
         return needs
 
@@ -164,9 +164,9 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
     """
     if not open_state(folder).is_made():
         return None
-    lock_holder = lock.holder(folder) or {}
+    lock_holder = lock.find_holder(folder) or {}
     pid = lock_holder.get("pid")
-    daemon = running(folder)
+    daemon = read_running_daemon(folder)
     loaded_plugins = None if daemon is None else frozenset(daemon.plugins)
     state = open_state(folder).reader()
     try:
@@ -174,7 +174,7 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
             return None
         feed = state.load_feed()
         process_id = pid if isinstance(pid, int) and "command" not in lock_holder else None
-        daemon_pulse = pulse_of(folder, process_id)
+        daemon_pulse = read_pulse(folder, process_id)
         return Overview(
             pid=process_id,
             version=daemon_pulse.version if daemon_pulse else "",

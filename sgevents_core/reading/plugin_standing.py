@@ -10,7 +10,7 @@ from typing import Final
 from sgevents_core import __version__
 from sgevents_core.plugins.plugin_status import PluginStatus, Standing
 from sgevents_core.reading.overview import PluginOverview, read_overview
-from sgevents_core.state.running import Running, running
+from sgevents_core.state.running import Running, read_running_daemon
 
 _RELOAD_APPLIES: Final = "`sgevents reload` applies it"
 _RELOAD_REFUSED: Final = "`sgevents reload` is refused until it is fixed"
@@ -46,13 +46,13 @@ def with_standing(statuses: Sequence[PluginStatus], state_folder: Path) -> tuple
     enabled_plugins = frozenset(status.name for status in statuses if status.status == "enabled")
     overview = read_overview(state_folder, enabled_plugins)
     by_name = {status.name: status for status in overview.plugins} if overview else {}
-    daemon = running(state_folder)
+    daemon = read_running_daemon(state_folder)
     return tuple(_complete_status(status, by_name.get(status.name), daemon) for status in statuses)
 
 
 def version_differences(statuses: Sequence[PluginStatus], state_folder: Path) -> Iterator[str]:
     """Yield, for people, how the daemon's loaded plugins differ from what would load now."""
-    daemon = running(state_folder)
+    daemon = read_running_daemon(state_folder)
     if daemon is None:
         return
     if daemon.version != __version__:

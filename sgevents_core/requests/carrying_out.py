@@ -24,7 +24,7 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Requests
 from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
-from sgevents_core.state.skips import skip_note
+from sgevents_core.state.skips import build_skip_record
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
@@ -165,7 +165,7 @@ def _skip_entry(work: RequestWork, plugin_stop: PluginStop, event_id: int) -> bo
     record.finish(skipped_entry.seq)
     work.lane.forget(record.name, skipped_entry.seq)
     resume_step = work.lane.resume(work.plugin_record, record)
-    skip_record = skip_note(
+    skip_record = build_skip_record(
         record.name, skipped_entry, done_callbacks, work.request.asked_by, time.time()
     )
     letter_change = LetterChange(

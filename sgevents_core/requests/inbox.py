@@ -43,7 +43,7 @@ class Inbox:
     def poll(self) -> None:
         """Pass on the requests made since the last call; a look costs a few microseconds."""
         try:
-            for request in self._requests.waiting(above=self._highest_seen):
+            for request in self._requests.waiting(above_number=self._highest_seen):
                 self._pass_on(request)
                 self._highest_seen = request.number
         except StateError as error:  # a full disk: requests wait, like everything else

@@ -52,7 +52,7 @@ def carry_out_here(settings: Settings, plugin_name: str, command_name: str) -> N
     ):
         fold_registers(state_folder, state)
         with closing(open_state(state_folder).requests()) as open_requests:
-            waiting_requests = open_requests.waiting(plugin=plugin_name)
+            waiting_requests = open_requests.waiting(plugin_name=plugin_name)
         if not plugin_name:
             for request in waiting_requests:
                 _decide_in_feed(settings, state, request)

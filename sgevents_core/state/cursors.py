@@ -9,21 +9,21 @@ from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Reader
 
 
-def entry_at(journal: Reader, seq: int) -> Entry | None:
+def entry_at(state_reader: Reader, seq: int) -> Entry | None:
     """Return a journal entry, or the first kept one above it; None after the end."""
-    return next(iter(journal.read(Progress.at(seq).finished, 1)), None)
+    return next(iter(state_reader.read(Progress.at(seq).finished, 1)), None)
 
 
-def lowest_cursor(state: Reader, plugins: Collection[str]) -> int:
+def lowest_cursor(state_reader: Reader, plugin_names: Collection[str]) -> int:
     """Return the highest `seq` up to which all the given plugins have finished.
 
     Everything above it is still needed by one of them; without plugins, nothing is.
     """
-    cursors = [state.end()]
-    for record in state.plugins().values():
-        if record.name not in plugins:
+    cursors = [state_reader.end()]
+    for record in state_reader.plugins().values():
+        if record.name not in plugin_names:
             continue
-        lane = None if record.apart else state.lane_progress(record.lane)
-        cursors.append((lane or record.progress).finished)
-        cursors += [strand.cursor for strand in record.strands.values()]
+        lane_progress = None if record.apart else state_reader.lane_progress(record.lane)
+        cursors.append((lane_progress or record.progress).finished)
+        cursors += [strand_record.cursor for strand_record in record.strands.values()]
     return min(cursors)

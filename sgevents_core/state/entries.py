@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-MOST_PRUNED: Final = 500
+MOST_ENTRIES_PRUNED: Final = 500
 """Entries removed at once: a transaction of some milliseconds, for which all others wait."""
 
 

@@ -12,11 +12,11 @@ that were given up.
 """
 
 
-JOURNAL: Final = "journal"
+ASIDE_IN_JOURNAL: Final = "journal"
 """The `where` of an entry that cannot be read."""
 
 
-LONGEST: Final = 200
+LONGEST_ASIDE_TEXT: Final = 200
 """The most characters kept of the name or reason of an event that is set aside."""
 
 
@@ -159,6 +159,14 @@ def named_scripts(
     ids_by_name: Mapping[str, Collection[int]],
 ) -> dict[int, str]:
     """Return the names of scripts by id, after more became known; see `FeedWriter.keep_scripts`."""
-    settled = {script: name for name, scripts in ids_by_name.items() for script in scripts}
-    others = {script: name for script, name in known_names.items() if name not in ids_by_name}
-    return {**others, **new_names, **settled}
+    current_names = {
+        script_id: script_name
+        for script_name, script_ids in ids_by_name.items()
+        for script_id in script_ids
+    }
+    unaffected_names = {
+        script_id: script_name
+        for script_id, script_name in known_names.items()
+        if script_name not in ids_by_name
+    }
+    return {**unaffected_names, **new_names, **current_names}

@@ -58,12 +58,12 @@ class Inspection(Protocol):
     def format_version(self) -> FormatVersion:
         """Return the version of the state's format."""
 
-    def integrity(self, most: int, *, quick: bool) -> Integrity:
+    def integrity(self, error_limit: int, *, skip_indexes: bool) -> Integrity:
         """Check the storage.
 
         Args:
-            most: The most errors to return.
-            quick: Whether to skip comparing each index with its table.
+            error_limit: The most errors to return.
+            skip_indexes: Whether to skip comparing each index with its table.
         """
 
     def stores(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-_BETWEEN: Final = "\0"
+_SEPARATOR: Final = "\0"
 """The separator of the two names in a text; no plugin's name contains it."""
 
 
@@ -21,16 +21,16 @@ class CallKey(NamedTuple):
 
     def encode(self) -> str:
         """Return it as text, for files and databases."""
-        return f"{self.plugin}{_BETWEEN}{self.callback}"
+        return f"{self.plugin}{_SEPARATOR}{self.callback}"
 
     @classmethod
-    def decode(cls, text: str) -> CallKey:
+    def decode(cls, encoded_key: str) -> CallKey:
         """Return the key that a text encodes.
 
         Raises:
             ValueError: The text does not encode a key.
         """
-        plugin, between, callback = text.partition(_BETWEEN)
-        if not between:
-            raise ValueError(f"{text!r} names no callback of a plugin")
-        return cls(plugin, callback)
+        plugin_name, separator, callback_name = encoded_key.partition(_SEPARATOR)
+        if not separator:
+            raise ValueError(f"{encoded_key!r} names no callback of a plugin")
+        return cls(plugin_name, callback_name)

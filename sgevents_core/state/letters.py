@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.state.failures import Failure
 
-_NUMBER: Final = re.compile(r"\d+")
+_DIGITS: Final = re.compile(r"\d+")
 
 
 class Letter(NamedTuple):
@@ -68,24 +68,31 @@ class LetterGroup(NamedTuple):
     since: float
     until: float
 
-    def merged(self, other: LetterGroup) -> LetterGroup:
+    def merged(self, other_group: LetterGroup) -> LetterGroup:
         """Return the two groups as one."""
         return self._replace(
-            letters=self.letters + other.letters,
-            first=min(self.first, other.first),
-            since=min(self.since, other.since),
-            until=max(self.until, other.until),
+            letters=self.letters + other_group.letters,
+            first=min(self.first, other_group.first),
+            since=min(self.since, other_group.since),
+            until=max(self.until, other_group.until),
         )
 
 
-def merged_groups(groups: Iterable[LetterGroup]) -> list[LetterGroup]:
+def merge_letter_groups(letter_groups: Iterable[LetterGroup]) -> list[LetterGroup]:
     """Return groups whose errors differ only in numbers, such as ids, as one; the largest first."""
-    merged: dict[tuple[str, str, str], LetterGroup] = {}
-    for group in groups:
-        same = group._replace(error=_NUMBER.sub("#", group.error))
-        key = same[:3]
-        merged[key] = same.merged(merged[key]) if key in merged else same
-    return sorted(merged.values(), key=lambda group: (-group.letters, group.first))
+    groups_by_cause: dict[tuple[str, str, str], LetterGroup] = {}
+    for letter_group in letter_groups:
+        normalized_group = letter_group._replace(error=_DIGITS.sub("#", letter_group.error))
+        group_key = normalized_group[:3]
+        groups_by_cause[group_key] = (
+            normalized_group.merged(groups_by_cause[group_key])
+            if group_key in groups_by_cause
+            else normalized_group
+        )
+    return sorted(
+        groups_by_cause.values(),
+        key=lambda letter_group: (-letter_group.letters, letter_group.first),
+    )
 
 
 class LetterChange(NamedTuple):

@@ -14,130 +14,138 @@ from typing import IO, Final
 import msgspec
 
 from sgevents_core.errors import StateError, StateInUse
-from sgevents_core.state.own_files import make_folder, open_own
+from sgevents_core.state.own_files import make_state_folder, open_plain_file
 
-LOCK: Final = "lock"
-LOCKS: Final = Path("/proc/locks")
+LOCK_FILE: Final = "lock"
+SYSTEM_LOCKS: Final = Path("/proc/locks")
 """The file in which the system lists which process holds which lock."""
-_TAKEN_WITHIN: Final = 0.25
+_WAIT_FOR_OTHERS: Final = 0.25
 """Seconds within which a lock becomes free if it is only being inspected or its holder is
 ending.
 """
-_COMMANDS_TAKE: Final = 60.0
+_WAIT_FOR_COMMANDS: Final = 60.0
 """Seconds for which a daemon waits for a command that holds its lock."""
-_EVERY: Final = 0.01
+_RETRY_INTERVAL: Final = 0.01
 
 
 class StateLock:
     """The held lock of a state, until it is closed or the process ends in any way.
 
     Args:
-        folder: The state's folder; created if absent.
-        command: The command that wants it briefly; empty for a daemon, which waits for commands.
+        state_folder: The state's folder; created if absent.
+        command_name: The command that needs it briefly; empty for a daemon, which waits for
+            commands.
 
     Raises:
         StateInUse: Another process holds it; the error names it.
         StateError: The folder cannot be created or written.
     """
 
-    def __init__(self, folder: Path, command: str = "") -> None:
+    def __init__(self, state_folder: Path, command_name: str = "") -> None:
         try:
-            make_folder(folder)
-            descriptor = open_own(folder / LOCK, os.O_RDWR | os.O_CREAT)
+            make_state_folder(state_folder)
+            descriptor = open_plain_file(state_folder / LOCK_FILE, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            about = f"{LOCK}: " if error.errno in {errno.ELOOP, errno.EINVAL} else ""
-            raise StateError(path=str(folder), reason=f"{about}{error.strerror or error}") from None
-        self._file: IO[bytes] = os.fdopen(descriptor, "r+b", buffering=0)
-        if not _taken(self._file, for_daemon=not command):
-            holder = _holder(self._file)
-            self._file.close()
+            prefix = f"{LOCK_FILE}: " if error.errno in {errno.ELOOP, errno.EINVAL} else ""
+            raise StateError(
+                path=str(state_folder), reason=f"{prefix}{error.strerror or error}"
+            ) from None
+        self._lock_file: IO[bytes] = os.fdopen(descriptor, "r+b", buffering=0)
+        if not _take_lock(self._lock_file, for_daemon=not command_name):
+            holder = _read_holder(self._lock_file)
+            self._lock_file.close()
             raise StateInUse(
-                path=str(folder), pid=holder.get("pid", "?"), host=holder.get("host", "?")
+                path=str(state_folder), pid=holder.get("pid", "?"), host=holder.get("host", "?")
             )
-        self._sign(folder, command)
-        _end_in_children(self._file)
+        self._write_holder(state_folder, command_name)
+        _close_in_children(self._lock_file)
 
-    def _sign(self, folder: Path, command: str) -> None:
+    def _write_holder(self, state_folder: Path, command_name: str) -> None:
         """Write who holds it, so that a refused process can say so."""
-        me: dict[str, int | str] = {"pid": os.getpid(), "host": socket.gethostname()}
-        if command:
-            me["command"] = command
+        holder: dict[str, int | str] = {"pid": os.getpid(), "host": socket.gethostname()}
+        if command_name:
+            holder["command"] = command_name
         try:
-            self._file.truncate(0)
-            self._file.write(msgspec.json.encode(me))
+            self._lock_file.truncate(0)
+            self._lock_file.write(msgspec.json.encode(holder))
         except OSError as error:
-            self._file.close()
-            raise StateError(path=str(folder), reason=f"{error.strerror or error}") from None
+            self._lock_file.close()
+            raise StateError(path=str(state_folder), reason=f"{error.strerror or error}") from None
 
     def close(self) -> None:
         """Release the lock."""
-        self._file.close()
+        self._lock_file.close()
 
 
-def holder(folder: Path) -> dict[str, int | str] | None:
+def find_holder(state_folder: Path) -> dict[str, int | str] | None:
     """Return `pid` and `host` of the process that holds a state's lock, None if none does.
 
     Also `command`, unless it is a daemon.
     """
     try:
-        with os.fdopen(open_own(folder / LOCK, os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_plain_file(state_folder / LOCK_FILE, os.O_RDONLY), "rb") as lock_file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.flock(lock_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                return _holder(file)
+                return _read_holder(lock_file)
     except OSError:
         return None
     return None
 
 
-def is_held_by(folder: Path, pid: int) -> bool:
+def is_held_by(state_folder: Path, pid: int) -> bool:
     """Return whether the operating system says that a process holds a state's lock.
 
     The lock's file is not trusted when it matters, such as before a signal is sent: anyone who can
     write to the folder could name any process in it.
     """
     try:
-        inode = (folder / LOCK).lstat().st_ino
-        lines = LOCKS.read_text("ascii", "replace").splitlines()
+        lock_inode = (state_folder / LOCK_FILE).lstat().st_ino
+        lock_lines = SYSTEM_LOCKS.read_text("ascii", "replace").splitlines()
     except OSError:
         return False
     # A line: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`.
-    held = [words for words in map(str.split, lines) if words[1:4:2] == ["FLOCK", "WRITE"]]
-    return any(words[4] == str(pid) and words[5].rpartition(":")[2] == str(inode) for words in held)
+    write_locks = [
+        words for words in map(str.split, lock_lines) if words[1:4:2] == ["FLOCK", "WRITE"]
+    ]
+    return any(
+        words[4] == str(pid) and words[5].rpartition(":")[2] == str(lock_inode)
+        for words in write_locks
+    )
 
 
-def _taken(file: IO[bytes], *, for_daemon: bool) -> bool:
+def _take_lock(lock_file: IO[bytes], *, for_daemon: bool) -> bool:
     """Take the lock; return False if another process holds it."""
-    began = time.monotonic()
+    began_waiting = time.monotonic()
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except OSError:
-            patience = _TAKEN_WITHIN
-            if for_daemon and "command" in _holder(file):
-                patience = _COMMANDS_TAKE
-            if time.monotonic() > began + patience:
+            wait_limit = _WAIT_FOR_OTHERS
+            if for_daemon and "command" in _read_holder(lock_file):
+                wait_limit = _WAIT_FOR_COMMANDS
+            if time.monotonic() > began_waiting + wait_limit:
                 return False
-        time.sleep(_EVERY)
+        time.sleep(_RETRY_INTERVAL)
 
 
-def _end_in_children(file: IO[bytes]) -> None:
+def _close_in_children(lock_file: IO[bytes]) -> None:
     """Make sure that a process forked by a plugin does not keep the lock after the daemon ends."""
-    reference = weakref.ref(file)
+    file_reference = weakref.ref(lock_file)
 
     def close() -> None:
-        inherited = reference()
-        if inherited is not None:
-            inherited.close()
+        inherited_file = file_reference()
+        if inherited_file is not None:
+            inherited_file.close()
 
     os.register_at_fork(after_in_child=close)
 
 
-def _holder(file: IO[bytes]) -> dict[str, int | str]:
+def _read_holder(lock_file: IO[bytes]) -> dict[str, int | str]:
     try:
-        file.seek(0)
-        holder = msgspec.json.decode(file.read(), type=dict[str, int | str])
+        lock_file.seek(0)
+        holder = msgspec.json.decode(lock_file.read(), type=dict[str, int | str])
     except (OSError, msgspec.DecodeError):
         return {}
     return holder

@@ -7,9 +7,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.printable import counted
 from sgevents_core.protocols import AttentionKind
-from sgevents_core.state.pulse import STALE, Pulse
+from sgevents_core.state.pulse import STALE_AFTER, Pulse
 
-LASTING: Final = 60.0
+LASTING_AFTER: Final = 60.0
 """Seconds of trouble before it needs a person; shorter trouble ends by itself."""
 
 
@@ -19,7 +19,7 @@ WAYS_OUT: Final = (
     " time); or give this site a state of its own with another path in [state]"
 )
 """What may have happened to a log that went backwards, and which commands help."""
-NAMED: Final = 5
+MOST_NAMED: Final = 5
 """The most events set aside that are named."""
 
 
@@ -27,18 +27,18 @@ class FeedTrouble(NamedTuple):
     """The feed's trouble as recorded in the journal.
 
     Args:
-        rewound: Why the feed has stopped; empty if it has not.
-        parked: How many late rows are parked and await a decision.
-        parked_first: The lowest id of these; 0 if there are none.
-        parked_last: The highest id.
-        set_aside: Names of the events that cannot be stored or read.
+        rewind_reason: Why the feed has stopped; empty if it has not.
+        parked_count: How many late rows are parked and await a decision.
+        first_parked_id: The lowest id of these; 0 if there are none.
+        last_parked_id: The highest id.
+        names_aside: Names of the events that cannot be stored or read.
     """
 
-    rewound: str = ""
-    parked: int = 0
-    parked_first: int = 0
-    parked_last: int = 0
-    set_aside: Sequence[str] = ()
+    rewind_reason: str = ""
+    parked_count: int = 0
+    first_parked_id: int = 0
+    last_parked_id: int = 0
+    names_aside: Sequence[str] = ()
 
 
 class Need(NamedTuple):
@@ -57,68 +57,72 @@ class Need(NamedTuple):
     plugin: str = ""
 
 
-def needs_of(pulse: Pulse | None, feed: FeedTrouble, now: float) -> Iterator[Need]:
+def attention_needs(pulse: Pulse | None, feed_trouble: FeedTrouble, now: float) -> Iterator[Need]:
     """Yield what needs a person, the most urgent first.
 
     Args:
         pulse: The daemon's pulse; None if no daemon runs.
-        feed: The feed's recorded trouble.
+        feed_trouble: The feed's recorded trouble.
         now: The time, in seconds since 1970.
     """
     if pulse is not None:
-        yield from _of_the_state(pulse, now)
-        yield from _of_the_site(pulse, now)
-    if feed.rewound:
-        text = f"The event log went backwards, and nothing is appended: {feed.rewound}"
+        yield from _state_needs(pulse, now)
+        yield from _site_needs(pulse, now)
+    if feed_trouble.rewind_reason:
+        text = (
+            f"The event log went backwards, and nothing is appended: {feed_trouble.rewind_reason}"
+        )
         yield Need("rewound", text, WAYS_OUT)
     if pulse is not None:
-        yield from _of_calls(pulse, now)
-    if feed.parked:
-        which = f"events {feed.parked_first} to {feed.parked_last}"
-        text = f"{counted(feed.parked, 'row')} that came late are parked, {which}"
+        yield from _call_needs(pulse, now)
+    if feed_trouble.parked_count:
+        which = f"events {feed_trouble.first_parked_id} to {feed_trouble.last_parked_id}"
+        text = f"{counted(feed_trouble.parked_count, 'row')} that came late are parked, {which}"
         yield Need("parked", text, "look at them, then decide: sgevents feed parked")
-    if feed.set_aside:
-        count = len(feed.set_aside)
-        named = ", ".join(f"event {name}" for name in feed.set_aside[:NAMED])
-        more = f" and {count - NAMED} more" if count > NAMED else ""
-        text = f"{counted(count, 'event is', 'events are')} set aside: {named}{more}"
+    if feed_trouble.names_aside:
+        aside_count = len(feed_trouble.names_aside)
+        named = ", ".join(
+            f"event {event_name}" for event_name in feed_trouble.names_aside[:MOST_NAMED]
+        )
+        more = f" and {aside_count - MOST_NAMED} more" if aside_count > MOST_NAMED else ""
+        text = f"{counted(aside_count, 'event is', 'events are')} set aside: {named}{more}"
         yield Need("set_aside", text, "see why: sgevents feed aside")
 
 
-def _of_the_state(pulse: Pulse, now: float) -> Iterator[Need]:
+def _state_needs(pulse: Pulse, now: float) -> Iterator[Need]:
     trouble = pulse.journal
-    if trouble is not None and now - trouble.since >= LASTING:
+    if trouble is not None and now - trouble.since >= LASTING_AFTER:
         text = f"Nothing can be written to the state: {trouble.error}"
         yield Need(
             "state_not_written", text, "make space on its disk, or let the daemon write there"
         )
 
 
-def _of_the_site(pulse: Pulse, now: float) -> Iterator[Need]:
+def _site_needs(pulse: Pulse, now: float) -> Iterator[Need]:
     trouble = pulse.site
     if trouble is None:
         return
     if trouble.refused:
         fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
         yield Need("key_refused", trouble.error.rstrip("."), fix)
-    elif now - trouble.since >= LASTING:
+    elif now - trouble.since >= LASTING_AFTER:
         fix = "see whether the site and the network are up: sgevents check"
         yield Need("site_down", trouble.error.rstrip("."), fix)
 
 
-def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
+def _call_needs(pulse: Pulse, now: float) -> Iterator[Need]:
     for call in pulse.calls:
-        if now - call.since >= LASTING:
+        if now - call.since >= LASTING_AFTER:
             text = (
                 f"{call.callback} of plugin {call.plugin} has been at event {call.event_id} for "
                 f"{now - call.since:.0f} s, and lane {call.lane} waits for it"
             )
             fix = f"give it a timeout: [plugins.{call.plugin}] timeout; or pause it: sgevents pause"
             yield Need("lane_held_up", text, fix, call.plugin)
-    for plugin in pulse.hung:
-        text = f"A call of plugin {plugin} was given up and has not returned; the plugin waits"
-        fix = f"mend the plugin; sgevents resume {plugin} once it has returned"
-        yield Need("call_hangs", text, fix, plugin)
+    for plugin_name in pulse.hung:
+        text = f"A call of plugin {plugin_name} was given up and has not returned; the plugin waits"
+        fix = f"mend the plugin; sgevents resume {plugin_name} once it has returned"
+        yield Need("call_hangs", text, fix, plugin_name)
 
 
 ShownNeedKind: TypeAlias = Literal[
@@ -144,48 +148,52 @@ class ShownNeed(NamedTuple):
     plugin: str = ""
 
 
-def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
+def daemon_needs(daemon_pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
     """Yield what a person must do about the daemon itself.
 
     Args:
-        pid: Its process; None if no daemon runs.
+        daemon_pid: Its process; None if no daemon runs.
         pulse: Its pulse; None if it has not written one.
         now: The time, in seconds since 1970.
     """
-    if pid is None:
+    if daemon_pid is None:
         fix = "start it: sgevents run, or its service; the last lines of its log say why it ended"
         yield ShownNeed("not_running", "The daemon is not running", fix)
-    elif pulse is not None and now - pulse.at > STALE:
+    elif pulse is not None and now - pulse.at > STALE_AFTER:
         text = f"The daemon has not moved for {now - pulse.at:.0f} s"
-        yield ShownNeed("not_moving", text, f"see its log, then restart it (process {pid})")
+        yield ShownNeed("not_moving", text, f"see its log, then restart it (process {daemon_pid})")
 
 
-def not_reloaded(reason: str) -> ShownNeed:
+def refused_reload_need(reason_text: str) -> ShownNeed:
     """Return the need that reports a refused reload."""
-    text = f"The last reload was refused, and the daemon continues as before: {reason}"
+    text = f"The last reload was refused, and the daemon continues as before: {reason_text}"
     return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
 
 
-def plugin_needs(plugin: str, *, state: str, reason: str, dead_letters: int) -> Iterator[ShownNeed]:
+def plugin_needs(
+    plugin_name: str, *, plugin_state: str, reason_text: str, letter_count: int
+) -> Iterator[ShownNeed]:
     """Yield what a person must do about a plugin.
 
     Args:
-        plugin: Its name.
-        state: Its state as shown in an overview.
-        reason: The reason for that state.
-        dead_letters: How many dead letters it has.
+        plugin_name: Its name.
+        plugin_state: Its state as shown in an overview.
+        reason_text: The reason for that state.
+        letter_count: How many dead letters it has.
     """
-    because = f": {reason}" if reason else ""
-    if state == "paused":
-        text = f"Plugin {plugin} is paused{because}"
-        yield ShownNeed("paused", text, f"mend it, then: sgevents resume {plugin}", plugin)
-    elif state == "not started":
-        text = f"Plugin {plugin} is not started{because}"
-        yield ShownNeed("not_started", text, "mend its startup, then: sgevents reload", plugin)
-    elif state == "not loaded":
-        text = f"Plugin {plugin} is enabled, and the daemon has not loaded it"
-        yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
-    if dead_letters:
-        text = f"Plugin {plugin} has {counted(dead_letters, 'dead letter')}"
-        fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin}"
-        yield ShownNeed("dead_letters", text, fix, plugin)
+    reason_suffix = f": {reason_text}" if reason_text else ""
+    if plugin_state == "paused":
+        text = f"Plugin {plugin_name} is paused{reason_suffix}"
+        yield ShownNeed(
+            "paused", text, f"mend it, then: sgevents resume {plugin_name}", plugin_name
+        )
+    elif plugin_state == "not started":
+        text = f"Plugin {plugin_name} is not started{reason_suffix}"
+        yield ShownNeed("not_started", text, "mend its startup, then: sgevents reload", plugin_name)
+    elif plugin_state == "not loaded":
+        text = f"Plugin {plugin_name} is enabled, and the daemon has not loaded it"
+        yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin_name)
+    if letter_count:
+        text = f"Plugin {plugin_name} has {counted(letter_count, 'dead letter')}"
+        fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin_name}"
+        yield ShownNeed("dead_letters", text, fix, plugin_name)

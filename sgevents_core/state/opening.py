@@ -10,45 +10,46 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sgevents_core.state.protocols import State, Storage
 
-_in_memory: Final[dict[Path, State]] = {}
+_states_in_memory: Final[dict[Path, State]] = {}
 """The states that this process keeps in memory, by folder."""
 
 
-def open_state(folder: Path) -> State:
+def open_state(state_folder: Path) -> State:
     """Return the state of a folder. It need not exist, and nothing is opened yet.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
     """
-    if folder in _in_memory:
-        return _in_memory[folder]
+    if state_folder in _states_in_memory:
+        return _states_in_memory[state_folder]
     from sgevents_core.state.sqlite.sqlite_state import SqliteState  # only the home in use
 
-    return SqliteState(folder)
+    return SqliteState(state_folder)
 
 
 @contextmanager
-def kept_in_memory(folder: Path) -> Iterator[State]:
+def kept_in_memory(state_folder: Path) -> Iterator[State]:
     """Keep the state of a folder in this process's memory while the block lasts.
 
     Args:
-        folder: The state's folder, for all that is no part of the state, such as the registers.
+        state_folder: The state's folder, for the files that are not part of the state, such as the
+            registers.
     """
     from sgevents_core.state.memory.memory_state import MemoryState  # only the home in use
 
-    _in_memory[folder] = MemoryState(folder)
+    _states_in_memory[state_folder] = MemoryState(state_folder)
     try:
-        yield _in_memory[folder]
+        yield _states_in_memory[state_folder]
     finally:
-        del _in_memory[folder]
+        del _states_in_memory[state_folder]
 
 
-def open_storage(folder: Path) -> Storage:
+def open_storage(state_folder: Path) -> Storage:
     """Return what the state of a folder keeps on this host's disk; nothing is opened yet.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
     """
     from sgevents_core.state.sqlite.storage import SqliteStorage  # only the home in use
 
-    return SqliteStorage(folder)
+    return SqliteStorage(state_folder)

@@ -11,27 +11,30 @@ from sgevents_core.printable import one_line
 from sgevents_core.settings.file_access import Exposure, find_exposures
 
 
-def state_exposures(folder: Path) -> list[Exposure]:
+def state_exposures(state_folder: Path) -> list[Exposure]:
     """Return what lets others read or change a state; nothing if there is no state."""
-    return [*find_exposures(folder, "the state's folder", holds_secret=False), *_of_files(folder)]
+    return [
+        *find_exposures(state_folder, "the state's folder", holds_secret=False),
+        *_file_exposures(state_folder),
+    ]
 
 
-def _of_files(folder: Path) -> Iterator[Exposure]:
+def _file_exposures(state_folder: Path) -> Iterator[Exposure]:
     try:
-        paths = sorted(folder.iterdir())
-        is_closed = not folder.stat().st_mode & (stat.S_IXOTH | stat.S_IROTH)
+        paths = sorted(state_folder.iterdir())
+        is_closed = not state_folder.stat().st_mode & (stat.S_IXOTH | stat.S_IROTH)
     except OSError:
         return
     for path in paths:
         try:
-            mode = path.lstat().st_mode
+            file_mode = path.lstat().st_mode
         except OSError:
             continue
-        named = one_line(shlex.quote(str(path)))
+        quoted_path = one_line(shlex.quote(str(path)))
         file_name = f"{one_line(path.name)} in the state's folder"
-        if stat.S_ISLNK(mode):
-            yield Exposure(f"{file_name} is a symbolic link, and not followed", f"rm {named}")
-        elif mode & stat.S_IWOTH:
-            yield Exposure(f"every user can change {file_name}", f"chmod o-w {named}")
-        elif mode & stat.S_IROTH and not is_closed:
-            yield Exposure(f"every user can read {file_name}", f"chmod o-r {named}")
+        if stat.S_ISLNK(file_mode):
+            yield Exposure(f"{file_name} is a symbolic link, and not followed", f"rm {quoted_path}")
+        elif file_mode & stat.S_IWOTH:
+            yield Exposure(f"every user can change {file_name}", f"chmod o-w {quoted_path}")
+        elif file_mode & stat.S_IROTH and not is_closed:
+            yield Exposure(f"every user can read {file_name}", f"chmod o-r {quoted_path}")

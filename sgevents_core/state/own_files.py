@@ -12,19 +12,19 @@ import stat
 from pathlib import Path
 from typing import Final
 
-PRIVATE: Final = 0o640
+PRIVATE_FILE_MODE: Final = 0o640
 """Mode of the state's files: events reveal productions, which not everybody may see."""
-FOLDER_MODE: Final = 0o750
+STATE_FOLDER_MODE: Final = 0o750
 
 
-def open_own(path: Path | str, flags: int) -> int:
-    """Open a file, created with the mode `PRIVATE` if `flags` say so; return its descriptor.
+def open_plain_file(path: Path | str, flags: int) -> int:
+    """Open a file, and return its descriptor; `O_CREAT` creates it as `PRIVATE_FILE_MODE`.
 
     Raises:
         OSError: It cannot be opened, is a symbolic link, or is not a plain file.
     """
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE_FILE_MODE)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(path)) from None
@@ -35,16 +35,16 @@ def open_own(path: Path | str, flags: int) -> int:
     return descriptor
 
 
-def read_own(path: Path) -> bytes:
-    """Return the content of a file; see `open_own`."""
-    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+def read_plain_file(path: Path) -> bytes:
+    """Return the content of a file; see `open_plain_file`."""
+    with os.fdopen(open_plain_file(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
-def make_folder(folder: Path) -> None:
+def make_state_folder(state_folder: Path) -> None:
     """Create a state's folder if it does not exist; other users have no access to it.
 
     Raises:
         OSError: It cannot be created.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    state_folder.mkdir(parents=True, exist_ok=True, mode=STATE_FOLDER_MODE)

@@ -16,7 +16,7 @@ PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 """Whether a plugin is called, waits for a retry, waits for a person, or waits for its start."""
 
 
-class _Placed:
+class _PlacedPlugin:
     """The place of a plugin that may be separate from its lane, or from one strand of it."""
 
     if not TYPE_CHECKING:
@@ -58,9 +58,9 @@ class _Placed:
         if self.progress.running != entry.seq:
             self.progress = Progress.at(entry.seq)
 
-    def finish_callback(self, key: CallKey) -> None:
+    def finish_callback(self, callback_key: CallKey) -> None:
         """Record a callback as finished for the current event."""
-        self.progress = self.progress.with_done(key)
+        self.progress = self.progress.with_done(callback_key)
 
     def is_level_with(self, lane: Progress) -> bool:
         """Return whether it is at the same position as its lane, between two events."""
@@ -72,7 +72,7 @@ class _Placed:
 
 
 @dataclass(slots=True)
-class PluginRecord(_Placed):
+class PluginRecord(_PlacedPlugin):
     """The ledger's record of one plugin.
 
     Args:
@@ -115,19 +115,19 @@ class PluginRecord(_Placed):
         """Whether it waits for a call that timed out and still runs: a hold without an end."""
         return self.state == "held" and not self.retry_at
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason_text: str) -> None:
         """Pause it until a person resumes it."""
-        self.state, self.reason, self.retry_at = "paused", reason, 0.0
+        self.state, self.reason, self.retry_at = "paused", reason_text, 0.0
 
-    def hold(self, until: float, reason: str) -> None:
+    def hold(self, retry_at: float, reason_text: str) -> None:
         """Hold it: wait before it is called again.
 
         Args:
-            until: The end of the hold, in seconds since 1970; 0 to wait until a hanging call
+            retry_at: The end of the hold, in seconds since 1970; 0 to wait until a hanging call
                 returns.
-            reason: Why, for people.
+            reason_text: Why, for people.
         """
-        self.state, self.reason, self.retry_at = "held", reason, until
+        self.state, self.reason, self.retry_at = "held", reason_text, retry_at
 
     def resume(self) -> None:
         """Make it active again after a hold, a pause or the wait for its start."""
@@ -146,14 +146,14 @@ class PluginRecord(_Placed):
         """Reset the count of failures in a row after a success."""
         self.failures = 0
 
-    def fail_to_start(self, error: str) -> None:
+    def fail_to_start(self, error_text: str) -> None:
         """Wait for the next start because its `startup` failed; a paused plugin stays paused.
 
         A held one does not stay held: a hold promises that the plugin will be called again.
         """
         if self.state != "paused":
             self.state, self.retry_at = "not started", 0.0
-            self.reason = f"its startup failed: {error}"
+            self.reason = f"its startup failed: {error_text}"
 
     def skip_to(self, progress: Progress) -> None:
         """Continue at a given progress, because the events before it are no longer kept."""
@@ -161,7 +161,7 @@ class PluginRecord(_Placed):
 
     def finish(self, seq: int) -> None:
         """Record an event as finished."""
-        _Placed.finish(self, seq)
+        _PlacedPlugin.finish(self, seq)
         if self.above is not None and self.above.highest <= seq:
             self.above = None
 
@@ -172,25 +172,25 @@ class PluginRecord(_Placed):
 
     def begin(self, entry: Entry) -> None:
         """Move to an entry, which is the next for it, with the callbacks done in a strand."""
-        _Placed.begin(self, entry)
+        _PlacedPlugin.begin(self, entry)
         if self.above is not None:
             strand = strand_of(entry, self.above.order_by)
-            done = self.above.progress_at(entry.seq, strand).of(self.name).done
-            self.progress = Progress.at(entry.seq, self.progress.done | done)
+            done_callbacks = self.above.progress_at(entry.seq, strand).of(self.name).done
+            self.progress = Progress.at(entry.seq, self.progress.done | done_callbacks)
 
-    def leave_strands(self, lane: StrandPlaces) -> None:
+    def leave_strands(self, lane_places: StrandPlaces) -> None:
         """Separate from all strands of its lane; do nothing if it is separate from the lane.
 
         Args:
-            lane: How far the lane has come.
+            lane_places: How far the lane has come.
         """
         if self.apart:
             return
-        own = [
-            self.strands[n].progress if n in self.strands else place.of(self.name)
-            for n, place in enumerate(lane.places)
+        own_progress = [
+            self.strands[strand].progress if strand in self.strands else place.of(self.name)
+            for strand, place in enumerate(lane_places.places)
         ]
-        places = StrandPlaces(lane.order_by, tuple(own))
+        places = StrandPlaces(lane_places.order_by, tuple(own_progress))
         self.progress, self.apart = Progress(places.lowest), True
         self.above = None if places.is_level else places
         self._keep_longest_hold()
@@ -198,10 +198,14 @@ class PluginRecord(_Placed):
 
     def _keep_longest_hold(self) -> None:
         """Hold the plugin for as long as it is held in any strand; it asked not to be called."""
-        held = [strand for strand in self.strands.values() if strand.is_held and strand.retry_at]
-        if held and self.state == "active":
-            longest = max(held, key=lambda strand: strand.retry_at)
-            self.hold(longest.retry_at, longest.hold_reason)
+        held_strands = [
+            strand_record
+            for strand_record in self.strands.values()
+            if strand_record.is_held and strand_record.retry_at
+        ]
+        if held_strands and self.state == "active":
+            longest_hold = max(held_strands, key=lambda strand_record: strand_record.retry_at)
+            self.hold(longest_hold.retry_at, longest_hold.hold_reason)
 
     def spread(self, order_by: OrderBy) -> list[StrandRecord]:
         """Return the records of a plugin that is separate from each strand, not from the lane.
@@ -210,7 +214,10 @@ class PluginRecord(_Placed):
         must be passed before, as that is by other strands.
         """
         copy = replace(self, apart=False, order_by=order_by, strands={})
-        copy.strands = {n: StrandRecord(copy, n, self.progress, apart=True) for n in range(STRANDS)}
+        copy.strands = {
+            strand: StrandRecord(copy, strand, self.progress, apart=True)
+            for strand in range(STRANDS)
+        }
         return list(copy.strands.values())
 
     def join_strands(self, order_by: OrderBy) -> None:
@@ -219,7 +226,7 @@ class PluginRecord(_Placed):
 
 
 @dataclass(slots=True)
-class StrandRecord(_Placed):
+class StrandRecord(_PlacedPlugin):
     """The ledger's record of one plugin in one strand of its lane.
 
     A hold is of the strand alone. A pause, and the count of failures, are of the plugin.
@@ -279,13 +286,13 @@ class StrandRecord(_Placed):
         """Whether it waits for a call that timed out and still runs: a hold without an end."""
         return self.is_held and not self.retry_at
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason_text: str) -> None:
         """Pause the plugin, in all strands, until a person resumes it."""
-        self.plugin.pause(reason)
+        self.plugin.pause(reason_text)
 
-    def hold(self, until: float, reason: str) -> None:
+    def hold(self, retry_at: float, reason_text: str) -> None:
         """Hold it in the strand; see `PluginRecord.hold`."""
-        self.is_held, self.hold_reason, self.retry_at = True, reason, until
+        self.is_held, self.hold_reason, self.retry_at = True, reason_text, retry_at
 
     def resume(self) -> None:
         """Make it active again in the strand after a hold; it does not end a pause."""

@@ -36,9 +36,9 @@ class Progress(NamedTuple):
         """Return whether a callback is still to be called for the current event."""
         return seq == self.running and key not in self.done
 
-    def behind(self, end: int) -> int:
-        """Return how many events up to `end` are not finished."""
-        return max(end - self.finished, 0)
+    def behind(self, end_seq: int) -> int:
+        """Return how many events up to `end_seq` are not finished."""
+        return max(end_seq - self.finished, 0)
 
     def before(self, seq: int) -> int:
         """Return how many events remain before `seq` is the current one."""
@@ -48,15 +48,17 @@ class Progress(NamedTuple):
         """Return the progress with one more callback finished for the current event."""
         return Progress(self.finished, self.done | {key})
 
-    def of(self, plugin: str) -> Progress:
+    def of(self, plugin_name: str) -> Progress:
         """Return the progress of one plugin."""
-        return Progress(self.finished, frozenset(key for key in self.done if key.plugin == plugin))
+        return Progress(
+            self.finished, frozenset(key for key in self.done if key.plugin == plugin_name)
+        )
 
-    def joined(self, other: Progress) -> Progress:
+    def joined(self, other_progress: Progress) -> Progress:
         """Return the later of both or, at the same event, one with the callbacks of both."""
-        if self.finished != other.finished:
-            return max(self, other, key=lambda progress: progress.finished)
-        return Progress(self.finished, self.done | other.done)
+        if self.finished != other_progress.finished:
+            return max(self, other_progress, key=lambda later_progress: later_progress.finished)
+        return Progress(self.finished, self.done | other_progress.done)
 
 
 BEGINNING: Final = Progress()

@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 
 from sgevents_core.observe.lasting_failure import LastingFailure
-from sgevents_core.state.own_files import PRIVATE, read_own
+from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
 
-FILE: Final = "now.json"
-EVERY: Final = 1.0
+PULSE_FILE: Final = "now.json"
+PULSE_INTERVAL: Final = 1.0
 """Seconds between two writes."""
-STALE: Final = 30.0
+STALE_AFTER: Final = 30.0
 """Seconds after which an old pulse shows that the daemon makes no progress.
 
 Its main thread may have to wait that long for the database.
@@ -88,31 +88,31 @@ class Pulse(msgspec.Struct, frozen=True):
     blocked: tuple[BlockedLane, ...] = ()
 
 
-def note(folder: Path, pulse: Pulse) -> None:
+def write_pulse(state_folder: Path, daemon_pulse: Pulse) -> None:
     """Replace the file; only for the process that holds the state's lock."""
-    new = folder / f"{FILE}.new"
+    new_path = state_folder / f"{PULSE_FILE}.new"
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(new, flags, PRIVATE), "wb") as file:
-            file.write(msgspec.json.encode(pulse))
-        new.replace(folder / FILE)
+        with os.fdopen(os.open(new_path, flags, PRIVATE_FILE_MODE), "wb") as file:
+            file.write(msgspec.json.encode(daemon_pulse))
+        new_path.replace(state_folder / PULSE_FILE)
 
 
-def forget(folder: Path) -> None:
+def remove_pulse(state_folder: Path) -> None:
     """Remove the file, at the end of a run."""
     with suppress(OSError):
-        (folder / FILE).unlink(missing_ok=True)
+        (state_folder / PULSE_FILE).unlink(missing_ok=True)
 
 
-def pulse_of(folder: Path, pid: int | None) -> Pulse | None:
+def read_pulse(state_folder: Path, daemon_pid: int | None) -> Pulse | None:
     """Return the pulse of the daemon with this process id; None if it has not written one.
 
     Args:
-        folder: The state's folder.
-        pid: The process that holds the state's lock; None if none does.
+        state_folder: The state's folder.
+        daemon_pid: The process that holds the state's lock; None if none does.
     """
     with suppress(OSError, msgspec.MsgspecError):
-        pulse = msgspec.json.decode(read_own(folder / FILE), type=Pulse)
-        if pulse.pid == pid:
-            return pulse
+        daemon_pulse = msgspec.json.decode(read_plain_file(state_folder / PULSE_FILE), type=Pulse)
+        if daemon_pulse.pid == daemon_pid:
+            return daemon_pulse
     return None

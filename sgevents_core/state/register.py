@@ -21,7 +21,7 @@ import msgspec
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateError
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.own_files import open_own, read_own
+from sgevents_core.state.own_files import open_plain_file, read_plain_file
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.strands import STRANDS
 
@@ -42,23 +42,23 @@ from sgevents_core.state.strands import STRANDS
 #
 # A file of the version before has another magic, LIVE and APART in bytes 8-23, the length of the
 # header in bytes 24-31, and one slot without WORKER.
-_MAGIC: Final = b"sgevreg2"
-_MAGIC_BEFORE: Final = b"sgevreg1"
-_WORD: Final = 8
-_SLOTS: Final = 16
+_MAGIC_BYTES: Final = b"sgevreg2"
+_OLDER_MAGIC_BYTES: Final = b"sgevreg1"
+_WORD_SIZE: Final = 8
+_SLOTS_OFFSET: Final = 16
 """The offset of the slots, after the magic and the header's length."""
-_SLOT: Final = 3
+_WORDS_PER_SLOT: Final = 3
 """The number of words in a slot."""
-_INDEX: Final = 0x3FFFF
-ATTEMPTS: Final = 16
+_INDEX_MASK: Final = 0x3FFFF
+ATTEMPT_MODULUS: Final = 16
 """A word distinguishes this many attempts, which is enough: the ledger is at most one behind."""
-BEGUN: Final = 1
-RETURNED: Final = 2
-LANE: Final = 0
+CALL_BEGUN: Final = 1
+CALL_RETURNED: Final = 2
+LANE_WORD: Final = 0
 """The word of a strand's own position."""
-APART: Final = 1
+APART_WORD: Final = 1
 """The word of a plugin that is catching up in the strand."""
-_WORKER: Final = 2
+_WORKER_WORD: Final = 2
 
 
 class NotedCall(NamedTuple):
@@ -69,7 +69,7 @@ class NotedCall(NamedTuple):
         key: The callback.
         before: The callbacks that come before it.
         returned: Whether it had returned.
-        attempt: If it had not, the number of the attempt, modulo `ATTEMPTS`.
+        attempt: If it had not, the number of the attempt, modulo `ATTEMPT_MODULUS`.
     """
 
     seq: int
@@ -90,7 +90,7 @@ class NotedCall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class NotedSlot:
     """The content of one slot: the progress of its strand, and of the plugin catching up in it."""
 
     lane: NotedCall | None
@@ -98,7 +98,7 @@ class Noted:
     worker: int = 0
 
 
-NOTHING: Final = Noted(None, None)
+EMPTY_SLOT: Final = NotedSlot(None, None)
 """The content of a slot in which nothing is recorded."""
 
 
@@ -111,49 +111,55 @@ class NotedLane(NamedTuple):
     """
 
     order_by: OrderBy | None
-    slots: Mapping[int, Noted]
+    slots: Mapping[int, NotedSlot]
 
-    def of(self, strand: int = 0) -> Noted:
+    def of(self, strand_number: int = 0) -> NotedSlot:
         """Return the content of the slot of a strand."""
-        return self.slots.get(strand, NOTHING)
+        return self.slots.get(strand_number, EMPTY_SLOT)
 
     @property
     def highest(self) -> int:
         """The highest `seq` in it; 0 if it is empty."""
-        words = [word for noted in self.slots.values() for word in (noted.lane, noted.apart)]
-        return max((word.seq for word in words if word is not None), default=0)
+        calls = [
+            call
+            for slot_content in self.slots.values()
+            for call in (slot_content.lane, slot_content.apart)
+        ]
+        return max((call.seq for call in calls if call is not None), default=0)
 
 
 class Slot:
     """The words of one strand in a lane's register."""
 
-    __slots__ = ("_words",)
+    __slots__ = ("_slot_words",)
 
-    def __init__(self, words: memoryview) -> None:
-        self._words = words
+    def __init__(self, slot_words: memoryview) -> None:
+        self._slot_words = slot_words
 
-    def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
+    def begun(self, word: int, seq: int, callback_index: int, attempt_number: int = 1) -> None:
         """Record that a callback is about to be called for an event, and the attempt, from 1."""
-        self._words[word] = seq << 24 | attempt % ATTEMPTS << 20 | index << 2 | BEGUN
+        self._slot_words[word] = (
+            seq << 24 | attempt_number % ATTEMPT_MODULUS << 20 | callback_index << 2 | CALL_BEGUN
+        )
 
-    def returned(self, word: int, seq: int, index: int) -> None:
+    def returned(self, word: int, seq: int, callback_index: int) -> None:
         """Record that a callback is finished for an event."""
-        self._words[word] = seq << 24 | index << 2 | RETURNED
+        self._slot_words[word] = seq << 24 | callback_index << 2 | CALL_RETURNED
 
     def clear(self, word: int) -> None:
         """Clear a word whose content is in the ledger."""
-        self._words[word] = 0
+        self._slot_words[word] = 0
 
-    def serve(self, worker: int) -> None:
+    def serve(self, worker_number: int) -> None:
         """Record which worker serves the strand from now on, from 1."""
-        self._words[_WORKER] = worker
+        self._slot_words[_WORKER_WORD] = worker_number
 
 
 class Register:
     """The progress of one lane.
 
     Args:
-        path: The register's file; created anew.
+        register_path: The register's file; created anew.
         keys: All callbacks in call order; a word holds an index into this list.
         order_by: What divides the lane's events into strands; None for one strand.
 
@@ -161,132 +167,163 @@ class Register:
         StateError: The file cannot be written.
     """
 
-    __slots__ = ("_keys", "_map", "_words", "order_by", "slots")
+    __slots__ = ("_callback_keys", "_memory_map", "_slot_words", "order_by", "slots")
 
     def __init__(
-        self, path: Path, keys: Sequence[CallKey], order_by: OrderBy | None = None
+        self, register_path: Path, keys: Sequence[CallKey], order_by: OrderBy | None = None
     ) -> None:
-        names = [key.encode() for key in keys]
-        header = msgspec.json.encode({"boot": boot_id(), "names": names, "order_by": order_by})
-        count = _slots_of(order_by)
-        length = len(header).to_bytes(_WORD, sys.byteorder)
-        content = _MAGIC + length + bytes(count * _SLOT * _WORD) + header
-        fresh = path.with_name(path.name + ".new")
+        callback_names = [callback_key.encode() for callback_key in keys]
+        header = msgspec.json.encode(
+            {"boot": boot_id(), "names": callback_names, "order_by": order_by}
+        )
+        slot_count = _slot_count(order_by)
+        header_length = len(header).to_bytes(_WORD_SIZE, sys.byteorder)
+        content = (
+            _MAGIC_BYTES + header_length + bytes(slot_count * _WORDS_PER_SLOT * _WORD_SIZE) + header
+        )
+        unfinished_path = register_path.with_name(register_path.name + ".new")
         try:
-            fresh.unlink(missing_ok=True)
-            with open(fresh, "xb", opener=open_own) as file:
+            unfinished_path.unlink(missing_ok=True)
+            with open(unfinished_path, "xb", opener=open_plain_file) as file:
                 file.write(content)
-            with fresh.open("r+b") as file:
-                self._map = mmap.mmap(file.fileno(), 0)
-            fresh.replace(path)
+            with unfinished_path.open("r+b") as file:
+                self._memory_map = mmap.mmap(file.fileno(), 0)
+            unfinished_path.replace(register_path)
         except OSError as error:
-            raise StateError(path=str(path), reason=error.strerror or str(error)) from error
-        end = _SLOTS + count * _SLOT * _WORD
-        self._words = memoryview(self._map)[_SLOTS:end].cast("Q")
-        self._keys = list(keys)
+            raise StateError(
+                path=str(register_path), reason=error.strerror or str(error)
+            ) from error
+        slots_end = _SLOTS_OFFSET + slot_count * _WORDS_PER_SLOT * _WORD_SIZE
+        self._slot_words = memoryview(self._memory_map)[_SLOTS_OFFSET:slots_end].cast("Q")
+        self._callback_keys = list(keys)
         self.order_by = order_by
-        self.slots = [Slot(self._words[n : n + _SLOT]) for n in range(0, count * _SLOT, _SLOT)]
+        self.slots = [
+            Slot(self._slot_words[word_index : word_index + _WORDS_PER_SLOT])
+            for word_index in range(0, slot_count * _WORDS_PER_SLOT, _WORDS_PER_SLOT)
+        ]
 
     def open(self) -> list[tuple[int, int]]:
         """Return the running calls as `(seq, index)`; nothing once it is closed."""
         try:
-            words = self._words.tolist()
+            slot_words = self._slot_words.tolist()
         except ValueError:
             return []
-        calls = [word for n, word in enumerate(words) if n % _SLOT != _WORKER]
-        return [(word >> 24, word >> 2 & _INDEX) for word in calls if word & 3 == BEGUN]
+        call_words = [
+            word
+            for word_index, word in enumerate(slot_words)
+            if word_index % _WORDS_PER_SLOT != _WORKER_WORD
+        ]
+        return [
+            (word >> 24, word >> 2 & _INDEX_MASK) for word in call_words if word & 3 == CALL_BEGUN
+        ]
 
     def noted(self) -> NotedLane:
         """Return its content; nothing once it is closed. May be called from any thread."""
         try:
-            return NotedLane(self.order_by, _noted_slots(self._words.tolist(), self._keys))
+            return NotedLane(
+                self.order_by, _noted_slots(self._slot_words.tolist(), self._callback_keys)
+            )
         except ValueError:
             return NotedLane(self.order_by, {})
 
     def close(self) -> None:
         """Unmap the file."""
         for slot in self.slots:
-            slot._words.release()
-        self._words.release()
-        self._map.close()
+            slot._slot_words.release()
+        self._slot_words.release()
+        self._memory_map.close()
 
 
-def read(path: Path) -> NotedLane:
+def read_register(register_path: Path) -> NotedLane:
     """Return the content of a register left behind; nothing if it cannot be trusted."""
-    return _trusted(path) or NotedLane(None, {})
+    return _read_trusted(register_path) or NotedLane(None, {})
 
 
-def is_readable(path: Path) -> bool:
+def is_readable(register_path: Path) -> bool:
     """Return whether a register would be trusted at a start."""
-    return _trusted(path) is not None
+    return _read_trusted(register_path) is not None
 
 
-def _trusted(path: Path) -> NotedLane | None:
+def _read_trusted(register_path: Path) -> NotedLane | None:
     """Return a register's content; None if it is damaged or from another boot."""
     try:
-        return _content(read_own(path))
+        return _decode_content(read_plain_file(register_path))
     except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
         return None
 
 
-def _content(content: bytes) -> NotedLane | None:
+def _decode_content(content: bytes) -> NotedLane | None:
     """Return what the bytes of a register say; None if they are from another boot.
 
     Raises:
-        ValueError: They are damaged, as all that `_trusted` expects.
+        ValueError: They are damaged, as all that `_read_trusted` expects.
     """
-    before = content.startswith(_MAGIC_BEFORE)
-    if not before and not content.startswith(_MAGIC):
+    is_older_format = content.startswith(_OLDER_MAGIC_BYTES)
+    if not is_older_format and not content.startswith(_MAGIC_BYTES):
         raise ValueError("this is no register")
-    at = 3 * _WORD if before else _WORD
-    size = int.from_bytes(content[at : at + _WORD], sys.byteorder)
-    header = msgspec.json.decode(content[len(content) - size :])
-    if header["boot"] != boot_id() or not header["boot"]:
+    length_offset = 3 * _WORD_SIZE if is_older_format else _WORD_SIZE
+    header_length = int.from_bytes(
+        content[length_offset : length_offset + _WORD_SIZE], sys.byteorder
+    )
+    decoded_header = msgspec.json.decode(content[len(content) - header_length :])
+    if decoded_header["boot"] != boot_id() or not decoded_header["boot"]:
         return None
-    keys = [CallKey.decode(name) for name in msgspec.convert(header["names"], list[str])]
-    order_by = msgspec.convert(header.get("order_by"), OrderBy | None)
-    if before:
-        words = [*memoryview(content[_WORD:at]).cast("Q"), 0]
+    keys = [CallKey.decode(name) for name in msgspec.convert(decoded_header["names"], list[str])]
+    order_by = msgspec.convert(decoded_header.get("order_by"), OrderBy | None)
+    if is_older_format:
+        slot_words = [*memoryview(content[_WORD_SIZE:length_offset]).cast("Q"), 0]
     else:
-        words = memoryview(content[_SLOTS : len(content) - size]).cast("Q").tolist()
-        if len(words) != _SLOT * _slots_of(order_by):
+        slot_words = (
+            memoryview(content[_SLOTS_OFFSET : len(content) - header_length]).cast("Q").tolist()
+        )
+        if len(slot_words) != _WORDS_PER_SLOT * _slot_count(order_by):
             raise ValueError("its slots are not those of its header")
-    return NotedLane(order_by, _noted_slots(words, keys))
+    return NotedLane(order_by, _noted_slots(slot_words, keys))
 
 
-def _slots_of(order_by: OrderBy | None) -> int:
+def _slot_count(order_by: OrderBy | None) -> int:
     """Return how many slots a lane has; a divided one has another for plugins apart as a whole."""
     return 1 if order_by is None else STRANDS + 1
 
 
-def _noted_slots(words: Sequence[int], keys: list[CallKey]) -> dict[int, Noted]:
+def _noted_slots(slot_words: Sequence[int], keys: list[CallKey]) -> dict[int, NotedSlot]:
     """Return the slots in which something is recorded, by strand."""
-    slots = {}
-    for strand in range(len(words) // _SLOT):
-        live, apart, worker = words[strand * _SLOT : (strand + 1) * _SLOT]
-        if live or apart:
-            noted = Noted(_noted_call(live, keys), _noted_call(apart, keys), worker)
-            slots[strand] = noted
-    return slots
+    noted_slots = {}
+    for strand_number in range(len(slot_words) // _WORDS_PER_SLOT):
+        live_word, apart_word, worker_number = slot_words[
+            strand_number * _WORDS_PER_SLOT : (strand_number + 1) * _WORDS_PER_SLOT
+        ]
+        if live_word or apart_word:
+            slot_content = NotedSlot(
+                _noted_call(live_word, keys), _noted_call(apart_word, keys), worker_number
+            )
+            noted_slots[strand_number] = slot_content
+    return noted_slots
 
 
-def forget(path: Path) -> None:
+def remove_register(register_path: Path) -> None:
     """Remove a register whose content is in the ledger."""
     with suppress(OSError):  # it is soon replaced; until then it repeats the ledger
-        path.unlink(missing_ok=True)
+        register_path.unlink(missing_ok=True)
 
 
-def path_of(folder: Path, lane: str) -> Path:
+def lane_register_path(state_folder: Path, lane_name: str) -> Path:
     """Return the file of a lane's register; a lane's name may hold anything."""
-    return folder / f"lane-{quote(lane, safe='')}.register"
+    return state_folder / f"lane-{quote(lane_name, safe='')}.register"
 
 
 def _noted_call(word: int, keys: list[CallKey]) -> NotedCall | None:
-    index = word >> 2 & _INDEX
-    if not word or index >= len(keys):
+    callback_index = word >> 2 & _INDEX_MASK
+    if not word or callback_index >= len(keys):
         return None
-    attempt = (word >> 20) % ATTEMPTS
-    return NotedCall(word >> 24, keys[index], tuple(keys[:index]), word & 3 == RETURNED, attempt)
+    attempt_number = (word >> 20) % ATTEMPT_MODULUS
+    return NotedCall(
+        word >> 24,
+        keys[callback_index],
+        tuple(keys[:callback_index]),
+        word & 3 == CALL_RETURNED,
+        attempt_number,
+    )
 
 
 def boot_id() -> str:

@@ -62,15 +62,20 @@ class ShownRequest(NamedTuple):
     answered_at: float | None
 
 
-def request_subject(detail: Mapping[str, Any]) -> str:
+def request_subject(request_detail: Mapping[str, Any]) -> str:
     """Return what a request is about, in the words of the command that made it."""
-    if "letters" in detail:
-        return f"{len(detail['letters'])} dead letters"
-    if "letter" in detail:
-        return f"dead letter {detail['letter']}"
-    if "events" in detail:
-        return f"events {detail['events']}"
-    return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
+    if "letters" in request_detail:
+        return f"{len(request_detail['letters'])} dead letters"
+    if "letter" in request_detail:
+        return f"dead letter {request_detail['letter']}"
+    if "events" in request_detail:
+        return f"events {request_detail['events']}"
+    return str(
+        request_detail.get("event_id")
+        or request_detail.get("from")
+        or request_detail.get("decision")
+        or ""
+    )
 
 
 class ReplayEvent(NamedTuple):

@@ -16,9 +16,9 @@ import msgspec
 
 from sgevents_core.errors import StateError
 from sgevents_core.state import lock
-from sgevents_core.state.own_files import PRIVATE, read_own
+from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
 
-FILE: Final = "running.json"
+RUNNING_FILE: Final = "running.json"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -53,13 +53,15 @@ class Running(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-def note(folder: Path, running: Running, before: int | None = None) -> int:
+def write_running_daemon(
+    state_folder: Path, running_daemon: Running, previous_descriptor: int | None = None
+) -> int:
     """Record what runs on a state; only for the process that holds its lock.
 
     Args:
-        folder: The state's folder.
-        running: What runs.
-        before: The result of the last call, unless this is the first.
+        state_folder: The state's folder.
+        running_daemon: What runs.
+        previous_descriptor: The result of the last call, unless this is the first.
 
     Returns:
         A descriptor of the file, to overwrite it if the disk is full or no descriptors are left.
@@ -67,48 +69,48 @@ def note(folder: Path, running: Running, before: int | None = None) -> int:
     Raises:
         StateError: It cannot be written.
     """
-    content = msgspec.json.encode(running)
+    content = msgspec.json.encode(running_daemon)
     try:
-        written = _replace(folder, content)
+        written_descriptor = _replace_file(state_folder, content)
     except OSError as error:
-        if before is not None and _written_over(before, content):
-            return before
-        reason = error.strerror or str(error)
-        raise StateError(path=str(folder / FILE), reason=reason) from None
-    if before is not None:
-        os.close(before)
-    return written
+        if previous_descriptor is not None and _overwrite_file(previous_descriptor, content):
+            return previous_descriptor
+        reason_text = error.strerror or str(error)
+        raise StateError(path=str(state_folder / RUNNING_FILE), reason=reason_text) from None
+    if previous_descriptor is not None:
+        os.close(previous_descriptor)
+    return written_descriptor
 
 
-def _replace(folder: Path, content: bytes) -> int:
-    new = folder / f"{FILE}.new"
+def _replace_file(state_folder: Path, content: bytes) -> int:
+    new_path = state_folder / f"{RUNNING_FILE}.new"
     with suppress(FileNotFoundError):
-        new.unlink()
-    written = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+        new_path.unlink()
+    written_descriptor = os.open(new_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
     try:
         while content:  # if the disk is full, the second write raises
-            content = content[os.write(written, content) :]
-        new.replace(folder / FILE)
+            content = content[os.write(written_descriptor, content) :]
+        new_path.replace(state_folder / RUNNING_FILE)
     except OSError:
-        os.close(written)
+        os.close(written_descriptor)
         raise
-    return written
+    return written_descriptor
 
 
-def _written_over(file: int, content: bytes) -> bool:
+def _overwrite_file(file_descriptor: int, content: bytes) -> bool:
     """Overwrite a file in place; a reader at that moment finds nothing."""
     try:
-        os.pwrite(file, content, 0)
-        os.ftruncate(file, len(content))
+        os.pwrite(file_descriptor, content, 0)
+        os.ftruncate(file_descriptor, len(content))
     except OSError:
         return False
     return True
 
 
-def is_readable(folder: Path) -> bool:
+def is_readable(state_folder: Path) -> bool:
     """Return whether the file, if it exists, can be read."""
     try:
-        msgspec.json.decode(read_own(folder / FILE), type=Running)
+        msgspec.json.decode(read_plain_file(state_folder / RUNNING_FILE), type=Running)
     except FileNotFoundError:
         return True
     except (OSError, msgspec.MsgspecError):
@@ -116,11 +118,13 @@ def is_readable(folder: Path) -> bool:
     return True
 
 
-def running(folder: Path) -> Running | None:
+def read_running_daemon(state_folder: Path) -> Running | None:
     """Return what runs on a state; None if nothing does yet."""
-    holder: Mapping[str, object] = lock.holder(folder) or {}
+    holder_record: Mapping[str, object] = lock.find_holder(state_folder) or {}
     with suppress(OSError, msgspec.MsgspecError):
-        running_daemon = msgspec.json.decode(read_own(folder / FILE), type=Running)
-        if running_daemon.pid == holder.get("pid"):
-            return running_daemon
+        daemon_record = msgspec.json.decode(
+            read_plain_file(state_folder / RUNNING_FILE), type=Running
+        )
+        if daemon_record.pid == holder_record.get("pid"):
+            return daemon_record
     return None

@@ -13,31 +13,37 @@ from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 
 
-def skip_note(
-    plugin: str, entry: Entry, handled: Iterable[CallKey], asked_by: str, at: float
+def build_skip_record(
+    plugin_name: str,
+    skipped_entry: Entry,
+    handled_callbacks: Iterable[CallKey],
+    asked_by: str,
+    skipped_at: float,
 ) -> Failure:
     """Return the record of a skipped event.
 
     Args:
-        plugin: The plugin's name.
-        entry: The event.
-        handled: The plugin's callbacks that are finished for it.
+        plugin_name: The plugin's name.
+        skipped_entry: The event.
+        handled_callbacks: The plugin's callbacks that are finished for it.
         asked_by: Who skipped it, for people.
-        at: When, in seconds since 1970.
+        skipped_at: When, in seconds since 1970.
     """
     return Failure(
-        plugin=plugin,
+        plugin=plugin_name,
         callback="",
-        seq=entry.seq,
-        event_id=entry.event_id,
+        seq=skipped_entry.seq,
+        event_id=skipped_entry.event_id,
         attempt=0,
         error=f"{asked_by} skipped it",
-        traceback="\n".join(sorted(key.callback for key in handled)),
-        at=at,
+        traceback="\n".join(sorted(callback_key.callback for callback_key in handled_callbacks)),
+        at=skipped_at,
         outcome="skipped",
     )
 
 
-def was_skipped(note: Failure, callback: str) -> bool:
+def was_skipped(skip_record: Failure, callback_name: str) -> bool:
     """Return whether a failure records that an event was skipped for a callback."""
-    return note.outcome == "skipped" and callback not in note.traceback.split("\n")
+    return skip_record.outcome == "skipped" and callback_name not in skip_record.traceback.split(
+        "\n"
+    )

@@ -11,9 +11,9 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.strands import STRANDS
 
-_Text: TypeAlias = tuple[OrderBy, int, dict[int, tuple[int, list[str]]]]
+_EncodedPlaces: TypeAlias = tuple[OrderBy, int, dict[int, tuple[int, list[str]]]]
 """As text: the order, the highest place, and strand -> place and callbacks done of the others."""
-_decode: Final = msgspec.json.Decoder(_Text).decode
+_decode_places: Final = msgspec.json.Decoder(_EncodedPlaces).decode
 
 
 class StrandPlaces(NamedTuple):
@@ -31,21 +31,21 @@ class StrandPlaces(NamedTuple):
     places: tuple[Progress, ...]
 
     @classmethod
-    def at(cls, order_by: OrderBy, progress: Progress) -> StrandPlaces:
+    def at(cls, order_by: OrderBy, lane_progress: Progress) -> StrandPlaces:
         """Return the places of a lane that has come to one event in all strands.
 
         Callbacks done of that event are done in its strand; the others have no such event.
         """
-        return cls(order_by, (progress,) * STRANDS)
+        return cls(order_by, (lane_progress,) * STRANDS)
 
     @property
     def lowest(self) -> int:
-        """`seq` up to which everything is finished in all strands."""
+        """`event_seq` up to which everything is finished in all strands."""
         return min(place.finished for place in self.places)
 
     @property
     def highest(self) -> int:
-        """`seq` above which nothing is finished or begun in any strand."""
+        """`event_seq` above which nothing is finished or begun in any strand."""
         return max(place.running if place.done else place.finished for place in self.places)
 
     @property
@@ -53,57 +53,62 @@ class StrandPlaces(NamedTuple):
         """Whether all strands are at the same place, between two events."""
         return self.lowest == self.highest
 
-    def is_finished(self, seq: int, strand: int) -> bool:
+    def is_finished(self, event_seq: int, strand_number: int) -> bool:
         """Return whether an event is finished.
 
         Args:
-            seq: Its place in the journal.
-            strand: Its strand.
+            event_seq: Its place in the journal.
+            strand_number: Its strand.
         """
-        return seq <= self.places[strand].finished
+        return event_seq <= self.places[strand_number].finished
 
-    def progress_at(self, seq: int, strand: int) -> Progress:
+    def progress_at(self, event_seq: int, strand_number: int) -> Progress:
         """Return the progress at an event that is not finished, with the callbacks done for it."""
-        place = self.places[strand]
-        return place if place.running == seq else Progress.at(seq)
+        place = self.places[strand_number]
+        return place if place.running == event_seq else Progress.at(event_seq)
 
-    def with_place(self, strand: int, progress: Progress) -> StrandPlaces:
+    def with_place(self, strand_number: int, lane_progress: Progress) -> StrandPlaces:
         """Return the places with another one for one strand."""
-        places = list(self.places)
-        places[strand] = progress
-        return StrandPlaces(self.order_by, tuple(places))
+        new_places = list(self.places)
+        new_places[strand_number] = lane_progress
+        return StrandPlaces(self.order_by, tuple(new_places))
 
-    def joined(self, other: StrandPlaces) -> StrandPlaces:
+    def joined(self, other_places: StrandPlaces) -> StrandPlaces:
         """Return the later place of both for each strand; both must have the same order."""
-        pairs = zip(self.places, other.places, strict=True)
-        return StrandPlaces(self.order_by, tuple(one.joined(more) for one, more in pairs))
+        progress_pairs = zip(self.places, other_places.places, strict=True)
+        return StrandPlaces(
+            self.order_by,
+            tuple(one.joined(second_progress) for one, second_progress in progress_pairs),
+        )
 
-    def of(self, plugin: str) -> StrandPlaces:
+    def of(self, plugin_name: str) -> StrandPlaces:
         """Return the places of one plugin."""
-        return StrandPlaces(self.order_by, tuple(place.of(plugin) for place in self.places))
+        return StrandPlaces(self.order_by, tuple(place.of(plugin_name) for place in self.places))
 
     def encode(self) -> str:
         """Return them as text, for databases."""
-        highest = max(place.finished for place in self.places)
-        others = {
-            strand: (place.finished, sorted(key.encode() for key in place.done))
-            for strand, place in enumerate(self.places)
-            if place != Progress(highest)
+        highest_seq = max(place.finished for place in self.places)
+        other_strands = {
+            strand_number: (place.finished, sorted(key.encode() for key in place.done))
+            for strand_number, place in enumerate(self.places)
+            if place != Progress(highest_seq)
         }
-        text: _Text = (self.order_by, highest, others)
-        return msgspec.json.encode(text).decode()
+        encoded_places: _EncodedPlaces = (self.order_by, highest_seq, other_strands)
+        return msgspec.json.encode(encoded_places).decode()
 
     @classmethod
-    def decode(cls, text: str) -> StrandPlaces:
+    def decode(cls, encoded_places: str) -> StrandPlaces:
         """Return the places that a text encodes.
 
         Raises:
             ValueError: The text does not encode places.
         """
-        order_by, highest, others = _decode(text)
-        places = [Progress(highest)] * STRANDS
-        for strand, (finished, names) in others.items():
-            if not 0 <= strand < STRANDS:
-                raise ValueError(f"there is no strand {strand}")
-            places[strand] = Progress(finished, frozenset(map(CallKey.decode, names)))
-        return cls(order_by, tuple(places))
+        order_by, highest_seq, other_strands = _decode_places(encoded_places)
+        place = [Progress(highest_seq)] * STRANDS
+        for strand_number, (finished_seq, callback_names) in other_strands.items():
+            if not 0 <= strand_number < STRANDS:
+                raise ValueError(f"there is no strand {strand_number}")
+            place[strand_number] = Progress(
+                finished_seq, frozenset(map(CallKey.decode, callback_names))
+            )
+        return cls(order_by, tuple(place))

@@ -23,9 +23,13 @@ STRANDS: Final = 64
 # Packed strands:  bits 0-5    the strand by entity
 #                  bits 6-11   the strand by project
 #                  bits 12-17  the strand by the event itself
-_BITS: Final = 6
-_MASK: Final = STRANDS - 1
-SHIFTS: Final[Mapping[OrderBy, int]] = {"entity": 0, "project": _BITS, "none": 2 * _BITS}
+_BITS_PER_STRAND: Final = 6
+_STRAND_MASK: Final = STRANDS - 1
+STRAND_SHIFTS: Final[Mapping[OrderBy, int]] = {
+    "entity": 0,
+    "project": _BITS_PER_STRAND,
+    "none": 2 * _BITS_PER_STRAND,
+}
 """Where the strand of each order lies in packed strands."""
 
 
@@ -40,54 +44,62 @@ def strands_of(row: Mapping[str, Any]) -> int:
         row: The event's row as read from the site; whatever it lacks is passed over.
     """
     event_id = row.get("id")
-    itself = event_id if type(event_id) is int else 0
-    return pack_strands(itself, _record_key(row), _project_key(row))
+    known_event_id = event_id if type(event_id) is int else 0
+    return pack_strands(known_event_id, _record_key(row), _project_key(row))
 
 
-def pack_strands(event_id: int, record: int | None, project: int | None) -> int:
+def pack_strands(event_id: int, record_number: int | None, project_number: int | None) -> int:
     """Return the packed strands of an event, by the keys of its record and project.
 
     Args:
         event_id: The event's id.
-        record: The key of its record, see `record_key`; None if it has none.
-        project: The key of its project, see `project_key`; None if it has none.
+        record_number: The key of its record, see `record_key`; None if it has none.
+        project_number: The key of its project, see `project_key`; None if it has none.
     """
-    itself = event_id & _MASK
-    if record is None and project is None:
-        return itself | itself << _BITS | itself << 2 * _BITS
-    if record is None:
-        record = project
-    elif project is None:
-        project = record
-    assert record is not None and project is not None  # noqa: S101, PT018 - for the type checker
-    return record & _MASK | (project & _MASK) << _BITS | itself << 2 * _BITS
+    strand_by_event = event_id & _STRAND_MASK
+    if record_number is None and project_number is None:
+        return (
+            strand_by_event
+            | strand_by_event << _BITS_PER_STRAND
+            | strand_by_event << 2 * _BITS_PER_STRAND
+        )
+    if record_number is None:
+        record_number = project_number
+    elif project_number is None:
+        project_number = record_number
+    assert record_number is not None and project_number is not None  # noqa: S101, PT018 - for the type checker
+    return (
+        record_number & _STRAND_MASK
+        | (project_number & _STRAND_MASK) << _BITS_PER_STRAND
+        | strand_by_event << 2 * _BITS_PER_STRAND
+    )
 
 
-def strand_in(packed: int, order_by: OrderBy) -> int:
+def strand_in(packed_strands: int, order_by: OrderBy) -> int:
     """Return an event's strand in a lane that orders events like this."""
-    return packed >> SHIFTS[order_by] & _MASK
+    return packed_strands >> STRAND_SHIFTS[order_by] & _STRAND_MASK
 
 
 def strand_of(entry: Entry, order_by: OrderBy) -> int:
     """Return the strand of a journal entry in a lane that orders events like this."""
-    packed = entry.strands
-    if packed is None:
-        packed = strands_of_body(entry.body, entry.event_id)
-    return strand_in(packed, order_by)
+    packed_strands = entry.strands
+    if packed_strands is None:
+        packed_strands = strands_of_body(entry.body, entry.event_id)
+    return strand_in(packed_strands, order_by)
 
 
-def strands_of_body(body: bytes, event_id: int) -> int:
+def strands_of_body(row_json: bytes, event_id: int) -> int:
     """Return the packed strands of an event that an older version stored without them.
 
     Args:
-        body: The event's row as JSON; one that cannot be read is ordered by its id alone.
+        row_json: The event's row as JSON; one that cannot be read is ordered by its id alone.
         event_id: The event's id.
     """
     try:
-        row = json.loads(body)  # lone surrogates too, which sites may send
+        decoded_row = json.loads(row_json)  # lone surrogates too, which sites may send
     except (ValueError, RecursionError):
-        row = None
-    return strands_of({**(row if isinstance(row, dict) else {}), "id": event_id})
+        decoded_row = None
+    return strands_of({**(decoded_row if isinstance(decoded_row, dict) else {}), "id": event_id})
 
 
 def record_key(entity_type: str | None, entity_id: int) -> int:
@@ -105,19 +117,27 @@ def project_key(project_id: int) -> int:
 
 def _record_key(row: Mapping[str, Any]) -> int | None:
     """Return the key of the record that an event is about; None if none is known."""
-    entity, kind = row.get("entity"), row.get("event_type")
-    if isinstance(entity, dict) and isinstance(kind, str) and not kind.endswith("_View"):
-        record_type, record_id = entity.get("type"), entity.get("id")
+    linked_entity, event_type = row.get("entity"), row.get("event_type")
+    if (
+        isinstance(linked_entity, dict)
+        and isinstance(event_type, str)
+        and not event_type.endswith("_View")
+    ):
+        record_type, record_id = linked_entity.get("type"), linked_entity.get("id")
         if isinstance(record_type, str) and type(record_id) is int:
             return record_key(record_type, record_id)
-    event = Event(row)  # the record is retired, was viewed, or there is none
-    return None if event.entity_id is None else record_key(event.entity_type, event.entity_id)
+    known_event = Event(row)  # the record is retired, was viewed, or there is none
+    return (
+        None
+        if known_event.entity_id is None
+        else record_key(known_event.entity_type, known_event.entity_id)
+    )
 
 
 def _project_key(row: Mapping[str, Any]) -> int | None:
-    project = row.get("project")
-    number = project.get("id") if isinstance(project, dict) else None
-    return project_key(number) if type(number) is int else None
+    linked_project = row.get("project")
+    project_id = linked_project.get("id") if isinstance(linked_project, dict) else None
+    return project_key(project_id) if type(project_id) is int else None
 
 
 @lru_cache(maxsize=4096)

@@ -404,7 +404,7 @@ def test_the_state_belongs_on_a_local_disk(
     """A share is a problem, what may not be local or not last is a warning."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"device / {kind} rw 0 0\n")
-    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS", mounts)
+    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS_FILE", mounts)
     (finding,) = [
         state_finding for state_finding in state_findings(tmp_path) if kind in state_finding.message
     ]

@@ -222,7 +222,7 @@ def test_command_takes_over_when_the_daemon_ends(house: House) -> None:
 def test_daemon_waits_for_a_command(house: House) -> None:
     """A command that holds the lock for a moment does not keep a daemon from its start."""
     held = StateLock(house.state, "sgevents replay")
-    assert (lock.holder(house.state) or {})["command"] == "sgevents replay"
+    assert (lock.find_holder(house.state) or {})["command"] == "sgevents replay"
     assert '"running": false' in house.sgevents("status", "--json").text
     thread = threading.Thread(target=lambda: StateLock(house.state).close())  # as a daemon does
     thread.start()

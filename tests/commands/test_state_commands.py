@@ -226,7 +226,7 @@ def test_state_on_a_network_file_system_is_warned_of_at_the_start(
 ) -> None:
     """The daemon starts, and says so."""
     (tmp_path / "mounts").write_text(f"server:/share / {kind} rw 0 0\n")
-    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS_FILE", tmp_path / "mounts")
     with Sandbox(project=False) as site:
         daemon = RunningDaemon(tmp_path, site)
         daemon.write_config()

@@ -24,8 +24,8 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import Register, path_of
-from sgevents_core.state.running import FILE, Running, note
+from sgevents_core.state.register import Register, lane_register_path
+from sgevents_core.state.running import RUNNING_FILE, Running, write_running_daemon
 from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
 
@@ -45,11 +45,11 @@ def folder(tmp_path: Path) -> Path:
         ]
         step = Step(Progress(40), records, failure=FAILURE, dead=True, store={"notify": {"n": 5}})
         state.record("main", fence, step)
-    Register(path_of(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
+    Register(lane_register_path(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
     times = CallTimes(tmp_path, "main", [CallKey("notify", "notify:on_new")])
     times.ended(SeenCall(seq=1, number_in_lane=0), 0.0, 0.0, None)
     times.write(now=True)
-    note(tmp_path, Running(1, "run", "1.0", {}))
+    write_running_daemon(tmp_path, Running(1, "run", "1.0", {}))
     return tmp_path
 
 
@@ -144,7 +144,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "register": (flip("lane-main.register", 3), "lane-main.register"),
     "call times": (flip("lane-main.calls", 0), "lane-main.calls"),
-    "what runs": (flip(FILE, 1), FILE),
+    "what runs": (flip(RUNNING_FILE, 1), RUNNING_FILE),
     "log": (log_flipped, f"{DATABASE}-wal is damaged"),
     "page of the journal": (zero_page("journal"), "table journal"),
     "page of the plugins": (zero_page("plugins"), "table plugins"),

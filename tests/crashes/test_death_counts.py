@@ -15,7 +15,7 @@ from sgevents_core.crashes.recovering import fold_registers, give_up_fatal_calls
 from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import LANE, Register, path_of
+from sgevents_core.state.register import LANE_WORD, Register, lane_register_path
 from sgevents_core.state.steps import CallDeaths, Step
 
 CALL = DoubtfulCall(7, CallKey("alpha", "alpha:one"))
@@ -66,9 +66,9 @@ def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> 
     """Let the process die in a call of the lane, and the next one start; what it gives up."""
     keys = [CallKey(one.plugin, one.name) for one in house.loaded().callbacks]
     (house.folder / EVIDENCE_FILE).write_text(WORDS if proof else "")
-    register = Register(path_of(house.folder, "default"), keys)
+    register = Register(lane_register_path(house.folder, "default"), keys)
     attempt = house.state.attempts().get((callback, seq), 0) + 1
-    register.slots[0].begun(LANE, seq, keys.index(callback), attempt)
+    register.slots[0].begun(LANE_WORD, seq, keys.index(callback), attempt)
     register.close()
     recover(house.settings(), house.loaded(), house.state)
     return give_up_fatal_calls(house.settings(), house.loaded(), house.state)
@@ -184,8 +184,8 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
     for attempt in (1, 2):
         (house.folder / EVIDENCE_FILE).write_text(words)
         keys = [CallKey("alpha", "alpha:one")]
-        register = Register(path_of(house.folder, "default"), keys)
-        register.slots[0].begun(LANE, 1, 0, attempt)
+        register = Register(lane_register_path(house.folder, "default"), keys)
+        register.slots[0].begun(LANE_WORD, 1, 0, attempt)
         register.close()
         (house.folder / EVIDENCE_FILE).write_text(words)
         recover(house.settings(), house.loaded(), house.state)

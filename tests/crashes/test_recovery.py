@@ -19,13 +19,13 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.register import (
-    LANE,
-    NOTHING,
-    Noted,
+    EMPTY_SLOT,
+    LANE_WORD,
     NotedCall,
     NotedLane,
+    NotedSlot,
     Register,
-    path_of,
+    lane_register_path,
 )
 
 KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
@@ -40,7 +40,7 @@ LIVES = st.lists(
 
 
 def doubts_of(
-    noted: Noted, progress: Progress, records: list[PluginRecord]
+    noted: NotedSlot, progress: Progress, records: list[PluginRecord]
 ) -> list[recovery.DoubtfulCall]:
     """The calls in doubt of a lane that is not divided."""
     recorded = RecordedLane(progress, None, records)
@@ -77,7 +77,7 @@ class LaneModel:
 
     def recover(self) -> list[recovery.DoubtfulCall]:
         """What a start does: the ledger is brought up to date, the register forgotten."""
-        doubts = doubts_of(Noted(self.register, None), self.ledger, [])
+        doubts = doubts_of(NotedSlot(self.register, None), self.ledger, [])
         self.ledger = recovery.join_progress(self.ledger, self.register)
         self.register = None
         return doubts
@@ -145,7 +145,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
             if left > 0:
                 record.finish(seq)
                 ledger = dataclasses.replace(record) if next(write) else ledger
-        found = Noted(None, register)
+        found = NotedSlot(None, register)
         told += doubts_of(found, Progress(ahead), [ledger, waits])
         for one in (ledger, waits):
             recovery.restore_catching_up(one, register)
@@ -177,8 +177,10 @@ def test_register_older_than_the_ledger_changes_nothing() -> None:
     assert recovery.join_progress(Progress(5), old) == Progress(5)
     assert recovery.join_progress(Progress(4), old) == Progress(4)
     assert recovery.join_progress(Progress(5), None) == Progress(5)
-    assert doubts_of(Noted(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))]) == []
-    assert doubts_of(NOTHING, Progress(0), []) == []
+    assert (
+        doubts_of(NotedSlot(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))]) == []
+    )
+    assert doubts_of(EMPTY_SLOT, Progress(0), []) == []
 
 
 def test_plugin_that_rides_has_no_place_of_its_own() -> None:
@@ -187,7 +189,7 @@ def test_plugin_that_rides_has_no_place_of_its_own() -> None:
     record = PluginRecord("p", "main", Progress(3))
     recovery.restore_catching_up(record, word)
     assert record.cursor == 3
-    assert doubts_of(Noted(None, word), Progress(3), [record]) == []
+    assert doubts_of(NotedSlot(None, word), Progress(3), [record]) == []
 
 
 def test_names_that_begin_alike_are_different_plugins() -> None:
@@ -202,8 +204,8 @@ def test_a_register_beside_an_empty_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A database that is gone while its register is there does not pass for a first start."""
-    register = Register(path_of(tmp_path, "default"), KEYS)
-    register.slots[0].returned(LANE, 5, 0)
+    register = Register(lane_register_path(tmp_path, "default"), KEYS)
+    register.slots[0].returned(LANE_WORD, 5, 0)
     register.close()
     with closing(open_state(tmp_path).writer()) as state:
         start = recovering._recover_lane("default", tmp_path, state, {})

@@ -17,7 +17,7 @@ from sgevents_core.reading.overview import read_overview
 from sgevents_core.settings import PluginSettings
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
-from sgevents_core.state.register import path_of
+from sgevents_core.state.register import lane_register_path
 from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
 
@@ -289,7 +289,7 @@ def test_plugin_whose_events_are_gone_is_paused_until_told_where_to_go_on(house:
     with house.running():
         house.events(2, 3, 4, 5)
         house.settle()
-    assert house.state.prune(before=2**40, keep_from=4) == 3
+    assert house.state.prune(created_before=2**40, first_kept_seq=4) == 3
     house.plugins["alpha"].table = PluginSettings(enabled=True)
     house.run()
     record = house.records()["alpha"]
@@ -317,7 +317,7 @@ def test_register_of_a_later_time_than_a_restored_backup(house: House) -> None:
         closing(sqlite3.connect(backup)) as copy,
     ):
         db.backup(copy)
-    register = path_of(house.folder, "default")
+    register = lane_register_path(house.folder, "default")
     with house.running():
         house.events(3, 4, 5)
         house.settle()

@@ -235,7 +235,11 @@ def test_register_does_not_say_that_a_held_plugin_is_done(
 
     def looks(ledger: LaneLedger, step: Step) -> int:
         if any(one.state == "held" for one in step.plugins):
-            said.append(register.read(register.path_of(house.folder, "default")).of().apart)
+            said.append(
+                register.read_register(register.lane_register_path(house.folder, "default"))
+                .of()
+                .apart
+            )
         return record(ledger, step)
 
     monkeypatch.setattr(LaneLedger, "record", looks)

@@ -83,17 +83,17 @@ def test_killed_behind_the_note_that_a_plugin_stops(house: House) -> None:
     assert house.state.attempts() == {(CallKey("alpha", "alpha:fails"), 1): 2}
 
 
-@pytest.mark.parametrize("word", [register.LANE, register.APART])
+@pytest.mark.parametrize("word", [register.LANE_WORD, register.APART_WORD])
 def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
     """The next start finds the same register, and counts the same death no second time."""
     house.plugin("alpha", "one")
     house.run()
     house.events(1)
-    if word == register.APART:
+    if word == register.APART_WORD:
         record = house.records()["alpha"]
         record.apart = True
         house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
-    path = register.path_of(house.folder, "default")
+    path = register.lane_register_path(house.folder, "default")
     left = register.Register(path, [CallKey("alpha", "alpha:one")])
     left.slots[0].begun(word, 1, 0)
     left.close()
@@ -110,7 +110,9 @@ def test_filter_in_code_is_part_of_the_call(house: House) -> None:
     seen: list[register.NotedCall | None] = []
 
     def where(event: Event) -> bool:
-        seen.append(register.read(register.path_of(house.folder, "default")).of().lane)
+        seen.append(
+            register.read_register(register.lane_register_path(house.folder, "default")).of().lane
+        )
         seen_in_hand.extend(house.lanes[0].running_calls())
         return event.id == 2
 

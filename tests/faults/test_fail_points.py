@@ -23,7 +23,7 @@ KINDS = {
     "a call that a person asked for": "after callback: request",
     "a hook": "before callback: hook",
     "a file": "before file: replace lane-default.register.new",
-    "a backup": "after backup._written: backup",
+    "a backup": "after backup._write_copy: backup",
     "a connection": "after daemon.run: close",
 }
 """One point of each kind."""
@@ -84,7 +84,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
         ("answer_apart", REPLAYS, "after repeated_calls._record_call: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
-        ("two_transactions", UPGRADE, "before schema._migrate: INSERT INTO joined"),
+        ("two_transactions", UPGRADE, "before schema._apply_migrations: INSERT INTO joined"),
     ],
 )
 def test_bugs_put_in_are_seen(played: Days, bug: str, act: int, point: str) -> None:

@@ -200,14 +200,14 @@ def register_ignored(patch: Patch) -> None:
 
 def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
     """A start removes the registers when it has read them."""
-    real = register.read
+    real = register.read_register
 
     def read(path: Any) -> NotedLane:
         found = real(path)
-        register.forget(path)
+        register.remove_register(path)
         return found
 
-    patch.setattr(register, "read", read)
+    patch.setattr(register, "read_register", read)
 
 
 def begun_taken_for_returned(patch: Patch) -> None:

@@ -14,7 +14,7 @@ from commanding import installed_here
 from fault_scene import Scene
 from reliability import GROUPS, Reliability
 
-from sgevents_core.state.lock import LOCK
+from sgevents_core.state.lock import LOCK_FILE
 from sgevents_core.state.register import boot_id
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
@@ -29,7 +29,7 @@ assert ctypes.CDLL(None).capset(version_3, nothing) == 0
 TAKEN = """
 import pathlib, shutil
 from sgevents_core.state.sqlite import database
-on_disk, disk = database.on_disk, pathlib.Path({disk!r})
+on_disk, disk = database.flush_to_disk, pathlib.Path({disk!r})
 def taken(path):
     on_disk(path)
     new = disk.with_name("disk.new")
@@ -37,13 +37,13 @@ def taken(path):
         shutil.copytree(path.parent, new)
         shutil.rmtree(disk, ignore_errors=True)
         new.rename(disk)
-database.on_disk = taken
+database.flush_to_disk = taken
 """
 """Keeps a copy of the state as the disk has taken it."""
 ON_NFS = """
 import pathlib
 from sgevents_core.state import disk
-disk.MOUNTS = pathlib.Path({file!r})
+disk.MOUNTS_FILE = pathlib.Path({file!r})
 """
 
 
@@ -243,7 +243,7 @@ def test_second_daemon(scene: Scene, reliability: Reliability) -> None:
 def test_stale_lock(scene: Scene, reliability: Reliability) -> None:
     """What a process that is gone wrote into the lock keeps nobody out."""
     owed = handled(scene, 3)
-    (scene.daemon.folder / "state" / LOCK).write_text('{"pid": 1, "host": "gone"}')
+    (scene.daemon.folder / "state" / LOCK_FILE).write_text('{"pid": 1, "host": "gone"}')
     owed += scene.events(3)
     measured = scene.finished(owed)
     reliability.row(GROUP, "A lock is left behind", "by a process on another machine", 1, *measured)

@@ -19,7 +19,7 @@ from sgevents_core.reading.overview import read_overview
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
-from sgevents_core.state.running import Running, note
+from sgevents_core.state.running import Running, write_running_daemon
 from sgevents_core.state.steps import Step
 
 Run: TypeAlias = Callable[..., Any]
@@ -115,7 +115,9 @@ def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
     open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "0.9", "three": "1.0"}
-        note(state, Running(pid=os.getpid(), run="1", version="0.0.1", plugins=plugins))
+        write_running_daemon(
+            state, Running(pid=os.getpid(), run="1", version="0.0.1", plugins=plugins)
+        )
         shown = listed()
         found = listed("--json")
     assert f"sgevents: the daemon runs 0.0.1, this is {__version__}" in shown
@@ -134,7 +136,9 @@ def test_a_reload_is_not_advised_where_it_would_be_refused(
     open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
-        note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))
+        write_running_daemon(
+            state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins)
+        )
         shown = listed()
     assert "one: the daemon still runs 1.0; `sgevents reload` is refused until it is" in shown
 
@@ -144,7 +148,9 @@ def test_the_same_versions_need_no_words(state: Path, listed: Run) -> None:
     open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
-        note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))
+        write_running_daemon(
+            state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins)
+        )
         assert "daemon" not in listed()
 
 
@@ -174,6 +180,8 @@ def test_status_tells_what_the_running_daemon_has_not_loaded(state: Path) -> Non
         return [by_name[name] for name in ("one", "two", "three")]
 
     with closing(StateLock(state)):
-        note(state, Running(pid=os.getpid(), run="1", version="1", plugins={"two": "1.0"}))
+        write_running_daemon(
+            state, Running(pid=os.getpid(), run="1", version="1", plugins={"two": "1.0"})
+        )
         assert states() == ["not loaded", "catching up", "paused"]
     assert states() == ["catching up", "catching up", "paused"]

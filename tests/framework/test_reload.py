@@ -21,7 +21,7 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.daemon.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.running import Running, note, running
+from sgevents_core.state.running import Running, read_running_daemon, write_running_daemon
 
 
 def upgrade(daemon: RunningDaemon, name: str, version: str, text: str) -> None:
@@ -39,7 +39,7 @@ def remove(daemon: RunningDaemon, name: str) -> None:
 
 def versions(daemon: RunningDaemon) -> dict[str, str | None]:
     """What the running daemon has loaded."""
-    found = running(daemon.folder / "state")
+    found = read_running_daemon(daemon.folder / "state")
     return found.plugins if found else {}
 
 
@@ -155,10 +155,10 @@ def hang_up(
 ) -> subprocess.CompletedProcess[str]:
     """Ask with the signal alone, and wait for the refusal."""
     folder = daemon.folder / "state"
-    before = running(folder)
+    before = read_running_daemon(folder)
     process.send_signal(signal.SIGHUP)
-    wait_until(lambda: running(folder) != before, what="it is refused")
-    after = running(folder)
+    wait_until(lambda: read_running_daemon(folder) != before, what="it is refused")
+    after = read_running_daemon(folder)
     assert after is not None
     assert after.refusal is not None
     return subprocess.CompletedProcess([], 1, "", after.refusal.reason)
@@ -170,12 +170,12 @@ def test_what_was_broken_before_does_not_hinder(daemon: RunningDaemon) -> None:
     daemon.install("bad", "raise RuntimeError")
     with daemon.running() as process:
         wait_until(lambda: versions(daemon), what="it runs")
-        before = running(daemon.folder / "state")
+        before = read_running_daemon(daemon.folder / "state")
         daemon.install_writer("two")
         daemon.write_config()
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: set(versions(daemon)) == {"one", "two"}, what="it has reloaded")
-        after = running(daemon.folder / "state")
+        after = read_running_daemon(daemon.folder / "state")
         assert before is not None
         assert after is not None
         assert (after.pid, after.run != before.run) == (before.pid, True)
@@ -188,16 +188,16 @@ def test_callback_in_hand_is_finished_first(daemon: RunningDaemon, site: Sandbox
     calls = daemon.folder / "slow.txt"
     with daemon.running() as process:
         wait_until(lambda: versions(daemon), what="it runs")
-        before = running(daemon.folder / "state")
+        before = read_running_daemon(daemon.folder / "state")
         events = [site.event("Shotgun_Task_Change") for _ in range(3)]
         wait_until(calls.exists, what="the first is in hand")
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: "daemon.reloading" in daemon.output.read_text(), what="it loads")
-        assert running(daemon.folder / "state") == before
+        assert read_running_daemon(daemon.folder / "state") == before
         assert calls.read_text() == f"{events[0]}\n"
         (daemon.folder / "go").touch()
         wait_until(lambda: len(calls.read_text().splitlines()) == len(events), what="all came")
-        after = running(daemon.folder / "state")
+        after = read_running_daemon(daemon.folder / "state")
         assert after is not None
         assert after != before
         assert daemon.stop(process) == 0
@@ -246,6 +246,8 @@ def test_without_a_daemon_it_says_so(daemon: RunningDaemon) -> None:
 
 def test_what_a_dead_daemon_noted_counts_for_nothing(tmp_path: Path) -> None:
     """The file outlives the process, the lock does not."""
-    note(tmp_path, Running(pid=os.getpid(), run="1", version="1", plugins={"one": "1"}))
-    assert running(tmp_path) is None
-    assert running(tmp_path / "nowhere") is None
+    write_running_daemon(
+        tmp_path, Running(pid=os.getpid(), run="1", version="1", plugins={"one": "1"})
+    )
+    assert read_running_daemon(tmp_path) is None
+    assert read_running_daemon(tmp_path / "nowhere") is None

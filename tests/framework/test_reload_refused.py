@@ -26,7 +26,7 @@ from sgevents_core.plugins.loading import load
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import LogSettings, Settings
 from sgevents_core.state.lock import StateLock
-from sgevents_core.state.running import running
+from sgevents_core.state.running import read_running_daemon
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def is_running(daemon: RunningDaemon) -> bool:
     """Whether it has come so far that it can be asked to reload."""
-    return running(daemon.folder / "state") is not None
+    return read_running_daemon(daemon.folder / "state") is not None
 
 
 def asked(daemon: RunningDaemon, python: Path) -> subprocess.Popen[str]:
@@ -201,7 +201,7 @@ def test_process_that_cannot_be_started_is_a_reason(tmp_path: Path, why: str) ->
         reloader.request_reload()
         assert reloader.poll_rehearsal() is False
         assert reloader.poll_rehearsal() is False
-        found = running(settings.state.path)
+        found = read_running_daemon(settings.state.path)
         assert found is not None
         assert found.refusal is not None
         assert "cannot be started" in found.refusal.reason
@@ -240,7 +240,7 @@ def test_daemon_whose_threads_hang_tries_again_after_a_while(tmp_path: Path) -> 
         for second in (0.0, 0.2, 59.0, 61.0):
             reloader.leave_hung(now + second)
             assert reloader.poll_rehearsal() is False
-        found = running(settings.state.path)
+        found = read_running_daemon(settings.state.path)
         assert found is not None
         assert found.refusal is not None
         assert found.refusal.number == 2

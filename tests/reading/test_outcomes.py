@@ -19,7 +19,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginState
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import LANE, Register, path_of
+from sgevents_core.state.register import LANE_WORD, Register, lane_register_path
 from sgevents_core.state.steps import Step
 
 
@@ -87,11 +87,11 @@ def test_register_is_newer_than_the_ledger(house: House) -> None:
     house.run()
     house.events(1, 2)
     register = Register(
-        path_of(house.folder, "default"),
+        lane_register_path(house.folder, "default"),
         [CallKey("alpha", "alpha:one"), CallKey("alpha", "alpha:two")],
     )
     with closing(register):
-        register.slots[0].returned(LANE, 2, 0)
+        register.slots[0].returned(LANE_WORD, 2, 0)
         assert fate(house, "alpha", "two", 1).what == "handled"
         assert fate(house, "alpha", "one", 2).what == "handled"
         assert fate(house, "alpha", "two", 2).what == "not yet"
@@ -197,8 +197,8 @@ def test_calls_with_their_durations(house: House) -> None:
     standing = Outcomes(house.folder)
     (failed,) = standing.calls_of("alpha", "alpha:fails", 1)
     (other,) = standing.calls_of("alpha", "alpha:two", 1)
-    assert failed.began <= other.began
-    assert 0 < failed.seconds < 60
+    assert failed.called_at <= other.called_at
+    assert 0 < failed.duration < 60
     assert standing.calls_of("alpha", "alpha:two", 2) == ()
     assert standing.calls_of("omega", "omega:one", 1) == ()
 

@@ -251,6 +251,6 @@ def test_old_answers_are_forgotten(house: House) -> None:
         person.ask("pause", "alpha")
     with closing(open_state(house.folder).requests()) as requests:
         requests.ask("resume", "alpha", {}, "anna")
-        requests.forget(before=4_000_000_000)
+        requests.forget(answered_before=4_000_000_000)
         assert requests.answer_of(1) is None
         assert [request.kind for request in requests.waiting()] == ["resume"]

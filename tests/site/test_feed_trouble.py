@@ -284,7 +284,7 @@ def test_a_full_disk_loses_nothing(
     events(site, 2)
     running.until_complete(site)
     assert isinstance(running.state, SqliteFeedWriter)
-    database = running.state._db._db
+    database = running.state._database._connection
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
     events(site, 300)
@@ -312,7 +312,7 @@ def test_what_is_not_written_is_not_told(
 
     def refusing(self: SqliteFeedWriter, end: int, rows: Any, change: FeedChange) -> int:
         if any(not missing.hot for missing in change.put) and next(refusals, False):
-            with self._db.translate_errors():
+            with self._database.translate_errors():
                 raise sqlite3.OperationalError("disk I/O error")
         return append(self, end, rows, change)
 

@@ -10,7 +10,7 @@ import pytest
 from observed_calls import SeenCall
 
 from sgevents_core.state import call_times
-from sgevents_core.state.call_times import CallTimes, calls_of, paths_of
+from sgevents_core.state.call_times import CallTimes, call_times_paths, calls_for_event
 from sgevents_core.state.keys import CallKey
 
 NAMES = [CallKey("alpha", "alpha:one"), CallKey("beta", "beta:one")]
@@ -32,17 +32,17 @@ def note(times: CallTimes, seq: int, place: int = 0, seconds: float = 0.0) -> No
 
 def told(folder: Path, seq: int) -> list[tuple[CallKey, float]]:
     """The calls for an event: callback and seconds."""
-    return [(one.key, round(one.seconds, 2)) for one in calls_of(folder, "default", seq)]
+    return [(one.key, round(one.duration, 2)) for one in calls_for_event(folder, "default", seq)]
 
 
 def test_calls_of_an_event_are_told_in_order(tmp_path: Path) -> None:
     """Each with its callback, its time of day and its duration; others are left out."""
     before = time.time()
     noted(tmp_path, (7, 0, 0.25), (7, 1, 0.5), (8, 0, 1.0))
-    first, second = sorted(calls_of(tmp_path, "default", 7), key=lambda one: one.key)
-    assert (first.key, round(first.seconds, 2)) == (NAMES[0], 0.25)
-    assert (second.key, round(second.seconds, 2)) == (NAMES[1], 0.5)
-    assert before - 1 < first.began < time.time()
+    first, second = sorted(calls_for_event(tmp_path, "default", 7), key=lambda one: one.key)
+    assert (first.key, round(first.duration, 2)) == (NAMES[0], 0.25)
+    assert (second.key, round(second.duration, 2)) == (NAMES[1], 0.5)
+    assert before - 1 < first.called_at < time.time()
     assert told(tmp_path, 9) == []
 
 
@@ -51,7 +51,7 @@ def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
     noted(tmp_path, (7, 0, 1.0))
     noted(tmp_path, (7, 0, 2.0))
     assert [seconds for _, seconds in told(tmp_path, 7)] == [2.0, 1.0]
-    assert not paths_of(tmp_path, "default")[1].exists()
+    assert not call_times_paths(tmp_path, "default")[1].exists()
 
 
 def test_other_callbacks_begin_another_file(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_other_callbacks_begin_another_file(tmp_path: Path) -> None:
 
 def test_the_last_calls_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files take turns, so the disk is not filled and the youngest are there."""
-    monkeypatch.setattr(call_times, "MOST", 10)
-    monkeypatch.setattr(call_times, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(call_times, "MOST_CALLS_KEPT", 10)
+    monkeypatch.setattr(call_times, "WRITE_INTERVAL", 0.0)
     times = CallTimes(tmp_path, "default", NAMES)
     for seq in range(1, 101):
         note(times, seq)
@@ -77,7 +77,7 @@ def test_the_last_calls_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_file_cut_off_is_left_alone(tmp_path: Path) -> None:
     """A full disk or a kill may leave half a call; what is whole is read, what follows is right."""
     noted(tmp_path, (7, 0, 1.0), (8, 0, 1.0))
-    path, _ = paths_of(tmp_path, "default")
+    path, _ = call_times_paths(tmp_path, "default")
     path.write_bytes(path.read_bytes()[:-5])
     assert told(tmp_path, 7)
     assert not told(tmp_path, 8)
@@ -89,7 +89,7 @@ def test_a_file_cut_off_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\n\xff", b'["one"]\n' + b"\xff" * 24])
 def test_a_damaged_file_says_nothing(tmp_path: Path, content: bytes) -> None:
     """It is for people: what cannot be read is no error."""
-    paths_of(tmp_path, "default")[0].write_bytes(content)
+    call_times_paths(tmp_path, "default")[0].write_bytes(content)
     assert told(tmp_path, 7) == []
     noted(tmp_path, (7, 0, 1.0))
     assert told(tmp_path, 7) == [(NAMES[0], 1.0)]
@@ -97,8 +97,8 @@ def test_a_damaged_file_says_nothing(tmp_path: Path, content: bytes) -> None:
 
 def test_what_cannot_be_written_is_left_out(tmp_path: Path) -> None:
     """Calls go on without it."""
-    paths_of(tmp_path, "default")[0].mkdir()
-    (paths_of(tmp_path, "default")[1] / "in-the-way").mkdir(parents=True)
+    call_times_paths(tmp_path, "default")[0].mkdir()
+    (call_times_paths(tmp_path, "default")[1] / "in-the-way").mkdir(parents=True)
     noted(tmp_path, (7, 0, 1.0))
     assert told(tmp_path, 7) == []
 

@@ -145,8 +145,8 @@ def test_request_is_answered_once(home: State, state: Writer) -> None:
             "anna@host",
         )
         assert [request.number for request in requests.waiting()] == [first, second]
-        assert [request.number for request in requests.waiting(above=first)] == [second]
-        assert [request.plugin for request in requests.waiting(plugin="notify")] == ["notify"]
+        assert [request.number for request in requests.waiting(above_number=first)] == [second]
+        assert [request.plugin for request in requests.waiting(plugin_name="notify")] == ["notify"]
         assert requests.unanswered([second, 99, first]) == [second, first]
         state.answer(RequestStep(first, answer=DONE))
         requests.answer(first, RequestAnswer("failed", "too late"))
@@ -199,12 +199,12 @@ def test_numbers_are_never_given_twice(home: State, state: Writer) -> None:
     fence = state.take_lane("main")
     grow(state, [event_row(1), event_row(2)])
     pruned = state.record("main", fence, Step(failure=failure(seq=1)))
-    assert state.prune(before=2**40, keep_from=2) == 1
+    assert state.prune(created_before=2**40, first_kept_seq=2) == 1
     assert state.record("main", fence, Step(failure=failure(seq=2))) > pruned
     with closing(home.requests()) as requests:
         number = requests.ask("pause", "notify", {}, "anna@host")
         requests.answer(number, DONE)
-        requests.forget(before=2.0**40)
+        requests.forget(answered_before=2.0**40)
         assert requests.list_latest(9) == []
         assert requests.ask("resume", "notify", {}, "anna@host") > number
 
@@ -214,9 +214,9 @@ def test_only_what_was_answered_before_is_forgotten(home: State, state: Writer) 
     with closing(home.requests()) as requests:
         answered, waits = (requests.ask("pause", name, {}, "anna@host") for name in ("a", "b"))
         state.answer(RequestStep(answered, answer=DONE))
-        requests.forget(before=0.0)
+        requests.forget(answered_before=0.0)
         assert requests.answer_of(answered) == DONE
-        requests.forget(before=2.0**40)
+        requests.forget(answered_before=2.0**40)
         assert [asked.number for asked in requests.list_latest(9)] == [waits]
 
 
@@ -234,7 +234,7 @@ def test_letter_is_changed_by_what_becomes_of_it(home: State, state: Writer) -> 
         (first, second) = letters.find()
         assert (first.number, first.body) == (numbers[0], state.read(0, 1)[0].body)
         assert letters.of_call("notify", KEY.callback, 2, 102) == second
-        assert letters.find(event_id=102) == letters.find(plugin="notify")[1:] == [second]
+        assert letters.find(event_id=102) == letters.find(plugin_name="notify")[1:] == [second]
         number = requests.ask("retry", "notify", {}, "anna@host")
         retried = failure(seq=1, attempt=3, outcome="retried")
         change = LetterChange(numbers[0], retried, dead=False)
@@ -362,7 +362,7 @@ def test_plugins_join_where_they_began(home: State, state: Writer) -> None:
 def test_pruning_keeps_all_above_a_cursor(state: Writer, limit: int) -> None:
     """However old it is, and however often pruning runs; events keep their places."""
     grow(state, [event_row(n, at=100) for n in range(1, 9)])
-    while state.prune(before=200, keep_from=6, limit=limit):
+    while state.prune(created_before=200, first_kept_seq=6, entry_limit=limit):
         pass
     assert [entry.seq for entry in state.read(0, 99)] == [6, 7, 8]
     assert (state.lowest(), state.end(), state.event_types()) == (6, 8, ["Shotgun_Task_Change"])

@@ -116,7 +116,7 @@ def requests(state: State) -> list[Any]:
         shown = [asked._replace(asked_at=0.0, answered_at=None) for asked in box.list_latest(50)]
         numbers = range(1, 6)
         return [
-            (shown, box.waiting(), box.waiting(above=2, plugin="notify")),
+            (shown, box.waiting(), box.waiting(above_number=2, plugin_name="notify")),
             (box.unanswered(numbers), [box.get(number) for number in numbers]),
             [box.answer_of(number) for number in numbers],
             [box.replay_event(number, index) for number in numbers for index in range(2)],
@@ -130,7 +130,7 @@ def past(state: State) -> list[Any]:
         return [
             [letters.get(number) for number in range(1, 6)],
             [(letters.find(name), letters.find(event_id=102)) for name in PLUGINS],
-            [[*letters.listed(chosen, after=1, limit=2)] for chosen in CHOICES],
+            [[*letters.listed(chosen, after_number=1, letter_limit=2)] for chosen in CHOICES],
             [(letters.count(chosen), letters.groups(chosen)) for chosen in CHOICES],
             letters.of_call("notify", "notify:on_new", 1, 101),
             [(records.event(number), records.failures(number + 100)) for number in range(1, 6)],

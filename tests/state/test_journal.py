@@ -133,11 +133,11 @@ def test_place_of_an_id_or_a_time_is_found(state: Writer) -> None:
 def test_prune_takes_what_is_old_and_needed_by_nobody(state: Writer) -> None:
     """Old entries go from the front, at most so many at once; a needed one and all above stay."""
     grow(state, [event_row(n, at=100 + n) for n in range(1, 21)])
-    assert state.prune(before=0, keep_from=99) == 0
-    assert state.prune(before=106, keep_from=99, limit=3) == 3
+    assert state.prune(created_before=0, first_kept_seq=99) == 0
+    assert state.prune(created_before=106, first_kept_seq=99, entry_limit=3) == 3
     assert state.lowest() == 4
-    assert state.prune(before=106, keep_from=99) == 2
-    assert state.prune(before=1000, keep_from=9) == 3
+    assert state.prune(created_before=106, first_kept_seq=99) == 2
+    assert state.prune(created_before=1000, first_kept_seq=9) == 3
     assert ids(state) == list(range(9, 21))
     assert state.lowest() == 9
 
@@ -150,9 +150,9 @@ def test_prune_takes_a_small_portion_at_once(state: Writer) -> None:
 
 def test_prune_keeps_the_last_entry(state: Writer) -> None:
     """However old it is, one entry stays, so that numbers of the journal never come again."""
-    assert state.prune(before=1000, keep_from=99) == 0
+    assert state.prune(created_before=1000, first_kept_seq=99) == 0
     grow(state, [event_row(1), event_row(2)])
-    assert state.prune(before=2 * AT, keep_from=99) == 1
+    assert state.prune(created_before=2 * AT, first_kept_seq=99) == 1
     assert (ids(state), state.end(), state.lowest()) == ([2], 2, 2)
     assert grow(state, [event_row(3)]) == 3
 
@@ -160,7 +160,7 @@ def test_prune_keeps_the_last_entry(state: Writer) -> None:
 def test_prune_stops_below_a_young_entry(state: Writer) -> None:
     """A late row that is older than its neighbours goes when they go."""
     grow(state, [event_row(1, at=1), event_row(3, at=50), event_row(2, at=2), event_row(4, at=60)])
-    assert state.prune(before=10, keep_from=99) == 1
+    assert state.prune(created_before=10, first_kept_seq=99) == 1
     assert ids(state) == [3, 2, 4]
 
 

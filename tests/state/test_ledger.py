@@ -131,7 +131,7 @@ def test_dead_letters_outlive_their_events(state: Writer) -> None:
     state.record("main", fence, Step(failure=failure(seq=1)))
     state.record("main", fence, Step(failure=letter, dead=True))
     state.record("main", fence, Step(failure=failure(seq=4)))
-    assert state.prune(before=2**40, keep_from=4) == 3
+    assert state.prune(created_before=2**40, first_kept_seq=4) == 3
     assert state.dead_letters() == [letter]
     assert state.attempts() == {(CallKey("notify", "notify:on_new"), 4): 1}
 
@@ -154,7 +154,7 @@ def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
         )
     kept = []
     for _ in range(3):
-        state.prune(before=0, keep_from=0)
+        state.prune(created_before=0, first_kept_seq=0)
         with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
             kept += db.execute("SELECT count(*) FROM failures WHERE dead = 0").fetchone()
     assert kept == [KEPT_FAILURES + 200, KEPT_FAILURES, KEPT_FAILURES]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sgevents_core.errors import StateError, StateInUse
-from sgevents_core.state.lock import LOCK, StateLock, holder
+from sgevents_core.state.lock import LOCK_FILE, StateLock, find_holder
 
 HOLD = """
 import sys
@@ -51,7 +51,7 @@ def process(script: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_second_daemon_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
     """Process and machine of the holder are named, and the fix."""
     with process(HOLD, tmp_path) as first:
-        assert holder(tmp_path) == {"pid": first.pid, "host": socket.gethostname()}
+        assert find_holder(tmp_path) == {"pid": first.pid, "host": socket.gethostname()}
         with pytest.raises(StateInUse) as refused:
             StateLock(tmp_path)
     assert refused.value.pid == first.pid
@@ -64,12 +64,12 @@ def test_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     with process(HOLD, tmp_path) as first:
         first.kill()
         first.wait()
-        assert holder(tmp_path) is None
-        assert (tmp_path / LOCK).read_bytes()
+        assert find_holder(tmp_path) is None
+        assert (tmp_path / LOCK_FILE).read_bytes()
         second = StateLock(tmp_path)
-        assert holder(tmp_path) == {"pid": os.getpid(), "host": socket.gethostname()}
+        assert find_holder(tmp_path) == {"pid": os.getpid(), "host": socket.gethostname()}
         second.close()
-    assert holder(tmp_path) is None
+    assert find_holder(tmp_path) is None
 
 
 def test_process_that_a_plugin_forked_does_not_hold_the_lock(tmp_path: Path) -> None:
@@ -83,29 +83,29 @@ def test_process_that_a_plugin_forked_does_not_hold_the_lock(tmp_path: Path) -> 
 @pytest.mark.parametrize("left", [b"", b"12", b"\xff\x00garbage", b'{"pid": "x"}', b"[]"])
 def test_file_left_behind_is_no_obstacle(tmp_path: Path, left: bytes) -> None:
     """Whatever an earlier holder left in the file, the lock is free when nobody holds it."""
-    (tmp_path / LOCK).write_bytes(left)
-    assert holder(tmp_path) is None
+    (tmp_path / LOCK_FILE).write_bytes(left)
+    assert find_holder(tmp_path) is None
     StateLock(tmp_path).close()
 
 
 def test_holder_that_has_not_signed_is_a_holder(tmp_path: Path) -> None:
     """A lock held by a process that did not say who it is is refused all the same."""
     lock = StateLock(tmp_path)
-    (tmp_path / LOCK).write_bytes(b"{")
-    assert holder(tmp_path) == {}
+    (tmp_path / LOCK_FILE).write_bytes(b"{")
+    assert find_holder(tmp_path) == {}
     with pytest.raises(StateInUse, match=r"process \? on \?"):
         StateLock(tmp_path)
     lock.close()
 
 
 def test_looking_who_holds_it_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
-    """`holder`, which `status` asks at any time, is never the reason that a daemon is refused."""
+    """A look at the holder, which `status` takes at any time, never causes a daemon's refusal."""
     StateLock(tmp_path).close()
     done = threading.Event()
 
     def look() -> None:
         while not done.is_set():
-            holder(tmp_path)
+            find_holder(tmp_path)
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -120,14 +120,14 @@ def test_looking_who_holds_it_keeps_nobody_from_taking_it(tmp_path: Path) -> Non
 def test_folder_is_made_and_not_for_everybody(tmp_path: Path) -> None:
     """A state's folder that is not there is made; others may not look into it."""
     folder = tmp_path / "new" / "state"
-    assert holder(folder) is None
+    assert find_holder(folder) is None
     before = os.umask(0o022)
     try:
         StateLock(folder).close()
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o750
-    assert stat.S_IMODE((folder / LOCK).stat().st_mode) == 0o640
+    assert stat.S_IMODE((folder / LOCK_FILE).stat().st_mode) == 0o640
 
 
 def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

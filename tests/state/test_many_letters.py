@@ -91,7 +91,7 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
     expected = [failed(number) for number in range(1, 26)]
     with closing(open_state(tmp_path).letters()) as letters:
         assert [one.failure for one in letters.find()] == expected
-        assert len(list(letters.listed(LetterChoice(), limit=10))) == 10
+        assert len(list(letters.listed(LetterChoice(), letter_limit=10))) == 10
     with closing(open_state(tmp_path).reader()) as before:
         assert before.dead_letters() == expected
     with closing(open_state(tmp_path).writer()) as state:

@@ -6,10 +6,10 @@ import pytest
 
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.needs import (
-    LASTING,
+    LASTING_AFTER,
     FeedTrouble,
+    attention_needs,
     daemon_needs,
-    needs_of,
     plugin_needs,
 )
 from sgevents_core.state.pulse import Pulse, RunningCall
@@ -24,7 +24,7 @@ def pulse(**more: object) -> Pulse:
 
 def kinds(seen: Pulse | None, feed: FeedTrouble | None = None) -> list[str]:
     """The kinds of what needs a person."""
-    return [need.kind for need in needs_of(seen, feed or FeedTrouble(), NOW)]
+    return [need.kind for need in attention_needs(seen, feed or FeedTrouble(), NOW)]
 
 
 def test_nothing_needs_a_person_while_all_is_well() -> None:
@@ -35,7 +35,9 @@ def test_nothing_needs_a_person_while_all_is_well() -> None:
 @pytest.mark.parametrize("field", ["site", "journal"])
 def test_trouble_that_may_pass_is_left_alone(field: str) -> None:
     """For a minute; then somebody has to look."""
-    short, long = (LastingFailure("it failed", NOW - age) for age in (LASTING - 1, LASTING))
+    short, long = (
+        LastingFailure("it failed", NOW - age) for age in (LASTING_AFTER - 1, LASTING_AFTER)
+    )
     assert kinds(pulse(**{field: short})) == []
     told = {"site": "site_down", "journal": "state_not_written"}
     assert kinds(pulse(**{field: long})) == [told[field]]
@@ -49,7 +51,7 @@ def test_refused_key_needs_a_person_at_once() -> None:
 def test_call_that_holds_up_its_lane_is_named() -> None:
     """With plugin, event and how long, once it has lasted for a minute."""
     calls = tuple(RunningCall("default", "slow", "slow:on_new", 7, NOW - age) for age in (5, 90))
-    (need,) = needs_of(pulse(calls=calls), FeedTrouble(), NOW)
+    (need,) = attention_needs(pulse(calls=calls), FeedTrouble(), NOW)
     assert (need.kind, need.plugin) == ("lane_held_up", "slow")
     assert need.text == (
         "slow:on_new of plugin slow has been at event 7 for 90 s, and lane default waits for it"
@@ -67,11 +69,12 @@ def test_the_most_urgent_comes_first() -> None:
     assert kinds(seen, feed) == [
         *("state_not_written", "site_down", "rewound", "call_hangs", "parked", "set_aside")
     ]
-    texts = [need.text for need in needs_of(seen, feed, NOW)]
+    texts = [need.text for need in attention_needs(seen, feed, NOW)]
     assert texts[4] == "1500 rows that came late are parked, events 10 to 1509"
     assert texts[5].endswith("event 3, event 4 and 2 more")
     assert all("sgevents" in need.fix or need.kind == "state_not_written"
-               for need in needs_of(seen, feed, NOW) if need.kind != "call_hangs")  # fmt: skip
+               for need in attention_needs(seen, feed, NOW)
+               if need.kind != "call_hangs")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_the_most_urgent_comes_first() -> None:
 )
 def test_plugin_that_waits_for_a_person(state: str, kind: str) -> None:
     """With the command that leads out."""
-    (need,) = plugin_needs("chat", state=state, reason="20 failures", dead_letters=0)
+    (need,) = plugin_needs("chat", plugin_state=state, reason_text="20 failures", letter_count=0)
     assert (need.kind, need.plugin) == (kind, "chat")
     assert "sgevents" in need.fix
 
@@ -88,8 +91,8 @@ def test_plugin_that_waits_for_a_person(state: str, kind: str) -> None:
 def test_plugin_that_works_has_dead_letters_at_most() -> None:
     """A held one goes on by itself."""
     for state in ("active", "held", "catching up", "disabled"):
-        assert not [*plugin_needs("chat", state=state, reason="", dead_letters=0)]
-        (need,) = plugin_needs("chat", state=state, reason="", dead_letters=3)
+        assert not [*plugin_needs("chat", plugin_state=state, reason_text="", letter_count=0)]
+        (need,) = plugin_needs("chat", plugin_state=state, reason_text="", letter_count=3)
         assert need.kind == "dead_letters"
 
 

@@ -17,12 +17,17 @@ from sgevents_core.cli.check_state import state_findings
 from sgevents_core.crashes.evidence import read_evidence_text
 from sgevents_core.errors import StateError
 from sgevents_core.state import register
-from sgevents_core.state.call_times import CallTimes, calls_of, paths_of
+from sgevents_core.state.call_times import CallTimes, call_times_paths, calls_for_event
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.lock import LOCK, StateLock, holder, is_held_by
+from sgevents_core.state.lock import LOCK_FILE, StateLock, find_holder, is_held_by
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.openness import state_exposures
-from sgevents_core.state.running import FILE, Running, note, running
+from sgevents_core.state.running import (
+    RUNNING_FILE,
+    Running,
+    read_running_daemon,
+    write_running_daemon,
+)
 
 
 @pytest.fixture
@@ -106,10 +111,10 @@ def test_lock_is_not_taken_through_a_link(tmp_path: Path, instead: Callable[[Pat
     (tmp_path / "elsewhere").write_text("theirs")
     made = tmp_path / "state"
     made.mkdir()
-    instead(made / LOCK)
+    instead(made / LOCK_FILE)
     with pytest.raises(StateError, match=r"lock: it is (a symbolic link|no plain file)"):
         StateLock(made)
-    assert holder(made) is None
+    assert find_holder(made) is None
     assert (tmp_path / "elsewhere").read_text() == "theirs"
 
 
@@ -121,30 +126,30 @@ def test_no_other_file_is_read_through_a_link(
     elsewhere = folder.parent / "elsewhere"
     elsewhere.write_bytes(msgspec.json.encode(Running(os.getpid(), "run", "1", {})))
     theirs = elsewhere.read_bytes()
-    for name in (FILE, "last-words", "lane-main.register", "lane-main.calls"):
+    for name in (RUNNING_FILE, "last-words", "lane-main.register", "lane-main.calls"):
         instead(folder / name)
-    assert running(folder) is None
+    assert read_running_daemon(folder) is None
     assert read_evidence_text(folder) == ""
-    assert register.read(folder / "lane-main.register").slots == {}
-    assert calls_of(folder, "main", 1) == []
+    assert register.read_register(folder / "lane-main.register").slots == {}
+    assert calls_for_event(folder, "main", 1) == []
     times = CallTimes(folder, "main", [CallKey("a", "a:run")])
     times.ended(SeenCall(seq=1), 0.0, 0.0, None)
     times.write(now=True)
     register.Register(folder / "lane-main.register", [CallKey("a", "a:run")]).close()
-    note(folder, Running(1, "run", "1", {}))
+    write_running_daemon(folder, Running(1, "run", "1", {}))
     assert elsewhere.read_bytes() == theirs
     assert not (folder / "lane-main.register").is_symlink()
-    assert paths_of(folder, "main")[0].name == "lane-main.calls"
+    assert call_times_paths(folder, "main")[0].name == "lane-main.calls"
 
 
 def test_process_that_holds_the_lock_is_proved(folder: Path) -> None:
     """By the system, and no other is, whatever stands in the lock."""
     assert is_held_by(folder, os.getpid())
     assert not is_held_by(folder, os.getppid())
-    (folder / LOCK).write_bytes(
+    (folder / LOCK_FILE).write_bytes(
         msgspec.json.encode({"pid": os.getppid(), "host": socket.gethostname()})
     )
-    found = holder(folder)
+    found = find_holder(folder)
     assert found is not None
     assert found["pid"] == os.getppid()
     assert not is_held_by(folder, os.getppid())

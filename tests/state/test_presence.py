@@ -16,7 +16,7 @@ from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Presence
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.presence import _READ_EACH
+from sgevents_core.state.sqlite.presence import _READ_INTERVAL
 
 
 def look(presence: Presence, times: int) -> None:
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def presence(folder: Path) -> Iterator[Presence]:
     """What looks at it, and has found it whole."""
     made = open_state(folder).presence()
-    look(made, 2 * _READ_EACH)
+    look(made, 2 * _READ_INTERVAL)
     yield made
     made.close()
 
@@ -99,7 +99,7 @@ def test_database_that_is_overwritten_is_seen(
         file.seek(begins)
         file.write(b"\xa5" * (database.stat().st_size - begins))
     with pytest.raises(StateDamaged):
-        look(presence, _READ_EACH)
+        look(presence, _READ_INTERVAL)
 
 
 def test_state_that_cannot_be_looked_at_is_not_taken_for_gone(
@@ -111,4 +111,4 @@ def test_state_that_cannot_be_looked_at_is_not_taken_for_gone(
         raise StateError(path="state", reason="unable to open database file")
 
     monkeypatch.setattr("sgevents_core.state.sqlite.presence.Database", no_more)
-    look(presence, 2 * _READ_EACH)
+    look(presence, 2 * _READ_INTERVAL)

@@ -12,7 +12,7 @@ from simulated_plugins import FINAL, Made
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import LANE
+from sgevents_core.state.register import LANE_WORD
 
 FOLDED_WITHIN = 6.0
 """Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
@@ -179,7 +179,7 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     places = {name: place for place, name in enumerate(callbacks)}
     last: dict[str, Made] = {}
     for made in calls.live:
-        ways = [made.plugin, made.lane] if made.word == LANE else [made.plugin]
+        ways = [made.plugin, made.lane] if made.word == LANE_WORD else [made.plugin]
         for way in ways:
             before = last.get(way)
             last[way] = made

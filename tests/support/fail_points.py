@@ -192,7 +192,7 @@ def _who() -> str:
 def _registers(points: _Points) -> None:
     from sgevents_core.state import register
 
-    words = {register.LANE: "lane", register.APART: "apart"}
+    words = {register.LANE_WORD: "lane", register.APART_WORD: "apart"}
     for name in ("begun", "returned", "clear"):
         function = getattr(register.Slot, name)
 
@@ -226,12 +226,12 @@ def _files(points: _Points) -> None:
         return number
 
     os.open = made
-    sign = lock.StateLock._sign
+    sign = lock.StateLock._write_holder
 
     def signed(holder: lock.StateLock, *args: Any) -> None:
         points.around("file: write lock", sign, holder, *args)
 
-    lock.StateLock._sign = signed  # type: ignore[assignment, method-assign]
+    lock.StateLock._write_holder = signed  # type: ignore[assignment, method-assign]
 
 
 def _callbacks(points: _Points) -> None:

@@ -37,7 +37,7 @@ def prepare(order):
     importlib_metadata.entry_points = functools.cache(importlib_metadata.entry_points)
     msgspec.structs.fields = functools.cache(msgspec.structs.fields)
     sgevents_core.settings.load_settings(pathlib.Path(order["config"]))
-    sgevents_core.daemon.daemon.discover()
+    sgevents_core.plugins.discovery.discover()
     sgevents_core.state.sqlite.schema.migrations()
     gc.freeze()
     return 0

@@ -97,18 +97,18 @@ def two_transactions() -> None:
     """A migration's statements are committed one by one."""
     from sgevents_core.state.sqlite import schema
 
-    migrate = schema._migrate
+    migrate = schema._apply_migrations
 
-    def one_by_one(db: Any) -> None:
+    def one_by_one(connection: Any) -> None:
         class Eager:
             in_transaction = False
 
             def execute(self, sql: str) -> Any:
-                return None if sql.startswith(("BEGIN", "COMMIT")) else db.execute(sql)
+                return None if sql.startswith(("BEGIN", "COMMIT")) else connection.execute(sql)
 
         migrate(Eager())  # type: ignore[arg-type]
 
-    schema._migrate = one_by_one
+    schema._apply_migrations = one_by_one
 
 
 BUGS: dict[str, Callable[[], None]] = {

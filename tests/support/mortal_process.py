@@ -181,7 +181,7 @@ class Machine:
             patch.setattr(lane, "Register", self._register_class())
             patch.setattr(lane, "LONGEST_SLEEP", 600.0)
             patch.setattr(register, "boot_id", lambda: f"boot-{self.boot}")
-            patch.setattr(register, "forget", self._stepping(register.forget))
+            patch.setattr(register, "remove_register", self._stepping(register.remove_register))
             yield
 
     def _stepping(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,7 +220,7 @@ class _WatchedSlot(register.Slot):
     def __init__(
         self, machine: Machine, slot: register.Slot, lane: str, keys: list[CallKey], strand: int
     ) -> None:
-        super().__init__(slot._words)
+        super().__init__(slot._slot_words)
         self.machine, self.lane, self.keys, self.strand = machine, lane, keys, strand
 
     def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:

@@ -26,7 +26,7 @@ class Disk:
         self._taken: dict[Path, sqlite3.Connection] = {}
         self._lock = threading.Lock()
         self._boots = 1
-        disk, on_disk = self, backup.on_disk
+        disk, on_disk = self, backup.flush_to_disk
 
         class Watched(sqlite3.Connection):
             """A connection whose durable commits are seen."""
@@ -52,7 +52,7 @@ class Disk:
 
         fake = SimpleNamespace(connect=connect, Error=sqlite3.Error, Connection=sqlite3.Connection)
         patch.setattr(database, "sqlite3", fake)
-        patch.setattr(database, "on_disk", synced)
+        patch.setattr(database, "flush_to_disk", synced)
         patch.setattr(register, "boot_id", lambda: f"boot-{self._boots}")
 
     def take(self, folder: Path) -> None:

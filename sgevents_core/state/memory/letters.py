@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
-from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup, merged_groups
+from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup, merge_letter_groups
 from sgevents_core.state.memory.tables import FailedCall, Tables
 
 
@@ -19,33 +19,35 @@ class MemoryLetters:
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    def get(self, number: int) -> Letter | None:
+    def get(self, letter_number: int) -> Letter | None:
         """Return the dead letter with this number, even if retried or dismissed; None if none."""
         with self._tables.lock:
-            call = self._tables.failures.get(number)
+            call = self._tables.failures.get(letter_number)
         if call is None or not (call.dead or call.failure.outcome in {"retried", "dismissed"}):
             return None
-        return _letter(number, call)
+        return _build_letter(letter_number, call)
 
-    def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
+    def find(self, plugin_name: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first."""
-        return list(self._dead(LetterChoice(plugin=plugin, event_id=event_id)))
+        return list(self._chosen_letters(LetterChoice(plugin=plugin_name, event_id=event_id)))
 
-    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(
+        self, letter_choice: LetterChoice, after_number: int = 0, letter_limit: int = -1
+    ) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks."""
-        for place, letter in enumerate(self._dead(chosen, after)):
-            if place == limit:
+        for letter_index, letter in enumerate(self._chosen_letters(letter_choice, after_number)):
+            if letter_index == letter_limit:
                 return
-            failure = dataclasses.replace(letter.failure, traceback="")
-            yield letter._replace(failure=failure, body=b"")
+            last_failure = dataclasses.replace(letter.failure, traceback="")
+            yield letter._replace(failure=last_failure, body=b"")
 
-    def count(self, chosen: LetterChoice, after: int = 0) -> int:
-        """Count the chosen dead letters whose number is above `after`."""
-        return sum(1 for _ in self._dead(chosen, after))
+    def count(self, letter_choice: LetterChoice, after_number: int = 0) -> int:
+        """Count the chosen dead letters whose number is above `after_number`."""
+        return sum(1 for _ in self._chosen_letters(letter_choice, after_number))
 
-    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
+    def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first."""
-        return merged_groups(
+        return merge_letter_groups(
             LetterGroup(
                 letter.failure.plugin,
                 letter.failure.callback,
@@ -55,38 +57,46 @@ class MemoryLetters:
                 letter.failure.at,
                 letter.failure.at,
             )
-            for letter in self._dead(chosen)
+            for letter in self._chosen_letters(letter_choice)
         )
 
-    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(
+        self, plugin_name: str, callback_name: str, seq: int, event_id: int
+    ) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
-        chosen = LetterChoice(plugin=plugin, callback=callback, event_id=event_id)
-        letters = (letter for letter in self._dead(chosen) if letter.failure.seq == seq)
-        return next(letters, None)
+        letter_choice = LetterChoice(plugin=plugin_name, callback=callback_name, event_id=event_id)
+        letters_of_event = (
+            letter for letter in self._chosen_letters(letter_choice) if letter.failure.seq == seq
+        )
+        return next(letters_of_event, None)
 
-    def _dead(self, chosen: LetterChoice, after: int = 0) -> Iterator[Letter]:
-        is_chosen = _condition(chosen)
+    def _chosen_letters(
+        self, letter_choice: LetterChoice, after_number: int = 0
+    ) -> Iterator[Letter]:
+        is_chosen = _choice_predicate(letter_choice)
         with self._tables.lock:
             calls = list(self._tables.failures.items())
-        for number, call in calls:
-            if call.dead and number > after and is_chosen(call):
-                yield _letter(number, call)
+        for letter_number, call in calls:
+            if call.dead and letter_number > after_number and is_chosen(call):
+                yield _build_letter(letter_number, call)
 
 
-def _letter(number: int, call: FailedCall) -> Letter:
-    return Letter(number, call.failure, call.dead, call.era, call.body)
+def _build_letter(letter_number: int, call: FailedCall) -> Letter:
+    return Letter(letter_number, call.failure, call.dead, call.era, call.body)
 
 
-def _condition(chosen: LetterChoice) -> Callable[[FailedCall], bool]:
-    pattern = re.compile(re.escape(chosen.error or "").replace(r"\#", "[#0-9].*"), re.DOTALL)
+def _choice_predicate(letter_choice: LetterChoice) -> Callable[[FailedCall], bool]:
+    error_pattern = re.compile(
+        re.escape(letter_choice.error or "").replace(r"\#", "[#0-9].*"), re.DOTALL
+    )
 
     def is_chosen(call: FailedCall) -> bool:
-        failure = call.failure
+        last_failure = call.failure
         return (
-            chosen.plugin in {None, failure.plugin}
-            and chosen.callback in {None, failure.callback}
-            and chosen.event_id in {None, failure.event_id}
-            and pattern.search(failure.error) is not None
+            letter_choice.plugin in {None, last_failure.plugin}
+            and letter_choice.callback in {None, last_failure.callback}
+            and letter_choice.event_id in {None, last_failure.event_id}
+            and error_pattern.search(last_failure.error) is not None
         )
 
     return is_chosen

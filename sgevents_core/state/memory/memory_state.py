@@ -22,7 +22,7 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
     """A connection for all that is written."""
 
     def import_positions(
-        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
     ) -> bool:
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
         tables = self._tables
@@ -31,8 +31,8 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
                 return False
             write_feed(tables, change)
             tables.imported.update(positions)
-            for plugin in positions:
-                tables.plugins[plugin] = PluginRecord(plugin, lane, apart=True)
+            for plugin_name in positions:
+                tables.plugins[plugin_name] = PluginRecord(plugin_name, lane_name, apart=True)
         return True
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
@@ -54,11 +54,11 @@ class MemoryState:
     """An empty state in memory.
 
     Args:
-        folder: The folder of the host's files, such as the registers.
+        state_folder: The folder of the host's files, such as the registers.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder: Final = folder
+    def __init__(self, state_folder: Path) -> None:
+        self.folder: Final = state_folder
         self._tables = Tables()
 
     def is_made(self) -> bool:

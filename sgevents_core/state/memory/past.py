@@ -22,16 +22,20 @@ class MemoryPast:
 
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
-        events = self._events(lambda entry: entry.event_id == event_id)
+        events = self._select_events(lambda entry: entry.event_id == event_id)
         return max(events, key=lambda event: event.era, default=None)
 
     def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
-        return self._events(lambda entry: entry.era == era and first <= entry.event_id <= last)
+        return self._select_events(
+            lambda entry: entry.era == era and first <= entry.event_id <= last
+        )
 
-    def since(self, era: int, at: int) -> list[ReplayEvent]:
+    def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
-        return self._events(lambda entry: entry.era == era and entry.created >= at)
+        return self._select_events(
+            lambda entry: entry.era == era and entry.created >= created_since
+        )
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
@@ -41,18 +45,23 @@ class MemoryPast:
                     return JournalStart(entry.event_id, entry.created)
         return None
 
-    def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
+    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
         tables = self._tables
         with tables.lock:
-            if kind == "parked":
-                return sorted((parked.first, parked.last) for parked in tables.parked.values())
-            ranges = tables.closed if kind == "closed" else tables.dropped
-            return sorted((first, last) for (of, first), last in ranges.items() if of == era)
+            if left_out_kind == "parked":
+                return sorted(
+                    (parked_range.first, parked_range.last)
+                    for parked_range in tables.parked.values()
+                )
+            range_ends = tables.closed if left_out_kind == "closed" else tables.dropped
+            return sorted(
+                (first, last) for (range_era, first), last in range_ends.items() if range_era == era
+            )
 
-    def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
+    def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
-        return any(first <= event_id <= last for first, last in self.left_out(kind, era))
+        return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
 
     def first_cursors(self) -> dict[str, int]:
         """Return plugin -> the `seq` of the last event before the plugin began."""
@@ -63,12 +72,12 @@ class MemoryPast:
         """Return all recorded failures of an event, oldest first."""
         with self._tables.lock:
             return [
-                RecordedFailure(call.failure, call.dead, number)
-                for number, call in self._tables.failures.items()
-                if call.failure.event_id == event_id
+                RecordedFailure(failed_call.failure, failed_call.dead, failure_number)
+                for failure_number, failed_call in self._tables.failures.items()
+                if failed_call.failure.event_id == event_id
             ]
 
-    def _events(self, is_wanted: Callable[[Entry], bool]) -> list[ReplayEvent]:
+    def _select_events(self, is_wanted: Callable[[Entry], bool]) -> list[ReplayEvent]:
         with self._tables.lock:
             return [
                 ReplayEvent(entry.era, entry.seq, entry.event_id, entry.body)

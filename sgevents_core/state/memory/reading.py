@@ -22,7 +22,7 @@ from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import strand_of
 
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
-_decode: Final = msgspec.json.Decoder().decode
+_decode_json: Final = msgspec.json.Decoder().decode
 
 
 class MemoryReader:
@@ -49,37 +49,43 @@ class MemoryReader:
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         with self._tables.lock:
-            first = max(after + 1, self._tables.lowest())
-            last = min(self._tables.end(), first + limit - 1)
-            return [self._tables.journal[seq] for seq in range(first, last + 1)]
+            first_seq = max(after + 1, self._tables.lowest())
+            last_seq = min(self._tables.end(), first_seq + limit - 1)
+            return [self._tables.journal[seq] for seq in range(first_seq, last_seq + 1)]
 
     def read_strand(
-        self, strand: int, order_by: OrderBy, *, after: int, until: int, limit: int
+        self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
     ) -> list[Entry]:
         """Return up to `limit` entries of one strand with a `seq` above `after`, ascending."""
         with self._tables.lock:
-            seqs = range(max(after + 1, self._tables.lowest()), min(until, self._tables.end()) + 1)
-            entries = [self._tables.journal[seq] for seq in seqs]
-        return [entry for entry in entries if strand_of(entry, order_by) == strand][:limit]
+            seq_range = range(
+                max(after + 1, self._tables.lowest()), min(until, self._tables.end()) + 1
+            )
+            journal_entries = [self._tables.journal[seq] for seq in seq_range]
+        return [entry for entry in journal_entries if strand_of(entry, order_by) == strand_number][
+            :limit
+        ]
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`; None if there is none."""
-        following = self.read(seq, 1)
-        return following[0].created if following else None
+        next_entries = self.read(seq, 1)
+        return next_entries[0].created if next_entries else None
 
     def seq_before_event(self, event_id: int) -> int:
         """Return the `seq` below the first entry whose event id reaches a value."""
         with self._tables.lock:
-            entries = self._tables.journal.values()
-            reached = (entry.seq - 1 for entry in entries if entry.event_id >= event_id)
-            return next(reached, self._tables.end())
+            journal_entries = self._tables.journal.values()
+            seqs_before = (entry.seq - 1 for entry in journal_entries if entry.event_id >= event_id)
+            return next(seqs_before, self._tables.end())
 
-    def seq_before_time(self, created: int) -> int:
+    def seq_before_time(self, created_since: int) -> int:
         """Return the `seq` below the first entry created at a time or later."""
         with self._tables.lock:
-            entries = self._tables.journal.values()
-            reached = (entry.seq - 1 for entry in entries if entry.created >= created)
-            return next(reached, self._tables.end())
+            journal_entries = self._tables.journal.values()
+            seqs_before = (
+                entry.seq - 1 for entry in journal_entries if entry.created >= created_since
+            )
+            return next(seqs_before, self._tables.end())
 
     def event_types(self) -> list[str]:
         """Return the event types of the entries, each once."""
@@ -94,23 +100,27 @@ class MemoryReader:
                 return None
             return FeedRecord(
                 _decode_feed(tables.feed),
-                [missing for _, missing in sorted(tables.missing.items())],
+                [missing_range for _, missing_range in sorted(tables.missing.items())],
                 sorted(tables.gone.values()),
-                [parked for _, parked in sorted(tables.parked.items())],
-                {aside.event for aside in tables.aside.values() if aside.where == "site"},
+                [parked_range for _, parked_range in sorted(tables.parked.items())],
+                {
+                    event_aside.event
+                    for event_aside in tables.aside.values()
+                    if event_aside.where == "site"
+                },
             )
 
     def feed_trouble(self) -> FeedTrouble:
         """Return the feed's recorded trouble, without reading the missing ranges."""
-        record = self.load_feed()
+        feed_record = self.load_feed()
         with self._tables.lock:
-            parked = self._tables.parked.values()
+            parked_ranges = self._tables.parked.values()
             return FeedTrouble(
-                record.state.rewound if record else "",
-                sum(parking.last - parking.first + 1 for parking in parked),
-                min((parking.first for parking in parked), default=0),
-                max((parking.last for parking in parked), default=0),
-                [aside.event for aside in self._tables.aside.values()],
+                feed_record.state.rewound if feed_record else "",
+                sum(parked_range.last - parked_range.first + 1 for parked_range in parked_ranges),
+                min((parked_range.first for parked_range in parked_ranges), default=0),
+                max((parked_range.last for parked_range in parked_ranges), default=0),
+                [event_aside.event for event_aside in self._tables.aside.values()],
             )
 
     def set_aside_events(self) -> list[SetAside]:
@@ -118,41 +128,54 @@ class MemoryReader:
         with self._tables.lock:
             return list(self._tables.aside.values())
 
-    def passed_over_ids(self, era: int) -> list[int]:
+    def passed_over_ids(self, feed_era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""
         with self._tables.lock:
-            return sorted({event for of, event in self._tables.passed_over.values() if of == era})
+            return sorted(
+                {
+                    event_id
+                    for event_era, event_id in self._tables.passed_over.values()
+                    if event_era == feed_era
+                }
+            )
 
     def scripts(self) -> dict[int, str]:
         """Return the known names of the site's scripts, by id."""
         with self._tables.lock:
             return dict(self._tables.scripts)
 
-    def lane_progress(self, lane: str) -> Progress | None:
+    def lane_progress(self, lane_name: str) -> Progress | None:
         """Return a lane's last recorded position; None for a lane never seen."""
         with self._tables.lock:
-            kept_lane = self._tables.lanes.get(lane)
-            places = None if kept_lane is None else kept_lane.places()
-            if kept_lane is None or places is None:
+            kept_lane = self._tables.lanes.get(lane_name)
+            strand_places = None if kept_lane is None else kept_lane.places()
+            if kept_lane is None or strand_places is None:
                 return None if kept_lane is None else kept_lane.progress
-            return Progress(places.lowest)
+            return Progress(strand_places.lowest)
 
-    def lane_places(self, lane: str) -> StrandPlaces | None:
+    def lane_places(self, lane_name: str) -> StrandPlaces | None:
         """Return the recorded places of a lane's strands; None for a lane that is not divided."""
         with self._tables.lock:
-            kept_lane = self._tables.lanes.get(lane)
+            kept_lane = self._tables.lanes.get(lane_name)
             return None if kept_lane is None else kept_lane.places()
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
         with self._tables.lock:
-            kept = sorted(self._tables.plugins.items())
-            records = {name: dataclasses.replace(record, strands={}) for name, record in kept}
-            for (name, strand), (order_by, record) in sorted(self._tables.plugin_strands.items()):
-                plugin = records[name]
-                if plugin.order_by == order_by and not plugin.apart:
-                    plugin.strands[strand] = dataclasses.replace(record, plugin=plugin)
-            return records
+            known_plugins = sorted(self._tables.plugins.items())
+            plugin_records = {
+                plugin_name: dataclasses.replace(strand_record, strands={})
+                for plugin_name, strand_record in known_plugins
+            }
+            for (plugin_name, strand_number), (order_by, strand_record) in sorted(
+                self._tables.plugin_strands.items()
+            ):
+                plugin_record = plugin_records[plugin_name]
+                if plugin_record.order_by == order_by and not plugin_record.apart:
+                    plugin_record.strands[strand_number] = dataclasses.replace(
+                        strand_record, plugin=plugin_record
+                    )
+            return plugin_records
 
     def imported_positions(self) -> dict[str, ImportedPosition]:
         """Return where plugins stood in the daemon before this one, by name."""
@@ -167,25 +190,39 @@ class MemoryReader:
     def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
         with self._tables.lock:
-            deaths = self._tables.deaths.values()
-            return sorted(deaths, key=lambda died: (died.seq, died.plugin, died.callback))
+            call_deaths = self._tables.deaths.values()
+            return sorted(
+                call_deaths,
+                key=lambda deaths_in_call: (
+                    deaths_in_call.seq,
+                    deaths_in_call.plugin,
+                    deaths_in_call.callback,
+                ),
+            )
 
-    def store(self, plugin: str) -> dict[str, Any]:
+    def store(self, plugin_name: str) -> dict[str, Any]:
         """Return the plugin's store as last committed."""
         with self._tables.lock:
-            values = self._tables.stores.get(plugin, {})
-            return {key: _decode(value) for key, value in sorted(values.items())}
+            encoded_values = self._tables.stores.get(plugin_name, {})
+            return {
+                store_key: _decode_json(encoded_value)
+                for store_key, encoded_value in sorted(encoded_values.items())
+            }
 
-    def dead_letters(self, plugin: str | None = None) -> list[Failure]:
+    def dead_letters(self, plugin_name: str | None = None) -> list[Failure]:
         """Return the dead letters, oldest first."""
         with self._tables.lock:
-            failed = [call.failure for call in self._tables.failures.values() if call.dead]
-        return [failure for failure in failed if plugin in {None, failure.plugin}]
+            failed_attempts = [
+                failed_call.failure
+                for failed_call in self._tables.failures.values()
+                if failed_call.dead
+            ]
+        return [failure for failure in failed_attempts if plugin_name in {None, failure.plugin}]
 
     def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
         """Return, for each plugin with dead letters, their number and the newest error."""
-        counts: dict[str, tuple[int, str]] = {}
+        letter_counts: dict[str, tuple[int, str]] = {}
         for failure in self.dead_letters():
-            count, _ = counts.get(failure.plugin, (0, ""))
-            counts[failure.plugin] = (count + 1, failure.error)
-        return counts
+            letter_count, _ = letter_counts.get(failure.plugin, (0, ""))
+            letter_counts[failure.plugin] = (letter_count + 1, failure.error)
+        return letter_counts

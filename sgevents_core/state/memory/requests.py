@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.state.memory.step_writing import write_asked, write_request
+from sgevents_core.state.memory.step_writing import write_new_request, write_request_step
 from sgevents_core.state.memory.tables import KeptRequest, Tables
 from sgevents_core.state.requests import (
     ReplayEvent,
@@ -19,7 +19,7 @@ from sgevents_core.state.requests import (
     request_subject,
 )
 
-_decode: Final = msgspec.json.Decoder().decode
+_decode_json: Final = msgspec.json.Decoder().decode
 
 
 class MemoryRequests:
@@ -33,113 +33,129 @@ class MemoryRequests:
 
     def ask(
         self,
-        kind: str,
-        plugin: str,
-        detail: Mapping[str, Any],
+        request_kind: str,
+        plugin_name: str,
+        request_detail: Mapping[str, Any],
         asked_by: str,
         events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number."""
-        return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
+        return self.ask_all([(request_kind, plugin_name, request_detail, events)], asked_by)[0]
 
-    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
+    def ask_all(self, request_drafts: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests, `(kind, plugin, detail, events)` each."""
         with self._tables.lock:
-            return [write_asked(self._tables, asked_by, asking) for asking in asked]
+            return [
+                write_new_request(self._tables, asked_by, request_draft)
+                for request_draft in request_drafts
+            ]
 
-    def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
+    def waiting(self, above_number: int = 0, plugin_name: str | None = None) -> list[Request]:
         """Return the unanswered requests, in the order they were made."""
         with self._tables.lock:
             return [
-                _request(number, kept_request)
-                for number, kept_request in self._tables.requests.items()
+                _build_request(request_number, kept_request)
+                for request_number, kept_request in self._tables.requests.items()
                 if kept_request.answer is None
-                and number > above
-                and plugin in {None, kept_request.plugin}
+                and request_number > above_number
+                and plugin_name in {None, kept_request.plugin}
             ]
 
-    def get(self, number: int) -> Request | None:
+    def get(self, request_number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
         with self._tables.lock:
-            kept_request = self._tables.requests.get(number)
+            kept_request = self._tables.requests.get(request_number)
             return (
                 None
                 if kept_request is None or kept_request.answer
-                else _request(number, kept_request)
+                else _build_request(request_number, kept_request)
             )
 
-    def unanswered(self, numbers: Iterable[int]) -> list[int]:
+    def unanswered(self, request_numbers: Iterable[int]) -> list[int]:
         """Return those of the given requests that are unanswered, in their order."""
-        waiting = {request.number for request in self.waiting()}
-        return [number for number in numbers if number in waiting]
+        waiting_numbers = {request.number for request in self.waiting()}
+        return [
+            request_number
+            for request_number in request_numbers
+            if request_number in waiting_numbers
+        ]
 
-    def answer_of(self, number: int) -> RequestAnswer | None:
+    def answer_of(self, request_number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
         with self._tables.lock:
-            kept_request = self._tables.requests.get(number)
+            kept_request = self._tables.requests.get(request_number)
             return None if kept_request is None else kept_request.answer
 
-    def list_latest(self, count: int) -> list[ShownRequest]:
+    def list_latest(self, request_limit: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
         with self._tables.lock:
-            newest = list(self._tables.requests.items())[-count:] if count else []
-            return [_asked(number, kept_request) for number, kept_request in newest]
+            newest_requests = (
+                list(self._tables.requests.items())[-request_limit:] if request_limit else []
+            )
+            return [
+                _shown_request(request_number, kept_request)
+                for request_number, kept_request in newest_requests
+            ]
 
-    def begin(self, number: int) -> None:
+    def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
         with self._tables.lock:
-            if number in self._tables.requests:
-                self._tables.requests[number].begun += 1
+            if request_number in self._tables.requests:
+                self._tables.requests[request_number].begun += 1
 
-    def answer(self, number: int, answer: RequestAnswer) -> None:
+    def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
         """Answer a request that needs no other record."""
         with self._tables.lock:
-            write_request(self._tables, RequestStep(number, answer=answer))
+            write_request_step(self._tables, RequestStep(request_number, answer=request_answer))
 
-    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
+    def replay_event(self, request_number: int, event_index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
         with self._tables.lock:
-            kept_request = self._tables.requests.get(number)
+            kept_request = self._tables.requests.get(request_number)
             return (
-                kept_request.replays[index]
-                if kept_request and 0 <= index < len(kept_request.replays)
+                kept_request.replays[event_index]
+                if kept_request and 0 <= event_index < len(kept_request.replays)
                 else None
             )
 
-    def forget(self, before: float) -> None:
+    def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
         tables = self._tables
         with tables.lock:
-            for number, kept_request in list(tables.requests.items()):
-                if kept_request.answer is not None and kept_request.answered_at < before:
-                    del tables.requests[number]
-            for call in [call for call in tables.deaths if call[1] < tables.lowest()]:
+            for request_number, kept_request in list(tables.requests.items()):
+                if kept_request.answer is not None and kept_request.answered_at < answered_before:
+                    del tables.requests[request_number]
+            for call_of_event in [
+                call_of_event
+                for call_of_event in tables.deaths
+                if call_of_event[1] < tables.lowest()
+            ]:
                 if tables.journal:
-                    del tables.deaths[call]
+                    del tables.deaths[call_of_event]
 
 
-def _request(number: int, kept_request: KeptRequest) -> Request:
+def _build_request(request_number: int, kept_request: KeptRequest) -> Request:
     return Request(
-        number,
+        request_number,
         kept_request.kind,
         kept_request.plugin,
-        _decode(kept_request.detail),
+        _decode_json(kept_request.detail),
         kept_request.asked_by,
         kept_request.begun,
-        _decode(kept_request.progress),
+        _decode_json(kept_request.progress),
     )
 
 
-def _asked(number: int, kept_request: KeptRequest) -> ShownRequest:
-    detail = _decode(kept_request.detail)
+def _shown_request(request_number: int, kept_request: KeptRequest) -> ShownRequest:
+    request_detail = _decode_json(kept_request.detail)
     return ShownRequest(
-        number=number,
+        number=request_number,
         kind=kept_request.kind,
         plugin=kept_request.plugin,
-        about=request_subject(detail),
+        about=request_subject(request_detail),
         asked_by=kept_request.asked_by,
         asked_at=kept_request.asked_at,
-        reason=str(detail.get("reason") or ""),
+        reason=str(request_detail.get("reason") or ""),
         outcome=kept_request.answer.outcome if kept_request.answer else None,
         answer=kept_request.answer.text if kept_request.answer else "",
         answered_at=kept_request.answered_at if kept_request.answer else None,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.feed_values import LONGEST, SetAside
+from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.memory.tables import FailedCall, KeptLane, KeptRequest, KeptStrand, Tables
@@ -18,107 +18,124 @@ from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.requests import RequestDraft, RequestStep
 from sgevents_core.state.steps import REMOVED, Step
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode_json: Final = msgspec.json.Encoder().encode
 
 
-def write_step(tables: Tables, lane: str, step: Step) -> int:
+def write_step(tables: Tables, lane_name: str, step: Step) -> int:
     """Write a step, and return the number of its failure, 0 if it has none."""
-    stores = _encoded(step.store)
+    encoded_stores = _encode_stores(step.store)
     if step.request is not None:
-        _encode(step.request.progress)
-    number = 0
-    _write_places(tables.lanes[lane], step)
-    for key in [key for key in tables.plugin_strands if key[0] in step.whole]:
-        del tables.plugin_strands[key]
-    for record in step.plugins:
-        _write_record(tables, record)
+        _encode_json(step.request.progress)
+    failure_number = 0
+    _write_lane_progress(tables.lanes[lane_name], step)
+    for strand_key in [
+        strand_key for strand_key in tables.plugin_strands if strand_key[0] in step.whole
+    ]:
+        del tables.plugin_strands[strand_key]
+    for plugin_record in step.plugins:
+        _write_plugin_record(tables, plugin_record)
     if step.failure is not None:
-        number = _write_failure(tables, step.failure, dead=step.dead)
-    for plugin, callback, seq, attempts in step.doubts:
-        tables.attempts[CallKey(plugin, callback), seq] = attempts
+        failure_number = _write_failure(tables, step.failure, is_dead=step.dead)
+    for plugin_name, callback_name, event_seq, attempt_count in step.doubts:
+        tables.attempts[CallKey(plugin_name, callback_name), event_seq] = attempt_count
     if step.settled is not None:
-        plugin, callback, seq = step.settled
-        tables.attempts.pop((CallKey(plugin, callback), seq), None)
-        tables.deaths.pop((CallKey(plugin, callback), seq), None)
-    tables.deaths.update(((died.key, died.seq), died) for died in step.deaths)
+        plugin_name, callback_name, event_seq = step.settled
+        tables.attempts.pop((CallKey(plugin_name, callback_name), event_seq), None)
+        tables.deaths.pop((CallKey(plugin_name, callback_name), event_seq), None)
+    tables.deaths.update(
+        ((deaths_in_call.key, deaths_in_call.seq), deaths_in_call) for deaths_in_call in step.deaths
+    )
     if step.request is not None:
-        number = write_request(tables, step.request) or number
-    for plugin, values in stores.items():
-        _write_store(tables, plugin, values)
-    return number
+        failure_number = write_request_step(tables, step.request) or failure_number
+    for plugin_name, encoded_values in encoded_stores.items():
+        _write_store_changes(tables, plugin_name, encoded_values)
+    return failure_number
 
 
-def _write_places(lane: KeptLane, step: Step) -> None:
+def _write_lane_progress(kept_lane: KeptLane, step: Step) -> None:
     if step.undivided:
-        lane.divide(None)
+        kept_lane.divide(None)
     if step.places is not None:
-        if lane.order_by != step.places.order_by:
-            lane.divide(step.places.order_by)
-        for strand, place in enumerate(step.places.places):
-            lane.strands[strand] = place.joined(lane.strands.get(strand, place))
+        if kept_lane.order_by != step.places.order_by:
+            kept_lane.divide(step.places.order_by)
+        for strand_number, strand_progress in enumerate(step.places.places):
+            kept_lane.strands[strand_number] = strand_progress.joined(
+                kept_lane.strands.get(strand_number, strand_progress)
+            )
     if step.progress is not None and step.strand is None:
-        lane.progress = step.progress
+        kept_lane.progress = step.progress
     elif step.progress is not None and step.strand is not None:
-        lane.strands[step.strand] = step.progress
+        kept_lane.strands[step.strand] = step.progress
 
 
-def _write_record(tables: Tables, record: AnyPluginRecord) -> None:
+def _write_plugin_record(tables: Tables, plugin_record: AnyPluginRecord) -> None:
     """Write the record of a plugin, or of a plugin in one strand together with the plugin's."""
-    if isinstance(record, PluginRecord):
-        tables.plugins[record.name] = dataclasses.replace(record, strands={})
+    if isinstance(plugin_record, PluginRecord):
+        tables.plugins[plugin_record.name] = dataclasses.replace(plugin_record, strands={})
         return
-    _write_record(tables, record.plugin)
-    key = (record.name, record.strand)
-    if record.apart:
-        strand = dataclasses.replace(record, plugin=tables.plugins[record.name])
-        tables.plugin_strands[key] = KeptStrand(record.plugin.order_by, strand)
+    _write_plugin_record(tables, plugin_record.plugin)
+    strand_key = (plugin_record.name, plugin_record.strand)
+    if plugin_record.apart:
+        strand_record = dataclasses.replace(
+            plugin_record, plugin=tables.plugins[plugin_record.name]
+        )
+        tables.plugin_strands[strand_key] = KeptStrand(plugin_record.plugin.order_by, strand_record)
     else:
-        tables.plugin_strands.pop(key, None)
+        tables.plugin_strands.pop(strand_key, None)
 
 
-def _encoded(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, bytes | None]]:
+def _encode_stores(
+    changed_stores: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, bytes | None]]:
     """Return changes to stores as JSON; None for a key to remove.
 
     Raises:
         TypeError: A value is not JSON.
     """
     return {
-        plugin: {key: None if new is REMOVED else _encode(new) for key, new in values.items()}
-        for plugin, values in stores.items()
+        plugin_name: {
+            store_key: None if new_value is REMOVED else _encode_json(new_value)
+            for store_key, new_value in new_values.items()
+        }
+        for plugin_name, new_values in changed_stores.items()
     }
 
 
-def _write_store(tables: Tables, plugin: str, values: Mapping[str, bytes | None]) -> None:
-    store = tables.stores.setdefault(plugin, {})
-    for key, value in values.items():
-        if value is None:
-            store.pop(key, None)
+def _write_store_changes(
+    tables: Tables, plugin_name: str, encoded_values: Mapping[str, bytes | None]
+) -> None:
+    plugin_store = tables.stores.setdefault(plugin_name, {})
+    for store_key, encoded_value in encoded_values.items():
+        if encoded_value is None:
+            plugin_store.pop(store_key, None)
         else:
-            store[key] = value
+            plugin_store[store_key] = encoded_value
 
 
-def _write_failure(tables: Tables, failure: Failure, *, dead: bool) -> int:
-    number = tables.next_number("failure")
-    entry = tables.journal.get(failure.seq)
-    era, body = (1, b"") if entry is None else (entry.era, entry.body)
-    tables.failures[number] = FailedCall(failure, dead, era, body)
+def _write_failure(tables: Tables, failure: Failure, *, is_dead: bool) -> int:
+    failure_number = tables.next_number("failure")
+    journal_entry = tables.journal.get(failure.seq)
+    event_era, row_json = (
+        (1, b"") if journal_entry is None else (journal_entry.era, journal_entry.body)
+    )
+    tables.failures[failure_number] = FailedCall(failure, is_dead, event_era, row_json)
     tables.attempts[CallKey(failure.plugin, failure.callback), failure.seq] = failure.attempt
-    return number
+    return failure_number
 
 
-def write_request(tables: Tables, step: RequestStep) -> int:
+def write_request_step(tables: Tables, step: RequestStep) -> int:
     """Write the change to a request; return the number of its dead letter, 0 if it has none."""
-    progress = None if step.progress is None else _encode(step.progress)
-    number = 0 if step.letter is None else _write_letter(tables, step.letter)
-    for dismissed in step.dismissed:
-        _dismiss(tables, dismissed)
+    progress = None if step.progress is None else _encode_json(step.progress)
+    letter_number = 0 if step.letter is None else _write_letter(tables, step.letter)
+    for dismissed_number in step.dismissed:
+        _dismiss_letter(tables, dismissed_number)
     if step.passed is not None:
-        plugin, seq = step.passed
-        tables.forget_attempts(plugin=plugin, seq=seq)
+        plugin_name, event_seq = step.passed
+        tables.forget_attempts(plugin_name=plugin_name, event_seq=event_seq)
     request = tables.requests.get(step.number)
     if request is not None:
         _change_request(request, progress, step)
-    return number
+    return letter_number
 
 
 def _change_request(request: KeptRequest, progress: bytes | None, step: RequestStep) -> None:
@@ -130,46 +147,57 @@ def _change_request(request: KeptRequest, progress: bytes | None, step: RequestS
         request.replays = []
 
 
-def _write_letter(tables: Tables, change: LetterChange) -> int:
-    if change.number is None:
-        number = tables.next_number("failure")
-        tables.failures[number] = FailedCall(change.failure, change.dead, change.era, change.body)
-        return number
-    before = tables.failures.get(change.number)
-    if before is not None:
-        new = change.failure
-        failure = dataclasses.replace(
-            before.failure,
-            attempt=new.attempt,
-            error=new.error,
-            traceback=new.traceback,
-            at=new.at,
-            outcome=new.outcome,
+def _write_letter(tables: Tables, letter_change: LetterChange) -> int:
+    if letter_change.number is None:
+        letter_number = tables.next_number("failure")
+        tables.failures[letter_number] = FailedCall(
+            letter_change.failure, letter_change.dead, letter_change.era, letter_change.body
         )
-        tables.failures[change.number] = before._replace(failure=failure, dead=change.dead)
-    return change.number
+        return letter_number
+    known_letter = tables.failures.get(letter_change.number)
+    if known_letter is not None:
+        new_failure = letter_change.failure
+        changed_failure = dataclasses.replace(
+            known_letter.failure,
+            attempt=new_failure.attempt,
+            error=new_failure.error,
+            traceback=new_failure.traceback,
+            at=new_failure.at,
+            outcome=new_failure.outcome,
+        )
+        tables.failures[letter_change.number] = known_letter._replace(
+            failure=changed_failure, dead=letter_change.dead
+        )
+    return letter_change.number
 
 
-def _dismiss(tables: Tables, number: int) -> None:
-    call = tables.failures.get(number)
-    if call is not None and call.dead:
-        failure = dataclasses.replace(call.failure, outcome="dismissed")
-        tables.failures[number] = call._replace(failure=failure, dead=False)
+def _dismiss_letter(tables: Tables, letter_number: int) -> None:
+    failed_call = tables.failures.get(letter_number)
+    if failed_call is not None and failed_call.dead:
+        dismissed_failure = dataclasses.replace(failed_call.failure, outcome="dismissed")
+        tables.failures[letter_number] = failed_call._replace(failure=dismissed_failure, dead=False)
 
 
-def write_asked(tables: Tables, asked_by: str, asked: RequestDraft) -> int:
+def write_new_request(tables: Tables, asked_by: str, request_draft: RequestDraft) -> int:
     """Record a request, and return its number."""
-    kind, plugin, detail, events = asked
-    request = KeptRequest(kind, plugin, _encode(detail), asked_by, time.time(), list(events))
-    number = tables.next_number("request")
-    tables.requests[number] = request
-    return number
+    request_kind, plugin_name, request_detail, events = request_draft
+    new_request = KeptRequest(
+        request_kind, plugin_name, _encode_json(request_detail), asked_by, time.time(), list(events)
+    )
+    request_number = tables.next_number("request")
+    tables.requests[request_number] = new_request
+    return request_number
 
 
-def write_aside(tables: Tables, events: Iterable[SetAside]) -> int:
+def write_events_aside(tables: Tables, events_aside: Iterable[SetAside]) -> int:
     """Record events as set aside; return how many are new."""
-    before = len(tables.aside)
-    for event in events:
-        shortened = event._replace(event=event.event[:LONGEST], reason=event.reason[:LONGEST])
-        tables.aside.setdefault((shortened.era, shortened.event, shortened.where), shortened)
-    return len(tables.aside) - before
+    count_before = len(tables.aside)
+    for event_aside in events_aside:
+        shortened_event = event_aside._replace(
+            event=event_aside.event[:LONGEST_ASIDE_TEXT],
+            reason=event_aside.reason[:LONGEST_ASIDE_TEXT],
+        )
+        tables.aside.setdefault(
+            (shortened_event.era, shortened_event.event, shortened_event.where), shortened_event
+        )
+    return len(tables.aside) - count_before

@@ -37,8 +37,10 @@ class KeptLane:
         """Return the places of its strands; None if it is not divided."""
         if self.order_by is None:
             return None
-        places = (self.strands.get(strand, BEGINNING) for strand in range(STRANDS))
-        return StrandPlaces(self.order_by, tuple(places))
+        strand_progress = (
+            self.strands.get(strand_number, BEGINNING) for strand_number in range(STRANDS)
+        )
+        return StrandPlaces(self.order_by, tuple(strand_progress))
 
 
 class KeptStrand(NamedTuple):
@@ -106,22 +108,26 @@ class Tables:
     numbers: dict[str, int] = field(default_factory=dict)
     """The last number given to a failure or a request; none is given twice."""
 
-    def next_number(self, kind: str) -> int:
+    def next_number(self, numbered_kind: str) -> int:
         """Return a number that no failure or request ever had."""
-        self.numbers[kind] = self.numbers.get(kind, 0) + 1
-        return self.numbers[kind]
+        self.numbers[numbered_kind] = self.numbers.get(numbered_kind, 0) + 1
+        return self.numbers[numbered_kind]
 
     def end(self) -> int:
-        """Return the highest `seq`, 0 for an empty journal."""
+        """Return the highest `event_seq`, 0 for an empty journal."""
         return next(reversed(self.journal), 0)
 
     def lowest(self) -> int:
-        """Return the lowest `seq` that is kept; 1 for an empty journal."""
+        """Return the lowest `event_seq` that is kept; 1 for an empty journal."""
         return next(iter(self.journal), 1)
 
-    def forget_attempts(self, *, plugin: str, seq: int) -> None:
+    def forget_attempts(self, *, plugin_name: str, event_seq: int) -> None:
         """Forget attempts and deaths of a plugin's calls for an event."""
-        calls: tuple[dict[tuple[CallKey, int], Any], ...] = (self.attempts, self.deaths)
-        for table in calls:
-            for call in [call for call in table if call[0].plugin == plugin and call[1] == seq]:
-                del table[call]
+        tables_by_call: tuple[dict[tuple[CallKey, int], Any], ...] = (self.attempts, self.deaths)
+        for call_table in tables_by_call:
+            for call_of_event in [
+                call_of_event
+                for call_of_event in call_table
+                if call_of_event[0].plugin == plugin_name and call_of_event[1] == event_seq
+            ]:
+                del call_table[call_of_event]

@@ -97,5 +97,5 @@ class Storage(Protocol):
             OSError: It cannot be read.
         """
 
-    def back_up(self, target: Path) -> int:
+    def back_up(self, target_path: Path) -> int:
         """Copy the state as it is now to a file, and return its size in bytes."""

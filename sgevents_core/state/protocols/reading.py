@@ -15,9 +15,7 @@ from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
 from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.requests import (
-    ReplayEvent,
-)
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
 
@@ -51,11 +49,11 @@ class Reader(Connection, Protocol):
     def seq_before_event(self, event_id: int) -> int:
         """Return the `seq` below the first entry whose event id reaches a value."""
 
-    def seq_before_time(self, created: int) -> int:
+    def seq_before_time(self, created_since: int) -> int:
         """Return the `seq` below the first entry created at a time or later.
 
         Args:
-            created: The time, in seconds since 1970.
+            created_since: The time, in seconds since 1970.
         """
 
     def event_types(self) -> list[str]:
@@ -70,32 +68,32 @@ class Reader(Connection, Protocol):
     def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
 
-    def passed_over_ids(self, era: int) -> list[int]:
+    def passed_over_ids(self, feed_era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""
 
     def scripts(self) -> dict[int, str]:
         """Return the known names of the site's scripts, by id."""
 
     def read_strand(
-        self, strand: int, order_by: OrderBy, *, after: int, until: int, limit: int
+        self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
     ) -> list[Entry]:
         """Return up to `limit` entries of one strand with a `seq` above `after`, ascending.
 
         Args:
-            strand: The strand.
+            strand_number: The strand.
             order_by: What divides the events into strands.
             after: The `seq` before them.
             until: The highest `seq`.
             limit: How many at most.
         """
 
-    def lane_progress(self, lane: str) -> Progress | None:
+    def lane_progress(self, lane_name: str) -> Progress | None:
         """Return a lane's last recorded position; None for a lane never seen.
 
         Of a divided lane it is the lowest place; see `lane_places`.
         """
 
-    def lane_places(self, lane: str) -> StrandPlaces | None:
+    def lane_places(self, lane_name: str) -> StrandPlaces | None:
         """Return the recorded places of a lane's strands; None for a lane that is not divided."""
 
     def plugins(self) -> dict[str, PluginRecord]:
@@ -110,10 +108,10 @@ class Reader(Connection, Protocol):
     def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
 
-    def store(self, plugin: str) -> dict[str, Any]:
+    def store(self, plugin_name: str) -> dict[str, Any]:
         """Return the plugin's store as last committed."""
 
-    def dead_letters(self, plugin: str | None = None) -> list[Failure]:
+    def dead_letters(self, plugin_name: str | None = None) -> list[Failure]:
         """Return the dead letters, oldest first."""
 
     def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
@@ -123,36 +121,40 @@ class Reader(Connection, Protocol):
 class Letters(Connection, Protocol):
     """The dead letters, for people and for retries; only reads."""
 
-    def get(self, number: int) -> Letter | None:
+    def get(self, letter_number: int) -> Letter | None:
         """Return the dead letter with this number, even if retried or dismissed; None if none."""
 
-    def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
+    def find(self, plugin_name: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first.
 
         Args:
-            plugin: Only those of this plugin.
+            plugin_name: Only those of this plugin.
             event_id: Only those for this event.
         """
 
-    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(
+        self, letter_choice: LetterChoice, after_number: int = 0, letter_limit: int = -1
+    ) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
-            chosen: Which.
-            after: Only those with a higher number.
-            limit: At most this many; -1 for all.
+            letter_choice: Which.
+            after_number: Only those with a higher number.
+            letter_limit: At most this many; -1 for all.
         """
 
-    def count(self, chosen: LetterChoice, after: int = 0) -> int:
-        """Count the chosen dead letters whose number is above `after`."""
+    def count(self, letter_choice: LetterChoice, after_number: int = 0) -> int:
+        """Count the chosen dead letters whose number is above `after_number`."""
 
-    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
+    def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
         Errors that differ only in numbers, such as ids, are grouped together.
         """
 
-    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(
+        self, plugin_name: str, callback_name: str, seq: int, event_id: int
+    ) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
 
 
@@ -165,16 +167,16 @@ class Past(Connection, Protocol):
     def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
 
-    def since(self, era: int, at: int) -> list[ReplayEvent]:
+    def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
 
-    def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
+    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
 
-    def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
+    def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
 
     def first_cursors(self) -> dict[str, int]:

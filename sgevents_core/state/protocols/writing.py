@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sgevents_core.state.entries import MOST_PRUNED, Entry, LateRow, Row
+from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.plugin_record import PluginRecord
@@ -26,12 +26,14 @@ from sgevents_core.state.strand_places import StrandPlaces
 class FeedWriter(Reader, Protocol):
     """Writes the journal and the feed's record; for the feed's thread."""
 
-    def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
+    def append(
+        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+    ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end.
 
         Args:
             expected_seq: The journal's end as the writer knows it.
-            rows: The rows, in journal order.
+            appended_rows: The rows, in journal order.
             change: The feed's state after them.
 
         Raises:
@@ -68,42 +70,51 @@ class FeedWriter(Reader, Protocol):
     def answer(self, step: RequestStep) -> None:
         """Answer a request that needs no other record."""
 
-    def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
+    def set_aside(
+        self,
+        event_name: int | str,
+        reason_text: str,
+        record_place: str,
+        set_aside_at: float,
+        feed_era: int = 1,
+    ) -> bool:
         """Set an event aside by name; return whether it is newly set aside. See `SetAside`."""
 
-    def forget_aside(self, events: Sequence[SetAside], step: RequestStep) -> None:
+    def forget_aside(self, events_aside: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
 
-    def mend(self, era: int, rows: Iterable[Row]) -> None:
+    def mend(self, feed_era: int, mended_rows: Iterable[Row]) -> None:
         """Replace entries that were passed over by rows read again from the site.
 
         Each plugin that still needs such an event gets it by a replay.
 
         Args:
-            era: The era of the feed.
-            rows: The rows.
+            feed_era: The era of the feed.
+            mended_rows: The rows.
         """
 
     def keep_scripts(
-        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+        self, new_names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
     ) -> None:
         """Record the names of scripts.
 
         Args:
-            names: Id -> name.
+            new_names: Id -> name.
             ids_by_name: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
 
-    def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
+    def prune(
+        self, created_before: int, first_kept_seq: int, entry_limit: int = MOST_ENTRIES_PRUNED
+    ) -> int:
         """Remove the oldest entries that are old enough and no longer needed.
 
         Their failures are removed with them, except dead letters.
 
         Args:
-            before: Remove entries created before this time, in seconds since 1970, and all below
-                them.
-            keep_from: Entries with this `seq` or above stay, and so does the last one.
-            limit: The most entries to remove at once.
+            created_before: Remove entries created before this time, in seconds since 1970, and all
+                below them.
+            first_kept_seq: Entries with this `seq` or above stay, and so does the last one.
+            entry_limit: The most entries to remove at once.
 
         Returns:
             How many were removed.
@@ -127,29 +138,31 @@ class RecordedLane(NamedTuple):
 class LaneWriter(Reader, Protocol):
     """Writes the ledger of lanes; each step names its lane and the lane's fence."""
 
-    def take_lane(self, lane: str) -> int:
+    def take_lane(self, lane_name: str) -> int:
         """Return a new fence for the lane; older ones are refused from now on."""
 
-    def record(self, lane: str, fence: int, step: Step) -> int:
+    def record(self, lane_name: str, fence: int, step: Step) -> int:
         """Write one step atomically, and return the number of its failure, 0 if it has none.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
         """
 
-    def advance(self, lane: str, fence: int, advanced: Callable[[RecordedLane], Step]) -> None:
+    def advance(
+        self, lane_name: str, fence: int, step_from_record: Callable[[RecordedLane], Step]
+    ) -> None:
         """Advance a lane and its plugins from their recorded positions, atomically.
 
         Args:
-            lane: The lane.
+            lane_name: The lane.
             fence: The lane's newest fence.
-            advanced: Returns the step to write, from what is recorded of the lane.
+            step_from_record: Returns the step to write, from what is recorded of the lane.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
         """
 
-    def pass_over(self, entry: Entry, plugins: Collection[str], reason: str) -> bool:
+    def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need its event.
 
         Returns:
@@ -167,7 +180,7 @@ class Writer(FeedWriter, LaneWriter, Protocol):
     """Writes everything; for the process that holds the state's lock, while it starts and ends."""
 
     def import_positions(
-        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
     ) -> bool:
         """Begin a state where another daemon ended, atomically.
 
@@ -175,7 +188,7 @@ class Writer(FeedWriter, LaneWriter, Protocol):
             change: The feed's state there.
             positions: Where each plugin stood, by name; each gets a record at the beginning of the
                 journal.
-            lane: The lane of these records.
+            lane_name: The lane of these records.
 
         Returns:
             Whether it began; False if the state had begun before, and is unchanged.
@@ -194,53 +207,53 @@ class Requests(Connection, Protocol):
 
     def ask(
         self,
-        kind: str,
-        plugin: str,
-        detail: Mapping[str, Any],
+        request_kind: str,
+        plugin_name: str,
+        request_detail: Mapping[str, Any],
         asked_by: str,
         events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number.
 
         Args:
-            kind: What is asked for.
-            plugin: The plugin concerned; empty for the feed.
-            detail: Further values, as JSON types.
+            request_kind: What is asked for.
+            plugin_name: The plugin concerned; empty for the feed.
+            request_detail: Further values, as JSON types.
             asked_by: The person who asks, for people.
             events: The events to replay, in order.
         """
 
-    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
+    def ask_all(self, request_drafts: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
 
-    def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
+    def waiting(self, above_number: int = 0, plugin_name: str | None = None) -> list[Request]:
         """Return the unanswered requests, in the order they were made.
 
         Args:
-            above: Only those with a higher number.
-            plugin: Only those about this plugin; None for all.
+            above_number: Only those with a higher number.
+            plugin_name: Only those about this plugin; None for all.
         """
 
-    def get(self, number: int) -> Request | None:
+    def get(self, request_number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
 
-    def unanswered(self, numbers: Iterable[int]) -> list[int]:
+    def unanswered(self, request_numbers: Iterable[int]) -> list[int]:
         """Return those of the given requests that are unanswered, in their order."""
 
-    def answer_of(self, number: int) -> RequestAnswer | None:
+    def answer_of(self, request_number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
 
-    def list_latest(self, count: int) -> list[ShownRequest]:
+    def list_latest(self, request_limit: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
 
-    def begin(self, number: int) -> None:
+    def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
 
-    def answer(self, number: int, answer: RequestAnswer) -> None:
+    def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
         """Answer a request that needs no other record."""
 
-    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
+    def replay_event(self, request_number: int, event_index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
 
-    def forget(self, before: float) -> None:
+    def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""

@@ -9,38 +9,49 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sgevents_core.state.feed_values import LONGEST, SetAside
+from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.sqlite.database import Database
 
-SET_ASIDE_SINCE: Final = 4
+SET_ASIDE_SINCE_VERSION: Final = 4
 """The version of the schema that first had the table `set_aside`."""
-_COLUMNS: Final = "era, event, place, reason, at"
+_SET_ASIDE_COLUMNS: Final = "era, event, place, reason, at"
 
 
-def read_aside(db: Database) -> list[SetAside]:
+def read_events_aside(database: Database) -> list[SetAside]:
     """Return the events that are set aside, oldest first."""
-    if db.fetch_number("PRAGMA user_version") < SET_ASIDE_SINCE:
+    if database.fetch_number("PRAGMA user_version") < SET_ASIDE_SINCE_VERSION:
         return []  # read-only: an older daemon runs on it, or it will be upgraded later
-    rows = db.fetch_all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
-    return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in rows]
+    event_rows = database.fetch_all(f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
+    return [
+        SetAside(event_name, reason_text, record_place, set_aside_at, feed_era)
+        for feed_era, event_name, record_place, reason_text, set_aside_at in event_rows
+    ]
 
 
-def write_aside(db: sqlite3.Connection, set_aside: Iterable[SetAside]) -> int:
+def write_events_aside(connection: sqlite3.Connection, events_aside: Iterable[SetAside]) -> int:
     """Record events as set aside, in the caller's transaction; return how many are new."""
-    before = db.total_changes
-    db.executemany(
-        f"INSERT OR IGNORE INTO set_aside ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+    changes_before = connection.total_changes
+    connection.executemany(
+        f"INSERT OR IGNORE INTO set_aside ({_SET_ASIDE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
         (
-            (aside.era, aside.event[:LONGEST], aside.where, aside.reason[:LONGEST], aside.at)
-            for aside in set_aside
+            (
+                event_aside.era,
+                event_aside.event[:LONGEST_ASIDE_TEXT],
+                event_aside.where,
+                event_aside.reason[:LONGEST_ASIDE_TEXT],
+                event_aside.at,
+            )
+            for event_aside in events_aside
         ),
     )
-    return db.total_changes - before
+    return connection.total_changes - changes_before
 
 
-def delete_aside(db: sqlite3.Connection, era: int, events: Sequence[str], where: str) -> None:
+def delete_events_aside(
+    connection: sqlite3.Connection, feed_era: int, event_names: Sequence[str], record_place: str
+) -> None:
     """Delete the records of events that are handled now, in the caller's transaction."""
-    db.executemany(
+    connection.executemany(
         "DELETE FROM set_aside WHERE era = ? AND event = ? AND place = ?",
-        ((era, event, where) for event in events),
+        ((feed_era, event_name, record_place) for event_name in event_names),
     )

@@ -14,65 +14,85 @@ import msgspec
 from sgevents_core.errors import StateDamaged
 from sgevents_core.state.sqlite.database import Database
 
-_T = TypeVar("_T")
+_Decoded = TypeVar("_Decoded")
 CHECKSUMS_SINCE: Final = 7
 """The version of the schema that first had checksums."""
 
-_LETTERS_SINCE: Final = 8
+_LETTER_CHECKSUMS_SINCE: Final = 8
 """The version of the schema that first had checksums of failures."""
 
 
-def checksum_of(*values: Any) -> int:
+def checksum_of(*record_values: Any) -> int:
     """Return the checksum of a record's values as written."""
-    return crc32(repr(values).encode("utf-8", "surrogatepass"))
+    return crc32(repr(record_values).encode("utf-8", "surrogatepass"))
 
 
-def row_checksum(era: int, event_id: int, event_type: str, created: int, body: bytes) -> int:
+def row_checksum(
+    feed_era: int, event_id: int, event_type: str, created_at: int, row_json: bytes
+) -> int:
     """Return the checksum of an event's row in the journal."""
-    head = b"%d %d %d %b " % (era, event_id, created, event_type.encode("utf-8", "surrogatepass"))
-    return crc32(body, crc32(head))
+    numbers_and_type = b"%d %d %d %b " % (
+        feed_era,
+        event_id,
+        created_at,
+        event_type.encode("utf-8", "surrogatepass"),
+    )
+    return crc32(row_json, crc32(numbers_and_type))
 
 
-def checksum_column(db: Database) -> str:
+def checksum_column(database: Database) -> str:
     """Return the column of a record's checksum; a database opened for reading may lack it."""
-    return "sum" if db.fetch_number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
+    return "sum" if database.fetch_number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
 
 
-def letter_checksum_column(db: Database) -> str:
+def letter_checksum_column(database: Database) -> str:
     """Return the column of a failure's checksum; see `checksum_column`."""
-    return "sum" if db.fetch_number("PRAGMA user_version") >= _LETTERS_SINCE else "NULL"
+    return (
+        "sum" if database.fetch_number("PRAGMA user_version") >= _LETTER_CHECKSUMS_SINCE else "NULL"
+    )
 
 
-def letter_checksum(plugin: str, callback: str, seq: int, event_id: int, body: bytes | None) -> int:
+def letter_checksum(
+    plugin_name: str, callback_name: str, seq: int, event_id: int, row_json: bytes | None
+) -> int:
     """Return the checksum of the call that a failure or dead letter is about."""
-    return checksum_of(plugin, callback, seq, event_id, body or b"")
+    return checksum_of(plugin_name, callback_name, seq, event_id, row_json or b"")
 
 
-def verify_checksum(db: Database, record_name: str, stored: int | None, *values: Any) -> None:
+def verify_checksum(
+    database: Database, record_name: str, stored_checksum: int | None, *record_values: Any
+) -> None:
     """Check that a record is what was written.
 
     Args:
-        db: The database it was read from.
+        database: The database it was read from.
         record_name: What it is, for people.
-        stored: The checksum stored with it; None for a record of an older version.
-        values: Its values.
+        stored_checksum: The checksum stored with it; None for a record of an older version.
+        record_values: Its values.
 
     Raises:
         StateDamaged: It is not.
     """
-    if stored is not None and stored != checksum_of(*values):
-        raise StateDamaged(path=str(db.path), reason=f"{record_name} is not what was written")
+    if stored_checksum is not None and stored_checksum != checksum_of(*record_values):
+        raise StateDamaged(
+            path=str(database.file_path), reason=f"{record_name} is not what was written"
+        )
 
 
-def decode_record(db: Database, record_name: str, decode: Callable[[str], _T], text: str) -> _T:
+def decode_record(
+    database: Database,
+    record_name: str,
+    decode_text: Callable[[str], _Decoded],
+    encoded_record: str,
+) -> _Decoded:
     """Return the decoded text of a record; see `verify_checksum`.
 
     Raises:
         StateDamaged: It cannot be decoded.
     """
     try:
-        return decode(text)
+        return decode_text(encoded_record)
     except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise StateDamaged(
-            path=str(db.path), reason=f"{record_name} makes no sense: {error}"
+            path=str(database.file_path), reason=f"{record_name} makes no sense: {error}"
         ) from None

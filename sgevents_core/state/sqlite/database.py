@@ -11,94 +11,98 @@ from typing import Any, Final
 
 from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.state.disk import not_writable
-from sgevents_core.state.own_files import PRIVATE
+from sgevents_core.state.own_files import PRIVATE_FILE_MODE
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.backup import on_disk, write_backup
+from sgevents_core.state.sqlite.backup import flush_to_disk, write_backup
 
 DATABASE: Final = "sgevents.db"
-_BUSY_MS: Final = 30_000
-_DAMAGE: Final = ("malformed", "not a database", "no such table", "no such column")
+_BUSY_TIMEOUT: Final = 30_000
+_DAMAGE_MESSAGES: Final = ("malformed", "not a database", "no such table", "no such column")
 """SQLite's messages for a file that is not a state any more; error codes need Python 3.11."""
 
 
-def is_made(folder: Path) -> bool:
+def database_exists(state_folder: Path) -> bool:
     """Return whether a folder holds a state.
 
     Raises:
         StateError: The folder cannot be accessed.
     """
     try:
-        return (folder / DATABASE).exists()
+        return (state_folder / DATABASE).exists()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StateError(path=str(folder), reason=reason) from error
+        reason_text = error.strerror or str(error)
+        raise StateError(path=str(state_folder), reason=reason_text) from error
 
 
 class Database:
     """A connection to the database, for one thread at a time.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
         read_only: Whether nothing may be written or created.
-        needs: The oldest version of the schema that is sufficient.
+        oldest_version: The oldest version of the schema that is sufficient.
 
     Raises:
         StateError: The database cannot be opened, or its schema is too new or too old.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, needs: int = 0) -> None:
-        self._path = folder / DATABASE
-        self._synced: int | None = None
-        self._has_written = True
+    def __init__(
+        self, state_folder: Path, *, read_only: bool = False, oldest_version: int = 0
+    ) -> None:
+        self._database_path = state_folder / DATABASE
+        self._synced_data_version: int | None = None
+        self._has_unsynced_commits = True
         with self.translate_errors():
-            is_new = not read_only and not self._path.exists()
-            mode = "ro" if read_only else "rwc"
-            self._db = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode={mode}",
+            is_new = not read_only and not self._database_path.exists()
+            open_mode = "ro" if read_only else "rwc"
+            self._connection = sqlite3.connect(
+                f"{self._database_path.absolute().as_uri()}?mode={open_mode}",
                 uri=True,
-                timeout=_BUSY_MS / 1000,
+                timeout=_BUSY_TIMEOUT / 1000,
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._db.text_factory = _text
+            self._connection.text_factory = _decode_leniently
             try:
                 if is_new:  # by path: closing a descriptor would release SQLite's locks
-                    self._path.chmod(self._path.stat().st_mode & PRIVATE)
+                    self._database_path.chmod(
+                        self._database_path.stat().st_mode & PRIVATE_FILE_MODE
+                    )
                 if not read_only:
-                    schema.prepare(self._db)
-                schema.check(self._db, self._path, needs)
+                    schema.prepare_for_writing(self._connection)
+                schema.check_version(self._connection, self._database_path, oldest_version)
             except BaseException:
-                self._db.close()
+                self._connection.close()
                 raise
 
     @property
-    def path(self) -> Path:
+    def file_path(self) -> Path:
         """The database's file."""
-        return self._path
+        return self._database_path
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._connection.close()
 
-    def back_up(self, target: Path) -> int:
+    def back_up(self, target_path: Path) -> int:
         """Copy the database as it is now to a file, and return its size in bytes."""
         with self.translate_errors():
-            return write_backup(self._db, target)
+            return write_backup(self._connection, target_path)
 
     def fetch_all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query; a mapping as the only value fills in names."""
         with self.translate_errors():
-            return self._db.execute(sql, _parameters(values)).fetchall()
+            return self._connection.execute(sql, _query_parameters(values)).fetchall()
 
     def fetch_each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, as `fetch_all` returns them."""
         with self.translate_errors():
-            yield from self._db.execute(sql, _parameters(values))
+            yield from self._connection.execute(sql, _query_parameters(values))
 
     def fetch_one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row of a query, None if there is none."""
-        rows = self.fetch_all(sql, *values)
-        return rows[0] if rows else None
+        found_rows = self.fetch_all(sql, *values)
+        return found_rows[0] if found_rows else None
 
     def fetch_number(self, sql: str, *values: Any) -> int:
         """Return the number that is all a query finds."""
@@ -111,14 +115,15 @@ class Database:
         power cut. Costs nothing if nothing was committed.
         """
         with self.translate_errors():
-            seen = self.fetch_number("PRAGMA data_version")  # counts commits of other connections
-            if seen == self._synced and not self._has_written:
+            # It counts the commits of other connections.
+            version = self.fetch_number("PRAGMA data_version")
+            if version == self._synced_data_version and not self._has_unsynced_commits:
                 return
-            self._has_written = False
-            if self._synced is None:
-                on_disk(self._path.parent)
-            on_disk(self._path.with_name(f"{DATABASE}-wal"))
-            self._synced = seen
+            self._has_unsynced_commits = False
+            if self._synced_data_version is None:
+                flush_to_disk(self._database_path.parent)
+            flush_to_disk(self._database_path.with_name(f"{DATABASE}-wal"))
+            self._synced_data_version = version
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -129,28 +134,30 @@ class Database:
         """
         with self.translate_errors():
             if durable:
-                self._db.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("PRAGMA synchronous = FULL")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-                self._has_written = True
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+                self._has_unsynced_commits = True
             finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 if durable:
-                    self._db.execute("PRAGMA synchronous = NORMAL")
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
 
-    def _state_error(self, reason: str) -> StateError:
-        if "unable to open" in reason and (why := _no_descriptor()):
-            return StateError(path=str(self._path), reason=why)
-        if "unable to open" in reason or "readonly" in reason:  # error codes need Python 3.11
-            why = not_writable(self._path.parent) or not_writable(self._path)
-            if why:
-                return StateNotWritable(path=str(self._path), reason=why)
-        is_damaged = any(words in reason for words in _DAMAGE)
-        kind = StateDamaged if is_damaged else StateError
-        return kind(path=str(self._path), reason=reason)
+    def _state_error(self, error_text: str) -> StateError:
+        path = self._database_path
+        if "unable to open" in error_text and (shortage := _descriptor_shortage()):
+            return StateError(path=str(path), reason=shortage)
+        # Error codes need Python 3.11.
+        if "unable to open" in error_text or "readonly" in error_text:
+            access_problem = not_writable(path.parent) or not_writable(path)
+            if access_problem:
+                return StateNotWritable(path=str(path), reason=access_problem)
+        is_damaged = any(message in error_text for message in _DAMAGE_MESSAGES)
+        error_type = StateDamaged if is_damaged else StateError
+        return error_type(path=str(path), reason=error_text)
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
@@ -160,21 +167,22 @@ class Database:
         except sqlite3.Error as error:
             raise self._state_error(str(error)) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise StateError(path=str(self._path), reason=reason) from error
+            error_text = error.strerror or str(error)
+            raise StateError(path=str(self._database_path), reason=error_text) from error
 
 
-def _parameters(values: tuple[Any, ...]) -> Any:
+def _query_parameters(values: tuple[Any, ...]) -> Any:
     """Return the values of a query as SQLite takes them, by position or by name."""
-    return values[0] if len(values) == 1 and isinstance(values[0], dict) else values
+    are_named = len(values) == 1 and isinstance(values[0], dict)
+    return values[0] if are_named else values
 
 
-def _text(content: bytes) -> str:
+def _decode_leniently(text: bytes) -> str:
     """Decode a text leniently: a flipped byte must not make the other rows unreadable."""
-    return content.decode("utf-8", "surrogateescape")
+    return text.decode("utf-8", "surrogateescape")
 
 
-def _no_descriptor() -> str:
+def _descriptor_shortage() -> str:
     """Return why no file can be opened now; empty if one can."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))

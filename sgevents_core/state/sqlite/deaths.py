@@ -8,11 +8,15 @@ from collections.abc import Iterable
 from sgevents_core.state.steps import CallDeaths
 
 
-def write_deaths(db: sqlite3.Connection, deaths: Iterable[CallDeaths]) -> None:
+def write_deaths(connection: sqlite3.Connection, call_deaths: Iterable[CallDeaths]) -> None:
     """Write counts of deaths, in the caller's transaction."""
-    db.executemany("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?, ?, ?, ?, ?)", deaths)
+    connection.executemany(
+        "INSERT OR REPLACE INTO deaths VALUES (?, ?, ?, ?, ?, ?, ?)", call_deaths
+    )
 
 
-def forget_deaths(db: sqlite3.Connection, call: tuple[str, str, int]) -> None:
+def forget_deaths(connection: sqlite3.Connection, settled_call: tuple[str, str, int]) -> None:
     """Forget the deaths in a call, `(plugin, callback, seq)`, in the caller's transaction."""
-    db.execute("DELETE FROM deaths WHERE plugin = ? AND callback = ? AND seq = ?", call)
+    connection.execute(
+        "DELETE FROM deaths WHERE plugin = ? AND callback = ? AND seq = ?", settled_call
+    )

@@ -9,19 +9,19 @@ from typing import Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.state.entries import MOST_PRUNED, LateRow, Row
+from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
-from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
+from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestStep
-from sgevents_core.state.sqlite.aside import delete_aside, write_aside
+from sgevents_core.state.sqlite.aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
 from sgevents_core.state.sqlite.reading import SqliteReader
-from sgevents_core.state.sqlite.requests import write_asked, write_request
+from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
-_encode: Final = msgspec.json.Encoder().encode
-_ROWS_AT_ONCE: Final = 50
-_ENTRY_VALUES: Final = f"({', '.join('?' * 9)})"
+_encode_json: Final = msgspec.json.Encoder().encode
+_ROWS_PER_STATEMENT: Final = 50
+_ENTRY_PLACEHOLDERS: Final = f"({', '.join('?' * 9)})"
 
 
 class SqliteFeedWriter(SqliteReader):
@@ -34,17 +34,19 @@ class SqliteFeedWriter(SqliteReader):
         StateError: See `SqliteReader`.
     """
 
-    _read_only = False
+    _is_read_only = False
 
-    def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
+    def append(
+        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+    ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end."""
-        era = change.state.era
-        with self._db.transaction() as db:
+        feed_era = change.state.era
+        with self._database.transaction() as connection:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            _insert(db, expected_seq + 1, era, rows)
-            write_feed(db, change)
-        return expected_seq + len(rows)
+            _insert_entries(connection, expected_seq + 1, feed_era, appended_rows)
+            write_feed(connection, change)
+        return expected_seq + len(appended_rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
         """Begin a new era of the feed, as a person asked: new rows belong to another log.
@@ -60,22 +62,22 @@ class SqliteFeedWriter(SqliteReader):
         Raises:
             StaleWriter: Another writer has appended since; nothing was written.
         """
-        with self._db.transaction(durable=True) as db:
+        with self._database.transaction(durable=True) as connection:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            db.execute(
+            connection.execute(
                 "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing",
                 (change.state.era - 1,),
             )
-            db.execute(
+            connection.execute(
                 "INSERT OR REPLACE INTO dropped SELECT ?, first, last FROM parked",
                 (change.state.era - 1,),
             )
-            db.execute("DELETE FROM parked")
-            db.execute("DELETE FROM missing")
-            db.execute("DELETE FROM gone")
-            write_feed(db, change)
-            write_request(db, step)
+            connection.execute("DELETE FROM parked")
+            connection.execute("DELETE FROM missing")
+            connection.execute("DELETE FROM gone")
+            write_feed(connection, change)
+            write_request_step(connection, step)
 
     def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
         """Write a person's decision about ids of the feed and the request's answer, atomically.
@@ -88,158 +90,200 @@ class SqliteFeedWriter(SqliteReader):
         Raises:
             StaleWriter: Another writer has appended since; nothing was written.
         """
-        with self._db.transaction(durable=True) as db:
+        with self._database.transaction(durable=True) as connection:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            write_feed(db, change)
-            write_request(db, step)
+            write_feed(connection, change)
+            write_request_step(connection, step)
 
     def answer(self, step: RequestStep) -> None:
         """Answer a request that needs no other record."""
-        with self._db.transaction() as db:
-            write_request(db, step)
+        with self._database.transaction() as connection:
+            write_request_step(connection, step)
 
-    def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
+    def set_aside(
+        self,
+        event_name: int | str,
+        reason_text: str,
+        record_place: str,
+        set_aside_at: float,
+        feed_era: int = 1,
+    ) -> bool:
         """Set an event aside by name; return whether it is newly set aside. See `SetAside`."""
-        with self._db.transaction(durable=True) as db:
-            return write_aside(db, [SetAside(str(event), reason, where, at, era)]) > 0
+        with self._database.transaction(durable=True) as connection:
+            return (
+                write_events_aside(
+                    connection,
+                    [SetAside(str(event_name), reason_text, record_place, set_aside_at, feed_era)],
+                )
+                > 0
+            )
 
-    def forget_aside(self, events: Sequence[SetAside], step: RequestStep) -> None:
+    def forget_aside(self, events_aside: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
-        with self._db.transaction(durable=True) as db:
-            for aside in events:
-                delete_aside(db, aside.era, [aside.event], aside.where)
-            write_request(db, step)
+        with self._database.transaction(durable=True) as connection:
+            for event_aside in events_aside:
+                delete_events_aside(
+                    connection, event_aside.era, [event_aside.event], event_aside.where
+                )
+            write_request_step(connection, step)
 
-    def mend(self, era: int, rows: Iterable[Row]) -> None:
+    def mend(self, feed_era: int, mended_rows: Iterable[Row]) -> None:
         """Replace entries that were passed over by rows read again from the site.
 
         Each plugin that still needs such an event gets it by a replay.
 
         Args:
-            era: The era of the feed.
-            rows: The rows.
+            feed_era: The era of the feed.
+            mended_rows: The rows.
         """
-        with self._db.transaction(durable=True) as db:
-            for row in rows:
-                _mend(db, era, row)
+        with self._database.transaction(durable=True) as connection:
+            for mended_row in mended_rows:
+                _mend_entry(connection, feed_era, mended_row)
 
     def keep_scripts(
-        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+        self, new_names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
     ) -> None:
         """Record the names of scripts.
 
         Args:
-            names: Id -> name.
+            new_names: Id -> name.
             ids_by_name: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
-        before = self.scripts()
-        after = named_scripts(before, names, ids_by_name)
-        if after == before:
+        names_before = self.scripts()
+        names_after = named_scripts(names_before, new_names, ids_by_name)
+        if names_after == names_before:
             return
-        with self._db.transaction() as db:
-            gone = [(one,) for one in before.keys() - after.keys()]
-            db.executemany("DELETE FROM scripts WHERE id = ?", gone)
-            changed = after.items() - before.items()
-            db.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed)
+        with self._database.transaction() as connection:
+            forgotten_ids = [(script_id,) for script_id in names_before.keys() - names_after.keys()]
+            connection.executemany("DELETE FROM scripts WHERE id = ?", forgotten_ids)
+            changed_names = names_after.items() - names_before.items()
+            connection.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed_names)
 
-    def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
+    def prune(
+        self, created_before: int, first_kept_seq: int, entry_limit: int = MOST_ENTRIES_PRUNED
+    ) -> int:
         """Remove the oldest entries that are old enough and no longer needed.
 
         Their failures are removed with them, except dead letters. What to remove is found before
         the transaction begins, so that it is short: others wait for it.
 
         Args:
-            before: Remove entries created before this time, in seconds since 1970, and all below
-                them.
-            keep_from: Entries with this `seq` or above stay, and so does the last one.
-            limit: The most entries to remove at once.
+            created_before: Remove entries created before this time, in seconds since 1970, and all
+                below them.
+            first_kept_seq: Entries with this `seq` or above stay, and so does the last one.
+            entry_limit: The most entries to remove at once.
 
         Returns:
             How many were removed.
         """
-        highest = self.lowest() + limit
-        young = self._db.fetch_one(
+        first_seq_kept = self.lowest() + entry_limit
+        newer_row = self._database.fetch_one(
             "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
-            highest,
-            before,
+            first_seq_kept,
+            created_before,
         )
-        keep_from = min(keep_from, self.end(), highest, *(young or ()))
-        with self._db.transaction() as db:
-            removed = db.execute("DELETE FROM journal WHERE seq < ?", (keep_from,)).rowcount
-            db.execute("DELETE FROM attempts WHERE seq < ?", (keep_from,))
-        self._prune_failures(keep_from, limit)
-        return removed
+        first_kept_seq = min(first_kept_seq, self.end(), first_seq_kept, *(newer_row or ()))
+        with self._database.transaction() as connection:
+            removed_entries = connection.execute(
+                "DELETE FROM journal WHERE seq < ?", (first_kept_seq,)
+            ).rowcount
+            connection.execute("DELETE FROM attempts WHERE seq < ?", (first_kept_seq,))
+        self._prune_failures(first_kept_seq, entry_limit)
+        return removed_entries
 
-    def _prune_failures(self, keep_from: int, limit: int) -> None:
+    def _prune_failures(self, first_kept_seq: int, failure_limit: int) -> None:
         """Remove failures of removed entries, and the oldest if there are too many."""
-        newest = self._db.fetch_number("SELECT coalesce(max(id), 0) FROM failures")
-        with self._db.transaction() as db:
-            removed = db.execute(
+        newest_failure = self._database.fetch_number("SELECT coalesce(max(id), 0) FROM failures")
+        with self._database.transaction() as connection:
+            removed_failures = connection.execute(
                 "DELETE FROM failures WHERE id IN (SELECT id FROM failures INDEXED BY"
                 " failures_alive WHERE dead = 0 AND (seq < ? OR id <= ?) LIMIT ?)",
-                (keep_from, newest - KEPT_FAILURES, limit),
+                (first_kept_seq, newest_failure - KEPT_FAILURES, failure_limit),
             ).rowcount
-            if removed < limit:
-                forget_tracebacks(db)
+            if removed_failures < failure_limit:
+                forget_tracebacks(connection)
 
 
-def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
-    rows = db.execute(
+def _mend_entry(connection: sqlite3.Connection, feed_era: int, mended_row: Row) -> None:
+    passed_over_rows = connection.execute(
         "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
-        (era, row.id),
+        (feed_era, mended_row.id),
     ).fetchall()
-    for seq in {seq for seq, _ in rows}:
-        db.execute(
+    for seq in {seq for seq, _ in passed_over_rows}:
+        connection.execute(
             "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
-            (row.event_type, row.at, row.body, _sum(era, row), seq),
+            (
+                mended_row.event_type,
+                mended_row.at,
+                mended_row.body,
+                _checksum_of_row(feed_era, mended_row),
+                seq,
+            ),
         )
-    for seq, plugin in rows:
-        if plugin:
-            event = ReplayEvent(era, seq, row.id, row.body)
-            write_asked(db, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
-    db.execute("DELETE FROM passed_over WHERE era = ? AND event = ?", (era, row.id))
-    delete_aside(db, era, [str(row.id)], JOURNAL)
+    for seq, plugin_name in passed_over_rows:
+        if plugin_name:
+            replayed_event = ReplayEvent(feed_era, seq, mended_row.id, mended_row.body)
+            write_new_request(
+                connection,
+                "sgevents",
+                ("replay", plugin_name, {"mended": mended_row.id}, [replayed_event]),
+            )
+    connection.execute(
+        "DELETE FROM passed_over WHERE era = ? AND event = ?", (feed_era, mended_row.id)
+    )
+    delete_events_aside(connection, feed_era, [str(mended_row.id)], ASIDE_IN_JOURNAL)
 
 
-def _sum(era: int, row: Row) -> int:
-    return row_checksum(era, row.id, row.event_type, row.at, row.body)
+def _checksum_of_row(feed_era: int, site_row: Row) -> int:
+    return row_checksum(feed_era, site_row.id, site_row.event_type, site_row.at, site_row.body)
 
 
-def _insert(db: sqlite3.Connection, seq: int, era: int, rows: Sequence[LateRow]) -> None:
+def _insert_entries(
+    connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
+) -> None:
     """Insert rows, many in one statement: each one gives other threads the interpreter's lock."""
-    for size in (_ROWS_AT_ONCE, 1):
-        count = len(rows) // size * size
-        statement = f"INSERT INTO journal VALUES {', '.join([_ENTRY_VALUES] * size)}"  # noqa: S608 - our own
-        for start in range(0, count, size):
-            db.execute(
-                statement,
+    for rows_at_once in (_ROWS_PER_STATEMENT, 1):
+        row_count = len(late_rows) // rows_at_once * rows_at_once
+        placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)
+        insert_statement = f"INSERT INTO journal VALUES {placeholders}"  # noqa: S608 - our own
+        for batch_start in range(0, row_count, rows_at_once):
+            connection.execute(
+                insert_statement,
                 [
-                    value
-                    for number, ((id_, at, event_type, body, _, strands), late) in enumerate(
-                        rows[start : start + size], seq + start
+                    column
+                    for seq, ((event_id, created, event_type, body, _, strands), late) in enumerate(
+                        late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
                     )
-                    for value in (number, era, id_, event_type, at, late, body,
-                                  row_checksum(era, id_, event_type, at, body), strands)
+                    for column in (seq, era, event_id, event_type, created, late, body,
+                                   row_checksum(era, event_id, event_type, created, body), strands)
                 ],
             )  # fmt: skip
-        seq, rows = seq + count, rows[count:]
+        first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
 
 
-def write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
+def write_feed(connection: sqlite3.Connection, change: FeedChange) -> None:
     """Write the changes of one step of the feed."""
-    text = _encode(change.state).decode()
-    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, checksum_of(text)))
-    db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
-    db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
-    db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))
-    db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
-    db.executemany("DELETE FROM parked WHERE first = ?", ((f,) for f in change.cut_parked))
-    db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
-    write_aside(db, change.set_aside)
-    delete_aside(db, change.state.era, change.no_more_aside, "site")
-    for table, spans in (("closed", change.closed), ("dropped", change.dropped)):
-        db.executemany(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - of the two above
-            ((change.state.era, *span) for span in spans),
+    encoded_state = _encode_json(change.state).decode()
+    connection.execute(
+        "INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (encoded_state, checksum_of(encoded_state))
+    )
+    connection.executemany(
+        "DELETE FROM missing WHERE first = ?", ((first_id,) for first_id in change.cut)
+    )
+    connection.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
+    connection.executemany(
+        "DELETE FROM gone WHERE first = ?", ((first_id,) for first_id in change.cut_gone)
+    )
+    connection.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
+    connection.executemany(
+        "DELETE FROM parked WHERE first = ?", ((first_id,) for first_id in change.cut_parked)
+    )
+    connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
+    write_events_aside(connection, change.set_aside)
+    delete_events_aside(connection, change.state.era, change.no_more_aside, "site")
+    for table_name, id_ranges in (("closed", change.closed), ("dropped", change.dropped)):
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {table_name} VALUES (?, ?, ?)",  # noqa: S608 - of the two above
+            ((change.state.era, *id_range) for id_range in id_ranges),
         )

@@ -12,29 +12,40 @@ from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.sqlite.checksums import checksum_of, decode_record, verify_checksum
 from sgevents_core.state.sqlite.database import Database
 
-_IMPORTED_SINCE: Final = 11
+_IMPORTED_SINCE_VERSION: Final = 11
 """The version of the schema that first had the table."""
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_encode_json: Final = msgspec.json.Encoder().encode
+_decode_ranges: Final = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
-def read_imported(db: Database) -> dict[str, ImportedPosition]:
+def read_imported(database: Database) -> dict[str, ImportedPosition]:
     """Return the imported positions, by plugin."""
-    if db.fetch_number("PRAGMA user_version") < _IMPORTED_SINCE:
+    if database.fetch_number("PRAGMA user_version") < _IMPORTED_SINCE_VERSION:
         return {}
     positions = {}
-    for plugin, last_id, missing, checksum in db.fetch_all(
+    for plugin_name, last_id, encoded_ranges, stored_checksum in database.fetch_all(
         "SELECT plugin, last_id, missing, sum FROM imported ORDER BY plugin"
     ):
-        what = f"the imported position of plugin {plugin}"
-        verify_checksum(db, what, checksum, plugin, last_id, missing)
-        ranges = decode_record(db, what, _decode, missing)
-        positions[plugin] = ImportedPosition(last_id, ranges)
+        record_name = f"the imported position of plugin {plugin_name}"
+        verify_checksum(
+            database, record_name, stored_checksum, plugin_name, last_id, encoded_ranges
+        )
+        missing_ranges = decode_record(database, record_name, _decode_ranges, encoded_ranges)
+        positions[plugin_name] = ImportedPosition(last_id, missing_ranges)
     return positions
 
 
-def write_imported(db: sqlite3.Connection, positions: Mapping[str, ImportedPosition]) -> None:
+def write_imported(
+    connection: sqlite3.Connection, positions: Mapping[str, ImportedPosition]
+) -> None:
     """Write imported positions."""
-    for plugin, position in positions.items():
-        values = (plugin, position.last_id, _encode(position.missing).decode())
-        db.execute("INSERT INTO imported VALUES (?, ?, ?, ?)", (*values, checksum_of(*values)))
+    for plugin_name, imported_position in positions.items():
+        column_values = (
+            plugin_name,
+            imported_position.last_id,
+            _encode_json(imported_position.missing).decode(),
+        )
+        connection.execute(
+            "INSERT INTO imported VALUES (?, ?, ?, ?)",
+            (*column_values, checksum_of(*column_values)),
+        )

@@ -17,68 +17,79 @@ class SqliteInspection:
     """An inspection over a connection of its own, for one thread at a time.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: The database cannot be opened, or was written by a newer version.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._db = Database(folder, read_only=True)
+    def __init__(self, state_folder: Path) -> None:
+        self._database = Database(state_folder, read_only=True)
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._database.close()
 
     def format_version(self) -> FormatVersion:
         """Return the version of the schema."""
-        return FormatVersion(self._db.fetch_number("PRAGMA user_version"), len(schema.migrations()))
+        return FormatVersion(
+            self._database.fetch_number("PRAGMA user_version"), len(schema.migrations())
+        )
 
-    def integrity(self, most: int, *, quick: bool) -> Integrity:
+    def integrity(self, error_limit: int, *, skip_indexes: bool) -> Integrity:
         """Check every page of the database."""
-        pragma = "quick_check" if quick else "integrity_check"
+        check_pragma = "quick_check" if skip_indexes else "integrity_check"
         try:
-            errors = [str(row[0]) for row in self._db.fetch_all(f"PRAGMA {pragma}({most})")]
-        except StateDamaged as error:  # damaged so badly that SQLite cannot even check it
-            errors = [error.reason]
-        if errors == ["ok"]:
+            found_errors = [
+                str(pragma_row[0])
+                for pragma_row in self._database.fetch_all(f"PRAGMA {check_pragma}({error_limit})")
+            ]
+        except StateDamaged as state_damaged:  # damaged so badly that SQLite cannot even check it
+            found_errors = [state_damaged.reason]
+        if found_errors == ["ok"]:
             return Integrity(DATABASE, (), ())
-        return Integrity(DATABASE, errors, [*self._unreadable()])
+        return Integrity(DATABASE, found_errors, [*self._unreadable_objects()])
 
-    def _unreadable(self) -> Iterator[str]:
+    def _unreadable_objects(self) -> Iterator[str]:
         """Yield the tables and indexes that cannot be read completely."""
-        for kind, name, table in self._db.fetch_all(
+        for object_kind, object_name, table_name in self._database.fetch_all(
             "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
         ):
-            how = "NOT INDEXED" if kind == "table" else f'INDEXED BY "{name}"'
+            index_clause = (
+                "NOT INDEXED" if object_kind == "table" else f'INDEXED BY "{object_name}"'
+            )
             try:
-                for _ in self._db.fetch_each(f'SELECT * FROM "{table}" {how}'):  # noqa: S608 - SQLite's own names
+                for _ in self._database.fetch_each(f'SELECT * FROM "{table_name}" {index_clause}'):  # noqa: S608 - SQLite's own names
                     pass
             except StateDamaged:
-                yield f"{kind} {name}"
+                yield f"{object_kind} {object_name}"
             except StateError:
                 continue  # a partial index cannot be read like this
 
     def stores(self) -> list[str]:
         """Return the plugins that have a store, by name."""
-        rows = self._db.fetch_all("SELECT DISTINCT plugin FROM stores ORDER BY plugin")
-        return [plugin for (plugin,) in rows]
+        plugin_rows = self._database.fetch_all("SELECT DISTINCT plugin FROM stores ORDER BY plugin")
+        return [plugin_name for (plugin_name,) in plugin_rows]
 
     def letters(self) -> Iterator[InspectedLetter]:
         """Yield the dead letters, oldest first."""
-        columns = f"id, plugin, callback, seq, event_id, body, {letter_checksum_column(self._db)}"
-        for number, *about, checksum in self._db.fetch_each(
-            f"SELECT {columns} FROM failures WHERE dead = 1 ORDER BY id"  # noqa: S608 - our own columns
+        letter_columns = (
+            f"id, plugin, callback, seq, event_id, body, {letter_checksum_column(self._database)}"
+        )
+        for letter_number, *call_values, stored_checksum in self._database.fetch_each(
+            f"SELECT {letter_columns} FROM failures WHERE dead = 1 ORDER BY id"  # noqa: S608 - our own columns
         ):
-            plugin, callback, seq, event_id, body = about
-            whole = not body or _is_row_of(event_id, body)
-            if whole and checksum is not None:
-                whole = checksum == letter_checksum(plugin, callback, seq, event_id, body)
-            yield InspectedLetter(number, event_id, whole)
+            plugin_name, callback_name, seq, event_id, row_json = call_values
+            is_intact = not row_json or _is_row_of(event_id, row_json)
+            if is_intact and stored_checksum is not None:
+                is_intact = stored_checksum == letter_checksum(
+                    plugin_name, callback_name, seq, event_id, row_json
+                )
+            yield InspectedLetter(letter_number, event_id, is_intact)
 
 
-def _is_row_of(event_id: int, body: bytes) -> bool:
+def _is_row_of(event_id: int, row_json: bytes) -> bool:
     try:
-        return bool(json.loads(body).get("id") == event_id)
+        return bool(json.loads(row_json).get("id") == event_id)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return False

@@ -13,13 +13,13 @@ from sgevents_core.state.letters import (
     LetterChange,
     LetterChoice,
     LetterGroup,
-    merged_groups,
+    merge_letter_groups,
 )
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
 
-_SCHEMA: Final = 2
+_OLDEST_SCHEMA: Final = 2
 """The version of the schema that first had eras of failures."""
 
 
@@ -27,150 +27,183 @@ class SqliteLetters:
     """The dead letters of a state, over a connection of its own; for one thread at a time.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: The database cannot be used; every method raises it then.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._db = Database(folder, read_only=True, needs=_SCHEMA)
-        self._traceback = traceback_column(self._db)
-        self._sum = letter_checksum_column(self._db)
+    def __init__(self, state_folder: Path) -> None:
+        self._database = Database(state_folder, read_only=True, oldest_version=_OLDEST_SCHEMA)
+        self._traceback_expression = traceback_column(self._database)
+        self._checksum_column = letter_checksum_column(self._database)
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._database.close()
 
-    def get(self, number: int) -> Letter | None:
+    def get(self, letter_number: int) -> Letter | None:
         """Return the dead letter with this number, even if retried or dismissed; None if none."""
-        rows = self._select(
-            "id = :number AND (dead = 1 OR outcome IN ('retried', 'dismissed'))", {"number": number}
+        found_letters = self._select_letters(
+            "id = :number AND (dead = 1 OR outcome IN ('retried', 'dismissed'))",
+            {"number": letter_number},
         )
-        return rows[0] if rows else None
+        return found_letters[0] if found_letters else None
 
-    def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
+    def find(self, plugin_name: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first.
 
         Args:
-            plugin: Only those of this plugin.
+            plugin_name: Only those of this plugin.
             event_id: Only those for this event.
         """
-        chosen = LetterChoice(plugin=plugin, event_id=event_id)
-        return self._select(*_condition(chosen))
+        letter_choice = LetterChoice(plugin=plugin_name, event_id=event_id)
+        return self._select_letters(*_sql_condition(letter_choice))
 
-    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(
+        self, letter_choice: LetterChoice, after_number: int = 0, letter_limit: int = -1
+    ) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
-            chosen: Which.
-            after: Only those with a higher number.
-            limit: At most this many; -1 for all.
+            letter_choice: Which.
+            after_number: Only those with a higher number.
+            letter_limit: At most this many; -1 for all.
         """
-        condition, values = _condition(chosen)
-        rows = self._db.fetch_each(
-            "SELECT id, era, plugin, callback, seq, event_id, attempt, error, at, outcome"  # noqa: S608 - all our own
-            f" FROM failures WHERE {condition} AND id > :after ORDER BY id LIMIT :limit",
-            {**values, "after": after, "limit": limit},
+        sql_condition, condition_values = _sql_condition(letter_choice)
+        letter_rows = self._database.fetch_each(
+            "SELECT id, era, plugin, callback, seq, event_id, attempt, error, '', at, outcome"  # noqa: S608 - all our own
+            f" FROM failures WHERE {sql_condition} AND id > :after ORDER BY id LIMIT :limit",
+            {**condition_values, "after": after_number, "limit": letter_limit},
         )
-        for number, era, plugin, callback, seq, event_id, attempt, error, at, outcome in rows:
-            failure = Failure(plugin, callback, seq, event_id, attempt, error, "", at, outcome)
-            yield Letter(number, failure, True, era, b"")
+        for letter_number, event_era, *failure_columns in letter_rows:
+            yield Letter(letter_number, Failure(*failure_columns), True, event_era, b"")
 
-    def count(self, chosen: LetterChoice, after: int = 0) -> int:
-        """Count the chosen dead letters whose number is above `after`."""
-        condition, values = _condition(chosen)
-        return self._db.fetch_number(
-            f"SELECT count(*) FROM failures WHERE {condition} AND id > :after",  # noqa: S608
-            {**values, "after": after},
+    def count(self, letter_choice: LetterChoice, after_number: int = 0) -> int:
+        """Count the chosen dead letters whose number is above `after_number`."""
+        sql_condition, condition_values = _sql_condition(letter_choice)
+        return self._database.fetch_number(
+            f"SELECT count(*) FROM failures WHERE {sql_condition} AND id > :after",  # noqa: S608
+            {**condition_values, "after": after_number},
         )
 
-    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
+    def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
         Errors that differ only in numbers, such as ids, are grouped together.
         """
-        condition, values = _condition(chosen)
-        rows = self._db.fetch_each(
+        sql_condition, condition_values = _sql_condition(letter_choice)
+        group_rows = self._database.fetch_each(
             "SELECT plugin, callback, error, count(*), min(id), min(at), max(at) FROM failures"  # noqa: S608 - all our own
-            f" WHERE {condition} GROUP BY plugin, callback, error",
-            values,
+            f" WHERE {sql_condition} GROUP BY plugin, callback, error",
+            condition_values,
         )
-        return merged_groups(LetterGroup(*row) for row in rows)
+        return merge_letter_groups(LetterGroup(*group_row) for group_row in group_rows)
 
-    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(
+        self, plugin_name: str, callback_name: str, seq: int, event_id: int
+    ) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
-        rows = self._select(
+        found_letters = self._select_letters(
             "dead = 1 AND plugin = :plugin AND callback = :callback AND seq = :seq"
             " AND event_id = :event_id",
-            {"plugin": plugin, "callback": callback, "seq": seq, "event_id": event_id},
+            {"plugin": plugin_name, "callback": callback_name, "seq": seq, "event_id": event_id},
         )
-        return rows[0] if rows else None
+        return found_letters[0] if found_letters else None
 
-    def _select(self, condition: str, values: Mapping[str, Any]) -> list[Letter]:
-        rows = self._db.fetch_all(
+    def _select_letters(
+        self, sql_condition: str, condition_values: Mapping[str, Any]
+    ) -> list[Letter]:
+        letter_rows = self._database.fetch_all(
             "SELECT id, dead, era, body, plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
-            f" {self._traceback}, at, outcome, {self._sum} FROM failures WHERE {condition}"
-            " ORDER BY id",
-            values,
+            f" {self._traceback_expression}, at, outcome, {self._checksum_column}"
+            f" FROM failures WHERE {sql_condition} ORDER BY id",
+            condition_values,
         )
-        return [_letter(*row) for row in rows]
+        return [_build_letter(*letter_row) for letter_row in letter_rows]
 
 
-def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
+def insert_failure(
+    connection: sqlite3.Connection,
+    failure: Failure,
+    *,
+    is_dead: bool,
+    event_era: int,
+    row_json: bytes | None,
+) -> int:
+    """Insert a failure, and return its number.
+
+    Args:
+        connection: The connection, in the caller's transaction.
+        failure: The failure.
+        is_dead: Whether it makes a dead letter.
+        event_era: The era of its event.
+        row_json: The event's row; None if it is not kept.
+    """
+    call = (failure.plugin, failure.callback, failure.seq, failure.event_id)
+    traceback_id, traceback_end = keep_traceback(connection, failure.traceback)
+    insert_cursor = connection.execute(
+        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+        " traceback_id, at, outcome, dead, body, era, sum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*call, failure.attempt, failure.error, traceback_end, traceback_id, failure.at,
+         failure.outcome, is_dead, row_json, event_era, letter_checksum(*call, row_json)),
+    )  # fmt: skip
+    return insert_cursor.lastrowid or 0
+
+
+def write_letter(connection: sqlite3.Connection, letter_change: LetterChange) -> int:
     """Write a new dead letter or the change to one; return its number."""
-    f = change.failure
-    traceback_id, traceback = keep_traceback(db, f.traceback)
-    if change.number is None:
-        cursor = db.execute(
-            "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
-            " traceback_id, at, outcome, dead, body, era, sum)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
-             f.at, f.outcome, change.dead, change.body, change.era,
-             letter_checksum(f.plugin, f.callback, f.seq, f.event_id, change.body)),
-        )  # fmt: skip
-        return cursor.lastrowid or 0
-    db.execute(
+    failure, is_dead = letter_change.failure, letter_change.dead
+    if letter_change.number is None:
+        era, body = letter_change.era, letter_change.body
+        return insert_failure(connection, failure, is_dead=is_dead, event_era=era, row_json=body)
+    traceback_id, traceback_end = keep_traceback(connection, failure.traceback)
+    connection.execute(
         "UPDATE failures SET attempt = ?, error = ?, traceback = ?, traceback_id = ?, at = ?,"
         " outcome = ?, dead = ? WHERE id = ?",
-        (f.attempt, f.error, traceback, traceback_id, f.at, f.outcome, change.dead, change.number),
-    )
-    return change.number
+        (failure.attempt, failure.error, traceback_end, traceback_id, failure.at, failure.outcome,
+         is_dead, letter_change.number),
+    )  # fmt: skip
+    return letter_change.number
 
 
-def write_dismissed(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
+def dismiss_letters(connection: sqlite3.Connection, letter_numbers: Iterable[int]) -> None:
     """Dismiss dead letters, in the caller's transaction."""
-    db.executemany(
+    connection.executemany(
         "UPDATE failures SET outcome = 'dismissed', dead = 0 WHERE id = ? AND dead = 1",
-        ((number,) for number in numbers),
+        ((letter_number,) for letter_number in letter_numbers),
     )
 
 
-def _letter(number: int, dead: int, era: int, body: bytes | None, *rest: Any) -> Letter:
-    *columns, checksum = rest
-    failure = Failure(*columns)
-    f = failure
-    about = (f.plugin, f.callback, f.seq, f.event_id, body)
-    whole = checksum is None or checksum == letter_checksum(*about)
-    return Letter(number, failure, bool(dead), era, body or b"", whole)
+def _build_letter(
+    letter_number: int, is_dead: int, event_era: int, row_json: bytes | None, *other_columns: Any
+) -> Letter:
+    *failure_columns, stored_checksum = other_columns
+    last_failure = Failure(*failure_columns)
+    plugin_name, callback_name, seq, event_id = failure_columns[:4]
+    checksum = letter_checksum(plugin_name, callback_name, seq, event_id, row_json)
+    is_intact = stored_checksum in {None, checksum}
+    return Letter(letter_number, last_failure, bool(is_dead), event_era, row_json or b"", is_intact)
 
 
-def _as_glob(text: str) -> str:
+def _glob_pattern(error_text: str) -> str:
     """Return a GLOB pattern for a text in which `#` stands for a number."""
-    parts = [f"[{one}]" if one in "*?[" else one for one in text]
-    return "".join(parts).replace("#", "[#0-9]*")
+    escaped_characters = [
+        f"[{character}]" if character in "*?[" else character for character in error_text
+    ]
+    return "".join(escaped_characters).replace("#", "[#0-9]*")
 
 
-def _condition(chosen: LetterChoice) -> tuple[str, dict[str, Any]]:
+def _sql_condition(letter_choice: LetterChoice) -> tuple[str, dict[str, Any]]:
     """Return an SQL condition on `failures`, and its values."""
-    terms, values = ["dead = 1"], dict[str, Any]()
+    sql_terms, condition_values = ["dead = 1"], dict[str, Any]()
     for column in ("plugin", "callback", "event_id"):
-        value = getattr(chosen, column)
-        if value is not None:
-            terms.append(f"{column} = :{column}")
-            values[column] = value
-    if chosen.error is not None:
-        terms.append("error GLOB :error")
-        values["error"] = f"*{_as_glob(chosen.error)}*"
-    return " AND ".join(terms), values
+        chosen_value = getattr(letter_choice, column)
+        if chosen_value is not None:
+            sql_terms.append(f"{column} = :{column}")
+            condition_values[column] = chosen_value
+    if letter_choice.error is not None:
+        sql_terms.append("error GLOB :error")
+        condition_values["error"] = f"*{_glob_pattern(letter_choice.error)}*"
+    return " AND ".join(sql_terms), condition_values

@@ -12,86 +12,97 @@ from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
-_EVENT: Final = "era, seq, event_id, body"
+_EVENT_COLUMNS: Final = "era, seq, event_id, body"
 
 
 class SqlitePast:
     """The past of one state, over a connection of its own; for one thread at a time.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: The database cannot be read; every method raises it then.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._db = Database(folder, read_only=True)
+    def __init__(self, state_folder: Path) -> None:
+        self._database = Database(state_folder, read_only=True)
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._database.close()
 
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
-        row = self._db.fetch_one(
-            f"SELECT {_EVENT} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
+        event_row = self._database.fetch_one(
+            f"SELECT {_EVENT_COLUMNS} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
             event_id,
         )
-        return None if row is None else ReplayEvent(*row)
+        return None if event_row is None else ReplayEvent(*event_row)
 
     def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
-        return self._events("event_id BETWEEN ? AND ?", era, first, last)
+        return self._select_events("event_id BETWEEN ? AND ?", era, first, last)
 
-    def since(self, era: int, at: int) -> list[ReplayEvent]:
+    def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
-        return self._events("created_at >= ?", era, at)
+        return self._select_events("created_at >= ?", era, created_since)
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
-        row = self._db.fetch_one(
+        event_row = self._database.fetch_one(
             "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
             era,
         )
-        return None if row is None else JournalStart(*row)
+        return None if event_row is None else JournalStart(*event_row)
 
-    def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
+    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
-        if not self._has_table(kind):
+        if not self._has_table(left_out_kind):
             return []
-        of_era = "" if kind == "parked" else " WHERE era = ?"
-        sql = f"SELECT first, last FROM {kind}{of_era}"  # noqa: S608 - one of our tables
-        return [(first, last) for first, last in self._db.fetch_all(sql, *([era] * bool(of_era)))]
+        era_condition = "" if left_out_kind == "parked" else " WHERE era = ?"
+        range_query = f"SELECT first, last FROM {left_out_kind}{era_condition}"  # noqa: S608 - one of our tables
+        return [
+            (first, last)
+            for first, last in self._database.fetch_all(range_query, *([era] * bool(era_condition)))
+        ]
 
-    def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
+    def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
-        return any(first <= event_id <= last for first, last in self.left_out(kind, era))
+        return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
 
     def first_cursors(self) -> dict[str, int]:
         """Return plugin -> the `seq` of the last event before the plugin began."""
-        return dict(self._db.fetch_all("SELECT plugin, seq FROM joined"))
+        return dict(self._database.fetch_all("SELECT plugin, seq FROM joined"))
 
     def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""
-        rows: list[tuple[Any, ...]] = self._db.fetch_all(
+        failure_rows: list[tuple[Any, ...]] = self._database.fetch_all(
             "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - our own columns
-            f" {traceback_column(self._db)}, at, outcome, dead, id FROM failures"
+            f" {traceback_column(self._database)}, at, outcome, dead, id FROM failures"
             " WHERE event_id = ? ORDER BY id",
             event_id,
         )
-        return [RecordedFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in rows]
+        return [
+            RecordedFailure(Failure(*failure_row[:9]), bool(failure_row[9]), failure_row[10])
+            for failure_row in failure_rows
+        ]
 
-    def _events(self, condition: str, era: int, *values: Any) -> list[ReplayEvent]:
-        rows = self._db.fetch_all(
-            f"SELECT {_EVENT} FROM journal"  # noqa: S608 - our own columns and conditions
-            f" WHERE era = ? AND {condition} ORDER BY seq",
+    def _select_events(
+        self, sql_condition: str, era: int, *condition_values: Any
+    ) -> list[ReplayEvent]:
+        event_rows = self._database.fetch_all(
+            f"SELECT {_EVENT_COLUMNS} FROM journal"  # noqa: S608 - our own columns and conditions
+            f" WHERE era = ? AND {sql_condition} ORDER BY seq",
             era,
-            *values,
+            *condition_values,
         )
-        return [ReplayEvent(*row) for row in rows]
+        return [ReplayEvent(*event_row) for event_row in event_rows]
 
-    def _has_table(self, name: str) -> bool:
+    def _has_table(self, table_name: str) -> bool:
         """Return whether the schema has a table: a state of an older version may lack it."""
-        return self._db.fetch_one("SELECT 1 FROM sqlite_master WHERE name = ?", name) is not None
+        return (
+            self._database.fetch_one("SELECT 1 FROM sqlite_master WHERE name = ?", table_name)
+            is not None
+        )

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.errors import StateDamaged, StateError, StateGone
-from sgevents_core.state.lock import LOCK
+from sgevents_core.state.lock import LOCK_FILE
 from sgevents_core.state.sqlite.database import DATABASE, Database
 
-_BEGINS: Final = b"SQLite format 3\0"
-_FILES: Final = ("", LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-_ALWAYS: Final = ("", DATABASE)
-_READ_EACH: Final = 4
+_DATABASE_HEADER: Final = b"SQLite format 3\0"
+_WATCHED_FILES: Final = ("", LOCK_FILE, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+_REQUIRED_FILES: Final = ("", DATABASE)
+_READ_INTERVAL: Final = 4
 """The number of looks after which the database is reopened and read, which takes milliseconds."""
-_READ: Final = (
+_SAMPLE_QUERIES: Final = (
     "SELECT * FROM feed",
     "SELECT * FROM lanes",
     "SELECT * FROM plugins",
@@ -33,14 +33,14 @@ class SqlitePresence:
     """The files of a state in use, watched from one thread.
 
     Args:
-        folder: The state's folder; the files found at the first look must stay.
+        state_folder: The state's folder; the files found at the first look must stay.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, tuple[int, int]] = {}
-        self._header: int | None = None
-        self._looks = 0
+    def __init__(self, state_folder: Path) -> None:
+        self._state_folder = state_folder
+        self._known_identities: dict[str, tuple[int, int]] = {}
+        self._header_descriptor: int | None = None
+        self._look_count = 0
 
     def look(self) -> None:
         """Check that the state still exists and is readable.
@@ -49,61 +49,65 @@ class SqlitePresence:
             StateGone: One of its files was deleted or replaced.
             StateDamaged: Its database can no longer be read.
         """
-        for name in _FILES:
-            self._compare(name)
-        self._look_at_header()
-        self._looks += 1
-        if self._looks % _READ_EACH == 0:
-            self._read()
+        for file_name in _WATCHED_FILES:
+            self._compare_identity(file_name)
+        self._check_header()
+        self._look_count += 1
+        if self._look_count % _READ_INTERVAL == 0:
+            self._read_samples()
 
     def close(self) -> None:
         """Close the database's file; only when this process has no open connection.
 
         Closing a file releases all locks that the process holds on it, including SQLite's.
         """
-        if self._header is not None:
-            os.close(self._header)
-            self._header = None
+        if self._header_descriptor is not None:
+            os.close(self._header_descriptor)
+            self._header_descriptor = None
 
-    def _compare(self, name: str) -> None:
-        path = self._folder / name
+    def _compare_identity(self, file_name: str) -> None:
+        file_path = self._state_folder / file_name
         try:
-            found = path.stat()
+            file_status = file_path.stat()
         except FileNotFoundError:
-            if name in self._known or name in _ALWAYS:
-                what = f"{name} was deleted" if name else "its folder was deleted or moved"
-                raise StateGone(path=str(self._folder), reason=what) from None
+            if file_name in self._known_identities or file_name in _REQUIRED_FILES:
+                change_text = (
+                    f"{file_name} was deleted" if file_name else "its folder was deleted or moved"
+                )
+                raise StateGone(path=str(self._state_folder), reason=change_text) from None
             return
         except OSError:
             return  # no access at the moment; a failing write will report it
-        identity = (found.st_dev, found.st_ino)
-        if self._known.setdefault(name, identity) != identity:
-            what = name or "its folder"
-            raise StateGone(path=str(self._folder), reason=f"{what} was replaced by another")
+        file_identity = (file_status.st_dev, file_status.st_ino)
+        if self._known_identities.setdefault(file_name, file_identity) != file_identity:
+            change_text = file_name or "its folder"
+            raise StateGone(
+                path=str(self._state_folder), reason=f"{change_text} was replaced by another"
+            )
 
-    def _look_at_header(self) -> None:
-        path = self._folder / DATABASE
-        if self._header is None:
+    def _check_header(self) -> None:
+        file_path = self._state_folder / DATABASE
+        if self._header_descriptor is None:
             with suppress(OSError):
-                self._header = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        if self._header is None:
+                self._header_descriptor = os.open(file_path, os.O_RDONLY | os.O_NOFOLLOW)
+        if self._header_descriptor is None:
             return
         try:
-            begins = os.pread(self._header, len(_BEGINS), 0)
+            first_bytes = os.pread(self._header_descriptor, len(_DATABASE_HEADER), 0)
         except OSError:
             return
-        if begins != _BEGINS:
-            raise StateDamaged(path=str(path), reason="file is not a database")
+        if first_bytes != _DATABASE_HEADER:
+            raise StateDamaged(path=str(file_path), reason="file is not a database")
 
-    def _read(self) -> None:
+    def _read_samples(self) -> None:
         """Read as a new process would: open connections have much of the database in memory."""
         try:
-            db = Database(self._folder, read_only=True)
+            fresh_database = Database(self._state_folder, read_only=True)
             try:
-                for query in _READ:
-                    db.fetch_all(query)
+                for sample_query in _SAMPLE_QUERIES:
+                    fresh_database.fetch_all(sample_query)
             finally:
-                db.close()
+                fresh_database.close()
         except StateDamaged:
             raise
         except StateError:

@@ -25,187 +25,231 @@ from sgevents_core.state.requests import (
     request_subject,
 )
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.letters import write_dismissed, write_letter
+from sgevents_core.state.sqlite.letters import dismiss_letters, write_letter
 
-_encode: Final = msgspec.json.Encoder().encode
-_COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
+_encode_json: Final = msgspec.json.Encoder().encode
+_REQUEST_COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
 
 
 class SqliteRequests:
     """The requests of a state, over a connection of its own; for one thread at a time.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: The database cannot be used; every method raises it then.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._db = Database(folder)
+    def __init__(self, state_folder: Path) -> None:
+        self._database = Database(state_folder)
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._database.close()
 
     def ask(
         self,
-        kind: str,
-        plugin: str,
-        detail: Mapping[str, Any],
+        request_kind: str,
+        plugin_name: str,
+        request_detail: Mapping[str, Any],
         asked_by: str,
         events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number.
 
         Args:
-            kind: What is asked for.
-            plugin: The plugin concerned; empty for the feed.
-            detail: Further values, as JSON types.
+            request_kind: What is asked for.
+            plugin_name: The plugin concerned; empty for the feed.
+            request_detail: Further values, as JSON types.
             asked_by: The person who asks, for people.
             events: The events to replay, in order.
         """
-        return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
+        return self.ask_all([(request_kind, plugin_name, request_detail, events)], asked_by)[0]
 
-    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
+    def ask_all(self, request_drafts: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
-        with self._db.transaction() as db:
-            return [write_asked(db, asked_by, one) for one in asked]
+        with self._database.transaction() as connection:
+            return [
+                write_new_request(connection, asked_by, request_draft)
+                for request_draft in request_drafts
+            ]
 
-    def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
+    def waiting(self, above_number: int = 0, plugin_name: str | None = None) -> list[Request]:
         """Return the unanswered requests, in the order they were made.
 
         Args:
-            above: Only those with a higher number.
-            plugin: Only those about this plugin; None for all.
+            above_number: Only those with a higher number.
+            plugin_name: Only those about this plugin; None for all.
         """
-        rows = self._db.fetch_all(
-            f"SELECT {_COLUMNS} FROM requests"  # noqa: S608 - our own columns
+        request_rows = self._database.fetch_all(
+            f"SELECT {_REQUEST_COLUMNS} FROM requests"  # noqa: S608 - our own columns
             " WHERE outcome IS NULL AND id > ?1 AND (?2 IS NULL OR plugin = ?2) ORDER BY id",
-            above,
-            plugin,
+            above_number,
+            plugin_name,
         )
-        return [_request(row) for row in rows]
+        return [_build_request(request_row) for request_row in request_rows]
 
-    def get(self, number: int) -> Request | None:
+    def get(self, request_number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
-        row = self._db.fetch_one(
-            f"SELECT {_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
-            number,
+        request_row = self._database.fetch_one(
+            f"SELECT {_REQUEST_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
+            request_number,
         )
-        return None if row is None else _request(row)
+        return None if request_row is None else _build_request(request_row)
 
-    def unanswered(self, numbers: Iterable[int]) -> list[int]:
+    def unanswered(self, request_numbers: Iterable[int]) -> list[int]:
         """Return those of the given requests that are unanswered, in their order."""
-        rows = {
-            row[0] for row in self._db.fetch_all("SELECT id FROM requests WHERE outcome IS NULL")
+        unanswered_numbers = {
+            number_row[0]
+            for number_row in self._database.fetch_all(
+                "SELECT id FROM requests WHERE outcome IS NULL"
+            )
         }
-        return [number for number in numbers if number in rows]
+        return [
+            request_number
+            for request_number in request_numbers
+            if request_number in unanswered_numbers
+        ]
 
-    def answer_of(self, number: int) -> RequestAnswer | None:
+    def answer_of(self, request_number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
-        row = self._db.fetch_one(
-            "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
+        answer_row = self._database.fetch_one(
+            "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL",
+            request_number,
         )
-        return None if row is None else RequestAnswer(*row)
+        return None if answer_row is None else RequestAnswer(*answer_row)
 
-    def list_latest(self, count: int) -> list[ShownRequest]:
+    def list_latest(self, request_limit: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
-        rows = self._db.fetch_all(
+        request_rows = self._database.fetch_all(
             "SELECT id, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at"
             " FROM requests ORDER BY id DESC LIMIT ?",
-            count,
+            request_limit,
         )
-        return [_asked(row) for row in reversed(rows)]
+        return [_shown_request(request_row) for request_row in reversed(request_rows)]
 
-    def begin(self, number: int) -> None:
+    def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
-        with self._db.transaction() as db:
-            db.execute("UPDATE requests SET begun = begun + 1 WHERE id = ?", (number,))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE requests SET begun = begun + 1 WHERE id = ?", (request_number,)
+            )
 
-    def answer(self, number: int, answer: RequestAnswer) -> None:
+    def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
         """Answer a request that needs no other record."""
-        with self._db.transaction() as db:
-            write_request(db, RequestStep(number, answer=answer))
+        with self._database.transaction() as connection:
+            write_request_step(connection, RequestStep(request_number, answer=request_answer))
 
-    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
+    def replay_event(self, request_number: int, event_index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
-        row = self._db.fetch_one(
+        event_row = self._database.fetch_one(
             "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
-            number,
-            index,
+            request_number,
+            event_index,
         )
-        return None if row is None else ReplayEvent(*row)
+        return None if event_row is None else ReplayEvent(*event_row)
 
-    def forget(self, before: float) -> None:
+    def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
-        with self._db.transaction() as db:
-            db.execute("DELETE FROM requests WHERE answered_at < ?", (before,))
-            db.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM requests WHERE answered_at < ?", (answered_before,))
+            connection.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
 
 
-def write_asked(db: sqlite3.Connection, asked_by: str, one: RequestDraft) -> int:
+def write_new_request(
+    connection: sqlite3.Connection, asked_by: str, request_draft: RequestDraft
+) -> int:
     """Record a request in the caller's transaction, and return its number."""
-    kind, plugin, detail, events = one
-    number = db.execute(
+    request_kind, plugin_name, request_detail, events = request_draft
+    request_number = connection.execute(
         "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)",
-        (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
+        (request_kind, plugin_name, _encode_json(request_detail).decode(), asked_by, time.time()),
     ).lastrowid
-    assert number is not None  # noqa: S101 - a row was inserted
-    db.executemany(
+    assert request_number is not None  # noqa: S101 - a row was inserted
+    connection.executemany(
         "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
-        ((number, index, *event) for index, event in enumerate(events)),
+        (
+            (request_number, event_index, *replay_event)
+            for event_index, replay_event in enumerate(events)
+        ),
     )
-    return number
+    return request_number
 
 
-def write_request(db: sqlite3.Connection, step: RequestStep) -> int:
+def write_request_step(connection: sqlite3.Connection, step: RequestStep) -> int:
     """Write the change to a request; return the number of its dead letter, 0 if it has none.
 
     It is part of a larger step of work, in the caller's transaction.
     """
-    letter = _letter(db, step.letter)
-    write_dismissed(db, step.dismissed)
+    letter_number = _write_letter(connection, step.letter)
+    dismiss_letters(connection, step.dismissed)
     if step.passed is not None:
-        db.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
-        db.execute("DELETE FROM deaths WHERE plugin = ? AND seq = ?", step.passed)
+        connection.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
+        connection.execute("DELETE FROM deaths WHERE plugin = ? AND seq = ?", step.passed)
     if step.progress is not None:
-        db.execute(
+        connection.execute(
             "UPDATE requests SET progress = ?, begun = 0 WHERE id = ?",
-            (_encode(step.progress).decode(), step.number),
+            (_encode_json(step.progress).decode(), step.number),
         )
     if step.answer is not None:
-        db.execute(
+        connection.execute(
             "UPDATE requests SET outcome = ?, answer = ?, answered_at = ?"
             " WHERE id = ? AND outcome IS NULL",
             (step.answer.outcome, step.answer.text, time.time(), step.number),
         )
-        db.execute("DELETE FROM replays WHERE request = ?", (step.number,))
-    return letter
+        connection.execute("DELETE FROM replays WHERE request = ?", (step.number,))
+    return letter_number
 
 
-def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
-    return 0 if change is None else write_letter(db, change)
+def _write_letter(connection: sqlite3.Connection, letter_change: LetterChange | None) -> int:
+    return 0 if letter_change is None else write_letter(connection, letter_change)
 
 
-def _asked(row: tuple[Any, ...]) -> ShownRequest:
-    number, kind, plugin, asked_by, asked_at, encoded, outcome, answer, answered_at = row
-    detail = msgspec.json.decode(encoded)
+def _shown_request(request_row: tuple[Any, ...]) -> ShownRequest:
+    (
+        request_number,
+        request_kind,
+        plugin_name,
+        asked_by,
+        asked_at,
+        encoded_detail,
+        outcome,
+        answer_text,
+        answered_at,
+    ) = request_row
+    request_detail = msgspec.json.decode(encoded_detail)
     return ShownRequest(
-        number=number,
-        kind=kind,
-        plugin=plugin,
-        about=request_subject(detail),
+        number=request_number,
+        kind=request_kind,
+        plugin=plugin_name,
+        about=request_subject(request_detail),
         asked_by=asked_by,
         asked_at=asked_at,
-        reason=str(detail.get("reason") or ""),
+        reason=str(request_detail.get("reason") or ""),
         outcome=outcome,
-        answer=answer,
+        answer=answer_text,
         answered_at=answered_at,
     )
 
 
-def _request(row: tuple[Any, ...]) -> Request:
-    number, kind, plugin, detail, asked_by, begun, progress = row
-    decode = msgspec.json.decode
-    return Request(number, kind, plugin, decode(detail), asked_by, begun, decode(progress))
+def _build_request(request_row: tuple[Any, ...]) -> Request:
+    (
+        request_number,
+        request_kind,
+        plugin_name,
+        encoded_detail,
+        asked_by,
+        begun_count,
+        encoded_progress,
+    ) = request_row
+    decode_json = msgspec.json.decode
+    return Request(
+        request_number,
+        request_kind,
+        plugin_name,
+        decode_json(encoded_detail),
+        asked_by,
+        begun_count,
+        decode_json(encoded_progress),
+    )

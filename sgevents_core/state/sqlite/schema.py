@@ -11,93 +11,101 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.errors import StateError, StateTooNew
-from sgevents_core.state.sqlite.backup import before_upgrade
+from sgevents_core.state.sqlite.backup import back_up_before_upgrade
 
-_WAL_WITHIN: Final = 5.0
+_WAL_MODE_TIMEOUT: Final = 5.0
 
 
-def prepare(db: sqlite3.Connection) -> None:
+def prepare_for_writing(connection: sqlite3.Connection) -> None:
     """Prepare a connection for writing and bring the schema up to date."""
-    if _version(db) > len(migrations()):
-        return  # `check` raises; a newer schema is left untouched
-    _use_wal(db)
-    db.execute("PRAGMA synchronous = NORMAL")
-    if _version(db) < len(migrations()):
-        _migrate(db)
+    if _schema_version(connection) > len(migrations()):
+        return  # `check_version` raises; a newer schema is left untouched
+    _set_wal_mode(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _schema_version(connection) < len(migrations()):
+        _apply_migrations(connection)
 
 
-def check(db: sqlite3.Connection, path: Path, needs: int = 0) -> None:
+def check_version(
+    connection: sqlite3.Connection, database_path: Path, oldest_version: int = 0
+) -> None:
     """Check that this version knows the schema.
 
     Args:
-        db: A connection.
-        path: The database's file, for people.
-        needs: The oldest version of the schema that is sufficient.
+        connection: A connection.
+        database_path: The database's file, for people.
+        oldest_version: The oldest version of the schema that is sufficient.
 
     Raises:
         StateError: A newer version of sgevents wrote it, or one that is too old.
     """
-    version, newest = _version(db), len(migrations())
-    if version < needs:
-        reason = (
-            f"its schema has version {version}, this needs {needs};"
+    schema_version, newest_version = _schema_version(connection), len(migrations())
+    if schema_version < oldest_version:
+        reason_text = (
+            f"its schema has version {schema_version}, this needs {oldest_version};"
             " start the daemon once, which brings it up to date"
         )
-        raise StateError(path=str(path), reason=reason)
-    if version > newest:
-        reason = (
-            f"its schema has version {version}, this version of sgevents knows up to {newest};"
-            " install the version that wrote it or restore the backup made before the upgrade"
+        raise StateError(path=str(database_path), reason=reason_text)
+    if schema_version > newest_version:
+        reason_text = (
+            f"its schema has version {schema_version}, this version of sgevents knows up to"
+            f" {newest_version}; install the version that wrote it or restore the backup made"
+            " before the upgrade"
         )
-        raise StateTooNew(path=str(path), reason=reason)
+        raise StateTooNew(path=str(database_path), reason=reason_text)
 
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """Return the number and text of each migration, in order."""
-    folder = resources.files("sgevents_core.state.sqlite") / "migrations"
-    scripts = sorted(
-        (entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql")
+    migrations_folder = resources.files("sgevents_core.state.sqlite") / "migrations"
+    migration_files = sorted(
+        (migration_file.name, migration_file)
+        for migration_file in migrations_folder.iterdir()
+        if migration_file.name.endswith(".sql")
     )
-    return tuple((int(name[:4]), entry.read_text("utf-8")) for name, entry in scripts)
+    return tuple(
+        (int(file_name[:4]), migration_file.read_text("utf-8"))
+        for file_name, migration_file in migration_files
+    )
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
+def _set_wal_mode(connection: sqlite3.Connection) -> None:
     """Set the journal mode; SQLite itself does not wait if another process is just doing so."""
-    until = time.monotonic() + _WAL_WITHIN
+    wait_until = time.monotonic() + _WAL_MODE_TIMEOUT
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError:
-            if time.monotonic() > until:
+            if time.monotonic() > wait_until:
                 raise
         time.sleep(0.01)
 
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _apply_migrations(connection: sqlite3.Connection) -> None:
     """Apply the missing migrations, all or none; one process does so while others wait."""
-    db.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(db)
-        if 0 < version < len(migrations()):
-            _back_up(db, version)
-        for _, script in migrations()[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(migrations())}")
-        db.execute("COMMIT")
+        schema_version = _schema_version(connection)
+        if 0 < schema_version < len(migrations()):
+            _back_up_over_second_connection(connection, schema_version)
+        for _, migration_script in migrations()[schema_version:]:
+            for sql_statement in filter(str.strip, migration_script.split(";")):
+                connection.execute(sql_statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations())}")
+        connection.execute("COMMIT")
     finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
-def _back_up(db: sqlite3.Connection, version: int) -> None:
+def _back_up_over_second_connection(connection: sqlite3.Connection, schema_version: int) -> None:
     """Keep a copy, over a second connection: one that holds the write lock cannot copy itself."""
-    path = db.execute("PRAGMA database_list").fetchone()[2]
-    with closing(sqlite3.connect(path)) as reader:
-        before_upgrade(reader, version)
+    database_path = connection.execute("PRAGMA database_list").fetchone()[2]
+    with closing(sqlite3.connect(database_path)) as second_connection:
+        back_up_before_upgrade(second_connection, schema_version)

@@ -12,13 +12,13 @@ from typing import Final
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.plugin_record import PluginRecord
-from sgevents_core.state.sqlite.database import is_made
+from sgevents_core.state.sqlite.database import database_exists
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
 from sgevents_core.state.sqlite.imported import write_imported
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past import SqlitePast
-from sgevents_core.state.sqlite.places import write_record
+from sgevents_core.state.sqlite.places import write_plugin_record
 from sgevents_core.state.sqlite.presence import SqlitePresence
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import SqliteRequests
@@ -29,16 +29,16 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
     """A connection for all that is written."""
 
     def import_positions(
-        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
     ) -> bool:
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
-        with self._db.transaction(durable=True) as db:
+        with self._database.transaction(durable=True) as connection:
             if self.load_feed() is not None or self.plugins() or self.end():
                 return False
-            write_feed(db, change)
-            write_imported(db, positions)
-            for plugin in positions:
-                write_record(db, PluginRecord(plugin, lane, apart=True))
+            write_feed(connection, change)
+            write_imported(connection, positions)
+            for plugin_name in positions:
+                write_plugin_record(connection, PluginRecord(plugin_name, lane_name, apart=True))
         return True
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
@@ -47,11 +47,11 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
         Returns:
             How many were processed; 0 if none are left.
         """
-        if self._db.fetch_one(
+        if self._database.fetch_one(
             "SELECT 1 FROM failures WHERE traceback_id IS NULL AND traceback <> ''"
         ):
-            with self._db.transaction() as db:
-                return share_tracebacks(db, limit)
+            with self._database.transaction() as connection:
+                return share_tracebacks(connection, limit)
         return 0
 
 
@@ -59,11 +59,11 @@ class SqliteState:
     """The state in the database of a folder.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder: Final = folder
+    def __init__(self, state_folder: Path) -> None:
+        self.folder: Final = state_folder
 
     def is_made(self) -> bool:
         """Return whether the database exists.
@@ -71,7 +71,7 @@ class SqliteState:
         Raises:
             StateError: The folder cannot be accessed.
         """
-        return is_made(self.folder)
+        return database_exists(self.folder)
 
     def reader(self) -> SqliteReader:
         """Open a connection that reads."""

@@ -10,14 +10,14 @@ from sgevents_core.state import lock
 from sgevents_core.state.inspection import LogDamage
 from sgevents_core.state.sqlite.database import DATABASE, Database
 from sgevents_core.state.sqlite.inspecting import SqliteInspection
-from sgevents_core.state.sqlite.wal import damage_in
+from sgevents_core.state.sqlite.wal import find_wal_damage
 
 
 class SqliteStorage:
     """The files of a state.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
     """
 
     files: Final = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
@@ -28,8 +28,8 @@ class SqliteStorage:
         " [plugins.NAME] to the last event that was handled"
     )
 
-    def __init__(self, folder: Path) -> None:
-        self.folder: Final = folder
+    def __init__(self, state_folder: Path) -> None:
+        self.folder: Final = state_folder
 
     def is_outdated(self) -> bool:
         """Return whether an older version wrote the database.
@@ -38,8 +38,8 @@ class SqliteStorage:
             StateError: It cannot be read.
         """
         with closing(SqliteInspection(self.folder)) as inspection:
-            version, newest = inspection.format_version()
-        return version < newest
+            schema_version, newest_version = inspection.format_version()
+        return schema_version < newest_version
 
     def inspection(self) -> SqliteInspection:
         """Open an inspection of the database."""
@@ -51,13 +51,13 @@ class SqliteStorage:
         Raises:
             OSError: It cannot be read.
         """
-        if lock.holder(self.folder) is not None:
+        if lock.find_holder(self.folder) is not None:
             return None
-        path = self.folder / f"{DATABASE}-wal"
-        damage = damage_in(path)
-        return damage and LogDamage(path.name, damage.frame, damage.behind)
+        log_path = self.folder / f"{DATABASE}-wal"
+        wal_damage = find_wal_damage(log_path)
+        return wal_damage and LogDamage(log_path.name, wal_damage.frame, wal_damage.behind)
 
-    def back_up(self, target: Path) -> int:
+    def back_up(self, target_path: Path) -> int:
         """Copy the database as it is now to a file, and return its size in bytes."""
-        with closing(Database(self.folder, read_only=True)) as db:
-            return db.back_up(target)
+        with closing(Database(self.folder, read_only=True)) as database:
+            return database.back_up(target_path)

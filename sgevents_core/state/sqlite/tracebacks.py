@@ -12,68 +12,85 @@ from typing import Final
 
 from sgevents_core.state.sqlite.database import Database
 
-TRACEBACKS_SINCE: Final = 6
+TRACEBACKS_SINCE_VERSION: Final = 6
 """The version of the schema that first had the table `tracebacks`."""
-_WHOLE: Final = (
+_WHOLE_TRACEBACK: Final = (
     "coalesce((SELECT text FROM tracebacks WHERE id = failures.traceback_id), '') || traceback"
 )
-_NONE: Final = 0
+_NO_TRACEBACK: Final = 0
 """The number of a traceback without frames that could be shared."""
 
 
-def traceback_column(db: Database) -> str:
+def traceback_column(database: Database) -> str:
     """Return the SQL expression for a failure's whole traceback, in a query on `failures`."""
-    version = db.fetch_number("PRAGMA user_version")  # read-only, an older schema may remain
-    return _WHOLE if version >= TRACEBACKS_SINCE else "traceback"
+    schema_version = database.fetch_number(
+        "PRAGMA user_version"
+    )  # read-only, an older schema may remain
+    return _WHOLE_TRACEBACK if schema_version >= TRACEBACKS_SINCE_VERSION else "traceback"
 
 
-def keep_traceback(db: sqlite3.Connection, text: str) -> tuple[int, str]:
+def keep_traceback(connection: sqlite3.Connection, traceback_text: str) -> tuple[int, str]:
     """Store a traceback in the caller's transaction; return its number and its own end.
 
     Args:
-        db: The connection.
-        text: The traceback as Python prints it; other text is kept whole as the end.
+        connection: The connection.
+        traceback_text: The traceback as Python prints it; other text is kept whole as the end.
     """
-    frames, end = _parts(text)
-    if not frames:
-        return _NONE, end
-    key = hashlib.blake2b(frames.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    row = db.execute("SELECT id FROM tracebacks WHERE hash = ?", (key,)).fetchone()
-    if row is not None:
-        return int(row[0]), end
-    cursor = db.execute("INSERT INTO tracebacks (hash, text) VALUES (?, ?)", (key, frames))
-    return cursor.lastrowid or _NONE, end
+    shared_frames, traceback_end = _split_frames(traceback_text)
+    if not shared_frames:
+        return _NO_TRACEBACK, traceback_end
+    frames_hash = hashlib.blake2b(
+        shared_frames.encode("utf-8", "surrogatepass"), digest_size=16
+    ).digest()
+    known_row = connection.execute(
+        "SELECT id FROM tracebacks WHERE hash = ?", (frames_hash,)
+    ).fetchone()
+    if known_row is not None:
+        return int(known_row[0]), traceback_end
+    insert_cursor = connection.execute(
+        "INSERT INTO tracebacks (hash, text) VALUES (?, ?)", (frames_hash, shared_frames)
+    )
+    return insert_cursor.lastrowid or _NO_TRACEBACK, traceback_end
 
 
-def share_tracebacks(db: sqlite3.Connection, limit: int) -> int:
+def share_tracebacks(connection: sqlite3.Connection, failure_limit: int) -> int:
     """Let some failures written by an older version share tracebacks, in the caller's transaction.
 
     Returns:
         How many were processed; 0 if none are left.
     """
-    rows = db.execute(
+    failure_rows = connection.execute(
         "SELECT id, traceback FROM failures WHERE traceback_id IS NULL AND traceback <> ''"
         " ORDER BY id LIMIT ?",
-        (limit,),
+        (failure_limit,),
     ).fetchall()
-    kept = [(*keep_traceback(db, text), number) for number, text in rows]
-    db.executemany(
-        "UPDATE failures SET traceback_id = ?, traceback = ? WHERE id = ?",
-        kept,
+    shared_rows = [
+        (*keep_traceback(connection, traceback_text), failure_number)
+        for failure_number, traceback_text in failure_rows
+    ]
+    connection.executemany(
+        "UPDATE failures SET traceback_id = ?, traceback = ? WHERE id = ?", shared_rows
     )
-    return len(rows)
+    return len(failure_rows)
 
 
-def forget_tracebacks(db: sqlite3.Connection) -> None:
+def forget_tracebacks(connection: sqlite3.Connection) -> None:
     """Remove tracebacks that no failure uses any more, in the caller's transaction."""
-    db.execute(
+    connection.execute(
         "DELETE FROM tracebacks WHERE NOT EXISTS"
         " (SELECT 1 FROM failures WHERE traceback_id = tracebacks.id)"
     )
 
 
-def _parts(text: str) -> tuple[str, str]:
+def _split_frames(traceback_text: str) -> tuple[str, str]:
     """Return the frames of a traceback and the text after them."""
-    lines = text.splitlines(keepends=True)
-    frames = max((n for n, line in enumerate(lines, 1) if line.startswith("  ")), default=0)
-    return "".join(lines[:frames]), "".join(lines[frames:])
+    traceback_lines = traceback_text.splitlines(keepends=True)
+    frame_count = max(
+        (
+            line_number
+            for line_number, traceback_line in enumerate(traceback_lines, 1)
+            if traceback_line.startswith("  ")
+        ),
+        default=0,
+    )
+    return "".join(traceback_lines[:frame_count]), "".join(traceback_lines[frame_count:])

@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 # The header: magic, version, page size, checkpoint number, two salts, two checksums.
 # A frame: page number, size of the database or 0, two salts, two checksums; then the page.
 # All are big-endian; see https://sqlite.org/fileformat2.html#the_write_ahead_log.
-_HEADER: Final = struct.Struct(">8I")
-_FRAME: Final = struct.Struct(">6I")
-_MAGIC: Final = 0x377F0682
-_MASK: Final = 0xFFFFFFFF
+_LOG_HEADER: Final = struct.Struct(">8I")
+_FRAME_HEADER: Final = struct.Struct(">6I")
+_MAGIC_NUMBER: Final = 0x377F0682
+_CHECKSUM_MASK: Final = 0xFFFFFFFF
 
 
 class WalDamage(NamedTuple):
@@ -33,54 +33,69 @@ class WalDamage(NamedTuple):
     behind: int
 
 
-def damage_in(path: Path) -> WalDamage | None:
+def find_wal_damage(log_path: Path) -> WalDamage | None:
     """Return where a write-ahead log is damaged; None if intact. A cut-off end is not damage.
 
     Raises:
         OSError: It cannot be read.
     """
-    content = path.read_bytes()
-    if len(content) < _HEADER.size:
+    content = log_path.read_bytes()
+    if len(content) < _LOG_HEADER.size:
         return None
-    magic, _, size, _, *salts, first, second = _HEADER.unpack_from(content)
+    magic_number, _, page_size, _, *log_salts, first_sum, second_sum = _LOG_HEADER.unpack_from(
+        content
+    )
     # The magic's lowest bit is the byte order of the words that are summed: 1 for big-endian.
-    order = sys.byteorder if magic & 1 == (sys.byteorder == "big") else _other_order()
-    sums = _summed(content[: _HEADER.size - 8], (0, 0), order)
-    if magic & ~1 != _MAGIC or sums != (first, second):
+    byte_order = (
+        sys.byteorder if magic_number & 1 == (sys.byteorder == "big") else _foreign_byte_order()
+    )
+    running_sums = _continue_checksum(content[: _LOG_HEADER.size - 8], (0, 0), byte_order)
+    if magic_number & ~1 != _MAGIC_NUMBER or running_sums != (first_sum, second_sum):
         # The page size cannot be trusted here; 4096 is SQLite's default.
-        frames = (len(content) - _HEADER.size) // (_FRAME.size + 4096)
-        return WalDamage(0, frames) if frames else None
-    return _first_damage(content, size, tuple(salts), sums, order)
+        frame_count = (len(content) - _LOG_HEADER.size) // (_FRAME_HEADER.size + 4096)
+        return WalDamage(0, frame_count) if frame_count else None
+    return _find_first_damage(content, page_size, tuple(log_salts), running_sums, byte_order)
 
 
-def _first_damage(
-    content: bytes, size: int, salts: tuple[int, ...], sums: tuple[int, int], order: str
+def _find_first_damage(
+    content: bytes,
+    page_size: int,
+    log_salts: tuple[int, ...],
+    running_sums: tuple[int, int],
+    byte_order: str,
 ) -> WalDamage | None:
-    step = _FRAME.size + size
-    starts = range(_HEADER.size, len(content) - step + 1, step)
-    for number, start in enumerate(starts, 1):
-        _, _, *own_salts, first, second = _FRAME.unpack_from(content, start)
+    frame_step = _FRAME_HEADER.size + page_size
+    starts = range(_LOG_HEADER.size, len(content) - frame_step + 1, frame_step)
+    for frame_number, start in enumerate(starts, 1):
+        _, _, *frame_salts, first_sum, second_sum = _FRAME_HEADER.unpack_from(content, start)
         # The sums run on from frame to frame, over a frame's first two words and its page.
-        sums = _summed(content[start : start + 8], sums, order)
-        sums = _summed(content[start + _FRAME.size : start + step], sums, order)
-        if tuple(own_salts) != salts or sums != (first, second):
-            behind = sum(_FRAME.unpack_from(content, at)[2:4] == salts for at in starts[number:])
-            return WalDamage(number, behind) if behind else None
+        running_sums = _continue_checksum(content[start : start + 8], running_sums, byte_order)
+        running_sums = _continue_checksum(
+            content[start + _FRAME_HEADER.size : start + frame_step], running_sums, byte_order
+        )
+        if tuple(frame_salts) != log_salts or running_sums != (first_sum, second_sum):
+            ignored_frames = sum(
+                _FRAME_HEADER.unpack_from(content, later_start)[2:4] == log_salts
+                for later_start in starts[frame_number:]
+            )
+            return WalDamage(frame_number, ignored_frames) if ignored_frames else None
     return None
 
 
-def _summed(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
+def _continue_checksum(
+    summed_bytes: bytes, running_sums: tuple[int, int], byte_order: str
+) -> tuple[int, int]:
     """Return SQLite's checksum of some bytes, continuing from that of the bytes before."""
-    words = array.array("I", content)
-    if order != sys.byteorder:
-        words.byteswap()
-    one, two = sums
-    numbers = iter(words)
-    for even, odd in zip(numbers, numbers, strict=True):
-        one = (one + even + two) & _MASK
-        two = (two + odd + one) & _MASK
-    return one, two
+    checksum_words = array.array("I", summed_bytes)
+    if byte_order != sys.byteorder:
+        checksum_words.byteswap()
+    even_sum, odd_sum = running_sums
+    word_pairs = iter(checksum_words)
+    for even, odd in zip(word_pairs, word_pairs, strict=True):
+        even_sum = (even_sum + even + odd_sum) & _CHECKSUM_MASK
+        odd_sum = (odd_sum + odd + even_sum) & _CHECKSUM_MASK
+    return even_sum, odd_sum
 
 
-def _other_order() -> str:
+def _foreign_byte_order() -> str:
     return "big" if sys.byteorder == "little" else "little"

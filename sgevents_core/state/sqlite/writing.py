@@ -9,94 +9,116 @@ import msgspec
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.checksums import checksum_of, letter_checksum
+from sgevents_core.state.sqlite.checksums import checksum_of
 from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
+from sgevents_core.state.sqlite.letters import insert_failure
 from sgevents_core.state.sqlite.places import (
-    place_columns,
+    progress_columns,
     write_division,
-    write_place,
-    write_places,
-    write_record,
+    write_plugin_record,
+    write_strand_places,
+    write_strand_progress,
 )
-from sgevents_core.state.sqlite.requests import write_request
-from sgevents_core.state.sqlite.tracebacks import keep_traceback
+from sgevents_core.state.sqlite.requests import write_request_step
 from sgevents_core.state.steps import REMOVED, Step
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode_json: Final = msgspec.json.Encoder().encode
 
 
-def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
+def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> int:
     """Write a step, and return the number of its failure, 0 if it has none."""
-    number = 0
+    failure_number = 0
     if step.undivided:
-        write_division(db, lane, None)
+        write_division(connection, lane_name, None)
     if step.places is not None:
-        write_places(db, lane, step.places)
+        write_strand_places(connection, lane_name, step.places)
     if step.progress is not None and step.strand is None:
-        _write_progress(db, lane, step.progress)
+        _write_lane_progress(connection, lane_name, step.progress)
     elif step.progress is not None and step.strand is not None:
-        write_place(db, lane, step.strand, step.progress)
-    for plugin in step.whole:
-        db.execute("DELETE FROM plugin_strands WHERE plugin = ?", (plugin,))
-    for record in step.plugins:
-        write_record(db, record)
+        write_strand_progress(connection, lane_name, step.strand, step.progress)
+    for plugin_name in step.whole:
+        connection.execute("DELETE FROM plugin_strands WHERE plugin = ?", (plugin_name,))
+    for plugin_record in step.plugins:
+        write_plugin_record(connection, plugin_record)
     if step.failure is not None:
-        number = _write_failure(db, step.failure, dead=step.dead)
-    for plugin, callback, seq, attempts in step.doubts:
-        _write_attempts(db, (plugin, callback, seq), attempts, "the process died in it")
+        failure_number = _write_failure(connection, step.failure, is_dead=step.dead)
+    for plugin_name, callback_name, seq, attempt_count in step.doubts:
+        _write_attempts(
+            connection, (plugin_name, callback_name, seq), attempt_count, "the process died in it"
+        )
     if step.settled is not None:
-        db.execute(
+        connection.execute(
             "DELETE FROM attempts WHERE plugin = ? AND callback = ? AND seq = ?", step.settled
         )
-        forget_deaths(db, step.settled)
-    write_deaths(db, step.deaths)
+        forget_deaths(connection, step.settled)
+    write_deaths(connection, step.deaths)
     if step.request is not None:
-        number = write_request(db, step.request) or number
-    for plugin, changes in step.store.items():
-        _write_store(db, plugin, changes)
-    return number
+        failure_number = write_request_step(connection, step.request) or failure_number
+    for plugin_name, store_changes in step.store.items():
+        _write_store_changes(connection, plugin_name, store_changes)
+    return failure_number
 
 
-def _write_progress(db: sqlite3.Connection, lane: str, progress: Progress) -> None:
-    seq, done = place_columns(progress)
-    db.execute(
+def _write_lane_progress(
+    connection: sqlite3.Connection, lane_name: str, new_progress: Progress
+) -> None:
+    recorded_seq, done_callbacks = progress_columns(new_progress)
+    connection.execute(
         "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
-        (seq, done, checksum_of(lane, seq, done), lane),
+        (
+            recorded_seq,
+            done_callbacks,
+            checksum_of(lane_name, recorded_seq, done_callbacks),
+            lane_name,
+        ),
     )
 
 
-def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
-    f = failure
-    traceback_id, traceback = keep_traceback(db, f.traceback)
-    entry = db.execute("SELECT body, era FROM journal WHERE seq = ?", (f.seq,)).fetchone()
-    body, era = entry or (None, 1)
-    cursor = db.execute(
-        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
-        " traceback_id, at, outcome, dead, body, era, sum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
-         f.at, f.outcome, dead, body, era,
-         letter_checksum(f.plugin, f.callback, f.seq, f.event_id, body)),
-    )  # fmt: skip
-    _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
-    return cursor.lastrowid or 0
+def _write_failure(connection: sqlite3.Connection, failure: Failure, *, is_dead: bool) -> int:
+    entry_row = connection.execute(
+        "SELECT body, era FROM journal WHERE seq = ?", (failure.seq,)
+    ).fetchone()
+    row_json, event_era = entry_row or (None, 1)
+    failure_number = insert_failure(
+        connection, failure, is_dead=is_dead, event_era=event_era, row_json=row_json
+    )
+    call_columns = (failure.plugin, failure.callback, failure.seq)
+    _write_attempts(connection, call_columns, failure.attempt, failure.error)
+    return failure_number
 
 
 def _write_attempts(
-    db: sqlite3.Connection, call: tuple[str, str, int], attempts: int, error: str
+    connection: sqlite3.Connection,
+    call_columns: tuple[str, str, int],
+    attempt_count: int,
+    error_text: str,
 ) -> None:
-    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (*call, attempts, error))
+    connection.execute(
+        "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)",
+        (*call_columns, attempt_count, error_text),
+    )
 
 
-def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -> None:
-    removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
-    db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
-    db.executemany(
+def _write_store_changes(
+    connection: sqlite3.Connection, plugin_name: str, store_changes: dict[str, Any]
+) -> None:
+    removed_keys = [
+        (plugin_name, store_key)
+        for store_key, new_value in store_changes.items()
+        if new_value is REMOVED
+    ]
+    connection.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed_keys)
+    connection.executemany(
         "INSERT OR REPLACE INTO stores VALUES (?, ?, ?, ?)",
         (
-            (plugin, key, text, checksum_of(plugin, key, text))
-            for key, value in changes.items()
-            if value is not REMOVED
-            for text in [_encode(value).decode()]
+            (
+                plugin_name,
+                store_key,
+                encoded_value,
+                checksum_of(plugin_name, store_key, encoded_value),
+            )
+            for store_key, new_value in store_changes.items()
+            if new_value is not REMOVED
+            for encoded_value in [_encode_json(new_value).decode()]
         ),
     )
