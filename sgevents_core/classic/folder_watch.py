@@ -51,7 +51,7 @@ class SeenFiles:
     def see(self, marks: Mapping[str, FileMark]) -> list[str]:
         """Take what a look saw; return the names of files whose change has settled, sorted."""
         settled = []
-        for name in sorted({*self.marks, *marks}):
+        for name in sorted({*self.marks, *marks, *self._unsettled}):
             mark = marks.get(name)
             if mark == self.marks.get(name):
                 self._unsettled.pop(name, None)
@@ -72,6 +72,16 @@ class SeenFiles:
             self.marks.pop(name, None)
         else:
             self.marks[name] = mark
+
+
+def rest_after(look_seconds: float, shortest: float) -> float:
+    """Return how long to rest after a look, in seconds.
+
+    Args:
+        look_seconds: How long the look took.
+        shortest: The rest on a quick disk.
+    """
+    return max(shortest, REST_FACTOR * look_seconds)
 
 
 class FolderWatch:
@@ -130,20 +140,23 @@ class FolderWatch:
                     self._changed |= changed
 
     def _run(self) -> None:
-        looked_at = time.monotonic()
-        while not self._stopping.wait(self._rest(looked_at)):
-            is_due = time.monotonic() - looked_at >= LOOK_EVERY
+        full_look_at = time.monotonic() + LOOK_EVERY
+        pause = LOOK_EVERY
+        while not self._stopping.wait(pause):
             began = time.monotonic()
-            self.look(only_unsettled=not is_due)
-            rest = REST_FACTOR * (time.monotonic() - began)
-            if is_due:
-                looked_at = time.monotonic() + max(0.0, rest - LOOK_EVERY)
+            is_full = began >= full_look_at
+            self.look(only_unsettled=not is_full)
+            ended = time.monotonic()
+            if is_full:
+                full_look_at = ended + rest_after(ended - began, LOOK_EVERY)
+            pause = max(full_look_at - ended, 0.01)
+            if not self.is_settled:
+                pause = min(pause, rest_after(ended - began, SETTLE_WITHIN))
 
-    def _rest(self, looked_at: float) -> float:
-        """Return how long to wait for the next look, in seconds."""
-        until_due = looked_at + LOOK_EVERY - time.monotonic()
-        settling = not all(seen.is_settled for seen in self._folders.values())
-        return max(min(until_due, SETTLE_WITHIN) if settling else until_due, 0.01)
+    @property
+    def is_settled(self) -> bool:
+        """Whether no file has been seen to change since its last change was taken."""
+        return all(seen.is_settled for seen in self._folders.values())
 
     def _marks_in(self, folder: Path) -> dict[str, FileMark] | None:
         """Return the marks of a folder's files; None if the folder cannot be read."""

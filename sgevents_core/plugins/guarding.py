@@ -91,6 +91,7 @@ def _raise_location(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
     frames = _plugin_frames(error)
+    frames = [frame for frame in frames if not frame.filename.startswith("<")] or frames
     return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 

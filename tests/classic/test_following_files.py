@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from classic_files import ClassicStudio, paths_text
+from commanding import Commands
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
@@ -153,3 +154,82 @@ def test_worker_processes_take_up_changes(
         assert daemon.stop(process) == 0
     edited = [noted.callback for noted in daemon.noted() if noted.plugin.endswith("edited")]
     assert edited == ["note", "again"]
+
+
+def test_an_import_that_hangs_prints_or_forks_is_its_own_affair(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """The others get their events meanwhile; the file is loaded once it has been corrected."""
+    daemon.log += '[plugins."classic:studio/odd"]\nload_timeout = "300ms"\n'
+    studio.write_noting("studio/works.py")
+    text = studio.write_noting("studio/odd.py").read_text()
+    deeds = [
+        "import time\ntime.sleep(600)\n",
+        "while True: pass\n",
+        "import os\nprint('hello')\nif os.fork(): os.wait()\nraise ValueError\n",
+    ]
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        for number, deed in enumerate(deeds, 1):
+            studio.write("studio/odd.py", f"{deed}{text}")
+            wait_for_records(daemon, "classic.not_loaded", number)
+            events.append(site.event("Shotgun_Task_New"))
+            wait_for_calls(daemon, "works", events)
+            wait_for_calls(daemon, "odd", events)
+        studio.write("studio/odd.py", text)
+        wait_for_records(daemon, "lane.replaced", 1)
+        assert daemon.stop(process) == 0
+    reasons = [one["message"] for one in daemon.told() if one["action"] == "classic.not_loaded"]
+    assert "300ms" in reasons[0]
+    assert "300ms" in reasons[1]
+    assert "ValueError" in reasons[2]
+
+
+def test_what_a_person_has_paused_stays_paused(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """Its file is loaded again, and its events wait."""
+    path = studio.write_noting("studio/a.py")
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        assert Commands(daemon)("pause", "classic:studio/a").code == 0
+        path.write_text(path.read_text().replace("a note", "a again"))
+        wait_for_records(daemon, "lane.replaced", 1)
+        studio.write_noting("studio/b.py")
+        wait_for_records(daemon, "lane.replaced", 2)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "b", events[1:])
+        assert calls_of(daemon, "a") == events[:1]
+        assert Commands(daemon)("resume", "classic:studio/a").code == 0
+        wait_for_calls(daemon, "a", events)
+        assert daemon.stop(process) == 0
+    assert [one.callback for one in daemon.noted() if one.plugin.endswith("/a")] == [
+        "note",
+        "again",
+    ]
+
+
+def test_a_daemon_killed_after_changes_continues_where_it_was(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """Nothing is lost or repeated, in files that have changed, come and gone."""
+    changed = studio.write_noting("studio/changed.py")
+    gone = studio.write_noting("studio/gone.py")
+    text = gone.read_text()
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(lambda: daemon.calls_noted() == 2)
+        changed.write_text(changed.read_text().replace("changed note", "changed again"))
+        gone.unlink()
+        wait_until(lambda: daemon.tells("classic.removed") and daemon.tells("classic.reloaded"))
+        wait_until(lambda: daemon.tells("lane.replaced"))
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "changed", events)
+        process.kill()
+        process.wait()
+    gone.write_text(text)
+    events.append(site.event("Shotgun_Task_New"))
+    assert daemon.drain() == 0
+    assert calls_of(daemon, "changed") == calls_of(daemon, "gone") == events
