@@ -37,21 +37,21 @@ class Housekeeping:
         self._oldest_kept: int | None = None
         """Since when events stay, while old ones are being removed."""
         self._removed_count = 0
-        self._shares_tracebacks = True
+        self._has_older_records = True
 
     def work_briefly(self) -> None:
         """Do what is due now, for a short time."""
-        if self._shares_tracebacks:
-            self._share_tracebacks()
+        if self._has_older_records:
+            self._upgrade_records()
         if time.monotonic() - self._pruned_at > PRUNE_INTERVAL:
             self._prune()
 
-    def _share_tracebacks(self) -> None:
-        """Let failures written by an older version share their tracebacks, a slice at a time."""
+    def _upgrade_records(self) -> None:
+        """Write records of an older version in the newest form, some at a time."""
         try:
-            self._shares_tracebacks = self._state.share_tracebacks() > 0
+            self._has_older_records = self._state.upgrade_records() > 0
         except StateError as error:
-            logger.debug("Tracebacks are not shared yet: %s", error)
+            logger.debug("Records of an older version are not upgraded yet: %s", error)
 
     def _prune(self) -> None:
         """Remove some of what is older than the retention and needed by no enabled plugin.

@@ -97,7 +97,7 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
     with closing(open_state(tmp_path).writer()) as state:
         assert state.dead_letters() == expected
         assert shared(tmp_path) == []
-        assert [state.share_tracebacks(10) for _ in range(4)] == [10, 10, 5, 0]
+        assert [state.upgrade_records(10) for _ in range(4)] == [10, 10, 5, 0]
         assert shared(tmp_path) == [(FRAMES,)]
         assert state.dead_letters() == expected
 

@@ -35,7 +35,7 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
                 tables.plugins[plugin_name] = PluginRecord(plugin_name, lane_name, apart=True)
         return True
 
-    def share_tracebacks(self, limit: int = 1_000) -> int:
+    def upgrade_records(self, limit: int = 1_000) -> int:
         """Return 0: no older version wrote any of it."""
         return 0
 

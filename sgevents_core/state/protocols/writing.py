@@ -194,8 +194,8 @@ class Writer(FeedWriter, LaneWriter, Protocol):
             Whether it began; False if the state had begun before, and is unchanged.
         """
 
-    def share_tracebacks(self, limit: int = 1_000) -> int:
-        """Let failures written by an older version share their tracebacks, up to `limit` at once.
+    def upgrade_records(self, limit: int = 1_000) -> int:
+        """Write records of an older version in the newest form, up to `limit` at once.
 
         Returns:
             How many were processed; 0 if none are left.

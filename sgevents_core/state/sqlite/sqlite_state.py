@@ -41,8 +41,8 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
                 write_plugin_record(connection, PluginRecord(plugin_name, lane_name, apart=True))
         return True
 
-    def share_tracebacks(self, limit: int = 1_000) -> int:
-        """Let failures written by an older version share their tracebacks, up to `limit` at once.
+    def upgrade_records(self, limit: int = 1_000) -> int:
+        """Let failures of an older version share their tracebacks, up to `limit` at once.
 
         Returns:
             How many were processed; 0 if none are left.
