@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sgevents_core.errors import StateError
-from sgevents_core.state.own_files import open_plain_file
+from sgevents_core.state.plain_files import open_plain_file
 
 
 class LaneLock:

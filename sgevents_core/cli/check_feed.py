@@ -16,8 +16,8 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import rules_of
 from sgevents_core.site.questions import Newest, Recent, spans_of
 from sgevents_core.site.reset import first_change
+from sgevents_core.state.attention import WAYS_OUT
 from sgevents_core.state.feed_values import FeedState
-from sgevents_core.state.needs import WAYS_OUT
 from sgevents_core.state.opening import open_state
 
 _SITE_TIMEOUT: Final = 15.0

@@ -10,9 +10,9 @@ from typing import Final
 
 from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system, not_writable
+from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.lock import LOCK_FILE
 from sgevents_core.state.opening import open_storage
-from sgevents_core.state.openness import state_exposures
 
 _UNCERTAIN_FILE_SYSTEMS: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _MEMORY_FILE_SYSTEMS: Final = ("tmpfs", "ramfs")

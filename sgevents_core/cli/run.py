@@ -98,7 +98,7 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
     from sgevents_core.observe.printed_output import PrintedOutput
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.observe.signal_mask import release_signals
-    from sgevents_core.state.own_files import make_state_folder
+    from sgevents_core.state.plain_files import make_state_folder
 
     redactor = Redactor.of(settings)
     printed_output = PrintedOutput(settings.log, redactor)

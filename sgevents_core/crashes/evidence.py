@@ -27,7 +27,7 @@ from sgevents_core.crashes.out_of_memory import OomKills, count_oom_kills, ran_o
 from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.errors import StateError
 from sgevents_core.observe.logs import flush_log
-from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
+from sgevents_core.state.plain_files import PRIVATE_FILE_MODE, read_plain_file
 
 EVIDENCE_FILE: Final = "last-words"
 _OWN_LINE_PREFIX: Final = "@{"

@@ -27,7 +27,7 @@ from sgevents_core.crashes.out_of_memory import count_oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
+from sgevents_core.state.plain_files import PRIVATE_FILE_MODE, read_plain_file
 
 DEATHS_FILE: Final = "loading.json"
 UNPROVED_LIMIT: Final = 3

@@ -28,9 +28,9 @@ from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import log_remarks, log_statuses
 from sgevents_core.settings import Settings
 from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system
+from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.openness import state_exposures
 from sgevents_core.state.protocols import Presence, Reader, Writer
 
 logger = logging.getLogger("sgevents.daemon")

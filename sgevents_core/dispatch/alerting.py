@@ -22,8 +22,8 @@ from sgevents_core.hookspecs import (
 )
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
+from sgevents_core.state.attention import Need
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.needs import Need
 from sgevents_core.state.plugin_record import AnyPluginRecord
 
 logger = logging.getLogger("sgevents.dispatch")

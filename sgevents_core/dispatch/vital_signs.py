@@ -16,7 +16,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state import pulse
-from sgevents_core.state.needs import FeedTrouble, Need, attention_needs
+from sgevents_core.state.attention import FeedTrouble, Need, attention_needs
 from sgevents_core.state.pulse import Pulse
 
 NEEDS_EVERY: Final = 5.0

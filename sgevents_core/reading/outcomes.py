@@ -21,7 +21,7 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.protocols import Reader
-from sgevents_core.state.skips import was_skipped
+from sgevents_core.state.skipped_events import was_skipped
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import strand_of
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sgevents_core.printable import counted
 from sgevents_core.state import lock
-from sgevents_core.state.feed_values import FeedRecord, SetAside
-from sgevents_core.state.needs import (
+from sgevents_core.state.attention import (
     FeedTrouble,
     Need,
     ShownNeed,
@@ -18,6 +17,7 @@ from sgevents_core.state.needs import (
     plugin_needs,
     refused_reload_need,
 )
+from sgevents_core.state.feed_values import FeedRecord, SetAside
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress

@@ -24,7 +24,7 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Requests
 from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
-from sgevents_core.state.skips import build_skip_record
+from sgevents_core.state.skipped_events import build_skip_record
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from sgevents_core.printable import counted
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.needs import WAYS_OUT
+from sgevents_core.state.attention import WAYS_OUT
 
 logger = logging.getLogger("sgevents.feed")
 

@@ -16,7 +16,7 @@ import msgspec
 
 from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.own_files import open_plain_file, read_plain_file
+from sgevents_core.state.plain_files import open_plain_file, read_plain_file
 
 MOST_CALLS_KEPT: Final = 100_000
 """Calls in one file; there are two files, so at least this many recent calls are kept."""

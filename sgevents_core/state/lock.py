@@ -14,7 +14,7 @@ from typing import IO, Final
 import msgspec
 
 from sgevents_core.errors import StateError, StateInUse
-from sgevents_core.state.own_files import make_state_folder, open_plain_file
+from sgevents_core.state.plain_files import make_state_folder, open_plain_file
 
 LOCK_FILE: Final = "lock"
 SYSTEM_LOCKS: Final = Path("/proc/locks")

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.observe.lasting_failure import LastingFailure
-from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
+from sgevents_core.state.plain_files import PRIVATE_FILE_MODE, read_plain_file
 
 PULSE_FILE: Final = "now.json"
 PULSE_INTERVAL: Final = 1.0

@@ -21,7 +21,7 @@ import msgspec
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateError
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.own_files import open_plain_file, read_plain_file
+from sgevents_core.state.plain_files import open_plain_file, read_plain_file
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.strands import STRANDS
 

@@ -16,7 +16,7 @@ import msgspec
 
 from sgevents_core.errors import StateError
 from sgevents_core.state import lock
-from sgevents_core.state.own_files import PRIVATE_FILE_MODE, read_plain_file
+from sgevents_core.state.plain_files import PRIVATE_FILE_MODE, read_plain_file
 
 RUNNING_FILE: Final = "running.json"
 

@@ -11,7 +11,7 @@ from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.memory.feed_writing import MemoryFeedWriter, write_feed
 from sgevents_core.state.memory.lane_writing import MemoryLaneWriter
 from sgevents_core.state.memory.letters import MemoryLetters
-from sgevents_core.state.memory.past import MemoryPast
+from sgevents_core.state.memory.past_events import MemoryPast
 from sgevents_core.state.memory.reading import MemoryReader
 from sgevents_core.state.memory.requests import MemoryRequests
 from sgevents_core.state.memory.tables import Tables

@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, SetAside
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.memory.tables import Tables
-from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.steps import CallDeaths

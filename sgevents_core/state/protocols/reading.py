@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
-from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import ReplayEvent

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.state.disk import not_writable
-from sgevents_core.state.own_files import PRIVATE_FILE_MODE
+from sgevents_core.state.plain_files import PRIVATE_FILE_MODE
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.backup import flush_to_disk, write_backup
 

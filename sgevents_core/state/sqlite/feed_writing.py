@@ -13,8 +13,8 @@ from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestStep
-from sgevents_core.state.sqlite.aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
+from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks

@@ -10,7 +10,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
-from sgevents_core.state.sqlite.aside import write_events_aside
+from sgevents_core.state.sqlite.events_aside import write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.writing import write_step
 from sgevents_core.state.steps import Step

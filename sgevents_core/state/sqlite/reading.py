@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
@@ -19,10 +20,8 @@ from sgevents_core.state.feed_values import (
 )
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.aside import read_events_aside
 from sgevents_core.state.sqlite.checksums import (
     checksum_column,
     decode_record,
@@ -30,8 +29,9 @@ from sgevents_core.state.sqlite.checksums import (
     verify_checksum,
 )
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.events_aside import read_events_aside
 from sgevents_core.state.sqlite.imported import read_imported
-from sgevents_core.state.sqlite.places import (
+from sgevents_core.state.sqlite.progress_records import (
     STRANDS_SINCE_VERSION,
     read_plugin_records,
     read_progress,

@@ -17,9 +17,9 @@ from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
 from sgevents_core.state.sqlite.imported import write_imported
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
-from sgevents_core.state.sqlite.past import SqlitePast
-from sgevents_core.state.sqlite.places import write_plugin_record
+from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.presence import SqlitePresence
+from sgevents_core.state.sqlite.progress_records import write_plugin_record
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import SqliteRequests
 from sgevents_core.state.sqlite.tracebacks import share_tracebacks

@@ -10,7 +10,7 @@ from sgevents_core.state import lock
 from sgevents_core.state.inspection import LogDamage
 from sgevents_core.state.sqlite.database import DATABASE, Database
 from sgevents_core.state.sqlite.inspecting import SqliteInspection
-from sgevents_core.state.sqlite.wal import find_wal_damage
+from sgevents_core.state.sqlite.write_ahead_log import find_wal_damage
 
 
 class SqliteStorage:

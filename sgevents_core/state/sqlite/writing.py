@@ -9,10 +9,10 @@ import msgspec
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.call_deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.checksums import checksum_of
-from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.letters import insert_failure
-from sgevents_core.state.sqlite.places import (
+from sgevents_core.state.sqlite.progress_records import (
     progress_columns,
     write_division,
     write_plugin_record,

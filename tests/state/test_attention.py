@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sgevents_core.observe.lasting_failure import LastingFailure
-from sgevents_core.state.needs import (
+from sgevents_core.state.attention import (
     LASTING_AFTER,
     FeedTrouble,
     attention_needs,

@@ -18,10 +18,10 @@ from sgevents_core.crashes.evidence import read_evidence_text
 from sgevents_core.errors import StateError
 from sgevents_core.state import register
 from sgevents_core.state.call_times import CallTimes, call_times_paths, calls_for_event
+from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.lock import LOCK_FILE, StateLock, find_holder, is_held_by
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.openness import state_exposures
 from sgevents_core.state.running import (
     RUNNING_FILE,
     Running,
