@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-DEEPEST: Final = 100
+DEEPEST_LEVEL: Final = 100
 """Levels of lists and objects that are kept; deeper ones become null."""
 LONGEST_INTEGER: Final = 1000
 """The most digits of an integer; a longer one becomes text."""
-_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
+_STRING_OR_BRACKET: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 """A whole string, whose brackets do not count, or a bracket."""
 
 
@@ -31,7 +31,11 @@ def decoded(body: bytes | str) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
-    return json.loads(_shallow(text).decode("utf-8", "replace"), parse_int=_integer, strict=False)
+    return json.loads(
+        _without_deep_parts(text).decode("utf-8", "replace"),
+        parse_int=_bounded_integer,
+        strict=False,
+    )
 
 
 class _Results(Struct, gc=False):
@@ -74,7 +78,9 @@ def encoded(record: Any) -> bytes:
         body = msgspec.json.encode(record)
     except UnicodeEncodeError:
         body = msgspec.json.encode(_in_whole_characters(record))
-    return _shallow(body) if body.count(b"[") + body.count(b"{") > DEEPEST else body
+    return (
+        _without_deep_parts(body) if body.count(b"[") + body.count(b"{") > DEEPEST_LEVEL else body
+    )
 
 
 def decoded_row(body: bytes) -> dict[str, Any]:
@@ -95,29 +101,29 @@ def in_whole_characters(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _shallow(body: bytes) -> bytes:
+def _without_deep_parts(body: bytes) -> bytes:
     """Return a JSON text with null for what is nested too deeply."""
-    parts, kept_to = [], 0
-    for start, end in _too_deep(body):
-        parts += [body[kept_to:start], b"null"]
-        kept_to = end
-    return b"".join([*parts, body[kept_to:]])
+    kept_parts, kept_until = [], 0
+    for start, end in _deep_parts(body):
+        kept_parts += [body[kept_until:start], b"null"]
+        kept_until = end
+    return b"".join([*kept_parts, body[kept_until:]])
 
 
-def _too_deep(body: bytes) -> Iterator[tuple[int, int]]:
+def _deep_parts(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the parts of a JSON text that are nested too deeply begin and end."""
     depth = start = 0
-    for token in _TOKEN.finditer(body):
+    for token in _STRING_OR_BRACKET.finditer(body):
         if token[0] in b"[{":
             depth += 1
-            start = token.start() if depth == DEEPEST + 1 else start
+            start = token.start() if depth == DEEPEST_LEVEL + 1 else start
         elif token[0] in b"]}":
-            if depth == DEEPEST + 1:
+            if depth == DEEPEST_LEVEL + 1:
                 yield start, token.end()
             depth -= 1
 
 
-def _integer(digits: str) -> int | str:
+def _bounded_integer(digits: str) -> int | str:
     return int(digits) if len(digits) <= LONGEST_INTEGER else digits
 
 

@@ -43,12 +43,12 @@ from sgevents_core.state.requests import Request
 
 logger = logging.getLogger("sgevents.feed")
 
-NOTE_EVERY: Final = 5.0
+SAVE_INTERVAL: Final = 5.0
 """Seconds between two saves of the feed's state while nothing happens."""
 REFUSALS_AT_START: Final = 3
 """Refusals in a row, before this process's first answer, that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
-REMIND_EVERY: Final = 600.0
+REMINDER_INTERVAL: Final = 600.0
 """Seconds between two reminders that a log went backwards."""
 QUICK_WAIT: Final = 1.0
 """Seconds until the next page after a small question was answered."""
@@ -78,35 +78,35 @@ class Feed:
         health: SiteHealth | None = None,
     ) -> None:
         self.health = SiteHealth() if health is None else health
-        self.health.on_want(self._wake)
+        self.health.on_want(self._wake_up)
         self.error: SgEventsError | None = None
         self.idle = threading.Event()
         self._log = log
         self._state = state
         self._rules = rules_of(settings)
-        self._grown = grown
-        self._told = told
+        self._report_growth = grown
+        self._report_notice = told
         self._mender = Mender(log, state)
-        self._stop = threading.Event()
-        self._news = threading.Event()
-        self._asked: deque[Request] = deque()
+        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._person_requests: deque[Request] = deque()
         self._trouble = Trouble(SITE)
-        self._trouble_aside = Trouble(SITE)
-        self._failed_aside: SiteError | None = None
-        self._trouble_writing = Trouble(JOURNAL)
-        self._tries = False
-        self._noted_at = float("-inf")
-        self._remind_at = 0.0
+        self._aside_trouble = Trouble(SITE)
+        self._last_aside_error: SiteError | None = None
+        self._journal_trouble = Trouble(JOURNAL)
+        self._tries_site = False
+        self._last_saved_at = float("-inf")
+        self._next_reminder_at = 0.0
         self._page_size_known = False
-        self._quick = False
-        self._accepted = False
+        self._is_after_probe = False
+        self._is_accepted = False
         self._refusals = 0
-        self._load()
+        self._load_follower()
 
     def stop(self) -> None:
         """Let the feed end; do not wait for a running call to the site."""
-        self._stop.set()
-        self._news.set()
+        self._stopping.set()
+        self._woken.set()
 
     @property
     def site_trouble(self) -> LastingFailure | None:
@@ -116,21 +116,21 @@ class Feed:
     @property
     def journal_trouble(self) -> LastingFailure | None:
         """Why the journal cannot be written; None while it can. May be asked from any thread."""
-        return self._trouble_writing.lasting_failure
+        return self._journal_trouble.lasting_failure
 
-    def _wake(self) -> None:
-        self._news.set()
+    def _wake_up(self) -> None:
+        self._woken.set()
 
     def decide(self, request: Request) -> None:
         """Queue a person's request to the feed; its own thread carries it out."""
-        self._asked.append(request)
-        self._news.set()
+        self._person_requests.append(request)
+        self._woken.set()
 
     def run(self) -> None:
         """Follow the log until stopped; an error that ends it is kept in `error`."""
         try:
-            while not self._stop.is_set():
-                self._turn()
+            while not self._stopping.is_set():
+                self._take_turn()
         except SgEventsError as error:
             self.error = error
         except Exception as error:
@@ -145,111 +145,111 @@ class Feed:
         """The feed's state; None before the site's first answer."""
         return self._follower.state
 
-    def _load(self) -> None:
+    def _load_follower(self) -> None:
         """Rebuild the follower from what was committed."""
-        self._end = self._state.end()
+        self._journal_end = self._state.end()
         self._follower = Follower(self._rules, self._state.load_feed())
-        self._loaded = True
+        self._is_loaded = True
 
-    def _turn(self) -> None:
+    def _take_turn(self) -> None:
         """Make one call to the site, or wait once."""
-        self._news.clear()
+        self._woken.clear()
         liveness.report_alive(self._log.longest_call)
-        if self._stop.is_set() or not (self._ready() and self._paged()):
+        if self._stopping.is_set() or not (self._is_ready() and self._knows_page_size()):
             return
-        if self._asked:
-            self._carry_out(self._asked[0])
+        if self._person_requests:
+            self._carry_out_request(self._person_requests[0])
             return
-        if not self._recognised() or not self._tried():
+        if not self._recognises_site() or not self._has_tried_site():
             return
-        self._mend()
-        self._remind()
+        self._mend_entries()
+        self._remind_of_decision()
         call = self._follower.next_call(time.monotonic())
         if isinstance(call, float):
             if self._follower.is_idle:
                 self.idle.set()
             liveness.report_alive(call)
-            self._news.wait(call)
+            self._woken.wait(call)
             return
         self.idle.clear()
-        answer = self._ask(call)
-        if answer is None or self._stop.is_set():
+        answer = self._ask_follower_call(call)
+        if answer is None or self._stopping.is_set():
             return
         is_new = self.state is None
         taken = self._follower.take_answer(call, answer, time.monotonic())
         if self._commit(taken):
             if is_new:
-                self._tell_beginning()
-            self._tell(taken)
+                self._log_beginning()
+            self._report(taken)
 
-    def _remind(self) -> None:
+    def _remind_of_decision(self) -> None:
         """Repeat from time to time that a person has to decide where a log continues."""
-        now, state = time.monotonic(), self.state
+        monotonic_now, state = time.monotonic(), self.state
         if state is None or not state.rewound:
-            self._remind_at = now + REMIND_EVERY
-        elif now >= self._remind_at:
-            self._remind_at = now + REMIND_EVERY
+            self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
+        elif monotonic_now >= self._next_reminder_at:
+            self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
             notices.log(notices.LogRewound(state.rewound, again=True))
 
-    def _mend(self) -> None:
+    def _mend_entries(self) -> None:
         """Ask the site again for what can no longer be read from the journal."""
         if self.state is None:
             return
         try:
             self._mender.look(self.state.era, time.monotonic())
         except StateError as error:
-            self._not_written(error)
+            self._wait_for_journal(error)
 
-    def _carry_out(self, request: Request) -> None:
+    def _carry_out_request(self, request: Request) -> None:
         try:
             carry_out(self._log, self._rules, self._state, request)
         except StateError as error:
-            self._not_written(error)
+            self._wait_for_journal(error)
             return
-        self._asked.popleft()
-        self._loaded = False
+        self._person_requests.popleft()
+        self._is_loaded = False
 
-    def _ready(self) -> bool:
+    def _is_ready(self) -> bool:
         """Return whether the follower knows what is committed; read it first if not."""
-        if not self._loaded:
+        if not self._is_loaded:
             try:
-                self._load()
+                self._load_follower()
             except StateError as error:
-                self._not_written(error)
-        return self._loaded
+                self._wait_for_journal(error)
+        return self._is_loaded
 
-    def _paged(self) -> bool:
+    def _knows_page_size(self) -> bool:
         """Return whether the site's page size is known; ask for it first if not.
 
         A page cannot be longer than the site's own: a shorter one would look like the last.
         """
         if not self._page_size_known:
             try:
-                longest = max(self._heard(self._log.page_size), SMALLEST_PAGE)
+                longest_page = max(self._ask_and_note(self._log.page_size), SMALLEST_PAGE)
             except SiteError as error:
-                self._stop.wait(self._trouble.record_failure(error))
+                self._stopping.wait(self._trouble.record_failure(error))
                 return False
-            self._rules = replace(self._rules, page_size=min(self._rules.page_size, longest))
+            self._rules = replace(self._rules, page_size=min(self._rules.page_size, longest_page))
             self._page_size_known = True
-            self._load()
+            self._load_follower()
         return True
 
-    def _tried(self) -> bool:
+    def _has_tried_site(self) -> bool:
         """Return whether the site answers, if somebody needs to know; otherwise True."""
-        if not (self.health.is_wanted or self._tries):
+        if not (self.health.is_wanted or self._tries_site):
             return True
         liveness.report_alive(self._log.longest_call)
         try:
-            self._heard(lambda: self._log.ask(Newest(1)))
-            self._tries = False
+            self._ask_and_note(lambda: self._log.ask(Newest(1)))
+            self._tries_site = False
         except SiteFault:  # the site has answered
-            self._tries = False
+            self._tries_site = False
         except SiteError as error:
-            self._tries = True  # do not wait for the next page, it may be due much later
-            self._stop.wait(self._wait_after(error))
-        return not self._tries
+            self._tries_site = True  # do not wait for the next page, it may be due much later
+            self._stopping.wait(self._wait_after(error))
+        return not self._tries_site
 
-    def _heard(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
+    def _ask_and_note(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
         """Ask the site, and let everybody know whether it answered.
 
         Args:
@@ -271,7 +271,7 @@ class Feed:
         self.health.answered(began)
         return answer
 
-    def _recognised(self) -> bool:
+    def _recognises_site(self) -> bool:
         """Return whether this state belongs to the site; ask the site if its name is new.
 
         A site may move to another address; it still has the events taken last.
@@ -282,70 +282,70 @@ class Feed:
         state = self._follower.state
         if state is None or state.site in {"", self._log.host} or not state.recent:
             return True
-        known = dict(state.recent[-FEWEST_RECENT:])
+        known_times = dict(state.recent[-FEWEST_RECENT:])
         try:
-            recent = Recent(spans_of(sorted(known)), len(known) + 1)
-            rows = self._heard(lambda: self._log.ask(recent)).rows
+            recent_call = Recent(spans_of(sorted(known_times)), len(known_times) + 1)
+            rows = self._ask_and_note(lambda: self._log.ask(recent_call)).rows
         except SiteError as error:
-            self._stop.wait(self._wait_after(error))
+            self._stopping.wait(self._wait_after(error))
             return False
-        self._accepted = True
-        if not any(is_same(row, known[row.id]) for row in rows):
+        self._is_accepted = True
+        if not any(is_same(row, known_times[row.id]) for row in rows):
             raise OtherSiteError(before=state.site, now=self._log.host)
         state.site = self._log.host
         return True
 
     # The site
 
-    def _ask(self, call: Call) -> Answer | None:
+    def _ask_follower_call(self, call: Call) -> Answer | None:
         liveness.report_alive(self._log.longest_call)
         self._log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
         try:
-            answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
+            answer = self._ask_and_note(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
             if isinstance(call, Count) and call.span.size <= SMALLEST_COUNT:
-                self._counts_refused(error)
+                self._note_refused_counts(error)
             else:
-                self._failed(call, error)
+                self._note_failure(call, error)
             return None
         except SiteError as error:
-            self._failed(call, error)
+            self._note_failure(call, error)
             return None
-        self._answered(call)
-        self._accepted = True
+        self._note_answer(call)
+        self._is_accepted = True
         return answer
 
-    def _answered(self, call: Call) -> None:
-        self._quick = isinstance(call, After)
-        if self._quick:
+    def _note_answer(self, call: Call) -> None:
+        self._is_after_probe = isinstance(call, After)
+        if self._is_after_probe:
             return
         if isinstance(call, ASIDE):
-            self._trouble_aside.record_success()
+            self._aside_trouble.record_success()
             return
         self._trouble.record_success()
-        if self._failed_aside is not None:  # the site itself answers
-            self._trouble_aside.record_failure(self._failed_aside)
-            self._failed_aside = None
+        if self._last_aside_error is not None:  # the site itself answers
+            self._aside_trouble.record_failure(self._last_aside_error)
+            self._last_aside_error = None
 
-    def _counts_refused(self, error: SiteError) -> None:
-        text = "%s Audits compare ids instead of counts from now on."
-        logger.warning(text, error, extra={"action": "feed.counts_refused"})
+    def _note_refused_counts(self, error: SiteError) -> None:
+        message = "%s Audits compare ids instead of counts from now on."
+        logger.warning(message, error, extra={"action": "feed.counts_refused"})
         self._follower.counts_refused()
 
-    def _failed(self, call: Call, error: SiteError) -> None:
-        quick, self._quick = self._quick, False
+    def _note_failure(self, call: Call, error: SiteError) -> None:
+        was_quick, self._is_after_probe = self._is_after_probe, False
         self._follower.take_failure(call, time.monotonic(), answers=isinstance(error, SiteFault))
         if isinstance(call, ASIDE):
             # The follower puts such calls off, and pages continue. If those fail as well, it is an
             # outage, which is reported once.
-            self._failed_aside = error
+            self._last_aside_error = error
             return
-        self._failed_aside = None
-        wait = self._wait_after(error)
-        if quick:  # the site answers, and a page size that works is being found
-            wait = min(wait, QUICK_WAIT)
-        liveness.report_alive(wait)
-        self._stop.wait(wait)
+        self._last_aside_error = None
+        wait_seconds = self._wait_after(error)
+        if was_quick:  # the site answers, and a page size that works is being found
+            wait_seconds = min(wait_seconds, QUICK_WAIT)
+        liveness.report_alive(wait_seconds)
+        self._stopping.wait(wait_seconds)
 
     def _wait_after(self, error: SiteError) -> float:
         """Return how long to wait after a failure.
@@ -354,56 +354,56 @@ class Feed:
             SiteRefused: The credentials are wrong: they were refused repeatedly, and never accepted
                 since the process started.
         """
-        wait = self._trouble.record_failure(error)
-        if self._accepted:
-            return wait
+        wait_seconds = self._trouble.record_failure(error)
+        if self._is_accepted:
+            return wait_seconds
         self._refusals = self._refusals + 1 if isinstance(error, SiteRefused) else 0
         if self._refusals >= REFUSALS_AT_START:
             raise error
-        return min(wait, BETWEEN_REFUSALS) if self._refusals else wait
+        return min(wait_seconds, BETWEEN_REFUSALS) if self._refusals else wait_seconds
 
     # The journal
 
     def _commit(self, taken: Taken) -> bool:
         """Write rows and state in one transaction; if that fails, rebuild the follower."""
-        now = time.monotonic()
-        needed = taken.rows or taken.notices or self._follower.known.has_changes
-        if not needed and now - self._noted_at < NOTE_EVERY:
+        monotonic_now = time.monotonic()
+        is_needed = taken.rows or taken.notices or self._follower.known.has_changes
+        if not is_needed and monotonic_now - self._last_saved_at < SAVE_INTERVAL:
             return True
         change = self._follower.take_changes()
         if change is None:
             return True
         change.state.answered, change.state.site = time.time(), self._log.host
         try:
-            noted = [one._replace(at=time.time()) for one in change.set_aside]
-            change = change._replace(set_aside=noted)
-            self._end = self._state.append(self._end, taken.rows, change)
+            set_aside = [one._replace(at=time.time()) for one in change.set_aside]
+            change = change._replace(set_aside=set_aside)
+            self._journal_end = self._state.append(self._journal_end, taken.rows, change)
         except StateError as error:
-            self._loaded = False
-            self._not_written(error)
+            self._is_loaded = False
+            self._wait_for_journal(error)
             return False
-        self._trouble_writing.record_success()
-        self._noted_at = now
+        self._journal_trouble.record_success()
+        self._last_saved_at = monotonic_now
         if taken.rows:
-            self._grown()
+            self._report_growth()
         return True
 
-    def _not_written(self, error: StateError) -> None:
+    def _wait_for_journal(self, error: StateError) -> None:
         """Wait until the journal can be written again, which never happens if it is damaged."""
         if isinstance(error, StateDamaged):
             raise error
-        self._stop.wait(self._trouble_writing.record_failure(error))
+        self._stopping.wait(self._journal_trouble.record_failure(error))
 
-    def _tell_beginning(self) -> None:
+    def _log_beginning(self) -> None:
         if self.state is not None:
-            text = "The journal is new: it begins behind event %d"
+            message = "The journal is new: it begins behind event %d"
             extra = {"action": "feed.began", "event_id": self.state.frontier}
-            logger.info(text, self.state.frontier, extra=extra)
+            logger.info(message, self.state.frontier, extra=extra)
 
-    def _tell(self, taken: Taken) -> None:
+    def _report(self, taken: Taken) -> None:
         for notice in taken.notices:
             notices.log(notice)
-            self._told(notice)
+            self._report_notice(notice)
 
 
 def carry_out(log: EventLog, rules: Rules, state: FeedWriter, request: Request) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-CALM: Final = 10.0
+CALM_SECONDS: Final = 10.0
 """Seconds before a call's failure in which trouble of the feed still counts as its cause."""
 
 
@@ -32,28 +32,28 @@ class SiteHealth:
         self.outages = 0
         """The number of outages, including one under way."""
         self._lock = threading.Lock()
-        self._answered = float("-inf")
+        self._answered_began_at = float("-inf")
         """When the newest answered call began."""
-        self._failed = float("-inf")
+        self._failed_began_at = float("-inf")
         """When the feed's newest failed call began."""
-        self._troubled = float("-inf")
+        self._trouble_known_at = float("-inf")
         """When the feed last learnt that it gets no answer."""
         self._is_wanted = False
-        self._on_change: list[Callable[[], None]] = []
-        self._on_want: list[Callable[[], None]] = []
+        self._change_listeners: list[Callable[[], None]] = []
+        self._want_listeners: list[Callable[[], None]] = []
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call a function whenever an outage begins or ends, or a doubt is over."""
-        self._on_change.append(tell)
+        self._change_listeners.append(tell)
 
     def on_want(self, tell: Callable[[], None]) -> None:
         """Call a function whenever a call to the site is wanted."""
-        self._on_want.append(tell)
+        self._want_listeners.append(tell)
 
     @property
     def is_down(self) -> bool:
         """Whether the feed's last call got no answer."""
-        return self._failed > self._answered
+        return self._failed_began_at > self._answered_began_at
 
     @property
     def is_wanted(self) -> bool:
@@ -68,11 +68,11 @@ class SiteHealth:
         """
         with self._lock:
             matters = self.is_down or self._is_wanted
-            self._answered = max(self._answered, began)
+            self._answered_began_at = max(self._answered_began_at, began)
             if not matters or self.is_down:
                 return
             self._is_wanted = False
-        self._tell(self._on_change)
+        self._call_listeners(self._change_listeners)
 
     def failed(self, began: float, ended: float) -> None:
         """Note that a call of the feed got no answer.
@@ -83,18 +83,21 @@ class SiteHealth:
         """
         with self._lock:
             was_down = self.is_down
-            self._failed, self._troubled = max(self._failed, began), max(self._troubled, ended)
+            self._failed_began_at, self._trouble_known_at = (
+                max(self._failed_began_at, began),
+                max(self._trouble_known_at, ended),
+            )
             self.outages += self.is_down and not was_down
             changed = self.is_down != was_down or self._is_wanted
             self._is_wanted = False
         if changed:
-            self._tell(self._on_change)
+            self._call_listeners(self._change_listeners)
 
     def want(self) -> None:
         """Ask for a call that shows whether the site answers."""
         with self._lock:
             self._is_wanted = True
-        self._tell(self._on_want)
+        self._call_listeners(self._want_listeners)
 
     def standing(self, failed: float) -> Standing:
         """Return the state of the site when a call got no answer.
@@ -105,10 +108,10 @@ class SiteHealth:
         with self._lock:
             if self.is_down:
                 return Standing.DOWN
-            if self._answered <= failed:
+            if self._answered_began_at <= failed:
                 return Standing.UNKNOWN
-            return Standing.OVER if self._troubled > failed - CALM else Standing.OWN
+            return Standing.OVER if self._trouble_known_at > failed - CALM_SECONDS else Standing.OWN
 
-    def _tell(self, listeners: list[Callable[[], None]]) -> None:
+    def _call_listeners(self, listeners: list[Callable[[], None]]) -> None:
         for tell in listeners:
             tell()

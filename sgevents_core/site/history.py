@@ -21,7 +21,7 @@ from sgevents_core.state.feed_values import LeftOut
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent
 
-_PAGE: Final = 500
+_PAGE_SIZE: Final = 500
 
 
 class History:
@@ -41,7 +41,7 @@ class History:
             feed = state.load_feed()
         self._era = feed.state.era if feed else 1
         self._frontier = feed.state.frontier if feed else 0
-        self._kept = self._past.kept_from(self._era)
+        self._kept_from = self._past.kept_from(self._era)
         self._log: EventLog | None = None
 
     def close(self) -> None:
@@ -58,11 +58,11 @@ class History:
         Raises:
             SiteError: The site could not be asked.
         """
-        found = self._past.event(event_id)
-        if found is not None:
-            return found
-        rows = self._asked.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
-        return self._of_site(rows[0]) if rows else None
+        journaled = self._past.event(event_id)
+        if journaled is not None:
+            return journaled
+        rows = self._event_log.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
+        return self._from_site(rows[0]) if rows else None
 
     def between(self, first: int, last: int) -> list[ReplayEvent]:
         """Return the events with an id from `first` to `last`, in the order of the journal.
@@ -76,11 +76,17 @@ class History:
         """
         if first > self._frontier:
             raise NotTakenYet(event_id=first, newest=self._frontier)
-        here = self._past.between(self._era, first, last)
-        known = {one.event_id for one in here}
-        below = min(last, self._frontier if self._kept is None else self._kept.event_id - 1)
-        aside = self._aside(max(first, below + 1), min(last, self._frontier))
-        return [*self._older(first, below, known), *self._of_spans(aside, known), *here]
+        journaled = self._past.between(self._era, first, last)
+        known_ids = {replayed.event_id for replayed in journaled}
+        last_older = min(
+            last, self._frontier if self._kept_from is None else self._kept_from.event_id - 1
+        )
+        left_out = self._left_out_ranges(max(first, last_older + 1), min(last, self._frontier))
+        return [
+            *self._older_events(first, last_older, known_ids),
+            *self._events_in(left_out, known_ids),
+            *journaled,
+        ]
 
     def since(self, moment: datetime | Ago, now: float) -> list[ReplayEvent]:
         """Return the events created since a moment, in the order of the journal.
@@ -92,55 +98,57 @@ class History:
         Raises:
             SiteError: The site could not be asked.
         """
-        at = int(now - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
-        here = self._past.since(self._era, at)
-        if self._kept is not None and self._kept.created <= at:
-            return here
-        rows = self._asked.ask(Since(at)).rows
+        since_seconds = int(now - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
+        journaled = self._past.since(self._era, since_seconds)
+        if self._kept_from is not None and self._kept_from.created <= since_seconds:
+            return journaled
+        rows = self._event_log.ask(Since(since_seconds)).rows
         if not rows:
-            return here
-        below = self._frontier if self._kept is None else self._kept.event_id - 1
-        older = self._older(rows[0].id, below, {one.event_id for one in here}, since=at)
-        return [*older, *here]
+            return journaled
+        last_older = self._frontier if self._kept_from is None else self._kept_from.event_id - 1
+        older_events = self._older_events(
+            rows[0].id, last_older, {one.event_id for one in journaled}, since=since_seconds
+        )
+        return [*older_events, *journaled]
 
-    def _older(
+    def _older_events(
         self, first: int, last: int, known: set[int], since: int = 0
     ) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, what the journal does not have."""
         while first <= last:
-            rows = self._asked.ask(Page(first - 1, _PAGE, None)).rows
+            rows = self._event_log.ask(Page(first - 1, _PAGE_SIZE, None)).rows
             for row in rows:
                 if row.id <= last and row.id not in known and row.at >= since:
-                    yield self._of_site(row)
+                    yield self._from_site(row)
             if not rows:
                 return
             first = rows[-1].id + 1
 
-    def _aside(self, first: int, last: int) -> list[Span]:
+    def _left_out_ranges(self, first: int, last: int) -> list[Span]:
         """Return the ids from `first` to `last` that no plugin was given, or will be by itself."""
-        found = [
+        left_out = [
             (max(start, first), min(end, last))
             for kind in get_args(LeftOut)
             for start, end in self._past.left_out(kind, self._era)
             if start <= last and end >= first
         ]
-        return [Span(*span) for span in sorted(found)]
+        return [Span(*span) for span in sorted(left_out)]
 
-    def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[ReplayEvent]:
+    def _events_in(self, spans: list[Span], known: set[int]) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, the visible rows of some ranges."""
         while spans:
-            now = spans[:MOST_FETCHED_SPANS]
-            rows = self._asked.ask(Fetch(tuple(now), _PAGE)).rows
-            yield from (self._of_site(row) for row in rows if row.id not in known)
-            read_to = rows[-1].id if rows else now[-1].last
-            spans = [Span(max(one.first, read_to + 1), one.last) for one in spans]
-            spans = [one for one in spans if one.first <= one.last]
+            asked_spans = spans[:MOST_FETCHED_SPANS]
+            rows = self._event_log.ask(Fetch(tuple(asked_spans), _PAGE_SIZE)).rows
+            yield from (self._from_site(row) for row in rows if row.id not in known)
+            read_to = rows[-1].id if rows else asked_spans[-1].last
+            spans = [Span(max(span.first, read_to + 1), span.last) for span in spans]
+            spans = [span for span in spans if span.first <= span.last]
 
-    def _of_site(self, row: Row) -> ReplayEvent:
+    def _from_site(self, row: Row) -> ReplayEvent:
         return ReplayEvent(self._era, 0, row.id, row.body)
 
     @property
-    def _asked(self) -> EventLog:
+    def _event_log(self) -> EventLog:
         if self._log is None:
             self._log = EventLog(self._settings.site, self._settings.feed.fields)
         return self._log

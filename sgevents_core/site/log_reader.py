@@ -61,9 +61,9 @@ FIELDS: Final = (
 )
 SINGLE_IDS: Final = 500
 """The most ids named one by one in a query; ranges beyond that are asked for as ranges."""
-_FEWEST: Final = 10
+_FEWEST_ROWS: Final = 10
 """Rows asked for if one is needed: the first may be odd."""
-LISTED_SPAN: Final = 4
+LARGEST_LISTED_SPAN: Final = 4
 """Ranges up to this size are named id by id: `in` is the cheapest query for a site."""
 
 
@@ -95,7 +95,7 @@ class Reader(GuardedShotgun):
 
     def _http_request(self, *args: Any, **kwargs: Any) -> Any:
         answer = super()._http_request(*args, **kwargs)
-        self.date = _seconds_of_date(answer[1].get("date"))
+        self.date = _date_seconds(answer[1].get("date"))
         return answer
 
     def share_server_info(self, other: Reader) -> None:
@@ -121,7 +121,7 @@ class LogReader:
     def __init__(self, site: SiteSettings, fields: Sequence[str]) -> None:
         self._site = site
         self._fields = list(fields)
-        self._sg = Reader(
+        self._client = Reader(
             site.url,
             script_name=site.script_name,
             api_key=site.api_key.reveal(),
@@ -129,24 +129,24 @@ class LogReader:
             ca_certs=site.ca_certs,
             connect=False,
         )
-        self._sg.config.timeout_secs = site.timeout
+        self._client.config.timeout_secs = site.timeout
 
     def another(self) -> LogReader:
         """Return another connection, which need not ask the site what this one knows of it."""
         other = LogReader(self._site, self._fields)
         with self.errors():
-            other._sg.share_server_info(self._sg)
+            other._client.share_server_info(self._client)
         return other
 
     def page_size(self) -> int:
         """Return the largest number of rows the site gives in one page; ask the site once."""
         with self.errors():
-            return int(self._sg.config.records_per_page)
+            return int(self._client.config.records_per_page)
 
     def schema(self) -> dict[str, dict[str, Any]]:
         """Return all entity types with their fields, as `schema_read` gives them."""
         with self.errors():
-            return dict(self._sg.schema_read())
+            return dict(self._client.schema_read())
 
     def read(self, call: Call) -> Reading:
         """Ask the site and return its answer, checked.
@@ -160,31 +160,33 @@ class LogReader:
         asked_at = time.monotonic()
         with self.errors():
             if isinstance(call, Count):
-                return Reading(Answer(count=self._count(call.span), date=self._sg.date))
-            limit = max(call.limit, _FEWEST) if isinstance(call, Newest | Since) else call.limit
+                return Reading(Answer(count=self._count_rows(call.span), date=self._client.date))
+            limit = (
+                max(call.limit, _FEWEST_ROWS) if isinstance(call, Newest | Since) else call.limit
+            )
             ids_only = isinstance(call, Ids | After)
-            records = self._find(call, limit, ["id"] if ids_only else self._fields)
+            records = self._find_records(call, limit, ["id"] if ids_only else self._fields)
             took = time.monotonic() - asked_at
             rows = decode_rows(records, ids_only=ids_only)
-            answer = answer_of(call, rows, limit, self._sg.date)
+            answer = answer_of(call, rows, limit, self._client.date)
         return Reading(replace(answer, asked_at=asked_at, took=took), tuple(rows.scripts))
 
     def find_scripts(self, filters: list[Any], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return the scripts (ApiUsers) that `filters` find, as the site gives them."""
         with self.errors():
-            return [dict(script) for script in self._sg.find(API_USER, filters, list(fields))]
+            return [dict(script) for script in self._client.find(API_USER, filters, list(fields))]
 
     def close(self) -> None:
         """Close the connection; a call that another thread is making over it fails."""
-        self._sg.close()
+        self._client.close()
 
-    def _find(self, call: Call, limit: int, fields: list[str]) -> list[Any]:
-        filters, direction = _question(call)
+    def _find_records(self, call: Call, limit: int, fields: list[str]) -> list[Any]:
+        filters, direction = _filters_and_direction(call)
         order: list[Any] = [{"field_name": "id", "direction": direction}]
-        return list(self._sg.find(ENTITY, filters, fields, order, limit=limit))
+        return list(self._client.find(ENTITY, filters, fields, order, limit=limit))
 
-    def _count(self, span: Span) -> int:
-        answer = self._sg.summarize(
+    def _count_rows(self, span: Span) -> int:
+        answer = self._client.summarize(
             ENTITY,
             filters=[["id", "between", span.first, span.last]],
             summary_fields=[{"field": "id", "type": "count"}],
@@ -200,22 +202,24 @@ class LogReader:
             raise
         except AuthenticationFault as error:
             raise SiteRefused(
-                url=self._site.url, script_name=self._site.script_name, reason=self._clean(error)
+                url=self._site.url,
+                script_name=self._site.script_name,
+                reason=self._clean_text(error),
             ) from None
         except Fault as error:
-            raise SiteFault(url=self._site.url, reason=self._clean(error)) from None
+            raise SiteFault(url=self._site.url, reason=self._clean_text(error)) from None
         except Exception as error:  # of the network, or of the client on garbage
             if isinstance(error, NO_ANSWER):
-                after = _asked_wait(error)
-                raise unreachable(self._site.url, error, self._clean(error), after) from None
-            raise SiteAnswerError(url=self._site.url, reason=self._clean(error)) from None
+                after = _requested_wait(error)
+                raise unreachable(self._site.url, error, self._clean_text(error), after) from None
+            raise SiteAnswerError(url=self._site.url, reason=self._clean_text(error)) from None
 
-    def _clean(self, error: BaseException) -> str:
-        text = self._sg.without_secrets(f"{type(error).__name__}: {error}")
-        return " ".join(text.split())[:300]
+    def _clean_text(self, error: BaseException) -> str:
+        error_text = self._client.without_secrets(f"{type(error).__name__}: {error}")
+        return " ".join(error_text.split())[:300]
 
 
-def _question(call: Call) -> tuple[list[Any], str]:
+def _filters_and_direction(call: Call) -> tuple[list[Any], str]:
     """Return a call's filters and direction."""
     match call:
         case Page() | After():
@@ -223,22 +227,22 @@ def _question(call: Call) -> tuple[list[Any], str]:
         case Newest():
             return ([["id", "less_than", call.below]] if call.below is not None else []), "desc"
         case Since():
-            at = datetime.fromtimestamp(call.at - 1, timezone.utc)
-            return [["created_at", "greater_than", at]], "asc"
+            since_moment = datetime.fromtimestamp(call.at - 1, timezone.utc)
+            return [["created_at", "greater_than", since_moment]], "asc"
         case Ids():
             return [["id", "between", call.span.first, call.span.last]], "asc"
         case PageRange() | Look() | Recent() | Fetch():
-            return _any_of(call.spans), "asc"
+            return _filter_for_spans(call.spans), "asc"
         case Count():
             raise AssertionError("counts are summarized, not read")
 
 
-def _any_of(spans: Sequence[Span]) -> list[Any]:
+def _filter_for_spans(spans: Sequence[Span]) -> list[Any]:
     """Return the filter for rows with an id in any of the ranges."""
     ids: list[int] = []
     ranges: list[list[Any]] = []
     for span in spans:
-        if span.size <= LISTED_SPAN and len(ids) + span.size <= SINGLE_IDS:
+        if span.size <= LARGEST_LISTED_SPAN and len(ids) + span.size <= SINGLE_IDS:
             ids += range(span.first, span.last + 1)
         else:
             ranges.append(["id", "between", span.first, span.last])
@@ -246,14 +250,14 @@ def _any_of(spans: Sequence[Span]) -> list[Any]:
     return filters if len(filters) == 1 else [{"filter_operator": "any", "filters": filters}]
 
 
-def _seconds_of_date(header: str | None) -> int | None:
+def _date_seconds(header: str | None) -> int | None:
     try:
         return int(parsedate_to_datetime(header).timestamp()) if header else None
     except ValueError:
         return None
 
 
-def _asked_wait(error: BaseException) -> float | None:
+def _requested_wait(error: BaseException) -> float | None:
     """Return how many seconds an answer asks to wait before the next call."""
     headers = getattr(error, "headers", None)
     asked = headers.get("retry-after") if isinstance(headers, dict) else None

@@ -13,14 +13,14 @@ from sgevents_core.state.protocols import FeedWriter
 
 logger = logging.getLogger("sgevents.feed")
 
-EVERY: Final = 2.0
+CHECK_INTERVAL: Final = 2.0
 """Seconds between two checks for such an event."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
 """The longest time until an event is asked for again that the site did not return, in seconds."""
-MOST: Final = 20
+MOST_EVENTS: Final = 20
 """The most events asked for at once."""
-_HIGHEST: Final = 2**63
+_BEYOND_SQLITE: Final = 2**63
 
 
 class Mender:
@@ -34,9 +34,9 @@ class Mender:
     def __init__(self, log: EventLog, state: FeedWriter) -> None:
         self._log = log
         self._state = state
-        self._next = float("-inf")
-        self._wait = FIRST_WAIT
-        self._asked: frozenset[int] = frozenset()
+        self._next_check_at = float("-inf")
+        self._wait_seconds = FIRST_WAIT
+        self._asked_ids: frozenset[int] = frozenset()
 
     def look(self, era: int, now: float) -> None:
         """Ask for what was passed over, if it is time.
@@ -48,24 +48,30 @@ class Mender:
         Raises:
             StateError: It cannot be read or written now.
         """
-        if now < self._next:
+        if now < self._next_check_at:
             return
-        self._next = now + EVERY
-        ids = [one for one in self._state.passed_over_ids(era) if 0 < one < _HIGHEST][:MOST]
+        self._next_check_at = now + CHECK_INTERVAL
+        ids = [
+            event_id
+            for event_id in self._state.passed_over_ids(era)
+            if 0 < event_id < _BEYOND_SQLITE
+        ][:MOST_EVENTS]
         if not ids:
             return
-        self._wait = min(self._wait * 2, LONGEST_WAIT) if self._asked >= {*ids} else FIRST_WAIT
-        self._asked = frozenset(ids)
-        self._next = now + self._wait
-        rows = self._rows(ids)
+        self._wait_seconds = (
+            min(self._wait_seconds * 2, LONGEST_WAIT) if self._asked_ids >= {*ids} else FIRST_WAIT
+        )
+        self._asked_ids = frozenset(ids)
+        self._next_check_at = now + self._wait_seconds
+        rows = self._read_rows(ids)
         self._state.mend(era, rows)
         for row in rows:
             extra = {"action": "feed.mended", "event_id": row.id}
             text = "Event %d was read from the site anew, and is handed out now"
             logger.warning(text, row.id, extra=extra)
-            self._next = now
+            self._next_check_at = now
 
-    def _rows(self, ids: list[int]) -> list[Row]:
+    def _read_rows(self, ids: list[int]) -> list[Row]:
         try:
             answer = self._log.ask(Fetch(spans_of(sorted(ids)), len(ids) + 1))
         except SiteError as error:

@@ -20,7 +20,7 @@ MOST_NAMED: Final = 5
 """Ranges of one look that are reported singly when given up; more are reported in one notice."""
 
 
-def _ids_in(ranges: Iterable[Span]) -> int:
+def _count_ids(ranges: Iterable[Span]) -> int:
     return sum(span.size for span in ranges)
 
 
@@ -73,14 +73,14 @@ class BacklogTimedOut(Notice):
     @property
     def ids(self) -> int:
         """The number of ids."""
-        return _ids_in(self.ranges)
+        return _count_ids(self.ranges)
 
     @property
     def text(self) -> str:
         """The sentence for people."""
         if len(self.ranges) == 1:
-            return f"Timeout elapsed on backlog event id{_ids(self.ranges[0])}"
-        named = ",".join(_ids(span).removeprefix("s") for span in self.ranges[:MOST_NAMED])
+            return f"Timeout elapsed on backlog event id{_id_text(self.ranges[0])}"
+        named = ",".join(_id_text(span).removeprefix("s") for span in self.ranges[:MOST_NAMED])
         more = len(self.ranges) - MOST_NAMED
         which = f"{self.ids} ids between {self.first} and {self.last}"
         return f"Timeout elapsed on backlog event {which}:{named} and {counted(more, 'more range')}"
@@ -191,7 +191,7 @@ class RowsParked(Notice):
 
     @property
     def _rows(self) -> int:
-        return _ids_in(self.ranges)
+        return _count_ids(self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,5 +256,5 @@ class LogResumed(Notice):
         return "The site's event log is back where it was; the feed continues."
 
 
-def _ids(span: Span) -> str:
+def _id_text(span: Span) -> str:
     return f" {span.first}" if span.size == 1 else f"s {span.first} to {span.last}"

@@ -39,14 +39,14 @@ def decide_parked(state: FeedWriter, request: Request) -> RequestAnswer:
         return answer
     if request.detail["decision"] == "handle":
         known.handle_parked(spans, Hole(ages.site_clock(record.state, None), record.state.observed))
-        becomes = "will be handed to the plugins as late events"
+        what_happens = "will be handed to the plugins as late events"
     else:
         known.drop_parked(spans)
-        becomes = "are dropped: no plugin gets them"
-    answer = RequestAnswer("done", f"{rows_of(spans)} {becomes}")
+        what_happens = "are dropped: no plugin gets them"
+    answer = RequestAnswer("done", f"{rows_of(spans)} {what_happens}")
     change = known.take_changes(record.state)
     state.decide(state.end(), change, RequestStep(request.number, answer=answer))
-    _tell(spans, answer, request)
+    _log_decision(spans, answer, request)
     return answer
 
 
@@ -56,7 +56,7 @@ def rows_of(spans: Sequence[Span]) -> str:
     return f"{counted(rows, 'parked row')}, events {first} to {last},"
 
 
-def _tell(spans: Sequence[Span], answer: RequestAnswer, request: Request) -> None:
+def _log_decision(spans: Sequence[Span], answer: RequestAnswer, request: Request) -> None:
     extra = {
         "action": "feed.unparked",
         "rows": sum(span.size for span in spans),

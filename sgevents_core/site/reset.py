@@ -33,7 +33,7 @@ def begin_anew(log: EventLog, rules: Rules, state: FeedWriter, request: Request)
     Raises:
         StateError: It cannot be written; the request waits.
     """
-    answer = _refusal(state, request)
+    answer = _refuse(state, request)
     if answer is None:
         try:
             change = first_change(log, rules, parse_start(str(request.detail["from"])))
@@ -42,7 +42,7 @@ def begin_anew(log: EventLog, rules: Rules, state: FeedWriter, request: Request)
         except SiteError as error:
             answer = RequestAnswer("failed", f"{error} Nothing was changed; ask again.")
         else:
-            return _begin(state, request, change)
+            return _begin_era(state, request, change)
     state.answer(RequestStep(request.number, answer=answer))
     return answer
 
@@ -65,7 +65,7 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
     return change
 
 
-def _refusal(state: FeedWriter, request: Request) -> RequestAnswer | None:
+def _refuse(state: FeedWriter, request: Request) -> RequestAnswer | None:
     feed = state.load_feed()
     if feed is None:
         return RequestAnswer("refused", "nothing was read yet: start in [feed] says where to begin")
@@ -82,13 +82,15 @@ def _refusal(state: FeedWriter, request: Request) -> RequestAnswer | None:
     return None
 
 
-def _begin(state: FeedWriter, request: Request, change: FeedChange) -> RequestAnswer:
+def _begin_era(state: FeedWriter, request: Request, change: FeedChange) -> RequestAnswer:
     change.state.era = int(request.detail["era"]) + 1
     change.state.answered = time.time()
-    first = change.state.frontier + 1
-    text = f"era {change.state.era} begins at event {first}; the journal is handed out first"
-    answer = RequestAnswer("done", text)
+    first_id = change.state.frontier + 1
+    outcome_text = (
+        f"era {change.state.era} begins at event {first_id}; the journal is handed out first"
+    )
+    answer = RequestAnswer("done", outcome_text)
     state.begin_era(state.end(), change, RequestStep(request.number, answer=answer))
-    extra = {"action": "feed.reset", "era": change.state.era, "event_id": first}
-    logger.warning("The feed begins anew: %s", text, extra=extra)
+    extra = {"action": "feed.reset", "era": change.state.era, "event_id": first_id}
+    logger.warning("The feed begins anew: %s", outcome_text, extra=extra)
     return answer

@@ -19,7 +19,7 @@ from sgevents_core.events import Event, acting_links
 from sgevents_core.moments import seconds_of
 from sgevents_core.scripts import API_USER, scripts_on
 from sgevents_core.site.bodies import (
-    DEEPEST,
+    DEEPEST_LEVEL,
     LONGEST_INTEGER,
     decoded,
     encoded,
@@ -90,19 +90,19 @@ def decode_rows(records: Sequence[Any], *, ids_only: bool = False) -> DecodedRow
         records: The records of the answer, as JSON if they are `msgspec.Raw`.
         ids_only: Whether only ids were asked for.
     """
-    result = DecodedRows({}, [], {}, len(records))
+    decoded_rows = DecodedRows({}, [], {}, len(records))
     for record in records:
         if type(record) is not Raw:
-            _add_unusual(record, result, ids_only=ids_only)
+            _add_unusual(record, decoded_rows, ids_only=ids_only)
             continue
         body = bytes(record)
         head = _head_of(body)
         if head is None:
-            _add_unusual(decoded(body), result, ids_only=ids_only)
-        elif head.id not in result.rows:
-            row = Row(head.id, 0, "", b"") if ids_only else _usual_row(body, head, result)
-            result.rows[head.id] = row
-    return result
+            _add_unusual(decoded(body), decoded_rows, ids_only=ids_only)
+        elif head.id not in decoded_rows.rows:
+            row = Row(head.id, 0, "", b"") if ids_only else _usual_row(body, head, decoded_rows)
+            decoded_rows.rows[head.id] = row
+    return decoded_rows
 
 
 def _head_of(body: bytes) -> _RowHead | None:
@@ -111,28 +111,28 @@ def _head_of(body: bytes) -> _RowHead | None:
         head = _decode_head(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    is_deep = body.count(b"{") + body.count(b"[") > DEEPEST  # or not, but then it costs little
+    is_deep = body.count(b"{") + body.count(b"[") > DEEPEST_LEVEL
     is_long = len(body) > LONGEST_INTEGER and _LONG_INTEGER.search(body) is not None
     return None if is_deep or is_long or not 1 <= head.id <= HIGHEST_ID else head
 
 
-def _usual_row(body: bytes, head: _RowHead, result: DecodedRows) -> Row:
+def _usual_row(body: bytes, head: _RowHead, decoded_rows: DecodedRows) -> Row:
     created_at, user, meta = head.created_at, head.user, head.meta
     if user is not None and user.type == API_USER and user.id is not None:
-        result.scripts[user.id, str(user.name)] = None
+        decoded_rows.scripts[user.id, str(user.name)] = None
     if meta is not None and meta.sudo_actual_user is not UNSET:
         details = {"sudo_actual_user": decoded(bytes(meta.sudo_actual_user))}
-        _add_links(scripts_on(None, details), result)
+        _add_links(scripts_on(None, details), decoded_rows)
     event_type = stock_text(head.event_type or "")
     at = _seconds(created_at) if created_at and len(created_at) <= _LONGEST_TIME else None
     strands = _usual_strands(body, head, event_type)
     return Row(head.id, at or 0, event_type, body, at is not None, strands)
 
 
-def _add_links(links: Iterable[Mapping[str, Any]], result: DecodedRows) -> None:
+def _add_links(links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRows) -> None:
     for link in links:
         if type(link.get("id")) is int:
-            result.scripts[link["id"], str(link.get("name"))] = None
+            decoded_rows.scripts[link["id"], str(link.get("name"))] = None
 
 
 def _usual_strands(body: bytes, head: _RowHead, event_type: str) -> int:
@@ -143,30 +143,32 @@ def _usual_strands(body: bytes, head: _RowHead, event_type: str) -> int:
     return pack_strands(head.id, record_key(entity.type, entity.id), of_project)
 
 
-def _add_unusual(record: Any, result: DecodedRows, *, ids_only: bool) -> None:
+def _add_unusual(record: Any, decoded_rows: DecodedRows, *, ids_only: bool) -> None:
     """Add a row that is not of the usual types, or the reason why it cannot be handled."""
     id_ = record.get("id") if type(record) is dict else None
     if type(id_) is not int or not 1 <= id_ <= HIGHEST_ID:
-        result.odd.append(Odd(_name(record), _fault(record)))
-    elif id_ not in result.rows:
-        result.rows[id_] = Row(id_, 0, "", b"") if ids_only else _unusual_row(id_, record, result)
+        decoded_rows.odd.append(Odd(_name_of_odd(record), _fault_of(record)))
+    elif id_ not in decoded_rows.rows:
+        decoded_rows.rows[id_] = (
+            Row(id_, 0, "", b"") if ids_only else _unusual_row(id_, record, decoded_rows)
+        )
 
 
-def _unusual_row(id_: int, record: dict[str, Any], result: DecodedRows) -> Row:
+def _unusual_row(id_: int, record: dict[str, Any], decoded_rows: DecodedRows) -> Row:
     event = Event(record)
-    _add_links(acting_links(event), result)
-    at = _at(record.get("created_at"))
+    _add_links(acting_links(event), decoded_rows)
+    at = _created_seconds(record.get("created_at"))
     event_type = stock_text(in_whole_characters(str(record.get("event_type") or "")))
     return Row(id_, at or 0, event_type, encoded(record), at is not None, strands_of(record))
 
 
-def _at(created_at: object) -> int | None:
+def _created_seconds(created_at: object) -> int | None:
     if type(created_at) is str and len(created_at) <= _LONGEST_TIME:
         return _seconds(created_at)
     return None
 
 
-def _fault(record: Any) -> str:
+def _fault_of(record: Any) -> str:
     """Return why a record cannot be handled."""
     if not isinstance(record, dict):
         return "the site sent it as something that is not a record"
@@ -175,16 +177,16 @@ def _fault(record: Any) -> str:
     return "its id is out of range"
 
 
-def _name(record: Any) -> str:
+def _name_of_odd(record: Any) -> str:
     """Return what an odd record is known by: the same each time it appears."""
     if not isinstance(record, dict):
-        return _shown(record)
+        return _shown_value(record)
     values = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
-    described = ", ".join(_shown(value).strip('"') for value in values)
-    name = _shown(record.get("id"))
+    described = ", ".join(_shown_value(value).strip('"') for value in values)
+    name = _shown_value(record.get("id"))
     return f"{name} ({described})" if described else name
 
 
-def _shown(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     shown = json.dumps(value)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."

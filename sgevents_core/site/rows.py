@@ -41,8 +41,10 @@ def answer_of(call: Asked, decoded: DecodedRows, limit: int, date: int | None) -
         ValueError: These rows answer another question, or none of them can be handled.
     """
     odd, full = decoded.odd, decoded.total >= limit
-    rows = _in_order(list(decoded.rows.values()), full=full, descending=isinstance(call, Newest))
-    rows = _asked_for(call, rows)
+    rows = _ordered_rows(
+        list(decoded.rows.values()), full=full, descending=isinstance(call, Newest)
+    )
+    rows = _requested_rows(call, rows)
     if full and not rows:
         raise ValueError(f"none of the {decoded.total} rows can be taken: {odd[0].reason}")
     rows = rows[: call.limit]
@@ -50,34 +52,34 @@ def answer_of(call: Asked, decoded: DecodedRows, limit: int, date: int | None) -
     return Answer(tuple(rows), date=date, odd=tuple(odd), reach=reach)
 
 
-def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
+def _ordered_rows(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
     """Return the rows in the order asked for.
 
     A site that keeps no order may have left out any row of a full page: then it is not a valid
     answer.
     """
     ids = [row.id for row in rows]
-    wrong = sum((one < other) is descending for one, other in pairwise(ids))
-    if full and wrong * 4 >= len(ids) and wrong:
+    misplaced = sum((earlier < later) is descending for earlier, later in pairwise(ids))
+    if full and misplaced * 4 >= len(ids) and misplaced:
         raise ValueError("the rows are not in the order asked for")
-    return sorted(rows, key=lambda row: row.id, reverse=descending) if wrong else rows
+    return sorted(rows, key=lambda row: row.id, reverse=descending) if misplaced else rows
 
 
-def _asked_for(call: Asked, rows: list[Row]) -> list[Row]:
+def _requested_rows(call: Asked, rows: list[Row]) -> list[Row]:
     """Return the rows that answer the question; a row that answers another proves nothing.
 
     Raises:
         ValueError: They do not answer it. A page may hold lower ids besides those asked for.
     """
-    strange = _strange(call, rows)
-    if isinstance(call, Page) and len(strange) < len(rows):
+    unrequested = _unrequested_rows(call, rows)
+    if isinstance(call, Page) and len(unrequested) < len(rows):
         return [row for row in rows if row.id > call.above]
-    if strange:
-        raise ValueError(f"event {strange[0].id} was not asked for")
+    if unrequested:
+        raise ValueError(f"event {unrequested[0].id} was not asked for")
     return rows
 
 
-def _strange(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
+def _unrequested_rows(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
     match call:
         case Page() | After():
             return [row for row in rows if row.id <= call.above]
@@ -91,9 +93,9 @@ def _strange(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
             return [row for row in rows if not call.span.first <= row.id <= call.span.last]
         case PageRange() | Look() | Recent() | Fetch():
             firsts = [span.first for span in call.spans]
-            places = [bisect_right(firsts, row.id) - 1 for row in rows]
+            span_indexes = [bisect_right(firsts, row.id) - 1 for row in rows]
             return [
                 row
-                for row, place in zip(rows, places, strict=True)
-                if place < 0 or row.id > call.spans[place].last
+                for row, span_index in zip(rows, span_indexes, strict=True)
+                if span_index < 0 or row.id > call.spans[span_index].last
             ]

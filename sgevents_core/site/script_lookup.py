@@ -17,10 +17,10 @@ from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of
 
 logger = logging.getLogger("sgevents.feed")
 
-AT_ONCE: Final = 50
+MOST_AT_ONCE: Final = 50
 """The most ids or names in one question: a site refuses longer lists."""
-AGAIN_AFTER: Final = 60.0
-MOST_AFTER: Final = 600.0
+FIRST_WAIT_SECONDS: Final = 60.0
+LONGEST_WAIT_SECONDS: Final = 600.0
 
 Found = Sequence[Mapping[str, Any]]
 Ask = Callable[[list[Any]], Found]
@@ -49,99 +49,105 @@ class ScriptLookup:
         self._scripts = scripts
         self._keep = keep
         self._clock = clock
-        self._own = sorted(set(own))
-        self._wanted: dict[int, str] = {}
-        self._shown: dict[int, set[str]] = {}
-        self._fresh: set[int] = set()  # found by name, not seen on a row yet
+        self._own_names = sorted(set(own))
+        self._wanted_ids: dict[int, str] = {}
+        self._shown_names: dict[int, set[str]] = {}
+        self._found_by_name: set[int] = set()  # found by name, not seen on a row yet
         self._not_before = float("-inf")
         self._failures = 0
 
     def look(self, scripts: Iterable[tuple[int, str]], ask: Ask) -> None:
         """Learn the names of scripts, each given as its id and what a row shows; raise nothing."""
         for script_id, shown in scripts:
-            if _is_id(script_id):
-                self._see(script_id, shown)
-        if (self._own or self._wanted) and self._clock() >= self._not_before:
-            self._ask(ask)
+            if _is_record_id(script_id):
+                self._note_shown(script_id, shown)
+        if (self._own_names or self._wanted_ids) and self._clock() >= self._not_before:
+            self._ask_site(ask)
 
-    def _see(self, one: int, shown: str) -> None:
-        if shown in self._shown.get(one, ()):
+    def _note_shown(self, script_id: int, shown: str) -> None:
+        if shown in self._shown_names.get(script_id, ()):
             return
-        self._wanted[one] = shown
-        if one in self._fresh:
-            self._fresh.discard(one)
-            self._known(one)
+        self._wanted_ids[script_id] = shown
+        if script_id in self._found_by_name:
+            self._found_by_name.discard(script_id)
+            self._note_asked(script_id)
 
-    def _known(self, one: int) -> None:
+    def _note_asked(self, script_id: int) -> None:
         """Note that an id was asked for since its rows show this name."""
-        self._shown.setdefault(one, set()).add(self._wanted.pop(one))
+        self._shown_names.setdefault(script_id, set()).add(self._wanted_ids.pop(script_id))
 
-    def _ask(self, ask: Ask) -> None:
+    def _ask_site(self, ask: Ask) -> None:
         try:
-            while self._own:
-                self._ask_names(self._own[:AT_ONCE], ask)
-                del self._own[:AT_ONCE]
-            while self._wanted:
-                self._ask_ids(list(self._wanted)[:AT_ONCE], ask)
+            while self._own_names:
+                self._ask_names(self._own_names[:MOST_AT_ONCE], ask)
+                del self._own_names[:MOST_AT_ONCE]
+            while self._wanted_ids:
+                self._ask_ids(list(self._wanted_ids)[:MOST_AT_ONCE], ask)
         except SiteError as error:
             self._put_off(error)
         else:
             self._failures = 0
 
     def _ask_names(self, names: list[str], ask: Ask) -> None:
-        found = _named(ask([[NAME, "in", names]]))
-        own = {name: ids_of(name, found) for name in names}
-        settled = {name: ids for name, ids in own.items() if ids}
+        named_scripts = _named_scripts(ask([[NAME, "in", names]]))
+        ids_by_name = {name: ids_of(name, named_scripts) for name in names}
+        settled = {name: ids for name, ids in ids_by_name.items() if ids}
         for name, ids in settled.items():
             self._scripts.settle(name, ids)
-            self._fresh.update(ids)
-        for one in self._fresh & self._wanted.keys():
-            self._fresh.discard(one)
-            self._known(one)
-        for name in own.keys() - settled.keys():
-            text = (
+            self._found_by_name.update(ids)
+        for one in self._found_by_name & self._wanted_ids.keys():
+            self._found_by_name.discard(one)
+            self._note_asked(one)
+        for name in ids_by_name.keys() - settled.keys():
+            message = (
                 "The site shows no script called %s: it is recognised by the names that rows show"
             )
-            logger.warning(text, name, extra={"action": "scripts.not_found", "script": name})
-        self._write({}, settled)
+            logger.warning(message, name, extra={"action": "scripts.not_found", "script": name})
+        self._save_names({}, settled)
 
     def _ask_ids(self, ids: list[int], ask: Ask) -> None:
-        names = {one: name for one, name in _named(ask([["id", "in", ids]])) if one in ids}
+        names = {
+            script_id: name
+            for script_id, name in _named_scripts(ask([["id", "in", ids]]))
+            if script_id in ids
+        }
         self._scripts.learn(names)
-        self._write(names, {})
-        for one in ids:
-            self._known(one)
+        self._save_names(names, {})
+        for script_id in ids:
+            self._note_asked(script_id)
 
-    def _write(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+    def _save_names(
+        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+    ) -> None:
         try:
-            self._keep(names, own)
+            self._keep(names, ids_by_name)
         except StateError as error:  # they are known for this run, and asked for again in the next
-            text = "%s Names of scripts are not kept for the next start."
-            logger.warning(text, error, extra={"action": "scripts.not_kept"})
+            message = "%s Names of scripts are not kept for the next start."
+            logger.warning(message, error, extra={"action": "scripts.not_kept"})
 
     def _put_off(self, error: SiteError) -> None:
-        wait = min(AGAIN_AFTER * 2**self._failures, MOST_AFTER)
+        wait_seconds = min(FIRST_WAIT_SECONDS * 2**self._failures, LONGEST_WAIT_SECONDS)
         self._failures += 1
-        self._not_before = self._clock() + wait
-        text = (
+        self._not_before = self._clock() + wait_seconds
+        message = (
             "The scripts of the site cannot be read: %s They are asked for again in %d s; until"
             " then they are recognised by the names that rows show"
         )
         if self._failures == 1:  # the message says that it will be asked again
-            logger.warning(text, error, wait, extra={"action": "scripts.not_read"})
+            logger.warning(message, error, wait_seconds, extra={"action": "scripts.not_read"})
 
 
-def _named(found: Found) -> list[tuple[int, str]]:
+def _named_scripts(found: Found) -> list[tuple[int, str]]:
     """Return id and name of ApiUsers as read."""
     return [
-        (one["id"], one[NAME])
-        for one in found
-        if one.get("type", API_USER) == API_USER
-        and _is_id(one.get("id"))
-        and isinstance(one.get(NAME), str)
+        (record["id"], record[NAME])
+        for record in found
+        if record.get("type", API_USER) == API_USER
+        and _is_record_id(record.get("id"))
+        and isinstance(record.get(NAME), str)
     ]
 
 
-def _is_id(value: object) -> bool:
+def _is_record_id(value: object) -> bool:
     """Return whether a value is a valid record id that can be stored."""
     return type(value) is int and 0 < value < 2**63

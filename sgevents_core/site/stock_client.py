@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AuthenticationFault", "Fault", "Shotgun", "ShotgunError"]
 
 MODULE: Final = "shotgun_api3"
-OLDEST: Final = (3, 9)
-CHANGED: Final = (
+OLDEST_VERSION: Final = (3, 9)
+OVERRIDDEN_METHODS: Final = (
     *("_call_rpc", "_make_call", "_http_request", "_decode_response", "_json_loads"),
     *("_transform_inbound", "_get_connection", "_close_connection", "_get_certs_file"),
     *("_build_opener", "_send_form", "_make_upload_request", "_upload_data_to_storage"),
@@ -37,7 +37,7 @@ CHANGED: Final = (
 """Methods of the stock client that are overridden here and have to exist."""
 
 
-_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def stock_client() -> ModuleType:
@@ -50,73 +50,75 @@ def stock_client() -> ModuleType:
     try:
         module = importlib.import_module(MODULE)
     except OSError as error:
-        if error.errno in _NO_MORE_FILES:
+        if error.errno in _OUT_OF_DESCRIPTORS:
             raise NoMoreFilesError(reason=error.strerror or str(error)) from error
-        raise _error(f"importing it raised {type(error).__name__}: {error}") from error
+        raise _client_error(f"importing it raised {type(error).__name__}: {error}") from error
     except Exception as error:  # an old or incomplete copy may raise anything at import
-        found = " ".join(f"{type(error).__name__}: {error}".split())
-        raise _error(f"importing it raised {found}") from error
-    problem = _problem(module)
+        described = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _client_error(f"importing it raised {described}") from error
+    problem = _problem_with(module)
     if problem:
-        raise _error(problem)
+        raise _client_error(problem)
     return module
 
 
-def _error(problem: str) -> StockClientError:
-    file = _file()
-    owner = _owner(file) if file else ""
-    if owner:
-        whence = f"It is imported from {file}, which belongs to {owner}"
+def _client_error(problem: str) -> StockClientError:
+    file = _imported_file()
+    distributions = _owning_distributions(file) if file else ""
+    if distributions:
+        whence = f"It is imported from {file}, which belongs to {distributions}"
     elif file:
         whence = f"It is imported from {file}, a copy that no installed distribution lists"
     else:
         whence = "No module of that name is on the path"
-    return StockClientError(problem=problem, whence=whence, file=file, owner=owner)
+    return StockClientError(problem=problem, whence=whence, file=file, owner=distributions)
 
 
-def _problem(module: ModuleType) -> str:
-    missing = [name for name in __all__ if not hasattr(module, name)]
-    if missing:
-        return f"it has no {', '.join(missing)}"
+def _problem_with(module: ModuleType) -> str:
+    missing_names = [name for name in __all__ if not hasattr(module, name)]
+    if missing_names:
+        return f"it has no {', '.join(missing_names)}"
     version = str(getattr(module, "__version__", "") or "unknown")
-    if _numbers(version) < OLDEST:
+    if _version_numbers(version) < OLDEST_VERSION:
         return f"its version is {version}, and 3.9 or newer is needed"
-    lacking = [name for name in CHANGED if not callable(getattr(module.Shotgun, name, None))]
-    return f"its Shotgun has no {', '.join(lacking)}" if lacking else ""
+    missing_methods = [
+        name for name in OVERRIDDEN_METHODS if not callable(getattr(module.Shotgun, name, None))
+    ]
+    return f"its Shotgun has no {', '.join(missing_methods)}" if missing_methods else ""
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d{1,6}", version)[:2])
 
 
-def _file() -> str:
+def _imported_file() -> str:
     """Return the file, or else the folder, that is imported; empty if there is none."""
-    named = getattr(sys.modules.get(MODULE), "__file__", None)
-    if named:
-        return str(named)
+    module_file = getattr(sys.modules.get(MODULE), "__file__", None)
+    if module_file:
+        return str(module_file)
     try:
         spec = PathFinder.find_spec(MODULE)
     except Exception:  # an error of a path hook is not ours to report
         return ""
     if spec is None:
         return ""
-    places = list(spec.submodule_search_locations or ())
-    return str(spec.origin or (places[0] if places else ""))
+    locations = list(spec.submodule_search_locations or ())
+    return str(spec.origin or (locations[0] if locations else ""))
 
 
-def _owner(file: str) -> str:
+def _owning_distributions(file: str) -> str:
     """Return the installed distributions that list a file, or something in a folder."""
     metadata = importlib.import_module("importlib_metadata")
-    wanted = os.path.realpath(file)
-    found = {
-        f"{one.metadata['Name']} {one.version}"
-        for one in metadata.distributions()
-        if any(_is_in(one, path, wanted) for path in one.files or ())
+    real_path = os.path.realpath(file)
+    owners = {
+        f"{distribution.metadata['Name']} {distribution.version}"
+        for distribution in metadata.distributions()
+        if any(_owns_file(distribution, path, real_path) for path in distribution.files or ())
     }
-    return " and ".join(sorted(found))
+    return " and ".join(sorted(owners))
 
 
-def _is_in(distribution: Any, path: Any, wanted: str) -> bool:
+def _owns_file(distribution: Any, path: Any, wanted: str) -> bool:
     if path.parts[0] not in {MODULE, f"{MODULE}.py"}:
         return False
     real: str = os.path.realpath(distribution.locate_file(path))

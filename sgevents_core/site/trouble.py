@@ -15,9 +15,9 @@ logger = logging.getLogger("sgevents.feed")
 
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 10.0
-LONGEST_ASKED: Final = 300.0
+LONGEST_REQUESTED_WAIT: Final = 300.0
 """The longest time for which the feed respects `Retry-After`, in seconds."""
-LASTING: Final = 60.0
+LASTING_SECONDS: Final = 60.0
 """Seconds of trouble after which it is logged as an error, not a warning."""
 
 
@@ -77,36 +77,36 @@ class Trouble:
         self.lasting_failure: LastingFailure | None = None
         """The last failure, and when the first in a row was; None after a success."""
         self._sayings = sayings
-        self._since = 0.0
-        self._said_lasting = False
+        self._began_at = 0.0
+        self._has_reported_lasting = False
 
     def record_failure(self, error: SgEventsError) -> float:
         """Record a failure, report it at first and if it lasts; return the seconds to wait."""
-        now = time.monotonic()
-        began = time.time() if self.lasting_failure is None else self.lasting_failure.since
-        self.lasting_failure = LastingFailure(str(error), began, isinstance(error, SiteRefused))
+        monotonic_now = time.monotonic()
+        began_at = time.time() if self.lasting_failure is None else self.lasting_failure.since
+        self.lasting_failure = LastingFailure(str(error), began_at, isinstance(error, SiteRefused))
         if not self.failure_count:
-            self._since = now
-            _say(self._sayings.first, error)
-        elif now - self._since > LASTING and not self._said_lasting:
-            self._said_lasting = True
-            _say(self._sayings.lasting, now - self._since, error)
+            self._began_at = monotonic_now
+            _log_saying(self._sayings.first, error)
+        elif monotonic_now - self._began_at > LASTING_SECONDS and not self._has_reported_lasting:
+            self._has_reported_lasting = True
+            _log_saying(self._sayings.lasting, monotonic_now - self._began_at, error)
         self.failure_count += 1
-        longest = min(FIRST_WAIT * 2.0 ** min(self.failure_count - 1, 10), LONGEST_WAIT)
-        wait = longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
-        asked = error.after if isinstance(error, SiteUnreachable) else None
-        return max(wait, min(asked or 0.0, LONGEST_ASKED))
+        longest_wait = min(FIRST_WAIT * 2.0 ** min(self.failure_count - 1, 10), LONGEST_WAIT)
+        wait_seconds = longest_wait * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+        requested_wait = error.after if isinstance(error, SiteUnreachable) else None
+        return max(wait_seconds, min(requested_wait or 0.0, LONGEST_REQUESTED_WAIT))
 
     def record_success(self) -> None:
         """Record a success; if trouble was reported, report that it is over."""
         if self.failure_count:
-            _say(
+            _log_saying(
                 self._sayings.over,
                 counted(self.failure_count, "failure"),
-                time.monotonic() - self._since,
+                time.monotonic() - self._began_at,
             )
-        self.failure_count, self.lasting_failure, self._said_lasting = 0, None, False
+        self.failure_count, self.lasting_failure, self._has_reported_lasting = 0, None, False
 
 
-def _say(saying: Saying, *values: object) -> None:
+def _log_saying(saying: Saying, *values: object) -> None:
     logger.log(saying.level, saying.text, *values, extra={"action": saying.action})

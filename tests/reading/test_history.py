@@ -115,7 +115,7 @@ def test_many_ranges_set_aside_are_all_read(past: Past) -> None:
     past.state.append(0, [LateRow(row, late=False) for row in rows], change)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "MOST_FETCHED_SPANS", 4)
-        patch.setattr(history_module, "_PAGE", 3)
+        patch.setattr(history_module, "_PAGE_SIZE", 3)
         events_between = past.between(1, LAST)
     assert [event_id for event_id, is_kept in events_between if not is_kept] == [n for n, _ in even]
 

@@ -91,7 +91,7 @@ def test_a_lasting_outage_is_told_once_more(
     site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while it is an error, once."""
-    monkeypatch.setattr(trouble, "LASTING", 0.03)
+    monkeypatch.setattr(trouble, "LASTING_SECONDS", 0.03)
     site.go_down()
     running = start()
     running.until(lambda: logged(caplog, "site.lasting"))
@@ -249,13 +249,13 @@ def test_an_outage_that_a_look_meets_first(
     feed, look, page = running.feed, Look((Span(1, 1),), 20, 0.0), Page(0, 20, None)
     error = SiteUnreachable(url=site.url, reason="down")
     for call in (look, page, look, page):
-        feed._failed(call, error)
+        feed._note_failure(call, error)
     for call in (page, look, page):
-        feed._answered(call)
+        feed._note_answer(call)
     assert len(logged(caplog, "site.failed")) == len(logged(caplog, "site.answers")) == 1
-    feed._failed(look, error)
-    feed._answered(page)
-    feed._answered(look)
+    feed._note_failure(look, error)
+    feed._note_answer(page)
+    feed._note_answer(look)
     assert len(logged(caplog, "site.failed")) == len(logged(caplog, "site.answers")) == 2
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_loses_nothing(
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
     events(site, 300)
-    running.until(lambda: running.feed._trouble_writing.failure_count >= 4)
+    running.until(lambda: running.feed._journal_trouble.failure_count >= 4)
     assert len(running.ids()) < 302
     database.execute("PRAGMA max_page_count = 1000000")
     running.until_complete(site)

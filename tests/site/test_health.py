@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.site.health import CALM, SiteHealth, Standing
+from sgevents_core.site.health import CALM_SECONDS, SiteHealth, Standing
 
 
 def heard(*what: tuple[str, float]) -> SiteHealth:
@@ -31,8 +31,8 @@ def heard(*what: tuple[str, float]) -> SiteHealth:
         ([("failed", 101.0)], Standing.DOWN),
         ([("answered", 99.0), ("failed", 101.0)], Standing.DOWN),
         ([("answered", 101.0)], Standing.OWN),
-        ([("failed", 100.0 - CALM - 1), ("answered", 101.0)], Standing.OWN),
-        ([("failed", 100.0 - CALM + 1), ("answered", 101.0)], Standing.OVER),
+        ([("failed", 100.0 - CALM_SECONDS - 1), ("answered", 101.0)], Standing.OWN),
+        ([("failed", 100.0 - CALM_SECONDS + 1), ("answered", 101.0)], Standing.OVER),
         ([("failed", 101.0), ("answered", 102.0)], Standing.OVER),
         ([("failed", 99.0), ("answered", 99.5)], Standing.UNKNOWN),
         ([("answered", 101.0), ("failed", 100.5)], Standing.OVER),

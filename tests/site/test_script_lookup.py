@@ -21,7 +21,7 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.row_decoding import decode_rows
-from sgevents_core.site.script_lookup import MOST_AFTER, ScriptLookup
+from sgevents_core.site.script_lookup import LONGEST_WAIT_SECONDS, ScriptLookup
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
 
@@ -125,7 +125,7 @@ def test_a_refusal_is_no_end_and_told_once(told: Told, caplog: pytest.LogCapture
     told.now += 61
     told.look()
     assert len(told.asked) == 2
-    told.now += MOST_AFTER
+    told.now += LONGEST_WAIT_SECONDS
     told.look()
     assert told.scripts.names == {1: "sgevents", 7: "farm 2"}
     warnings = [one for one in caplog.records if one.levelno == logging.WARNING]

@@ -166,14 +166,14 @@ def test_usual_rows_are_stored_as_they_came(busy: Sandbox, connect: Connect) -> 
     """Byte by byte: nothing is decoded and encoded again."""
     log = connect(busy.url)
     sent: list[bytes] = []
-    real = log._reader._sg._http_request
+    real = log._reader._client._http_request
 
     def listen(*args: Any, **kwargs: Any) -> Any:
         answer = real(*args, **kwargs)
         sent.append(answer[2])
         return answer
 
-    log._reader._sg._http_request = listen  # type: ignore[method-assign]  # to read what came
+    log._reader._client._http_request = listen  # type: ignore[method-assign]  # to read what came
     rows = log.ask(Fetch((Span(1, 400),), 500)).rows
     assert len(rows) > 300
     assert all(row.body in sent[-1] for row in rows)

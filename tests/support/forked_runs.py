@@ -20,7 +20,7 @@ import email.policy, encodings.idna, encodings.utf_8_sig
 import importlib_metadata, msgspec
 import sgevents_core.cli.run, sgevents_core.daemon.daemon, sgevents_core.observe.logs
 import sgevents_core.state.sqlite.schema, sgevents_core.daemon.reload, sgevents_core.settings
-import sgevents_core.daemon.signals, sgevents_core.calling.policy
+import sgevents_core.daemon.signals, sgevents_core.calling.policy, sgevents_core.plugins.discovery
 from sgevents_core.cli import main
 
 def end_with_parent():

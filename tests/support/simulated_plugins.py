@@ -20,7 +20,7 @@ from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import PluginSettings
-from sgevents_core.site.health import CALM
+from sgevents_core.site.health import CALM_SECONDS
 from sgevents_core.state.keys import CallKey
 
 TYPES = ("Studio_A", "Studio_B", "Studio_C")
@@ -157,7 +157,7 @@ class CallLog:
         """See that a call is made again without a charge only where there was trouble."""
         if last is None or last.end != "put off" or last.life != self.life or last.excused:
             return
-        if not last.in_outage and self.feed_failed() < last.at - CALM:
+        if not last.in_outage and self.feed_failed() < last.at - CALM_SECONDS:
             self.wrong.append(f"its own fault was taken for an outage: {last}")
 
     def returned(self, lane: str, word: int, seq: int, key: CallKey) -> None:
