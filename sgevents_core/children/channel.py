@@ -8,11 +8,11 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-LENGTH: Final = 4
+LENGTH_BYTES: Final = 4
 """The bytes before each message that hold its length."""
-LONGEST: Final = 1 << 30
+MAX_MESSAGE_BYTES: Final = 1 << 30
 """The bytes of the longest message; a greater length means that somebody else wrote to the pipe."""
-_AT_ONCE: Final = 1 << 16
+_READ_SIZE: Final = 1 << 16
 
 
 class ChannelClosed(Exception):
@@ -30,8 +30,8 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._home = os.getpid()
-        self._lock = threading.Lock()
+        self._owner_pid = os.getpid()
+        self._send_lock = threading.Lock()
         self._received = bytearray()
 
     def fileno(self) -> int:
@@ -44,11 +44,11 @@ class Channel:
         Raises:
             ChannelClosed: Nobody can receive it.
         """
-        if os.getpid() != self._home:
+        if os.getpid() != self._owner_pid:
             raise ChannelClosed
         try:
-            with self._lock:
-                self._connection.sendall(len(message).to_bytes(LENGTH, "big") + message)
+            with self._send_lock:
+                self._connection.sendall(len(message).to_bytes(LENGTH_BYTES, "big") + message)
         except OSError:
             raise ChannelClosed from None
 
@@ -69,15 +69,15 @@ class Channel:
             ChannelClosed: What is here is not a message.
         """
         received = self._received
-        if len(received) < LENGTH:
+        if len(received) < LENGTH_BYTES:
             return None
-        end = LENGTH + int.from_bytes(received[:LENGTH], "big")
-        if end > LONGEST:
+        message_end = LENGTH_BYTES + int.from_bytes(received[:LENGTH_BYTES], "big")
+        if message_end > MAX_MESSAGE_BYTES:
             raise ChannelClosed
-        if len(received) < end:
+        if len(received) < message_end:
             return None
-        message = bytes(received[LENGTH:end])
-        del received[:end]
+        message = bytes(received[LENGTH_BYTES:message_end])
+        del received[:message_end]
         return message
 
     def read(self) -> None:
@@ -88,14 +88,14 @@ class Channel:
             BlockingIOError: Nothing has arrived, and the socket does not block.
         """
         try:
-            received = self._connection.recv(_AT_ONCE)
+            received_bytes = self._connection.recv(_READ_SIZE)
         except BlockingIOError:
             raise
         except OSError:
             raise ChannelClosed from None
-        if not received:
+        if not received_bytes:
             raise ChannelClosed
-        self._received += received
+        self._received += received_bytes
 
     def read_rest(self) -> None:
         """Read all that has arrived without waiting; for the end of the other process."""

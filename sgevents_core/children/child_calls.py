@@ -17,72 +17,72 @@ from sgevents_core.errors import WorkerForkedError
 
 _T = TypeVar("_T")
 
-Send = Callable[[ToDaemon], None]
-BEAT_EVERY: Final = 0.005
+SendMessage = Callable[[ToDaemon], None]
+HEARTBEAT_INTERVAL: Final = 0.005
 """The least seconds between two signs of life that are sent; the shortest limit is twice that."""
 
 
-class Grants:
+class StoreGrants:
     """The stores that running calls wait for; a grant arrives in the thread that receives.
 
     Args:
-        send: Sends a message to the daemon.
+        send_message: Sends a message to the daemon.
     """
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._lock = threading.Lock()
-        self._waiting: dict[int, SimpleQueue[Mapping[str, bytes]]] = {}
+    def __init__(self, send_message: SendMessage) -> None:
+        self._send_message = send_message
+        self._grant_lock = threading.Lock()
+        self._waiting_calls: dict[int, SimpleQueue[Mapping[str, bytes]]] = {}
 
-    def wait(self, number: int, plugin: str) -> Mapping[str, bytes]:
+    def wait(self, call_number: int, plugin_name: str) -> Mapping[str, bytes]:
         """Return the values of a plugin's store, once it belongs to a call.
 
         Raises:
             WorkerForkedError: This process was forked by a plugin.
         """
-        granted: SimpleQueue[Mapping[str, bytes]] = SimpleQueue()
-        with self._lock:
-            self._waiting[number] = granted
+        granted_values: SimpleQueue[Mapping[str, bytes]] = SimpleQueue()
+        with self._grant_lock:
+            self._waiting_calls[call_number] = granted_values
         try:
-            self._send(StoreWanted(number=number, plugin=plugin))
+            self._send_message(StoreWanted(number=call_number, plugin=plugin_name))
         except ChannelClosed:
-            raise WorkerForkedError(plugin=plugin) from None
-        return granted.get()
+            raise WorkerForkedError(plugin=plugin_name) from None
+        return granted_values.get()
 
-    def arrive(self, number: int, values: Mapping[str, bytes]) -> None:
+    def arrive(self, call_number: int, store_values: Mapping[str, bytes]) -> None:
         """Hand the values to the call that waits for them."""
-        with self._lock:
-            waiting = self._waiting.pop(number, None)
-        if waiting is not None:
-            waiting.put(values)
+        with self._grant_lock:
+            waiting_call = self._waiting_calls.pop(call_number, None)
+        if waiting_call is not None:
+            waiting_call.put(store_values)
 
 
 class ChildStore(PluginStore):
     """The source of a plugin's values in a worker process, which asks the daemon for them.
 
     Args:
-        plugin: The plugin's name.
-        grants: The stores that calls wait for.
+        plugin_name: The plugin's name.
+        store_grants: The stores that calls wait for.
 
     `number` is the number of the running call.
     """
 
-    def __init__(self, plugin: str, grants: Grants) -> None:
-        super().__init__(plugin, {})
+    def __init__(self, plugin_name: str, store_grants: StoreGrants) -> None:
+        super().__init__(plugin_name, {})
         self.number = 0
-        self._grants = grants
-        self._lock = threading.Lock()  # several threads of one call ask once
+        self._store_grants = store_grants
+        self._grant_lock = threading.Lock()  # several threads of one call ask once
         self._granted: tuple[CallStore | None, Mapping[str, bytes]] = (None, {})
 
     def grant(self, call: CallStore) -> Mapping[str, bytes]:
         """Wait until the daemon grants the store to the running call; return its values."""
-        with self._lock:
+        with self._grant_lock:
             if self._granted[0] is call:
                 return self._granted[1]
             if call.is_over:
                 return {}
             with call.waiting():
-                values = self._grants.wait(self.number, self._plugin)
+                values = self._store_grants.wait(self.number, self._plugin)
             self._granted = (call, values)
             return values
 
@@ -90,36 +90,36 @@ class ChildStore(PluginStore):
         """Do nothing: the daemon takes the store back, once it has judged the call."""
 
     def wake(self) -> None:
-        """Let a waiting call that has ended go on without the values."""
-        self._grants.arrive(self.number, {})
+        """Let a waiting call that has ended continue without the values."""
+        self._store_grants.arrive(self.number, {})
 
     def commit(self, changes: StoreChanges) -> None:
         """Do nothing: the daemon commits them."""
 
     def read_only_view(self) -> Store:
         """Return a read-only view of the values, for a hook beside the running call."""
-        return Store(self._plugin, self._grants.wait(self.number, self._plugin))
+        return Store(self._plugin, self._store_grants.wait(self.number, self._plugin))
 
-    def seen_by(self, number: int) -> Store:
+    def view_for_hook(self, call_number: int) -> Store:
         """Return a read-only view of the values for a hook with a number of its own."""
-        return Store(self._plugin, self._grants.wait(number, self._plugin))
+        return Store(self._plugin, self._store_grants.wait(call_number, self._plugin))
 
 
 class ReportedContact(SiteContact):
-    """A plugin's calls to the site, of which the daemon hears at once.
+    """A plugin's calls to the site, which are reported to the daemon at once.
 
-    The daemon judges by them why a call failed, also if this process does not live to say so.
+    The daemon judges by them why a call failed, even if this process dies before it reports that.
 
     Args:
-        plugin: The plugin.
-        send: Sends a message to the daemon.
+        plugin_name: The plugin.
+        send_message: Sends a message to the daemon.
     """
 
-    def __init__(self, plugin: str, send: Send) -> None:
+    def __init__(self, plugin_name: str, send_message: SendMessage) -> None:
         super().__init__()
-        self._plugin = plugin
-        self._send = send
-        self._last = threading.local()
+        self._plugin = plugin_name
+        self._send_message = send_message
+        self._last_call = threading.local()
 
     def watch_call(
         self,
@@ -129,25 +129,25 @@ class ReportedContact(SiteContact):
         **kwargs: Any,
     ) -> _T:
         """Make a call to the site, and report whether it was answered."""
-        self._last.answered = None
-        self._report(SiteReport(plugin=self._plugin, waits=True))
+        self._last_call.answered = None
+        self._send_report(SiteReport(plugin=self._plugin, waits=True))
         try:
             return super().watch_call(is_answer, site_call, *args, **kwargs)
         finally:
-            failed = None if self.failed_at == float("-inf") else self.failed_at
-            answered = self._last.answered
-            self._report(
+            failed_at = None if self.failed_at == float("-inf") else self.failed_at
+            answered = self._last_call.answered
+            self._send_report(
                 SiteReport(
-                    plugin=self._plugin, waits=self.is_waiting, failed=failed, answered=answered
+                    plugin=self._plugin, waits=self.is_waiting, failed=failed_at, answered=answered
                 )
             )
 
-    def _report_answer(self, began: float) -> None:
-        self._last.answered = began
+    def _report_answer(self, began_at: float) -> None:
+        self._last_call.answered = began_at
 
-    def _report(self, report: SiteReport) -> None:
+    def _send_report(self, site_report: SiteReport) -> None:
         try:
-            self._send(report)
+            self._send_message(site_report)
         except ChannelClosed:  # in a process that a plugin has forked
             return
 
@@ -158,12 +158,14 @@ class ChildServices(Services):
     The arguments are those of `Services`, and:
 
     Args:
-        send: Sends a message to the daemon.
+        send_message: Sends a message to the daemon.
     """
 
-    def __init__(self, *args: Any, store: ChildStore, send: Send, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, store: ChildStore, send_message: SendMessage, **kwargs: Any
+    ) -> None:
         super().__init__(*args, store=store, **kwargs)
-        self.contact = ReportedContact(self.name, send)
+        self.contact = ReportedContact(self.name, send_message)
         self.child_store = store
 
 
@@ -174,25 +176,25 @@ class ChildContext(CallContext):
 
     Args:
         number: The number of the call.
-        send: Sends a message to the daemon.
+        send_message: Sends a message to the daemon.
     """
 
-    __slots__ = ("_beat", "_number", "_send")
+    __slots__ = ("_last_beat", "_number", "_send_message")
 
-    def __init__(self, *args: Any, number: int, send: Send, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, number: int, send_message: SendMessage, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._number = number
-        self._send = send
-        self._beat = 0.0
+        self._send_message = send_message
+        self._last_beat = 0.0
 
     def heartbeat(self) -> None:
         """Say that the call lives: its time limit counts from now."""
         super().heartbeat()
-        now = time.monotonic()
-        if now - self._beat < BEAT_EVERY:
+        current_time = time.monotonic()
+        if current_time - self._last_beat < HEARTBEAT_INTERVAL:
             return
-        self._beat = now
+        self._last_beat = current_time
         try:
-            self._send(Heartbeat(number=self._number))
+            self._send_message(Heartbeat(number=self._number))
         except ChannelClosed:  # in a process that a plugin has forked
             return

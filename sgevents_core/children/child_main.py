@@ -28,7 +28,7 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, ErrorFacts, RaisedError
 from sgevents_core.children.channel import Channel, ChannelClosed
-from sgevents_core.children.child_calls import ChildContext, ChildServices, ChildStore, Grants
+from sgevents_core.children.child_calls import ChildContext, ChildServices, ChildStore, StoreGrants
 from sgevents_core.children.child_log import ChildOutlet
 from sgevents_core.children.launching import STACK_SIGNAL
 from sgevents_core.children.messages import (
@@ -71,30 +71,44 @@ logger = logging.getLogger("sgevents.dispatch")
 Work: TypeAlias = CallWanted | HookWanted | End
 WATCHED_HOOKS: Final = ("startup", "shutdown")
 """Hooks that run in the main thread, within the plugin's `load_timeout`."""
-_ALERTS_END_WITHIN: Final = 5.0
-_DIES_WITH_PARENT: Final = 1
-_ORDERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ALERTS_TIMEOUT: Final = 5.0
+_SET_DEATH_SIGNAL: Final = 1
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _exit: Final = os._exit
 _kill: Final = os.kill
 
 
 def main() -> None:
     """Run a worker process; its descriptors and its daemon's pid are in the command line."""
-    connection, words, page, lock, daemon = map(int, sys.argv[-5:])
-    for descriptor in (connection, words, page, lock):
+    connection_descriptor, evidence_descriptor, page_descriptor, lock_descriptor, daemon_pid = map(
+        int, sys.argv[-5:]
+    )
+    for descriptor in (
+        connection_descriptor,
+        evidence_descriptor,
+        page_descriptor,
+        lock_descriptor,
+    ):
         os.set_inheritable(descriptor, False)
-    _release_in_forks(lock)
-    _end_with(daemon)
-    for number in _ORDERS:  # the daemon ends this process, once the running call has returned
-        signal.signal(number, _ignore)
-    for name, descriptor in (("stdout", 1), ("stderr", 2), ("__stdout__", 1), ("__stderr__", 2)):
-        setattr(sys, name, unbuffered_stream(descriptor))
-    listener = EvidenceRecorder(Path(os.devnull))
-    faulthandler.register(STACK_SIGNAL, words, all_threads=False)
-    listener.start_recording(os.fdopen(words, "ab", buffering=0))
+    _release_in_forks(lock_descriptor)
+    _end_with_daemon(daemon_pid)
+    for (
+        signal_number
+    ) in _STOP_SIGNALS:  # the daemon ends this process, once the running call has returned
+        signal.signal(signal_number, _ignore_signal)
+    for stream_name, descriptor in (
+        ("stdout", 1),
+        ("stderr", 2),
+        ("__stdout__", 1),
+        ("__stderr__", 2),
+    ):
+        setattr(sys, stream_name, unbuffered_stream(descriptor))
+    evidence_recorder = EvidenceRecorder(Path(os.devnull))
+    faulthandler.register(STACK_SIGNAL, evidence_descriptor, all_threads=False)
+    evidence_recorder.start_recording(os.fdopen(evidence_descriptor, "ab", buffering=0))
     with suppress(ChannelClosed):
-        channel = Channel(socket.socket(fileno=connection))
-        ChildProcess(channel, listener, mmap.mmap(page, mmap.PAGESIZE)).run()
+        channel = Channel(socket.socket(fileno=connection_descriptor))
+        ChildProcess(channel, evidence_recorder, mmap.mmap(page_descriptor, mmap.PAGESIZE)).run()
 
 
 class ChildProcess:
@@ -102,252 +116,302 @@ class ChildProcess:
 
     Args:
         channel: The connection to the daemon.
-        listener: The recorder of how this process is ended by its own code.
-        page: Where the number of the running call is kept, which outlives this process.
+        evidence_recorder: The recorder of how this process is ended by its own code.
+        running_page: Where the number of the running call is kept, which outlives this process.
     """
 
-    def __init__(self, channel: Channel, listener: EvidenceRecorder, page: mmap.mmap) -> None:
+    def __init__(
+        self, channel: Channel, evidence_recorder: EvidenceRecorder, running_page: mmap.mmap
+    ) -> None:
         self._channel = channel
-        self._running = memoryview(page).cast("Q")
-        self._listener = listener
-        self._work: SimpleQueue[Work] = SimpleQueue()
-        self._alerts: SimpleQueue[HookWanted | None] = SimpleQueue()
-        self._grants = Grants(self._send)
-        self._scripts = Scripts()
-        self._stopping = threading.Event()
-        self._plugins: dict[str, LoadedPlugin] = {}
-        self._services: dict[str, ChildServices] = {}
-        self._callbacks: dict[tuple[str, str], Callback] = {}
-        self._not_started: dict[str, RaisedError] = {}
-        self._event: tuple[tuple[int, int, int], bytes, Event] | None = None
-        self._redact = Redactor()
-        self._threads: set[int] = set()
+        self._running_number = memoryview(running_page).cast("Q")
+        self._evidence_recorder = evidence_recorder
+        self._work_queue: SimpleQueue[Work] = SimpleQueue()
+        self._alert_queue: SimpleQueue[HookWanted | None] = SimpleQueue()
+        self._store_grants = StoreGrants(self._send)
+        self._script_names = Scripts()
+        self._stop_event = threading.Event()
+        self._plugins_by_name: dict[str, LoadedPlugin] = {}
+        self._services_by_name: dict[str, ChildServices] = {}
+        self._callbacks_by_name: dict[tuple[str, str], Callback] = {}
+        self._startup_errors: dict[str, RaisedError] = {}
+        self._last_event: tuple[tuple[int, int, int], bytes, Event] | None = None
+        self._redact_secrets = Redactor()
+        self._known_threads: set[int] = set()
         self._thread_count = 0
-        self._watch = TimeoutWatch(listener)
+        self._loading_watch = TimeoutWatch(evidence_recorder)
 
     def run(self) -> None:
         """Prepare, then work until the daemon says that it is enough."""
         prepare = decode_prepare(self._channel.receive())
         sys.path[:] = prepare.search_path
         settings: Settings = pickle.loads(prepare.settings)  # noqa: S301 - from our own daemon
-        with ExitStack() as opened:
-            outlet = ChildOutlet(self._send)
-            opened.enter_context(
+        with ExitStack() as exit_stack:
+            log_outlet = ChildOutlet(self._send)
+            exit_stack.enter_context(
                 logging_to(
-                    outlet, settings.log, settings.plugins, log_every_call=prepare.logs_every_call
+                    log_outlet,
+                    settings.log,
+                    settings.plugins,
+                    log_every_call=prepare.logs_every_call,
                 )
             )
-            threading.Thread(target=self._receive, name="receiver", daemon=True).start()
-            self._prepare(prepare, settings)
-            alerts = threading.Thread(target=self._run_alerts, name="alerts", daemon=True)
-            alerts.start()
-            threads = threading.enumerate()
-            self._threads = {thread.ident for thread in threads if thread.ident is not None}
-            self._thread_count = len(threads)
-            end = self._serve()
-            self._alerts.put(None)
-            if end.shuts_down:
+            threading.Thread(target=self._receive_messages, name="receiver", daemon=True).start()
+            self._load_plugins(prepare, settings)
+            alert_thread = threading.Thread(target=self._run_alerts, name="alerts", daemon=True)
+            alert_thread.start()
+            live_threads = threading.enumerate()
+            self._known_threads = {
+                thread.ident for thread in live_threads if thread.ident is not None
+            }
+            self._thread_count = len(live_threads)
+            end_message = self._serve_calls()
+            self._alert_queue.put(None)
+            if end_message.shuts_down:
                 self._shut_down()
-            alerts.join(_ALERTS_END_WITHIN)
-        self._listener.close()
+            alert_thread.join(_ALERTS_TIMEOUT)
+        self._evidence_recorder.close()
 
     # The thread that receives
 
-    def _receive(self) -> None:
+    def _receive_messages(self) -> None:
         """Take what the daemon sends; end the process at once when the daemon is gone."""
         try:
             while True:
                 message = decode_to_child(self._channel.receive())
                 if isinstance(message, StoreGranted):
-                    self._grants.arrive(message.number, message.values)
+                    self._store_grants.arrive(message.number, message.values)
                 elif isinstance(message, StopWaits):
-                    self._stopping.set()
+                    self._stop_event.set()
                 elif isinstance(message, ScriptsLearned):
-                    self._scripts.replace(message.names, message.ids)
+                    self._script_names.replace(message.names, message.ids)
                 elif isinstance(message, HookWanted) and message.hook not in WATCHED_HOOKS:
-                    self._alerts.put(message)
+                    self._alert_queue.put(message)
                 elif isinstance(message, CallWanted | HookWanted | End):
-                    self._work.put(message)
+                    self._work_queue.put(message)
         finally:
             _exit(1)
 
     # Preparing
 
-    def _prepare(self, prepare: Prepare, settings: Settings) -> None:
-        self._watch = TimeoutWatch(self._listener, prepare.known)
-        self._redact = Redactor.of(settings)
-        loaded = load(settings, find_plugins(settings), watch=self._watch)
-        for plugin in loaded.plugins:
-            self._add(plugin, settings, prepare.site_key)
-        for name in prepare.started:
-            if name in self._plugins:
-                self._start_again(name, PREPARATION)
-        self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
-        self._send(_prepared(loaded, settings, self._not_started))
+    def _load_plugins(self, prepare: Prepare, settings: Settings) -> None:
+        self._loading_watch = TimeoutWatch(self._evidence_recorder, prepare.known)
+        self._redact_secrets = Redactor.of(settings)
+        loaded_plugins = load(settings, find_plugins(settings), watch=self._loading_watch)
+        for plugin in loaded_plugins.plugins:
+            self._add_plugin(plugin, settings, prepare.site_key)
+        for plugin_name in prepare.started:
+            if plugin_name in self._plugins_by_name:
+                self._start_again(plugin_name, PREPARATION)
+        self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
+        self._send(_describe_loaded(loaded_plugins, settings, self._startup_errors))
 
-    def _add(self, plugin: LoadedPlugin, settings: Settings, site_key: str) -> None:
-        name = plugin.name
-        self._plugins[name] = plugin
-        self._services[name] = ChildServices(
+    def _add_plugin(self, plugin: LoadedPlugin, settings: Settings, site_key: str) -> None:
+        plugin_name = plugin.name
+        self._plugins_by_name[plugin_name] = plugin
+        self._services_by_name[plugin_name] = ChildServices(
             plugin,
             settings.site,
-            settings.plugins[name],
-            store=ChildStore(name, self._grants),
+            settings.plugins[plugin_name],
+            store=ChildStore(plugin_name, self._store_grants),
             site_key=site_key,
-            redact=self._redact,
-            stopping=self._stopping,
-            send=self._send,
+            redact=self._redact_secrets,
+            stopping=self._stop_event,
+            send_message=self._send,
         )
-        self._callbacks.update({(name, one.name): one for one in plugin.callbacks})
+        self._callbacks_by_name.update(
+            {(plugin_name, callback.name): callback for callback in plugin.callbacks}
+        )
 
-    def _start_again(self, name: str, number: int) -> None:
+    def _start_again(self, plugin_name: str, call_number: int) -> None:
         """Call the `startup` of a plugin that has started in another child before.
 
         Args:
-            name: The plugin.
-            number: The number of the call for which it reads the store.
+            plugin_name: The plugin.
+            call_number: The number of the call for which it reads the store.
         """
-        error, _ = self._run_hook(number, name, "startup", ())
+        error, _ = self._run_hook(call_number, plugin_name, "startup", ())
         if error is None:
-            self._not_started.pop(name, None)
+            self._startup_errors.pop(plugin_name, None)
         else:
-            self._not_started[name] = error
+            self._startup_errors[plugin_name] = error
 
     # Working
 
-    def _serve(self) -> End:
+    def _serve_calls(self) -> End:
         """Make one call after another; return the message that says to end."""
-        while not isinstance(work := self._work.get(), End):
-            self._running[0] = work.number
-            if isinstance(work, CallWanted):
-                self._send(CallEnded(number=work.number, outcome=self._call(work)))
-                self._note_threads(work.call.plugin)
+        while not isinstance(work_message := self._work_queue.get(), End):
+            self._running_number[0] = work_message.number
+            if isinstance(work_message, CallWanted):
+                self._send(
+                    CallEnded(number=work_message.number, outcome=self._make_call(work_message))
+                )
+                self._attribute_threads(work_message.call.plugin)
             else:
-                self._send(self._hook(work))
-            self._running[0] = 0
-        return work
+                self._send(self._call_hook(work_message))
+            self._running_number[0] = 0
+        return work_message
 
-    def _note_threads(self, plugin: str) -> None:
+    def _attribute_threads(self, plugin_name: str) -> None:
         """Record whose threads those are that a call has left behind: they may crash later."""
         if threading.active_count() == self._thread_count:
             return
-        threads = threading.enumerate()
-        self._thread_count = len(threads)
-        for thread in threads:
-            if thread.ident is not None and thread.ident not in self._threads:
-                self._threads.add(thread.ident)
-                doing = "a thread that a callback has left behind"
-                step = LoadingStep(plugin, doing, "", thread_seen_at=time.time())
-                self._listener.attribute_thread(thread.ident, step)
+        live_threads = threading.enumerate()
+        self._thread_count = len(live_threads)
+        for thread in live_threads:
+            if thread.ident is not None and thread.ident not in self._known_threads:
+                self._known_threads.add(thread.ident)
+                activity_text = "a thread that a callback has left behind"
+                loading_step = LoadingStep(
+                    plugin_name, activity_text, "", thread_seen_at=time.time()
+                )
+                self._evidence_recorder.attribute_thread(thread.ident, loading_step)
 
-    def _call(self, wanted: CallWanted) -> CallOutcome:
-        call = wanted.call
-        name = call.plugin
-        callback, services = self._callbacks.get((name, call.callback)), self._services.get(name)
+    def _make_call(self, call_wanted: CallWanted) -> CallOutcome:
+        call_message = call_wanted.call
+        plugin_name = call_message.plugin
+        callback, services = (
+            self._callbacks_by_name.get((plugin_name, call_message.callback)),
+            self._services_by_name.get(plugin_name),
+        )
         if callback is None or services is None:
-            return _not_here(call)
-        event = self._event_of(call)
-        if name in self._not_started:
-            began = time.monotonic()
-            self._start_again(name, wanted.number)
-            self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
-            unanswered = services.contact.has_failed_since(began)
-        if name in self._not_started:
-            error = _not_started(self._not_started[name])
-            return CallOutcome(was_called=False, error=error, site_unanswered=unanswered)
-        services.child_store.number = wanted.number
+            return _missing_outcome(call_message)
+        event = self._event_of(call_message)
+        if plugin_name in self._startup_errors:
+            began_at = time.monotonic()
+            self._start_again(plugin_name, call_wanted.number)
+            self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
+            site_unanswered = services.contact.has_failed_since(began_at)
+        if plugin_name in self._startup_errors:
+            startup_error = _startup_errors(self._startup_errors[plugin_name])
+            return CallOutcome(
+                was_called=False, error=startup_error, site_unanswered=site_unanswered
+            )
+        services.child_store.number = call_wanted.number
         request = CallRequest(
-            callback, event, call, services, call.attempt, runs_filter=call.runs_filter
+            callback,
+            event,
+            call_message,
+            services,
+            call_message.attempt,
+            runs_filter=call_message.runs_filter,
         )
         request.context = ChildContext(
             services,
             event,
             callback.name,
-            call.attempt,
-            era=call.era,
-            number=wanted.number,
-            send=self._send,
+            call_message.attempt,
+            era=call_message.era,
+            number=call_wanted.number,
+            send_message=self._send,
         )
         return make_call(request)
 
-    def _event_of(self, call: CallMessage) -> Event:
+    def _event_of(self, call_message: CallMessage) -> Event:
         """Return the event of a call; callbacks called for the same event get the same object."""
-        identity = (call.era, call.seq, call.event_id)
-        last = self._event
-        if last is not None and last[0] == identity and call.body in (b"", last[1]):
-            return last[2]
-        event = event_of(call.body, self._scripts)
-        self._event = (identity, call.body, event)
+        event_identity = (call_message.era, call_message.seq, call_message.event_id)
+        last_event = self._last_event
+        if (
+            last_event is not None
+            and last_event[0] == event_identity
+            and call_message.body in (b"", last_event[1])
+        ):
+            return last_event[2]
+        event = event_of(call_message.body, self._script_names)
+        self._last_event = (event_identity, call_message.body, event)
         return event
 
-    def _hook(self, wanted: HookWanted) -> HookEnded:
+    def _call_hook(self, hook_wanted: HookWanted) -> HookEnded:
         """Call a `startup` or `shutdown`."""
-        arguments = pickle.loads(wanted.arguments)  # noqa: S301 - from our own daemon
-        error, context = self._run_hook(wanted.number, wanted.plugin, wanted.hook, arguments)
-        self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
-        changes = context.end() if context is not None and error is None else None
-        return HookEnded(number=wanted.number, error=error, changes=changes or {})
+        arguments = pickle.loads(hook_wanted.arguments)  # noqa: S301 - from our own daemon
+        error, context = self._run_hook(
+            hook_wanted.number, hook_wanted.plugin, hook_wanted.hook, arguments
+        )
+        self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
+        store_changes = context.end() if context is not None and error is None else None
+        return HookEnded(number=hook_wanted.number, error=error, changes=store_changes or {})
 
     def _run_hook(
-        self, number: int, name: str, hook: str, arguments: tuple[object, ...]
+        self, call_number: int, plugin_name: str, hook_name: str, arguments: tuple[object, ...]
     ) -> tuple[RaisedError | None, ChildContext | None]:
         """Call a watched hook; return what it raised, and its `ctx`."""
-        plugin, services = self._plugins.get(name), self._services.get(name)
-        function = plugin.hooks.get(hook) if plugin is not None else None
-        if plugin is None or services is None or function is None:
+        plugin, services = (
+            self._plugins_by_name.get(plugin_name),
+            self._services_by_name.get(plugin_name),
+        )
+        hook_function = plugin.hooks.get(hook_name) if plugin is not None else None
+        if plugin is None or services is None or hook_function is None:
             return None, None
-        services.child_store.number = number
-        context = ChildContext(services, None, hook, number=number, send=self._send)
-        turn = plugin.turn or LoadingTurn(name, threading.TIMEOUT_MAX)
-        with watch_loading(self._watch, turn) as changed:
+        services.child_store.number = call_number
+        context = ChildContext(
+            services, None, hook_name, number=call_number, send_message=self._send
+        )
+        loading_turn = plugin.turn or LoadingTurn(plugin_name, threading.TIMEOUT_MAX)
+        with watch_loading(self._loading_watch, loading_turn) as changed_state:
             error = invoke(
-                CurrentCall(name, hook),
-                lambda: run_watched(hook, lambda: function(*arguments, context)),
+                CurrentCall(plugin_name, hook_name),
+                lambda: run_watched(hook_name, lambda: hook_function(*arguments, context)),
             )
-        for text in change_warnings(changed):
-            extra = {"action": "plugin.put_back", "plugin": name}
-            logger.warning("Plugin %s: in its %s, %s", name, hook, text, extra=extra)
-        return (None if error is None else raised_error(error, self._redact)), context
+        for warning_text in change_warnings(changed_state):
+            extra = {"action": "plugin.put_back", "plugin": plugin_name}
+            logger.warning(
+                "Plugin %s: in its %s, %s", plugin_name, hook_name, warning_text, extra=extra
+            )
+        return (None if error is None else raised_error(error, self._redact_secrets)), context
 
     def _run_alerts(self) -> None:
         """Call the hooks that alert, in a thread of their own."""
-        self._listener.attribute_to_lane(threading.get_ident(), ALERTS_LANE)
-        while (wanted := self._alerts.get()) is not None:
-            plugin, services = self._plugins.get(wanted.plugin), self._services.get(wanted.plugin)
-            function = plugin.hooks.get(wanted.hook) if plugin is not None else None
+        self._evidence_recorder.attribute_to_lane(threading.get_ident(), ALERTS_LANE)
+        while (hook_wanted := self._alert_queue.get()) is not None:
+            plugin, services = (
+                self._plugins_by_name.get(hook_wanted.plugin),
+                self._services_by_name.get(hook_wanted.plugin),
+            )
+            hook_function = plugin.hooks.get(hook_wanted.hook) if plugin is not None else None
             error = None
-            if services is not None and function is not None:
-                arguments = pickle.loads(wanted.arguments)  # noqa: S301 - from our own daemon
+            if services is not None and hook_function is not None:
+                arguments = pickle.loads(hook_wanted.arguments)  # noqa: S301 - from our own daemon
                 context = ChildContext(
                     services,
                     None,
-                    wanted.hook,
-                    number=wanted.number,
-                    send=self._send,
-                    store=services.child_store.seen_by(wanted.number),
+                    hook_wanted.hook,
+                    number=hook_wanted.number,
+                    send_message=self._send,
+                    store=services.child_store.view_for_hook(hook_wanted.number),
                 )
                 error = invoke(
-                    CurrentCall(wanted.plugin, wanted.hook), function, *arguments, context
+                    CurrentCall(hook_wanted.plugin, hook_wanted.hook),
+                    hook_function,
+                    *arguments,
+                    context,
                 )
-            raised = None if error is None else raised_error(error, self._redact)
-            self._send(HookEnded(number=wanted.number, error=raised))
+            hook_error = None if error is None else raised_error(error, self._redact_secrets)
+            self._send(HookEnded(number=hook_wanted.number, error=hook_error))
 
     def _shut_down(self) -> None:
-        for name in self._plugins:
-            if name in self._not_started:
+        for plugin_name in self._plugins_by_name:
+            if plugin_name in self._startup_errors:
                 continue
-            error, _ = self._run_hook(PREPARATION, name, "shutdown", ())
+            error, _ = self._run_hook(PREPARATION, plugin_name, "shutdown", ())
             if error is not None:
-                extra = {"action": "hook.failed", "plugin": name, "traceback": error.traceback}
-                logger.error("shutdown of plugin %s failed: %s", name, error.line, extra=extra)
-        for services in self._services.values():
+                extra = {
+                    "action": "hook.failed",
+                    "plugin": plugin_name,
+                    "traceback": error.traceback,
+                }
+                logger.error(
+                    "shutdown of plugin %s failed: %s", plugin_name, error.line, extra=extra
+                )
+        for services in self._services_by_name.values():
             services.close()
 
     def _send(self, message: ToDaemon) -> None:
         self._channel.send(encode(message))
 
 
-def _prepared(loaded: Loaded, settings: Settings, not_started: dict[str, RaisedError]) -> Prepared:
+def _describe_loaded(
+    loaded: Loaded, settings: Settings, not_started: dict[str, RaisedError]
+) -> Prepared:
     return Prepared(
         plugins=[sent_plugin(plugin) for plugin in loaded.plugins],
         statuses=[status for status in loaded.statuses if status.name in settings.plugins],
@@ -356,40 +420,42 @@ def _prepared(loaded: Loaded, settings: Settings, not_started: dict[str, RaisedE
     )
 
 
-def _not_here(call: CallMessage) -> CallOutcome:
+def _missing_outcome(call_message: CallMessage) -> CallOutcome:
     """Return the outcome of a call of a callback that this process does not have."""
-    line = (
-        f"CallbackMissing: the plugin has no callback {call.callback} in a worker process that "
-        "was started later: its package has changed since; reload the daemon"
+    error_line = (
+        f"CallbackMissing: the plugin has no callback {call_message.callback} in a worker process "
+        "that was started later: its package has changed since; reload the daemon"
     )
-    facts = ErrorFacts(asks_retry=True)
-    return CallOutcome(was_called=False, error=RaisedError("CallbackMissing", line, "", facts))
+    error_facts = ErrorFacts(asks_retry=True)
+    return CallOutcome(
+        was_called=False, error=RaisedError("CallbackMissing", error_line, "", error_facts)
+    )
 
 
-def _not_started(error: RaisedError) -> RaisedError:
+def _startup_errors(error: RaisedError) -> RaisedError:
     """Return the error of a call that was not made because its plugin could not start here."""
-    line = f"StartupFailed: its startup failed in a new worker process: {error.line}"
-    facts = ErrorFacts(asks_retry=True, retry_after=error.facts.retry_after)
-    return RaisedError("StartupFailed", line, error.traceback, facts)
+    error_line = f"StartupFailed: its startup failed in a new worker process: {error.line}"
+    error_facts = ErrorFacts(asks_retry=True, retry_after=error.facts.retry_after)
+    return RaisedError("StartupFailed", error_line, error.traceback, error_facts)
 
 
-def _end_with(daemon: int) -> None:
+def _end_with_daemon(daemon_pid: int) -> None:
     """Let the system end this process with the daemon, and end now if that is gone already."""
     with suppress(Exception):
-        ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != daemon:
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != daemon_pid:
         _exit(1)
 
 
-def _release_in_forks(lock: int) -> None:
+def _release_in_forks(lock_descriptor: int) -> None:
     """Close the lane's lock in processes that plugins fork: they are no workers."""
 
-    def close() -> None:
+    def close_lock() -> None:
         with suppress(OSError):
-            os.close(lock)
+            os.close(lock_descriptor)
 
-    os.register_at_fork(after_in_child=close)
+    os.register_at_fork(after_in_child=close_lock)
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
+def _ignore_signal(signal_number: int, stack_frame: FrameType | None) -> None:
     pass

@@ -22,8 +22,8 @@ from sgevents_core.plugins.plugin_status import PluginStatus
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 
-_FIX: Final = "The log says more; then reload the daemon."
-_NONE: Final[Mapping[str, KnownBroken]] = MappingProxyType({})
+_FIX_ADVICE: Final = "The log says more; then reload the daemon."
+_NONE_BROKEN: Final[Mapping[str, KnownBroken]] = MappingProxyType({})
 
 
 class Children:
@@ -41,33 +41,37 @@ class Children:
         self,
         settings: Settings,
         without: Container[str] = (),
-        known: Mapping[str, KnownBroken] = _NONE,
+        known: Mapping[str, KnownBroken] = _NONE_BROKEN,
     ) -> None:
         self.stopping = threading.Event()
         self.lanes: dict[str, LaneWorkers] = {}
         self._settings = settings
-        self._without = without
+        self._left_out = without
         self._launcher: Launcher | None = None
-        for lane, plugins in plugins_in_children(settings, without).items():
-            known_broken = {name: known[name] for name in plugins if name in known}
-            self.lanes[lane] = self._workers_of(lane, plugins, known_broken)
+        for lane_name, plugin_names in plugins_in_children(settings, without).items():
+            known_broken = {
+                plugin_name: known[plugin_name]
+                for plugin_name in plugin_names
+                if plugin_name in known
+            }
+            self.lanes[lane_name] = self._make_workers(lane_name, plugin_names, known_broken)
 
-    def _workers_of(
-        self, lane: str, plugins: Sequence[str], known: Mapping[str, KnownBroken]
+    def _make_workers(
+        self, lane_name: str, plugin_names: Sequence[str], known_broken: Mapping[str, KnownBroken]
     ) -> LaneWorkers:
         """Return the workers of a lane, not started."""
         if self._launcher is None:
             self._launcher = Launcher()
-        shared = LaneChildren(
-            lane,
+        lane_children = LaneChildren(
+            lane_name,
             self._settings,
-            plugins,
+            plugin_names,
             launcher=self._launcher,
             site_key=urlsplit(self._settings.site.url).netloc,
             stopping=self.stopping,
-            known=known,
+            known_broken=known_broken,
         )
-        return LaneWorkers(shared)
+        return LaneWorkers(lane_children)
 
     def load(self, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
         """Start each lane's first process; return what it has loaded, by the plugin's name.
@@ -79,19 +83,19 @@ class Children:
             LoadingStopped: The daemon must stop.
             StateError: The lock of a lane cannot be used.
         """
-        loaded: dict[str, LoadedElsewhere] = {}
-        for workers in self.lanes.values():
-            loaded |= self._load(workers, watch)
-        return loaded
+        loaded_plugins: dict[str, LoadedElsewhere] = {}
+        for lane_workers in self.lanes.values():
+            loaded_plugins |= self._load_lane(lane_workers, watch)
+        return loaded_plugins
 
-    def replace_lane(self, lane: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+    def replace_lane(self, lane_name: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
         """End the processes of a lane that does not run, and start its first one anew.
 
         Its plugins are those that the configuration enables now; those that had started are started
         again in each process.
 
         Args:
-            lane: The lane's name.
+            lane_name: The lane's name.
             watch: Limits the time this takes.
 
         Returns:
@@ -101,31 +105,40 @@ class Children:
             LoadingStopped: The daemon must stop.
             StateError: The lock of a lane cannot be used.
         """
-        ended = self.lanes.pop(lane, None)
-        if ended is not None:
-            ended.begin_end(shuts_down=True)
-            ended.end()
-        plugins = plugins_in_children(self._settings, self._without).get(lane, [])
-        if not plugins:
+        ended_workers = self.lanes.pop(lane_name, None)
+        if ended_workers is not None:
+            ended_workers.begin_end(shuts_down=True)
+            ended_workers.end()
+        plugin_names = plugins_in_children(self._settings, self._left_out).get(lane_name, [])
+        if not plugin_names:
             return {}
-        workers = self.lanes[lane] = self._workers_of(lane, plugins, {})
-        if ended is not None:
-            workers.lane.take_over(ended.lane)
-        return self._load(workers, watch)
+        new_workers = self.lanes[lane_name] = self._make_workers(lane_name, plugin_names, {})
+        if ended_workers is not None:
+            new_workers.lane.take_over(ended_workers.lane)
+        return self._load_lane(new_workers, watch)
 
-    def _load(self, workers: LaneWorkers, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+    def _load_lane(
+        self, lane_workers: LaneWorkers, watch: PluginWatch
+    ) -> dict[str, LoadedElsewhere]:
         """Start the first process of a lane; return what it has loaded, by the plugin's name."""
-        lane = workers.lane
-        limit = lane.patience * (1 + len(lane.plugins))  # each may end a process once
+        lane_children = lane_workers.lane
+        load_timeout = lane_children.preparation_timeout * (
+            1 + len(lane_children.plugins)
+        )  # each may end a process once
         try:
-            watch.within(limit, f"waiting for lane {lane.name}", lane.await_old)
-            doing = f"loading the plugins of lane {lane.name} in a worker process"
-            prepared = watch.within(limit, doing, workers.start)
+            watch.within(
+                load_timeout, f"waiting for lane {lane_children.name}", lane_children.await_old
+            )
+            activity = f"loading the plugins of lane {lane_children.name} in a worker process"
+            preparation = watch.within(load_timeout, activity, lane_workers.start)
         except LoadTimeoutError as error:
-            prepared = RaisedError("LoadTimeoutError", str(error))
-        if isinstance(prepared, Prepared):
-            return _received(prepared, workers)
-        return {name: self._broken(name, prepared.line) for name in lane.plugins}
+            preparation = RaisedError("LoadTimeoutError", str(error))
+        if isinstance(preparation, Prepared):
+            return _receive_plugins(preparation, lane_workers)
+        return {
+            plugin_name: self._broken_plugin(plugin_name, preparation.line)
+            for plugin_name in lane_children.plugins
+        }
 
     def connect(self, services: Mapping[str, Services], scripts: Scripts) -> None:
         """Let calls in children use what all calls of a plugin share.
@@ -134,36 +147,41 @@ class Children:
             services: What the calls of each plugin share, by the plugin's name.
             scripts: The names of the site's scripts.
         """
-        for workers in self.lanes.values():
-            workers.lane.services = services
-            workers.lane.scripts = scripts
+        for lane_workers in self.lanes.values():
+            lane_workers.lane.services = services
+            lane_workers.lane.scripts = scripts
 
     def warm_up(self) -> None:
         """Start the processes of further workers; the plugins have been started in the first."""
-        for workers in self.lanes.values():
-            workers.warm_up()
+        for lane_workers in self.lanes.values():
+            lane_workers.warm_up()
 
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""
         self.stopping.set()
-        for workers in self.lanes.values():
-            workers.say_stopping()
+        for lane_workers in self.lanes.values():
+            lane_workers.say_stopping()
 
     def close(self) -> None:
         """End all processes, and wait until they are gone."""
-        for workers in self.lanes.values():
-            workers.begin_end()
-        for workers in self.lanes.values():
-            workers.end()
+        for lane_workers in self.lanes.values():
+            lane_workers.begin_end()
+        for lane_workers in self.lanes.values():
+            lane_workers.end()
         if self._launcher is not None:
             self._launcher.close()
 
-    def _broken(self, plugin: str, reason: str) -> LoadedElsewhere:
-        group, lane = group_and_lane(self._settings.plugins[plugin], self._settings)
-        status = PluginStatus(
-            name=plugin, status="broken", reason=reason, fix=_FIX, group=group, lane=lane
+    def _broken_plugin(self, plugin_name: str, reason: str) -> LoadedElsewhere:
+        group_name, lane_name = group_and_lane(self._settings.plugins[plugin_name], self._settings)
+        plugin_status = PluginStatus(
+            name=plugin_name,
+            status="broken",
+            reason=reason,
+            fix=_FIX_ADVICE,
+            group=group_name,
+            lane=lane_name,
         )
-        return LoadedElsewhere(None, status)
+        return LoadedElsewhere(None, plugin_status)
 
 
 def plugins_in_children(settings: Settings, without: Container[str] = ()) -> dict[str, list[str]]:
@@ -173,18 +191,23 @@ def plugins_in_children(settings: Settings, without: Container[str] = ()) -> dic
         settings: The configuration.
         without: Plugins to leave out.
     """
-    found: dict[str, list[str]] = {}
-    for name, table in settings.plugins.items():
-        lane = group_and_lane(table, settings)[1]
-        has_children = lane in settings.lanes and settings.lanes[lane].executor == "process"
-        if table.enabled and name not in without and has_children:
-            found.setdefault(lane, []).append(name)
-    return found
+    plugins_by_lane: dict[str, list[str]] = {}
+    for plugin_name, plugin_table in settings.plugins.items():
+        lane_name = group_and_lane(plugin_table, settings)[1]
+        has_children = (
+            lane_name in settings.lanes and settings.lanes[lane_name].executor == "process"
+        )
+        if plugin_table.enabled and plugin_name not in without and has_children:
+            plugins_by_lane.setdefault(lane_name, []).append(plugin_name)
+    return plugins_by_lane
 
 
-def _received(prepared: Prepared, workers: LaneWorkers) -> dict[str, LoadedElsewhere]:
-    plugins = {sent.name: received_plugin(sent, workers.call_hook) for sent in prepared.plugins}
+def _receive_plugins(prepared: Prepared, lane_workers: LaneWorkers) -> dict[str, LoadedElsewhere]:
+    received_plugins = {
+        sent_plugin.name: received_plugin(sent_plugin, lane_workers.call_hook)
+        for sent_plugin in prepared.plugins
+    }
     return {
-        status.name: LoadedElsewhere(plugins.get(status.name), status)
-        for status in prepared.statuses
+        plugin_status.name: LoadedElsewhere(received_plugins.get(plugin_status.name), plugin_status)
+        for plugin_status in prepared.statuses
     }

@@ -21,7 +21,7 @@ from sgevents_core.children.messages import (
     SiteReport,
     pickled_with_secrets,
 )
-from sgevents_core.children.process import ENDS_WITHIN, Child, ChildDeath
+from sgevents_core.children.process import END_TIMEOUT, Child, ChildDeath
 from sgevents_core.crashes.loading_watch import RETURN_TIMEOUT
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.redaction import Redactor
@@ -32,60 +32,66 @@ from sgevents_core.settings import LaneSettings, Settings, format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
 
-SLACK: Final = 30.0
+START_SECONDS: Final = 30.0
 """Seconds to start an interpreter, besides the time that plugins may take to load."""
-MOST_THREAD_DEATHS: Final = 2
+MAX_THREAD_DEATHS: Final = 2
 """How often a thread that a plugin has started may end a child before the plugin is left out."""
-_FIX: Final = "Mend the plugin, or disable it: enabled = false."
-_LOOKS_EVERY: Final = 0.05
-_SAYS_AFTER: Final = 1.0
+_FIX_ADVICE: Final = "Fix the plugin, or disable it: enabled = false."
+_LOCK_INTERVAL: Final = 0.05
+_REPORT_AFTER: Final = 1.0
 
 
 class LaneChildren:
     """What the worker processes of a lane share.
 
     Args:
-        name: The lane's name.
+        lane_name: The lane's name.
         settings: The configuration.
-        plugins: The names of its enabled plugins.
+        plugin_names: The names of its enabled plugins.
         launcher: Starts processes.
         site_key: The name of the site in `ctx.key`.
         stopping: Set once a stop or a reload waits for running calls.
-        known: Plugin -> why it is not loaded.
+        known_broken: Plugin -> why it is not loaded.
     """
 
     def __init__(
         self,
-        name: str,
+        lane_name: str,
         settings: Settings,
-        plugins: Sequence[str],
+        plugin_names: Sequence[str],
         *,
         launcher: Launcher,
         site_key: str,
         stopping: threading.Event | None = None,
-        known: Mapping[str, KnownBroken] | None = None,
+        known_broken: Mapping[str, KnownBroken] | None = None,
     ) -> None:
-        self.name = name
-        self.plugins = tuple(plugins)
-        self.known: dict[str, KnownBroken] = dict(known or {})
+        self.name = lane_name
+        self.plugins = tuple(plugin_names)
+        self.known_broken: dict[str, KnownBroken] = dict(known_broken or {})
         self.services: Mapping[str, Services] = {}
         """What the calls of each plugin share, once that is known."""
         self.scripts: Scripts | None = None
         self.stopping = threading.Event() if stopping is None else stopping
         self.redact = Redactor.of(settings)
-        self.table = settings.lanes.get(name, LaneSettings())
+        self.table = settings.lanes.get(lane_name, LaneSettings())
         self._settings = settings
         self._launcher = launcher
-        self._lock = LaneLock(settings.state.path, name)
+        self._lane_lock = LaneLock(settings.state.path, lane_name)
         self._site_key = site_key
-        self._started: list[str] = []
+        self._started_plugins: list[str] = []
         self._thread_deaths: dict[str, int] = {}
-        own = replace(settings, plugins={one: settings.plugins[one] for one in plugins})
-        self._pickled = pickled_with_secrets(own)
-        load_timeouts = sum(own.plugins[one].load_timeout + RETURN_TIMEOUT for one in plugins)
-        self.ends_within = ENDS_WITHIN + load_timeouts
+        lane_settings = replace(
+            settings,
+            plugins={plugin_name: settings.plugins[plugin_name] for plugin_name in plugin_names},
+        )
+        self._pickled_settings = pickled_with_secrets(lane_settings)
+        load_timeouts = sum(
+            lane_settings.plugins[plugin_name].load_timeout + RETURN_TIMEOUT
+            for plugin_name in plugin_names
+        )
+        self.end_timeout = END_TIMEOUT + load_timeouts
         """Seconds that a child may take to end, with its plugins' `shutdown`."""
-        self.patience = SLACK + 3 * load_timeouts
+        self.preparation_timeout = START_SECONDS + 3 * load_timeouts
         """Seconds after which a child that still prepares hangs outside plugins' steps."""
 
     def await_old(self) -> None:
@@ -96,16 +102,16 @@ class LaneChildren:
         Raises:
             StateError: The lock's file cannot be opened.
         """
-        began, has_said = time.monotonic(), False
-        while not self._lock.is_free():
-            if not has_said and time.monotonic() - began > _SAYS_AFTER:
-                has_said = True
+        began_at, has_reported = time.monotonic(), False
+        while not self._lane_lock.is_free():
+            if not has_reported and time.monotonic() - began_at > _REPORT_AFTER:
+                has_reported = True
                 logger.warning(
                     "Lane %s waits: a worker process of an earlier daemon has not ended yet",
                     self.name,
                     extra={"action": "lane.waits_for_children", "lane": self.name},
                 )
-            time.sleep(_LOOKS_EVERY)
+            time.sleep(_LOCK_INTERVAL)
 
     def launch(self) -> Child:
         """Start a child, which then has to be prepared.
@@ -114,35 +120,39 @@ class LaneChildren:
             OSError: The system has no room for one.
             StateError: The lock's file cannot be opened.
         """
-        launched = self._launcher.launch(self.name, self._lock)
+        launched = self._launcher.launch(self.name, self._lane_lock)
         return Child(launched, self.redact, self._report_site)
 
     def preparation(self) -> Prepare:
         """Return the message with which a child begins."""
         return Prepare(
             lane=self.name,
-            settings=self._pickled,
+            settings=self._pickled_settings,
             search_path=list(sys.path),
             site_key=self._site_key,
-            known=self.known,
-            started=[name for name in self._started if name not in self.known],
+            known=self.known_broken,
+            started=[
+                plugin_name
+                for plugin_name in self._started_plugins
+                if plugin_name not in self.known_broken
+            ],
             logs_every_call=logging.getLogger(ROOT_LOGGER).isEnabledFor(logging.DEBUG),
         )
 
     def note_prepared(self, prepared: Prepared) -> None:
         """Learn what a child found while it loaded the plugins."""
-        for text in prepared.learned:
-            self._settings.learned_secrets.add_text(text)
+        for learned_secret in prepared.learned:
+            self._settings.learned_secrets.add_text(learned_secret)
 
     def take_over(self, ended: LaneChildren) -> None:
         """Continue for a lane whose processes have ended: what had started starts in each again."""
         self.services, self.scripts = ended.services, ended.scripts
-        self._started = [name for name in ended._started if name in self.plugins]
+        self._started_plugins = [name for name in ended._started_plugins if name in self.plugins]
 
-    def note_started(self, plugin: str) -> None:
+    def note_started(self, plugin_name: str) -> None:
         """Note that a plugin has started: later children call its `startup` themselves."""
-        if plugin not in self._started:
-            self._started.append(plugin)
+        if plugin_name not in self._started_plugins:
+            self._started_plugins.append(plugin_name)
 
     def scripts_learned(self) -> ScriptsLearned | None:
         """Return the names of the site's scripts; None if there are none to tell."""
@@ -150,51 +160,65 @@ class LaneChildren:
             return None
         return ScriptsLearned(names=self.scripts.names, ids=self.scripts.ids)
 
-    def leave_out(self, death: ChildDeath) -> bool:
+    def leave_out(self, child_death: ChildDeath) -> bool:
         """Leave out the plugin in whose step a child died while it prepared.
 
         Return False if it is not known which that is.
         """
-        step = death.step
-        if step is None or step.plugin_name in self.known or step.plugin_name not in self.plugins:
+        loading_step = child_death.step
+        if (
+            loading_step is None
+            or loading_step.plugin_name in self.known_broken
+            or loading_step.plugin_name not in self.plugins
+        ):
             return False
-        limit = self._settings.plugins[step.plugin_name].load_timeout
-        if death.timed_out:
-            error = LoadTimeoutError(doing=step.activity, within=format_duration(limit))
-            known = KnownBroken(error.reason.rstrip("."), error.fix, death.traceback)
+        load_timeout = self._settings.plugins[loading_step.plugin_name].load_timeout
+        if child_death.timed_out:
+            timeout_error = LoadTimeoutError(
+                doing=loading_step.activity, within=format_duration(load_timeout)
+            )
+            broken_reason = KnownBroken(
+                timeout_error.reason.rstrip("."), timeout_error.fix, child_death.traceback
+            )
         else:
-            reason = f"it ends its worker process in this: {step.activity}; {death.how}"
-            known = KnownBroken(reason, _FIX, death.traceback)
-        self.known[step.plugin_name] = known._replace(reason=self.redact(known.reason))
-        self._say_left_out(step.plugin_name)
+            reason = (
+                f"it ends its worker process in this: {loading_step.activity}; {child_death.how}"
+            )
+            broken_reason = KnownBroken(reason, _FIX_ADVICE, child_death.traceback)
+        self.known_broken[loading_step.plugin_name] = broken_reason._replace(
+            reason=self.redact(broken_reason.reason)
+        )
+        self._report_left_out(loading_step.plugin_name)
         return True
 
-    def note_thread_death(self, death: ChildDeath) -> None:
+    def note_thread_death(self, child_death: ChildDeath) -> None:
         """Count a child's death by a thread that a plugin has started; leave out such a plugin."""
-        if death.step is None or death.is_of_call:
+        if child_death.step is None or child_death.is_of_call:
             return
-        plugin = death.step.plugin_name
-        self._thread_deaths[plugin] = self._thread_deaths.get(plugin, 0) + 1
-        if self._thread_deaths[plugin] >= MOST_THREAD_DEATHS:
-            self.leave_out(death)
+        plugin_name = child_death.step.plugin_name
+        self._thread_deaths[plugin_name] = self._thread_deaths.get(plugin_name, 0) + 1
+        if self._thread_deaths[plugin_name] >= MAX_THREAD_DEATHS:
+            self.leave_out(child_death)
 
-    def _say_left_out(self, plugin: str) -> None:
+    def _report_left_out(self, plugin_name: str) -> None:
         logger.error(
             "Plugin %s is left out of the worker processes of lane %s: %s",
-            plugin,
+            plugin_name,
             self.name,
-            self.known[plugin].reason,
+            self.known_broken[plugin_name].reason,
             extra={
                 "action": "worker.leaves_out",
-                "plugin": plugin,
+                "plugin": plugin_name,
                 "lane": self.name,
-                "traceback": self.known[plugin].traceback,
+                "traceback": self.known_broken[plugin_name].traceback,
             },
         )
 
-    def _report_site(self, report: SiteReport) -> None:
-        services = self.services.get(report.plugin)
+    def _report_site(self, site_report: SiteReport) -> None:
+        services = self.services.get(site_report.plugin)
         if services is not None:
             services.contact.take_report(
-                is_waiting=report.waits, failed_at=report.failed, answered_began=report.answered
+                is_waiting=site_report.waits,
+                failed_at=site_report.failed,
+                answered_began=site_report.answered,
             )

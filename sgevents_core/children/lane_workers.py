@@ -19,22 +19,23 @@ class LaneWorkers:
     Each call is made in a worker that is idle; as many threads as there are workers may call.
 
     Args:
-        lane: What the worker processes of the lane share.
+        lane_children: What the worker processes of the lane share.
     """
 
     hung: Hung | None = None
     """Never set: a call that exceeds its limit is ended with its process."""
 
-    def __init__(self, lane: LaneChildren) -> None:
+    def __init__(self, lane_children: LaneChildren) -> None:
         self.returned: Callable[[], None] = do_nothing
-        self.lane = lane
+        self.lane = lane_children
         self.workers: Sequence[Worker] = [
-            Worker(lane, number) for number in range(1, lane.table.workers + 1)
+            Worker(lane_children, worker_number)
+            for worker_number in range(1, lane_children.table.workers + 1)
         ]
         # The worker that was used last is used first: it has the event, and is sure to be up.
-        self._idle: LifoQueue[Worker] = LifoQueue()
+        self._idle_workers: LifoQueue[Worker] = LifoQueue()
         for worker in reversed(self.workers):
-            self._idle.put(worker)
+            self._idle_workers.put(worker)
 
     def start(self) -> Prepared | RaisedError:
         """Start the first worker's process; return what it has loaded, or why there is none."""
@@ -45,22 +46,22 @@ class LaneWorkers:
         for worker in self.workers[1:]:
             threading.Thread(target=worker.prepare, name="starts a worker", daemon=True).start()
 
-    def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
+    def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
         """Make a call in an idle worker, and return what it came to.
 
         Args:
             request: The call.
-            limit: The time limit in seconds; None for none.
+            time_limit: The time limit in seconds; None for none.
         """
-        worker = self._idle.get()
+        worker = self._idle_workers.get()
         try:
-            return worker.call(request, limit)
+            return worker.call(request, time_limit)
         finally:
-            self._idle.put(worker)
+            self._idle_workers.put(worker)
 
-    def call_hook(self, plugin: str, hook: str, *arguments: object) -> None:
+    def call_hook(self, plugin_name: str, hook_name: str, *arguments: object) -> None:
         """Call a hook that is not an event hook, in the first worker; see `Worker`."""
-        self.workers[0].call_hook(plugin, hook, *arguments)
+        self.workers[0].call_hook(plugin_name, hook_name, *arguments)
 
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""
@@ -76,9 +77,9 @@ class LaneWorkers:
         Args:
             shuts_down: Whether the first one calls `shutdown` too: `call_hook` may have done that.
         """
-        first, *others = self.workers
-        first.begin_end(shuts_down=shuts_down)
-        for worker in others:
+        first_worker, *other_workers = self.workers
+        first_worker.begin_end(shuts_down=shuts_down)
+        for worker in other_workers:
             worker.begin_end(shuts_down=True)
 
     def end(self) -> None:

@@ -25,8 +25,8 @@ from sgevents_core.observe.process_guard import keep_open
 
 STACK_SIGNAL: Final = signal.SIGRTMIN + 7
 """The signal at which a child writes where its main thread stands, even if that holds the GIL."""
-_ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
-_PROGRAM: Final = (
+_PACKAGE_ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
+_CHILD_PROGRAM: Final = (
     "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv[1]]; "
     "from sgevents_core.children.child_main import main; main()"
 )
@@ -39,16 +39,16 @@ class Launched(NamedTuple):
     Args:
         process: The process; it leads a process group of its own.
         connection: The daemon's end of the connection.
-        words: A file in memory to which the child writes how it is ended by its own code.
-        running: A page in memory in which the child keeps the number of the running call.
-        printed: What it prints; None if it prints to where the daemon does.
+        evidence_file: A file in memory to which the child writes how it is ended by its own code.
+        running_page: A page in memory in which the child keeps the number of the running call.
+        output_pipe: What it prints; None if it prints to where the daemon does.
     """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
-    words: int
-    running: mmap.mmap
-    printed: int | None
+    evidence_file: int
+    running_page: mmap.mmap
+    output_pipe: int | None
 
 
 class Launcher:
@@ -60,83 +60,95 @@ class Launcher:
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = dict(os.environ if variables is None else variables)
-        self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="launcher", daemon=True)
-        self._thread.start()
+        self._start_queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._launcher_thread = threading.Thread(
+            target=self._run_starts, name="launcher", daemon=True
+        )
+        self._launcher_thread.start()
 
-    def launch(self, lane: str, lock: LaneLock) -> Launched:
+    def launch(self, lane_name: str, lane_lock: LaneLock) -> Launched:
         """Start a child.
 
         Args:
-            lane: Its lane's name, for `ps`.
-            lock: The lock that it holds as long as it lives.
+            lane_name: Its lane's name, for `ps`.
+            lane_lock: The lock that it holds as long as it lives.
 
         Raises:
             OSError: The system has no room for one.
             StateError: The lock's file cannot be opened.
         """
-        results: SimpleQueue[Launched | Exception] = SimpleQueue()
+        launch_results: SimpleQueue[Launched | Exception] = SimpleQueue()
 
-        def start() -> None:
+        def start_child() -> None:
             try:
-                results.put(self._launch(lane, lock))
+                launch_results.put(self._start_child(lane_name, lane_lock))
             except Exception as error:
-                results.put(error)
+                launch_results.put(error)
 
-        self._wanted.put(start)
-        result = results.get()
-        if isinstance(result, Exception):
-            raise result
-        return result
+        self._start_queue.put(start_child)
+        launch_result = launch_results.get()
+        if isinstance(launch_result, Exception):
+            raise launch_result
+        return launch_result
 
     def close(self) -> None:
         """End the thread, and with it every child that is left."""
-        self._wanted.put(None)
-        self._thread.join()
+        self._start_queue.put(None)
+        self._launcher_thread.join()
 
-    def _run(self) -> None:
-        while (start := self._wanted.get()) is not None:
-            start()
+    def _run_starts(self) -> None:
+        while (start_child := self._start_queue.get()) is not None:
+            start_child()
 
-    def _launch(self, lane: str, lock: LaneLock) -> Launched:
-        with ExitStack() as undo, ExitStack() as given:
-            own, its = socket.socketpair()
-            undo.callback(own.close)
-            given.callback(its.close)
-            words = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
-            undo.callback(os.close, words)
-            page = os.memfd_create("sgevents-running-call", os.MFD_CLOEXEC)
-            given.callback(os.close, page)
-            os.ftruncate(page, mmap.PAGESIZE)
-            running = mmap.mmap(page, mmap.PAGESIZE)
-            share = lock.share()
-            given.callback(os.close, share)
-            printed, output = _output(undo, given)
+    def _start_child(self, lane_name: str, lane_lock: LaneLock) -> Launched:
+        with ExitStack() as undo_stack, ExitStack() as child_stack:
+            own_socket, child_socket = socket.socketpair()
+            undo_stack.callback(own_socket.close)
+            child_stack.callback(child_socket.close)
+            evidence_file = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
+            undo_stack.callback(os.close, evidence_file)
+            page_file = os.memfd_create("sgevents-running-call", os.MFD_CLOEXEC)
+            child_stack.callback(os.close, page_file)
+            os.ftruncate(page_file, mmap.PAGESIZE)
+            running_page = mmap.mmap(page_file, mmap.PAGESIZE)
+            lock_descriptor = lane_lock.share()
+            child_stack.callback(os.close, lock_descriptor)
+            output_pipe, child_output = _open_output(undo_stack, child_stack)
             process = subprocess.Popen(
-                _command(lane, its.fileno(), words, page, share),
+                _build_command(
+                    lane_name, child_socket.fileno(), evidence_file, page_file, lock_descriptor
+                ),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=child_output,
+                stderr=child_output,
                 env=self._variables,
-                pass_fds=(its.fileno(), words, page, share),
+                pass_fds=(child_socket.fileno(), evidence_file, page_file, lock_descriptor),
                 start_new_session=True,
             )
-            undo.pop_all()
-        keep_open(own.fileno(), words)
-        return Launched(process, own, words, running, printed)
+            undo_stack.pop_all()
+        keep_open(own_socket.fileno(), evidence_file)
+        return Launched(process, own_socket, evidence_file, running_page, output_pipe)
 
 
-def _output(undo: ExitStack, given: ExitStack) -> tuple[int | None, int | None]:
+def _open_output(undo_stack: ExitStack, child_stack: ExitStack) -> tuple[int | None, int | None]:
     """Return both ends of a pipe for what a child prints, if that becomes records."""
     if not is_redirected():
         return None, None
-    reads, writes = os.pipe2(os.O_CLOEXEC)
-    undo.callback(os.close, reads)
-    given.callback(os.close, writes)
-    return reads, writes
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    undo_stack.callback(os.close, read_end)
+    child_stack.callback(os.close, write_end)
+    return read_end, write_end
 
 
-def _command(lane: str, *descriptors: int) -> list[str]:
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as `multiprocessing` does
-    numbers = [str(number) for number in (*descriptors, os.getpid())]
-    return [sys.executable, *flags, "-c", _PROGRAM, _ROOT, f"sgevents worker of {lane}", *numbers]
+def _build_command(lane_name: str, *descriptors: int) -> list[str]:
+    interpreter_flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as `multiprocessing` does
+    descriptor_texts = [str(descriptor) for descriptor in (*descriptors, os.getpid())]
+    return [
+        sys.executable,
+        *interpreter_flags,
+        "-c",
+        _CHILD_PROGRAM,
+        _PACKAGE_ROOT,
+        f"sgevents worker of {lane_name}",
+        *descriptor_texts,
+    ]

@@ -37,18 +37,18 @@ from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
 CALL_LANE: Final = "call"
-"""As the lane of a child's last words: its main thread, which makes the calls."""
+"""As the lane in a child's evidence: its main thread, which makes the calls."""
 ALERTS_LANE: Final = "alerts"
 """The same for the thread of hooks that alert."""
-ENDS_WITHIN: Final = 10.0
+END_TIMEOUT: Final = 10.0
 """Seconds that a child may take to end in order, after its running call."""
-_CLOSED_WITHIN: Final = 1.0
+_CLOSE_TIMEOUT: Final = 1.0
 """Seconds within which a child that has closed its connection has to end."""
-_STACK_WITHIN: Final = 0.5
-_EVERY: Final = 0.01
-_AT_ONCE: Final = 1 << 16
-_MOST_READS: Final = 256
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_STACK_TIMEOUT: Final = 0.5
+_POLL_INTERVAL: Final = 0.01
+_READ_SIZE: Final = 1 << 16
+_MAX_READS: Final = 256
+_PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class ChildDeath(NamedTuple):
@@ -74,9 +74,9 @@ class ChildDeath(NamedTuple):
     running: int = 0
     is_of_hook: bool = False
 
-    def is_in(self, number: int) -> bool:
+    def is_in(self, call_number: int) -> bool:
         """Return whether a call had begun, and not ended, when the process died."""
-        return self.running == number
+        return self.running == call_number
 
 
 Replies: TypeAlias = "SimpleQueue[Reply | ChildDeath]"
@@ -100,73 +100,77 @@ class Child:
         self.prepared: Prepared | None = None
         self.death: ChildDeath | None = None
         self._process = launched.process
-        self._words = launched.words
-        self._running = launched.running
-        self._printed = launched.printed
-        self._lines = PrintedByChild(redact)
+        self._evidence_file = launched.evidence_file
+        self._running_page = launched.running_page
+        self._output_pipe = launched.output_pipe
+        self._printed_lines = PrintedByChild(redact)
         self._channel = Channel(launched.connection)
         self._report_site = report_site
         self._is_ending = False
         self._is_reaped = False
-        self._lock = threading.Lock()
+        self._child_lock = threading.Lock()
         self._replies: dict[int, Replies] = {}
-        self._gone = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"child-{self.pid}", daemon=True)
-        self._thread.start()
+        self._gone_event = threading.Event()
+        self._watch_thread = threading.Thread(
+            target=self._watch_child, name=f"child-{self.pid}", daemon=True
+        )
+        self._watch_thread.start()
 
     def send(self, message: ToChild) -> None:
         """Send a message; one to a child that has ended goes nowhere, as its replies say."""
         with suppress(ChannelClosed):
             self._channel.send(encode(message))
 
-    def listen(self, number: int) -> Replies:
+    def listen(self, call_number: int) -> Replies:
         """Return the queue with the replies to a call; the last one is the child's death."""
-        with self._lock:
-            replies = self._replies[number] = SimpleQueue()
+        with self._child_lock:
+            replies = self._replies[call_number] = SimpleQueue()
             if self.death is not None:
                 replies.put(self.death)
         return replies
 
-    def forget(self, number: int) -> None:
+    def forget(self, call_number: int) -> None:
         """Drop further replies to a call."""
-        with self._lock:
-            self._replies.pop(number, None)
+        with self._child_lock:
+            self._replies.pop(call_number, None)
 
     def memory(self) -> int:
         """Return the memory it holds, in bytes; 0 if that cannot be read."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]) * _PAGE
+            return int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]) * _PAGE_SIZE
         except (OSError, ValueError, IndexError):
             return 0
 
     def stack(self) -> str:
         """Return where its main thread stands, for people; only for a child that is then killed."""
-        with self._lock:
+        with self._child_lock:
             if self._is_reaped:
                 return ""
-            words = os.dup(self._words)
+            evidence_file = os.dup(self._evidence_file)
         try:
-            before = os.fstat(words).st_size
-            self._signal(STACK_SIGNAL)
-            self._await_growth(words, before)
-            text = os.pread(words, os.fstat(words).st_size - before, before)
+            size_before = os.fstat(evidence_file).st_size
+            self._send_signal(STACK_SIGNAL)
+            self._await_growth(evidence_file, size_before)
+            stack_bytes = os.pread(
+                evidence_file, os.fstat(evidence_file).st_size - size_before, size_before
+            )
         finally:
-            os.close(words)
+            os.close(evidence_file)
         return (
-            keep_plugin_frames(f"Where it stood:\n{text.decode('utf-8', 'replace')}")
-            if text
+            keep_plugin_frames(f"Where it stood:\n{stack_bytes.decode('utf-8', 'replace')}")
+            if stack_bytes
             else ""
         )
 
-    def _await_growth(self, words: int, before: int) -> None:
+    def _await_growth(self, evidence_file: int, size_before: int) -> None:
         """Wait until a file has grown, and grows no more."""
-        until = time.monotonic() + _STACK_WITHIN
-        size = before
-        while time.monotonic() < until and not self._gone.wait(_EVERY):
-            grown = os.fstat(words).st_size
-            if grown == size > before:
+        deadline = time.monotonic() + _STACK_TIMEOUT
+        last_size = size_before
+        while time.monotonic() < deadline and not self._gone_event.wait(_POLL_INTERVAL):
+            current_size = os.fstat(evidence_file).st_size
+            if current_size == last_size > size_before:
                 return
-            size = grown
+            last_size = current_size
 
     def end(self, *, shuts_down: bool) -> None:
         """Let it end after its running call; `wait` for it then."""
@@ -175,56 +179,56 @@ class Child:
 
     def kill(self) -> None:
         """End it and the processes it has started, at once."""
-        self._signal(signal.SIGKILL, to_group=True)
+        self._send_signal(signal.SIGKILL, to_group=True)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is gone; return False if that takes too long (seconds)."""
-        return self._gone.wait(seconds)
+        return self._gone_event.wait(seconds)
 
-    def close(self, seconds: float = ENDS_WITHIN) -> None:
+    def close(self, seconds: float = END_TIMEOUT) -> None:
         """Wait until it is gone, and kill it if that takes too long."""
         if not self.wait(seconds):
             self.kill()
             self.wait()
 
-    def _signal(self, number: int, *, to_group: bool = False) -> None:
-        send = os.killpg if to_group else os.kill
-        with self._lock, suppress(OSError):
+    def _send_signal(self, signal_number: int, *, to_group: bool = False) -> None:
+        send_signal = os.killpg if to_group else os.kill
+        with self._child_lock, suppress(OSError):
             if not self._is_reaped:  # afterwards its pid may belong to another process
-                send(self.pid, number)
+                send_signal(self.pid, signal_number)
 
-    # In the thread that hears it
+    # In the thread that receives its messages
 
-    def _run(self) -> None:
+    def _watch_child(self) -> None:
         pidfd = os.pidfd_open(self.pid)
         try:
             self._hear(pidfd)
             self._await_end(pidfd)
         finally:
-            self._finish()
+            self._record_end()
             os.close(pidfd)
 
     def _hear(self, pidfd: int) -> None:
         """Handle its messages and what it prints, until it ends or closes the connection."""
-        poll = select.poll()
-        printed = -1 if self._printed is None else self._printed
-        for file in (self._channel.fileno(), pidfd, printed):
-            if file >= 0:
-                poll.register(file, select.POLLIN)
+        event_poll = select.poll()
+        output_pipe = -1 if self._output_pipe is None else self._output_pipe
+        for descriptor in (self._channel.fileno(), pidfd, output_pipe):
+            if descriptor >= 0:
+                event_poll.register(descriptor, select.POLLIN)
         while True:
-            ready = [file for file, _ in poll.poll()]
-            if printed in ready and not self._take_printed(printed):
-                poll.unregister(printed)
-            if self._channel.fileno() in ready:
+            ready_descriptors = [descriptor for descriptor, _ in event_poll.poll()]
+            if output_pipe in ready_descriptors and not self._log_printed(output_pipe):
+                event_poll.unregister(output_pipe)
+            if self._channel.fileno() in ready_descriptors:
                 try:
                     self._channel.read()
-                    self._handle_all()
+                    self._handle_messages()
                 except (ChannelClosed, msgspec.MsgspecError):
                     return
-            elif pidfd in ready:
+            elif pidfd in ready_descriptors:
                 return
 
-    def _handle_all(self) -> None:
+    def _handle_messages(self) -> None:
         while (message := self._channel.next_whole()) is not None:
             self._handle(message)
 
@@ -235,69 +239,71 @@ class Child:
         elif isinstance(received, SiteReport):
             self._report_site(received)
         else:
-            self._reply(received)
+            self._pass_reply_on(received)
 
-    def _reply(self, received: Reply) -> None:
-        number = PREPARATION if isinstance(received, Prepared) else received.number
-        with self._lock:
-            replies = self._replies.get(number)
+    def _pass_reply_on(self, received_reply: Reply) -> None:
+        call_number = PREPARATION if isinstance(received_reply, Prepared) else received_reply.number
+        with self._child_lock:
+            replies = self._replies.get(call_number)
         if replies is not None:
-            replies.put(received)
+            replies.put(received_reply)
 
-    def _take_printed(self, printed: int) -> bool:
+    def _log_printed(self, output_pipe: int) -> bool:
         """Log what it has printed; return False if nothing will follow."""
-        received = os.read(printed, _AT_ONCE)
-        self._lines.take(received, self.running_call)
-        return bool(received)
+        printed_bytes = os.read(output_pipe, _READ_SIZE)
+        self._printed_lines.take(printed_bytes, self.running_call)
+        return bool(printed_bytes)
 
     def _await_end(self, pidfd: int) -> None:
         """Wait until it is dead, and end it if it has only closed the connection."""
-        within = ENDS_WITHIN if self._is_ending else _CLOSED_WITHIN  # `atexit`, other threads
-        if not select.select([pidfd], [], [], within)[0]:
+        end_timeout = END_TIMEOUT if self._is_ending else _CLOSE_TIMEOUT  # `atexit`, other threads
+        if not select.select([pidfd], [], [], end_timeout)[0]:
             self.kill()
             select.select([pidfd], [], [])
 
-    def _finish(self) -> None:
+    def _record_end(self) -> None:
         """Read the rest of what it sent and printed, and record how it ended."""
         if not self._is_ending:
             self.kill()  # what it has started
-        with self._lock:
+        with self._child_lock:
             self._is_reaped = True
-            status = self._process.wait()
+            exit_status = self._process.wait()
         self._channel.read_rest()
         with suppress(ChannelClosed, msgspec.MsgspecError):
-            self._handle_all()
-        self._finish_printed()
-        running = int.from_bytes(self._running[:8], sys.byteorder)
-        self._running.close()
-        death = self._found_death(status)._replace(running=running)
-        with self._lock:
-            self.death = death
-            waiting = list(self._replies.values())
+            self._handle_messages()
+        self._read_last_output()
+        running_number = int.from_bytes(self._running_page[:8], sys.byteorder)
+        self._running_page.close()
+        child_death = self._find_death(exit_status)._replace(running=running_number)
+        with self._child_lock:
+            self.death = child_death
+            waiting_replies = list(self._replies.values())
         self._channel.close()
-        self._gone.set()
-        for replies in waiting:
-            replies.put(death)
+        self._gone_event.set()
+        for replies in waiting_replies:
+            replies.put(child_death)
 
-    def _finish_printed(self) -> None:
-        if self._printed is None:
+    def _read_last_output(self) -> None:
+        if self._output_pipe is None:
             return
         with suppress(OSError):  # a program that it started may keep the other end
-            os.set_blocking(self._printed, False)
-            for _ in range(_MOST_READS):
-                if not self._take_printed(self._printed):
+            os.set_blocking(self._output_pipe, False)
+            for _ in range(_MAX_READS):
+                if not self._log_printed(self._output_pipe):
                     break
-        self._lines.end(self.running_call)
-        os.close(self._printed)
+        self._printed_lines.end(self.running_call)
+        os.close(self._output_pipe)
 
-    def _found_death(self, status: int) -> ChildDeath:
-        text = os.pread(self._words, os.fstat(self._words).st_size, 0).decode("utf-8", "replace")
-        os.close(self._words)
-        was_killed = status == -signal.SIGKILL
-        words = parse_evidence(text, count_oom_kills() if was_killed else OomKills())
-        step = find_blamed_step(text, words)
+    def _find_death(self, exit_status: int) -> ChildDeath:
+        evidence_text = os.pread(
+            self._evidence_file, os.fstat(self._evidence_file).st_size, 0
+        ).decode("utf-8", "replace")
+        os.close(self._evidence_file)
+        was_killed = exit_status == -signal.SIGKILL
+        words = parse_evidence(evidence_text, count_oom_kills() if was_killed else OomKills())
+        step = find_blamed_step(evidence_text, words)
         if words is None:
-            return ChildDeath(_how_of(status), is_proved=not was_killed, step=step)
+            return ChildDeath(_how_of(exit_status), is_proved=not was_killed, step=step)
         is_of_call = words.may_blame_lane(CALL_LANE)
         is_of_hook = words.lane_name == ALERTS_LANE
         return ChildDeath(

@@ -46,7 +46,7 @@ from sgevents_core.settings import format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
 
-MOST_TRIES: Final = 3
+MAX_HOOK_TRIES: Final = 3
 """How often a hook is called if a call beside it ends the process."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
@@ -59,25 +59,25 @@ class Worker:
     One thread makes calls; hooks may be called from any.
 
     Args:
-        lane: What the worker processes of the lane share.
-        number: Its number in the lane, from 1.
+        lane_children: What the worker processes of the lane share.
+        worker_number: Its number in the lane, from 1.
     """
 
     hung: Hung | None = None
     """Never set: a call that exceeds its limit is ended with its process."""
 
-    def __init__(self, lane: LaneChildren, number: int = 1) -> None:
+    def __init__(self, lane_children: LaneChildren, worker_number: int = 1) -> None:
         self.returned: Callable[[], None] = do_nothing
-        self._lane = lane
-        self._number = number
+        self._lane_children = lane_children
+        self._worker_number = worker_number
         self._child: Child | None = None
-        self._lock = threading.RLock()  # held while a child is started or replaced
-        self._numbers = count(PREPARATION + 1)
-        self._body: bytes | None = None
-        self._scripts_seen = -1
+        self._replacing_lock = threading.RLock()  # held while a child is started or replaced
+        self._call_numbers = count(PREPARATION + 1)
+        self._last_body: bytes | None = None
+        self._scripts_version = -1
         self._is_closed = False
-        self._starting: Child | None = None
-        self._farewell: Replies | None = None
+        self._starting_child: Child | None = None
+        self._farewell_replies: Replies | None = None
 
     @property
     def pid(self) -> int | None:
@@ -98,26 +98,26 @@ class Worker:
         `max_rss`.
         """
         child = self._child
-        lives = child is not None and child.death is None
-        if child is not None and lives and not (for_new_event and self._has_outgrown(child)):
+        is_alive = child is not None and child.death is None
+        if child is not None and is_alive and not (for_new_event and self._has_outgrown(child)):
             return True
-        wait = FIRST_WAIT
-        while not self._lane.stopping.is_set():
-            error = self._replace(child)
-            if error is None:
+        wait_seconds = FIRST_WAIT
+        while not self._lane_children.stopping.is_set():
+            start_error = self._replace_child(child)
+            if start_error is None:
                 return True
             child = self._child
-            report_alive(wait)
-            self._lane.stopping.wait(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            report_alive(wait_seconds)
+            self._lane_children.stopping.wait(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, LONGEST_WAIT)
         return False
 
     def start(self) -> Prepared | RaisedError:
         """Start its first process; return what that has loaded, or why there is none."""
-        error = self._replace(self._child)
+        start_error = self._replace_child(self._child)
         child = self._child
-        if error is not None or child is None or child.prepared is None:
-            return error or _not_called("it has ended already")
+        if start_error is not None or child is None or child.prepared is None:
+            return start_error or _not_called_error("it has ended already")
         return child.prepared
 
     def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
@@ -136,84 +136,95 @@ class Worker:
     def _try_call(self, request: CallRequest, limit: float | None) -> CallOutcome | None:
         """Make a call; return None if its process died before the call began."""
         request.began_at = time.perf_counter()
-        if not self.prepare(for_new_event=request.source.body is not self._body):
-            return CallOutcome(was_called=False, error=_not_called("a stop waits"))
-        child, error = self._child_for(request.callback.plugin)
+        if not self.prepare(for_new_event=request.source.body is not self._last_body):
+            return CallOutcome(was_called=False, error=_not_called_error("a stop waits"))
+        child, child_error = self._child_for(request.callback.plugin)
         if child is None:
-            is_unusable = error is not None and error.type_name == "PluginNotLoaded"
-            return CallOutcome(was_called=False, error=error, cannot_be_made=is_unusable)
+            is_unusable = child_error is not None and child_error.type_name == "PluginNotLoaded"
+            return CallOutcome(was_called=False, error=child_error, cannot_be_made=is_unusable)
         context = request.context or request.open_context()
-        number = next(self._numbers)
-        replies = child.listen(number)
+        call_number = next(self._call_numbers)
+        replies = child.listen(call_number)
         try:
             request.began_at = time.perf_counter()
-            child.send(CallWanted(number=number, call=self._message(request)))
+            child.send(CallWanted(number=call_number, call=self._make_message(request)))
             child.running_call = CurrentCall(
                 request.plugin, request.callback_name, request.event_id
             )
-            reply = _await(child, number, replies, context, limit)
+            reply = _await_reply(child, call_number, replies, context, limit)
             if isinstance(reply, CallEnded):
-                return _with_store(request, reply.outcome)
+                return _note_store_use(request, reply.outcome)
             if isinstance(reply, ChildDeath):
-                return self._died(request, reply) if reply.is_in(number) else None
+                return self._death_outcome(request, reply) if reply.is_in(call_number) else None
             return self._timed_out(request, child, limit or 0.0)
         finally:
-            child.forget(number)
+            child.forget(call_number)
             child.running_call = None
 
-    def call_hook(self, plugin: str, hook: str, *arguments: object) -> None:
+    def call_hook(self, plugin_name: str, hook_name: str, *arguments: object) -> None:
         """Call a hook that is not an event hook; the last of its arguments is its `ctx`.
 
         Raises:
             RaisedElsewhere: It raised, or ended the process.
         """
-        if hook == "shutdown" and self.pid is None:
+        if hook_name == "shutdown" and self.pid is None:
             return  # nothing is left to shut down
-        for number in range(1, MOST_TRIES + 1):
-            death = self._try_hook(plugin, hook, arguments)
-            if death is None:
+        for try_number in range(1, MAX_HOOK_TRIES + 1):
+            child_death = self._try_hook(plugin_name, hook_name, arguments)
+            if child_death is None:
                 return
-            is_own = death.is_of_hook or self._lane.leave_out(death)  # no call beside it
-            if is_own or number == MOST_TRIES:
-                raise RaisedElsewhere(_died_in(f"in its {hook}", death))
+            is_own = child_death.is_of_hook or self._lane_children.leave_out(
+                child_death
+            )  # no call beside it
+            if is_own or try_number == MAX_HOOK_TRIES:
+                raise RaisedElsewhere(_death_error(f"in its {hook_name}", child_death))
 
-    def _try_hook(self, plugin: str, hook: str, arguments: tuple[object, ...]) -> ChildDeath | None:
+    def _try_hook(
+        self, plugin_name: str, hook_name: str, arguments: tuple[object, ...]
+    ) -> ChildDeath | None:
         """Call a hook; return how its process died, if it did.
 
         Raises:
             RaisedElsewhere: It raised.
         """
         context: CallContext = arguments[-1]  # type: ignore[assignment]  # as every hook is called
-        child, error = self._child_for(plugin)
+        child, child_error = self._child_for(plugin_name)
         if child is None:
-            raise RaisedElsewhere(error or _not_called("there is no process"))
-        number = next(self._numbers)
-        replies = child.listen(number)
+            raise RaisedElsewhere(child_error or _not_called_error("there is no process"))
+        call_number = next(self._call_numbers)
+        replies = child.listen(call_number)
         try:
-            packed = pickle.dumps(arguments[:-1])
-            child.send(HookWanted(number=number, plugin=plugin, hook=hook, arguments=packed))
-            reply = _await(child, number, replies, context, None)
+            packed_arguments = pickle.dumps(arguments[:-1])
+            child.send(
+                HookWanted(
+                    number=call_number,
+                    plugin=plugin_name,
+                    hook=hook_name,
+                    arguments=packed_arguments,
+                )
+            )
+            reply = _await_reply(child, call_number, replies, context, None)
         except BaseException:  # the daemon stops, and the hook does not return
             child.kill()
             raise
         finally:
-            child.forget(number)
+            child.forget(call_number)
         if not isinstance(reply, HookEnded):
             return reply if isinstance(reply, ChildDeath) else ChildDeath("it did not return")
         if reply.error is not None:
             raise RaisedElsewhere(reply.error)
         context.take_changes(reply.changes)
-        if hook == "startup":
-            self._lane.note_started(plugin)
+        if hook_name == "startup":
+            self._lane_children.note_started(plugin_name)
         return None
 
     def say_stopping(self) -> None:
         """Let the running call see that a stop or a reload waits."""
-        child, starting = self._child, self._starting
+        child, starting_child = self._child, self._starting_child
         if child is not None:
             child.send(StopWaits())
-        if starting is not None:
-            starting.kill()
+        if starting_child is not None:
+            starting_child.kill()
 
     def begin_end(self, *, shuts_down: bool) -> None:
         """Let its process end, after the running call.
@@ -221,118 +232,129 @@ class Worker:
         Args:
             shuts_down: Whether the process calls the plugins' `shutdown`.
         """
-        with self._lock:
+        with self._replacing_lock:
             self._is_closed = True
         child = self._child
         if child is not None:
-            self._farewell = child.listen(PREPARATION)
+            self._farewell_replies = child.listen(PREPARATION)
             child.end(shuts_down=shuts_down)
 
     def close(self) -> None:
         """Wait until its process has ended, and kill it if that takes too long."""
         if not self._is_closed:
             self.begin_end(shuts_down=True)
-        with self._lock:
+        with self._replacing_lock:
             child, self._child = self._child, None
-        if child is not None and self._farewell is not None:
-            self._await_end(child, self._farewell)
+        if child is not None and self._farewell_replies is not None:
+            self._await_end(child, self._farewell_replies)
 
     # The process
 
     def _has_outgrown(self, child: Child) -> bool:
-        most = self._lane.table.max_rss
-        if most is None or (memory := child.memory()) <= most:
+        memory_limit = self._lane_children.table.max_rss
+        if memory_limit is None or (used_memory := child.memory()) <= memory_limit:
             return False
         logger.warning(
             "Worker process %d of lane %s uses %d MB of memory, more than its max_rss: it is "
             "replaced",
             child.pid,
-            self._lane.name,
-            memory // 1_000_000,
-            extra={"action": "worker.outgrown", "lane": self._lane.name, "memory": memory},
+            self._lane_children.name,
+            used_memory // 1_000_000,
+            extra={
+                "action": "worker.outgrown",
+                "lane": self._lane_children.name,
+                "memory": used_memory,
+            },
         )
         return True
 
-    def _child_for(self, plugin: str) -> tuple[Child | None, RaisedError | None]:
+    def _child_for(self, plugin_name: str) -> tuple[Child | None, RaisedError | None]:
         """Return a living process that has loaded a plugin, or why there is none."""
-        with self._lock:
+        with self._replacing_lock:
             for _ in range(2):  # what kept it from being loaded may have passed
                 child = self._child
-                if child is not None and child.death is None and _has_loaded(child, plugin):
+                if child is not None and child.death is None and _has_loaded(child, plugin_name):
                     return child, None
-                self._lane.known.pop(plugin, None)
-                error = self._replace(child)
-                if error is not None:
-                    return None, error
+                self._lane_children.known_broken.pop(plugin_name, None)
+                start_error = self._replace_child(child)
+                if start_error is not None:
+                    return None, start_error
             child = self._child
-            if child is not None and _has_loaded(child, plugin):
+            if child is not None and _has_loaded(child, plugin_name):
                 return child, None
-            return None, self._missing(plugin, child)
+            return None, self._missing_error(plugin_name, child)
 
-    def _missing(self, plugin: str, child: Child | None) -> RaisedError:
+    def _missing_error(self, plugin_name: str, child: Child | None) -> RaisedError:
         statuses = [] if child is None or child.prepared is None else child.prepared.statuses
-        reason = next((one.reason for one in statuses if one.name == plugin), "it is missing there")
-        line = f"PluginNotLoaded: it cannot be loaded in a worker process: {reason}"
-        return RaisedError("PluginNotLoaded", line)
+        reason = next(
+            (
+                plugin_status.reason
+                for plugin_status in statuses
+                if plugin_status.name == plugin_name
+            ),
+            "it is missing there",
+        )
+        error_line = f"PluginNotLoaded: it cannot be loaded in a worker process: {reason}"
+        return RaisedError("PluginNotLoaded", error_line)
 
-    def _replace(self, present: Child | None) -> RaisedError | None:
+    def _replace_child(self, present_child: Child | None) -> RaisedError | None:
         """Start a process instead of the present one; return why that was not possible."""
-        with self._lock:
-            if self._child is not present:  # another thread has replaced it
+        with self._replacing_lock:
+            if self._child is not present_child:  # another thread has replaced it
                 return None
-            before, self._child = self._child, None
-            if before is not None:
-                if before.death is None:
-                    farewell = before.listen(PREPARATION)
-                    before.end(shuts_down=True)
-                    self._await_end(before, farewell)
-                before.close()
-                if before.death is not None:
-                    self._lane.note_thread_death(before.death)
+            previous_child, self._child = self._child, None
+            if previous_child is not None:
+                if previous_child.death is None:
+                    farewell_replies = previous_child.listen(PREPARATION)
+                    previous_child.end(shuts_down=True)
+                    self._await_end(previous_child, farewell_replies)
+                previous_child.close()
+                if previous_child.death is not None:
+                    self._lane_children.note_thread_death(previous_child.death)
             if self._is_closed:
-                return _not_called("the lane has ended")
-            return self._start()
+                return _not_called_error("the lane has ended")
+            return self._start_child()
 
-    def _start(self) -> RaisedError | None:
+    def _start_child(self) -> RaisedError | None:
         """Start a process; one that a plugin ends while it is loaded is tried without it."""
         while True:
             try:
-                child = self._lane.launch()
+                child = self._lane_children.launch()
             except (OSError, SgEventsError) as error:
-                return self._not_started(str(error))
-            self._starting = child
+                return self._report_start_failure(str(error))
+            self._starting_child = child
             try:
-                reply = self._prepared(child)
+                reply = self._await_preparation(child)
             except BaseException:  # the daemon stops
                 child.kill()
                 raise
             finally:
-                self._starting = None
+                self._starting_child = None
             if isinstance(reply, Prepared):
                 child.prepared = reply
-                self._lane.note_prepared(reply)
-                self._child, self._body, self._scripts_seen = child, None, -1
+                self._lane_children.note_prepared(reply)
+                self._child, self._last_body, self._scripts_version = child, None, -1
                 self._log_started(child)
                 return None
             child.close(0.0)
-            if self._lane.stopping.is_set():
-                return _not_called("a stop waits")
-            if not self._lane.leave_out(reply):
-                return self._not_started(reply.how)
+            if self._lane_children.stopping.is_set():
+                return _not_called_error("a stop waits")
+            if not self._lane_children.leave_out(reply):
+                return self._report_start_failure(reply.how)
 
-    def _prepared(self, child: Child) -> Prepared | ChildDeath:
+    def _await_preparation(self, child: Child) -> Prepared | ChildDeath:
         """Let a child load its plugins; return what it has loaded, or how it ended."""
         replies = child.listen(PREPARATION)
-        child.send(self._lane.preparation())
-        until = time.monotonic() + self._lane.patience
+        child.send(self._lane_children.preparation())
+        deadline = time.monotonic() + self._lane_children.preparation_timeout
         while True:
-            left = until - time.monotonic()
-            report_alive(max(left, 0.0))
+            remaining_seconds = deadline - time.monotonic()
+            report_alive(max(remaining_seconds, 0.0))
             try:
-                reply = replies.get(timeout=max(left, 0.0))
+                reply = replies.get(timeout=max(remaining_seconds, 0.0))
             except Empty:
                 child.kill()
-                until = math.inf
+                deadline = math.inf
                 continue
             if isinstance(reply, StoreWanted):
                 child.send(self._readable_store(reply))
@@ -341,54 +363,54 @@ class Worker:
 
     def _await_end(self, child: Child, replies: Replies) -> None:
         """Wait until a child has ended, and let its plugins' `shutdown` read their stores."""
-        until = time.monotonic() + self._lane.ends_within
+        deadline = time.monotonic() + self._lane_children.end_timeout
         while child.death is None:
-            left = max(until - time.monotonic(), 0.0)
-            report_alive(left)
+            remaining_seconds = max(deadline - time.monotonic(), 0.0)
+            report_alive(remaining_seconds)
             try:
-                reply = replies.get(timeout=left)
+                reply = replies.get(timeout=remaining_seconds)
             except Empty:
                 break
             if isinstance(reply, StoreWanted):
                 child.send(self._readable_store(reply))
         child.close(0.0)
 
-    def _readable_store(self, wanted: StoreWanted) -> StoreGranted:
-        services = self._lane.services.get(wanted.plugin)
-        values = {} if services is None else services.store.read_only_view().as_json()
-        return StoreGranted(number=wanted.number, values=values)
+    def _readable_store(self, store_wanted: StoreWanted) -> StoreGranted:
+        services = self._lane_children.services.get(store_wanted.plugin)
+        store_values = {} if services is None else services.store.read_only_view().as_json()
+        return StoreGranted(number=store_wanted.number, values=store_values)
 
     def _log_started(self, child: Child) -> None:
         logger.debug(
             "Worker %d of lane %s is process %d",
-            self._number,
-            self._lane.name,
+            self._worker_number,
+            self._lane_children.name,
             child.pid,
-            extra={"action": "worker.started", "lane": self._lane.name, "pid": child.pid},
+            extra={"action": "worker.started", "lane": self._lane_children.name, "pid": child.pid},
         )
 
-    def _not_started(self, how: str) -> RaisedError:
+    def _report_start_failure(self, reason_text: str) -> RaisedError:
         logger.error(
             "A worker process of lane %s cannot be started: %s",
-            self._lane.name,
-            how,
-            extra={"action": "worker.not_started", "lane": self._lane.name},
+            self._lane_children.name,
+            reason_text,
+            extra={"action": "worker.not_started", "lane": self._lane_children.name},
         )
-        return _not_called(f"a worker process cannot be started: {how}")
+        return _not_called_error(f"a worker process cannot be started: {reason_text}")
 
     # Calls
 
-    def _message(self, request: CallRequest) -> CallMessage:
+    def _make_message(self, request: CallRequest) -> CallMessage:
         """Return the message of a call, without the event's row if the process has it."""
-        child, scripts = self._child, self._lane.scripts
-        if scripts is not None and child is not None and scripts.version != self._scripts_seen:
-            self._scripts_seen = scripts.version
-            learned = self._lane.scripts_learned()
+        child, scripts = self._child, self._lane_children.scripts
+        if scripts is not None and child is not None and scripts.version != self._scripts_version:
+            self._scripts_version = scripts.version
+            learned = self._lane_children.scripts_learned()
             if learned is not None:
                 child.send(learned)
         source, callback = request.source, request.callback
-        is_there = source.body is self._body
-        self._body = source.body
+        is_there = source.body is self._last_body
+        self._last_body = source.body
         return CallMessage(
             callback.plugin,
             callback.name,
@@ -400,26 +422,28 @@ class Worker:
             request.runs_filter,
         )
 
-    def _died(self, request: CallRequest, death: ChildDeath) -> CallOutcome:
+    def _death_outcome(self, request: CallRequest, child_death: ChildDeath) -> CallOutcome:
         """Return the outcome of a call whose process has died."""
         services = request.services
-        kept = _kept_of(request)
+        kept_changes = _end_without_changes(request)
         services.contact.take_report(is_waiting=False)
         seconds = time.perf_counter() - request.began_at
-        error = _died_in("in this call", death)
-        fit = RaisedError(
-            error.type_name, services.redact(error.line), services.redact(error.traceback)
+        death_error = _death_error("in this call", child_death)
+        redacted_error = RaisedError(
+            death_error.type_name,
+            services.redact(death_error.line),
+            services.redact(death_error.traceback),
         )
         logger.warning(
             "Worker process of lane %s died in %s of plugin %s on event %d: %s",
-            self._lane.name,
+            self._lane_children.name,
             request.callback_name,
             request.plugin,
             request.event_id,
-            services.redact(death.how),
+            services.redact(child_death.how),
             extra={
                 "action": "worker.died",
-                "lane": self._lane.name,
+                "lane": self._lane_children.name,
                 "plugin": request.plugin,
                 "callback": request.callback_name,
                 "event_id": request.event_id,
@@ -427,87 +451,93 @@ class Worker:
         )
         return CallOutcome(
             seconds,
-            error=fit,
-            store_changes=kept,
+            error=redacted_error,
+            store_changes=kept_changes,
             death=CallDeath(
-                services.redact(death.how),
-                services.redact(death.traceback),
-                is_proved=death.is_proved and death.is_of_call,
+                services.redact(child_death.how),
+                services.redact(child_death.traceback),
+                is_proved=child_death.is_proved and child_death.is_of_call,
             ),
         )
 
-    def _timed_out(self, request: CallRequest, child: Child, limit: float) -> CallOutcome:
+    def _timed_out(self, request: CallRequest, child: Child, time_limit: float) -> CallOutcome:
         """End the process of a call that exceeded its limit, and return the call's outcome."""
         services, contact = request.services, request.services.contact
-        kept, unanswered = _kept_of(request), contact.is_waiting
-        stack = child.stack()
+        kept_changes, site_unanswered = _end_without_changes(request), contact.is_waiting
+        stack_text = child.stack()
         child.kill()
         child.wait()
         seconds = time.perf_counter() - request.began_at
-        unanswered = unanswered or contact.has_failed_since(time.monotonic() - seconds)
+        site_unanswered = site_unanswered or contact.has_failed_since(time.monotonic() - seconds)
         contact.take_report(is_waiting=False)
-        timeout = CallbackTimeout(within=format_duration(limit), stack=stack)
-        line = services.redact(f"CallbackTimeout: {timeout}")
-        trace = services.redact(f"{stack}{line}\n")
+        timeout_error = CallbackTimeout(within=format_duration(time_limit), stack=stack_text)
+        error_line = services.redact(f"CallbackTimeout: {timeout_error}")
+        error_traceback = services.redact(f"{stack_text}{error_line}\n")
         return CallOutcome(
             seconds,
-            error=RaisedError("CallbackTimeout", line, trace),
+            error=RaisedError("CallbackTimeout", error_line, error_traceback),
             timed_out=True,
             worker_was_ended=True,
-            store_changes=kept,
-            site_unanswered=unanswered,
+            store_changes=kept_changes,
+            site_unanswered=site_unanswered,
         )
 
 
-def _await(
-    child: Child, number: int, replies: Replies, context: CallContext, limit: float | None
+def _await_reply(
+    child: Child, call_number: int, replies: Replies, context: CallContext, time_limit: float | None
 ) -> CallEnded | HookEnded | ChildDeath | None:
     """Return the outcome of a call or the death of its process; None once its time is over."""
-    until = math.inf if limit is None else time.monotonic() + limit
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     while True:
         try:
-            left = min(until - time.monotonic(), threading.TIMEOUT_MAX)
-            reply = replies.get() if limit is None else replies.get(timeout=max(left, 0.0))
+            remaining_seconds = min(deadline - time.monotonic(), threading.TIMEOUT_MAX)
+            reply = (
+                replies.get()
+                if time_limit is None
+                else replies.get(timeout=max(remaining_seconds, 0.0))
+            )
         except Empty:
             return None
         if isinstance(reply, StoreWanted):
-            asked = time.monotonic()
-            child.send(_granted(number, context.store))
-            until += time.monotonic() - asked
+            asked_at = time.monotonic()
+            child.send(_grant_values(call_number, context.store))
+            deadline += time.monotonic() - asked_at
         elif isinstance(reply, Heartbeat):
             context.heartbeat()
-            until = math.inf if limit is None else time.monotonic() + limit
+            deadline = math.inf if time_limit is None else time.monotonic() + time_limit
         elif not isinstance(reply, Prepared):
             return reply
 
 
-def _with_store(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
+def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
     """Return an outcome that says that the store was granted, also if only a `startup` used it."""
-    if _kept_of(request) is None or outcome.store_changes is not None:
+    if _end_without_changes(request) is None or outcome.store_changes is not None:
         return outcome
     return replace(outcome, store_changes={})
 
 
-def _kept_of(request: CallRequest) -> StoreChanges | None:
+def _end_without_changes(request: CallRequest) -> StoreChanges | None:
     """End a call; return no changes, or None if its store was not granted."""
-    changes = None if request.context is None else request.context.end()
-    return None if changes is None else {}
+    store_changes = None if request.context is None else request.context.end()
+    return None if store_changes is None else {}
 
 
-def _granted(number: int, store: Store) -> StoreGranted:
-    return StoreGranted(number=number, values=store.as_json())
+def _grant_values(call_number: int, store: Store) -> StoreGranted:
+    return StoreGranted(number=call_number, values=store.as_json())
 
 
-def _died_in(where: str, death: ChildDeath) -> RaisedError:
-    line = f"ProcessDied: its worker process died {where}: {death.how}"
-    return RaisedError("ProcessDied", line, death.traceback)
+def _death_error(place_text: str, child_death: ChildDeath) -> RaisedError:
+    error_line = f"ProcessDied: its worker process died {place_text}: {child_death.how}"
+    return RaisedError("ProcessDied", error_line, child_death.traceback)
 
 
-def _has_loaded(child: Child, plugin: str) -> bool:
-    return child.prepared is not None and any(one.name == plugin for one in child.prepared.plugins)
+def _has_loaded(child: Child, plugin_name: str) -> bool:
+    return child.prepared is not None and any(
+        loaded_plugin.name == plugin_name for loaded_plugin in child.prepared.plugins
+    )
 
 
-def _not_called(reason: str) -> RaisedError:
+def _not_called_error(reason: str) -> RaisedError:
     """Return the error of a call that was not made; it is tried again, whatever the policy."""
-    line = f"WorkerNotReady: {reason}"
-    return RaisedError("WorkerNotReady", line, "", ErrorFacts(asks_retry=True))
+    error_line = f"WorkerNotReady: {reason}"
+    return RaisedError("WorkerNotReady", error_line, "", ErrorFacts(asks_retry=True))

@@ -44,7 +44,7 @@ _POLL_INTERVAL: Final = 0.05
 _LONGEST_PAUSE: Final = 300.0
 """Seconds allowed between steps of plugins; the site may be asked for its schema meanwhile."""
 _SET_DEATH_SIGNAL: Final = 1
-_FIX_ADVICE: Final = "Mend the plugin, or disable it: enabled = false."
+_FIX_ADVICE: Final = "Fix the plugin, or disable it: enabled = false."
 _exit_process: Final = os._exit
 
 
