@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sgevents_core.classic.mailing import Mailer
 from sgevents_core.classic.source import ClassicSource
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
 from sgevents_core.settings import Settings
 
@@ -22,14 +24,18 @@ def find_plugins(settings: Settings) -> Discovery:
 def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
     """Return the plugins in classic folders, by name."""
     files = settings.classic_files
-    return {name: _found_plugin(name, path, settings) for name, path in files.items()}
+    mailer = None
+    if settings.smtp is not None and files:
+        mailer = Mailer(settings.smtp, Redactor.of(settings))
+    return {name: _found_plugin(name, path, settings, mailer) for name, path in files.items()}
 
 
-def _found_plugin(name: str, path: Path, settings: Settings) -> FoundPlugin:
+def _found_plugin(name: str, path: Path, settings: Settings, mailer: Mailer | None) -> FoundPlugin:
     source = ClassicSource(
         path,
+        settings.learned_secrets,
         takes_policy=name not in settings.classic_on_error,
-        smtp=settings.smtp,
+        mailer=mailer,
         level=settings.log.levels.get(name),
     )
     return FoundPlugin(

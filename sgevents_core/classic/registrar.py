@@ -19,7 +19,7 @@ from sgevents_core.markers import Matched
 from sgevents_core.observe.log_formats import CLASSIC_LOGGER
 from sgevents_core.plugins.callback import Credentials, source_place_of
 from sgevents_core.plugins.registrar import CallbackRegistrar
-from sgevents_core.settings import Secret
+from sgevents_core.settings import Secret, SecretTexts
 
 _ADVICE_ON_ADDITIONS: Final = {
     "getName": "The name is that of the file: os.path.basename(__file__).",
@@ -44,6 +44,7 @@ class ClassicRegistrar:
         registrar: Takes the callbacks.
         path: The plugin's file.
         mailing: Knows to whom the plugin's errors are mailed.
+        secrets: Takes the keys of scripts.
         takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
     """
 
@@ -52,6 +53,7 @@ class ClassicRegistrar:
         registrar: CallbackRegistrar,
         path: Path,
         mailing: Mailing,
+        secrets: SecretTexts,
         *,
         takes_policy: bool = True,
     ) -> None:
@@ -59,6 +61,7 @@ class ClassicRegistrar:
         self._registrar = registrar
         self._takes_policy = takes_policy
         self._mailing = mailing
+        self._secrets = secrets
         self._names: set[str] = set()
 
     def getLogger(self) -> logging.Logger:
@@ -101,6 +104,8 @@ class ClassicRegistrar:
             raise ForkAdditionError(
                 where=place, name=f"registerCallback({name}=...)", advice=advice
             )
+        if isinstance(script_key, str):
+            self._secrets.add_text(script_key)
         credentials = _credentials(script_name, script_key, place)
         if not callable(callback):
             raise RegistrationError(
@@ -179,7 +184,7 @@ def _short_place(callback: object, place: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is _MISSING else repr(value)
+    return "nothing" if value is _MISSING else f"{type(value).__name__} as a callback"
 
 
 def _place_of_caller() -> str:

@@ -109,7 +109,7 @@ class ClassicReloading:
 
     def _load(self, name: str, path: Path, lane: str, watch: PluginWatch) -> Change | None:
         try:
-            compile_file(path)
+            compile_file(path, self._settings.learned_secrets)
         except UnusablePluginError as error:
             self._report_failure(name, error.reason, error.fix)
             return None

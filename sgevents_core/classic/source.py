@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -12,13 +13,13 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from sgevents_core.choices import Level
-from sgevents_core.classic.mailing import Mailing
+from sgevents_core.classic.literal_keys import literal_keys
+from sgevents_core.classic.mailing import Mailer, Mailing
 from sgevents_core.classic.python_two import old_syntax, renamed_module
 from sgevents_core.classic.registrar import ClassicRegistrar, plugin_logger
 from sgevents_core.errors import (
     ClassicFileError,
     NoRegisterCallbacksError,
-    PluginRaisedError,
     PythonTwoError,
 )
 from sgevents_core.markers import Match, Matched
@@ -26,7 +27,7 @@ from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.members import Implementation, Members
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.sources import ImportedPlugin
-from sgevents_core.settings import SmtpSettings
+from sgevents_core.settings import SecretTexts
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin
@@ -42,14 +43,16 @@ class ClassicSource:
 
     Args:
         path: The file.
+        secrets: Takes the keys of scripts that are in it.
         takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
-        smtp: How mails about its errors are sent; None if none are.
+        mailer: Sends mails about its errors; None if none are sent.
         level: The level of its loggers; None for that of the whole log.
     """
 
     path: Path
+    secrets: SecretTexts
     takes_policy: bool = True
-    smtp: SmtpSettings | None = None
+    mailer: Mailer | None = None
     level: Level | None = None
 
     @property
@@ -63,42 +66,64 @@ class ClassicSource:
 
     def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
         """Execute the file."""
-        path = self.path
-        code = compile_file(path)
         if self.level is not None:
-            plugin_logger(path).setLevel(self.level.upper())
-        module = _new_module(plugin.name, path)
+            plugin_logger(self.path).setLevel(self.level.upper())
+        module = self._execute(plugin.name)
+        mailing = Mailing(plugin.name, self.mailer)
+        implementations = [_implementing("register_callbacks", self._registering(module, mailing))]
+        if self.mailer is not None:
+            implementations.append(_implementing("callback_failed", mailing.callback_failed))
+            implementations.append(_implementing("shutdown", mailing.shutdown))
+        return ImportedPlugin(module, Members(implementations=tuple(implementations)))
+
+    def _execute(self, plugin_name: str) -> ModuleType:
+        """Return the module of the file, which is in `sys.modules` only if all goes well."""
+        path = self.path
+        code = compile_file(path, self.secrets)
+        module = _new_module(plugin_name, path)
         name = module.__name__
         sys.modules[name] = module
         try:
             run_guarded(f"importing {path}", lambda: exec(code, vars(module)))  # noqa: S102 - a plugin
-        except PluginRaisedError as raised:
+            _require_entrance(module, path)
+        except BaseException as error:
             sys.modules.pop(name, None)
-            problem = renamed_module(raised.__cause__, path)
+            problem = renamed_module(error.__cause__, path)
             if problem is not None:
                 raise problem from None
             raise
-        except BaseException:
-            sys.modules.pop(name, None)
-            raise
-        register = vars(module).get(_ENTRANCE)
-        if not callable(register):
-            sys.modules.pop(name, None)
-            raise NoRegisterCallbacksError(path=path)
-        mailing = Mailing(self.smtp)
+        return module
+
+    def _registering(
+        self, module: ModuleType, mailing: Mailing
+    ) -> Callable[[CallbackRegistrar], None]:
+        """Return what registers the callbacks of the file."""
 
         def register_all(registrar: CallbackRegistrar) -> None:
-            register(ClassicRegistrar(registrar, path, mailing, takes_policy=self.takes_policy))
+            reg = ClassicRegistrar(
+                registrar, self.path, mailing, self.secrets, takes_policy=self.takes_policy
+            )
+            vars(module)[_ENTRANCE](reg)
+            mailing.attach_to(reg.logger)
 
-        hook = "register_callbacks"
-        registering = Implementation(
-            hook=hook, attribute=_ENTRANCE, function=register_all, matched=Matched(Match())
-        )
-        return ImportedPlugin(module, Members(implementations=(registering,)))
+        return register_all
 
 
-def compile_file(path: Path) -> CodeType:
-    """Return the code of a file.
+def _require_entrance(module: ModuleType, path: Path) -> None:
+    if not callable(vars(module).get(_ENTRANCE)):
+        raise NoRegisterCallbacksError(path=path)
+
+
+def _implementing(hook: str, function: Callable[..., object]) -> Implementation:
+    return Implementation(hook=hook, attribute=hook, function=function, matched=Matched(Match()))
+
+
+def compile_file(path: Path, secrets: SecretTexts) -> CodeType:
+    """Return the code of a file; note the keys that are written into it.
+
+    Args:
+        path: The file.
+        secrets: Takes the keys.
 
     Raises:
         UnusablePluginError: It cannot be read, or is no Python of today.
@@ -109,7 +134,10 @@ def compile_file(path: Path) -> CodeType:
         reason = error.strerror or str(error)
         raise ClassicFileError(path=path, line=1, problem=f"cannot be read: {reason}") from None
     try:
-        return compile(source, str(path), "exec", dont_inherit=True)
+        tree = ast.parse(source, str(path))
+        for key in literal_keys(tree):
+            secrets.add_text(key)
+        return compile(tree, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         line = error.lineno or 1
         found = old_syntax(error)

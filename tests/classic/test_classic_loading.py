@@ -114,7 +114,7 @@ def test_a_module_has_its_true_file_and_a_name_of_its_own(studio: ClassicStudio)
         ("def registerCallbacks(reg):\n reg.registerCallback('a', '', 1)\n", "the scriptKey is no"),
         (
             "def registerCallbacks(reg):\n reg.registerCallback('a', 'b', 1)\n",
-            "a.py:2: 1 cannot be",
+            "a.py:2: int as a callback",
         ),
         ("def registerCallbacks(reg):\n reg.getEngine()\n", "a.py:2: reg.getEngine is an addition"),
         ("def registerCallbacks(reg):\n reg.getName()\n", "a.py:2: reg.getName is an addition"),
