@@ -288,25 +288,28 @@ class DividedLane(Lane):
             self.stop()
 
     def _serve_in_turn(self) -> bool:
-        has_worked = False
-        for worker_number in range(1, self.workers + 1):
-            unit = self._intake.take(0.0)
-            if unit is not None and not self._stop_event.is_set():
-                self._serve_unit(unit, worker_number)
-                has_worked = True
-        return has_worked
+        """Let each worker find a unit with something to do, one after another, in this thread."""
+        served = [self._serve_next(number) for number in range(1, self.workers + 1)]
+        return any(served)
 
-    def _serve_unit(self, unit: int, worker_number: int) -> None:
-        """Serve one unit of work for a while."""
-        has_work = False
+    def _serve_next(self, worker_number: int) -> bool:
+        while not self._stop_event.is_set() and (unit := self._intake.take(0.0)) is not None:
+            if self._serve_unit(unit, worker_number):
+                return True
+        return False
+
+    def _serve_unit(self, unit: int, worker_number: int) -> bool:
+        """Serve one unit of work for a while; return whether anything was done."""
         if unit == ERRANDS_UNIT:
             self._errand_worker = worker_number
-            has_work = self._run_errands() and bool(self.errands)
+            has_worked = self._run_errands()
+            has_work = has_worked and bool(self.errands)
         elif unit == WHOLE_LANE_UNIT:
-            has_work = self._serve_whole(worker_number)
+            has_worked = has_work = self._serve_whole(worker_number)
         else:
-            has_work = self._serve_strand(unit, worker_number)
+            has_worked, has_work = self._serve_strand(unit, worker_number)
         self._give_back_unit(unit, has_work=has_work and not self._stop_event.is_set())
+        return has_worked
 
     def _give_back_unit(self, unit: int, *, has_work: bool) -> None:
         was_awaited = unit in self._awaited_units
@@ -345,12 +348,13 @@ class DividedLane(Lane):
             *(strand_plugin for strand_plugin in strand_plugins if strand_plugin.hung),
         ]
 
-    def _serve_strand(self, strand_number: int, worker_number: int) -> bool:
+    def _serve_strand(self, strand_number: int, worker_number: int) -> tuple[bool, bool]:
+        """Serve one strand; return whether anything was done, and whether more is to be done."""
         unit = self._strand_units[strand_number]
         strand = unit.strand
         self._lend_executors(unit, worker_number)
         strand.finished, strand.done = self._intake.place(strand_number)
-        self._serve_queue(strand_number, unit)
+        has_handled = self._serve_queue(strand_number, unit)
         has_worked = False
         if unit.gate.waits_for is None and not self._stop_event.is_set():
             if self._intake.next_entry(strand_number) is None:
@@ -362,10 +366,11 @@ class DividedLane(Lane):
         if waits_for is not None:
             self._intake.put_aside(strand_number)
             waits_for.wait(strand_number)
-        return has_worked
+        return has_handled or has_worked, has_worked
 
-    def _serve_queue(self, strand_number: int, unit: _StrandUnit) -> None:
-        """Handle what is on a strand's queue for one slice of time."""
+    def _serve_queue(self, strand_number: int, unit: _StrandUnit) -> bool:
+        """Handle what is on a strand's queue for one slice of time; return whether any was."""
+        has_handled = False
         slice_end = time.monotonic() + SLICE_SECONDS
         strand = unit.strand
         while (
@@ -381,10 +386,12 @@ class DividedLane(Lane):
                 raise
             if not is_finished:
                 self._intake.stop_at(strand_number, strand.progress)
-                return
+                break
             self._intake.finish(strand_number, entry.seq)
+            has_handled = True
             if time.monotonic() > slice_end:
-                return
+                break
+        return has_handled
 
     def _serve_whole(self, worker_number: int) -> bool:
         """Let plugins that left the lane as a whole finish what they left, and join the strands."""
@@ -402,11 +409,13 @@ class DividedLane(Lane):
             self._strand.look_at_the_site(lane_plugin)
             if not lane_plugin.due(time.monotonic()):
                 continue
+            record.resume()
             if record.above is not None:
                 self._strand.finished = record.above.highest
                 has_worked = self._strand.catch_up(lane_plugin, rejoins=False) or has_worked
             if record.above is None and record.state == "active":
                 self._spread_plugin(plugin_index, record)
+                has_worked = True
         return has_worked
 
     def _spread_plugin(self, plugin_index: int, record: PluginRecord) -> None:

@@ -110,7 +110,8 @@ class LanePlugin:
     @property
     def waits_for_site(self) -> bool:
         """Whether it waits until it is clear whether the site answers."""
-        return self.record.state == "held" and (self.waiting is not None or self.late)
+        is_late = self.late and isinstance(self.record, PluginRecord)
+        return self.record.state == "held" and (self.waiting is not None or is_late)
 
     def limit(self, callback: Callback) -> float | None:
         """Return the time limit of one of its callbacks, in seconds; None for no limit."""

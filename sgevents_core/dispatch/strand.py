@@ -242,7 +242,7 @@ class Strand:
         hold_seconds = [
             lane_plugin.hold_until - current_time
             for lane_plugin in ready_plugins
-            if not lane_plugin.late and lane_plugin.record.apart
+            if not lane_plugin.late and lane_plugin.record.catches_up
         ]
         return hold_seconds + [
             one.not_before - current_time
@@ -309,7 +309,7 @@ class Strand:
             rejoins: Whether it may rejoin.
 
         Returns:
-            Whether it is active.
+            Whether it rejoined, or has more to do now.
         """
         record = lane_plugin.record
         if record.cursor > self.finished:
@@ -319,7 +319,8 @@ class Strand:
         while record.cursor < self.finished and time.monotonic() < slice_end:
             if self._stop_event.is_set() or not self._catch_up_one(lane_plugin):
                 break
-        rejoins = rejoins and record.state == "active" and record.cursor == self.finished
+        is_level = record.cursor == self.finished and not record.has_finished_more
+        rejoins = rejoins and record.state == "active" and is_level
         if rejoins:
             record.rejoin_lane()
         self.ledger.record(Step(self.progress if rejoins else None, [record]))
@@ -327,7 +328,7 @@ class Strand:
         if rejoins:
             lane_plugin.entries_ahead.clear()
             self._log_rejoined(record.name)
-        return record.state == "active"
+        return record.state == "active" and (rejoins or record.cursor < self.finished)
 
     def _log_rejoined(self, plugin_name: str) -> None:
         extra = {"action": "plugin.rejoined", "plugin": plugin_name}

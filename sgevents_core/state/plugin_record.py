@@ -62,9 +62,14 @@ class _PlacedPlugin:
         """Record a callback as finished for the current event."""
         self.progress = self.progress.with_done(callback_key)
 
+    @property
+    def has_finished_more(self) -> bool:
+        """Whether more is finished than its progress says."""
+        return False
+
     def is_level_with(self, lane: Progress) -> bool:
         """Return whether it is at the same position as its lane, between two events."""
-        return self.progress == lane and not lane.done
+        return self.progress == lane and not lane.done and not self.has_finished_more
 
     def rejoin_lane(self) -> None:
         """Rejoin its lane; it must be level with it."""
@@ -158,12 +163,27 @@ class PluginRecord(_PlacedPlugin):
     def skip_to(self, progress: Progress) -> None:
         """Continue at a given progress, because the events before it are no longer kept."""
         self.progress = progress
+        self._forget_what_is_passed()
+
+    def stop_at(self, progress: Progress) -> None:
+        """Separate from its lane, at its own progress or a given one, whichever is later."""
+        _PlacedPlugin.stop_at(self, progress)
+        self._forget_what_is_passed()
 
     def finish(self, seq: int) -> None:
         """Record an event as finished."""
         _PlacedPlugin.finish(self, seq)
-        if self.above is not None and self.above.highest <= seq:
+        self._forget_what_is_passed()
+
+    def _forget_what_is_passed(self) -> None:
+        """Forget what is finished above its progress once its progress is above that."""
+        if self.above is not None and self.above.highest <= self.cursor:
             self.above = None
+
+    @property
+    def has_finished_more(self) -> bool:
+        """Whether more is finished than its progress says, in strands that it left."""
+        return self.above is not None
 
     def has_finished(self, entry: Entry) -> bool:
         """Return whether an entry above its progress was finished in a strand that it left."""

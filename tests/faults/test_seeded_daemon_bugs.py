@@ -6,6 +6,7 @@ What is broken lies between the journal and the plugins; bugs in the feed have t
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,16 @@ from simulated_studio import StateJournal
 from sgevents_core.calling import judging
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges, recorded_changes
+from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
+from sgevents_core.dispatch import divided_lane
 from sgevents_core.dispatch.caller import Call, Caller
+from sgevents_core.dispatch.divided_lane import DividedLane
+from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
+from sgevents_core.dispatch.ledger import DividedLedger
 from sgevents_core.dispatch.plan import Plan, Planned
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.events import Event, route_of
@@ -32,12 +38,14 @@ from sgevents_core.state import register
 from sgevents_core.state.entries import Entry, LateRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import NotedCall, NotedLane, Slot
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.steps import Step
+from sgevents_core.state.strand_places import StrandPlaces
+from sgevents_core.state.strands import STRANDS, strand_of
 
 Patch = pytest.MonkeyPatch
 
@@ -137,7 +145,7 @@ def hold_lets_later_events_pass(patch: Patch) -> None:
 def hold_ends_at_once(patch: Patch) -> None:
     """A plugin that asked for a wait is called again without one."""
     patch.setattr(
-        LanePlugin, "due", lambda self, _: self.record.apart and self.record.state != "paused"
+        LanePlugin, "due", lambda self, _: self.record.catches_up and self.record.state != "paused"
     )
 
 
@@ -343,9 +351,136 @@ def last_callback_of_a_route_left_out(patch: Patch) -> None:
     patch.setattr(Plan, "for_event", for_event)
 
 
+# Bugs in lanes with strands; every other schedule has such lanes.
+
+
+def empty_strand_stays_where_it_was(patch: Patch) -> None:
+    """The place of a strand with nothing on its queue is not that of the intake."""
+    patch.setattr(Intake, "_place_of", lambda self, strand: self._strand_places[strand])
+
+
+def fold_puts_all_strands_at_the_intake(patch: Patch) -> None:
+    """What is folded is no consistent picture: strands with entries on their queues are ahead."""
+    patch.setattr(
+        Intake,
+        "places",
+        lambda self: StrandPlaces.at(self.order_by, Progress(self.end)),
+    )
+
+
+def finished_entries_taken_in_again(patch: Patch) -> None:
+    """After a restart the intake does not pass over what a strand has finished."""
+    real = Intake._queue_entry
+
+    def put(self: Intake, entry: Entry) -> None:
+        strand = strand_of(entry, self.order_by)
+        place = self._strand_places[strand]
+        if not self._strand_queues[strand] and entry.seq <= place.finished:
+            self._strand_places[strand] = Progress.at(entry.seq)
+        real(self, entry)
+
+    patch.setattr(Intake, "_queue_entry", put)
+
+
+def word_of_another_strand_believed(patch: Patch) -> None:
+    """A start takes the word of a strand for that of its neighbour."""
+    real = recovery.join_places
+
+    def join_places(places: StrandPlaces, noted: NotedLane) -> StrandPlaces:
+        slots = {(strand + 1) % STRANDS: slot for strand, slot in noted.slots.items()}
+        return real(places, NotedLane(noted.order_by, slots))
+
+    patch.setattr(recovery, "join_places", join_places)
+
+
+def place_written_for_another_strand(patch: Patch) -> None:
+    """A step writes the place of a strand beside its own."""
+    real = DividedLedger.record
+
+    def record(self: DividedLedger, step: Step) -> int:
+        if step.progress is not None:
+            step.strand = (self._strand_number + 1) % STRANDS
+            return self._ledger.record(step)
+        return real(self, step)
+
+    patch.setattr(DividedLedger, "record", record)
+
+
+def another_division_begins_at_the_lowest_place(patch: Patch) -> None:
+    """After a change of `order_by` the lane hands out again what strands had finished above."""
+    patch.setattr(StrandPlaces, "highest", property(lambda places: places.lowest))
+
+
+def what_strands_finished_is_forgotten(patch: Patch) -> None:
+    """A plugin that leaves a divided lane goes on at its lowest place, and passes over nothing."""
+    real = PluginRecord.leave_strands
+
+    def leave_strands(self: PluginRecord, lane: StrandPlaces) -> None:
+        real(self, lane)
+        self.above = None
+
+    patch.setattr(PluginRecord, "leave_strands", leave_strands)
+
+
+def plugin_leaves_at_the_place_of_its_lane(patch: Patch) -> None:
+    """A plugin that is behind in a strand leaves the lane as if it were not."""
+    real = PluginRecord.leave_strands
+
+    def leave_strands(self: PluginRecord, lane: StrandPlaces) -> None:
+        self.strands = {}
+        real(self, lane)
+
+    patch.setattr(PluginRecord, "leave_strands", leave_strands)
+
+
+def rejoins_before_its_old_events(patch: Patch) -> None:
+    """A plugin goes with its lane again although some of its strands have finished more."""
+    patch.setattr(PluginRecord, "has_finished_more", False)
+
+
+def plugin_joins_one_strand_too_early(patch: Patch) -> None:
+    """A plugin that was apart from the lane is not apart from one of its strands."""
+    real = PluginRecord.spread
+
+    def spread(self: PluginRecord, order_by: OrderBy) -> list[StrandRecord]:
+        strands = real(self, order_by)
+        strands[3].finish(10**9)
+        return strands
+
+    patch.setattr(PluginRecord, "spread", spread)
+
+
+def pause_of_one_strand(patch: Patch) -> None:
+    """A pause stops the plugin in the strand where it happened alone."""
+    patch.setattr(DividedLane, "note_pause", lambda _: None)
+    patch.setattr(divided_lane._StrandGate, "leaves", lambda *_: False)
+
+
+def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:
+    """A plugin that is held in a strand is called again there as soon as another is served."""
+    real = LanePlugin.due
+
+    def due(self: LanePlugin, now: float) -> bool:
+        return real(self, math.inf if isinstance(self.record, StrandRecord) else now)
+
+    patch.setattr(LanePlugin, "due", due)
+
+
 @pytest.mark.parametrize(
     ("bug", "seed"),
     [
+        (empty_strand_stays_where_it_was, 1),
+        (fold_puts_all_strands_at_the_intake, 1),
+        (finished_entries_taken_in_again, 1),
+        (word_of_another_strand_believed, 1),
+        (place_written_for_another_strand, 1),
+        (another_division_begins_at_the_lowest_place, 1),
+        (what_strands_finished_is_forgotten, 1),
+        (plugin_leaves_at_the_place_of_its_lane, 1),
+        (rejoins_before_its_old_events, 1029),
+        (plugin_joins_one_strand_too_early, 1),
+        (pause_of_one_strand, 1),
+        (hold_of_one_strand_ends_those_of_others, 1),
         (cursor_saved_before_the_call, 1),
         (returned_noted_before_the_call, 1),
         (returned_never_noted, 1),

@@ -97,6 +97,16 @@ def test_plugin_is_apart_in_some_strands(state: Writer) -> None:
     assert (held.state, held.reason, stopped.state) == ("paused", "moving house", "paused")
 
 
+def test_plugin_that_goes_with_the_whole_lane_has_no_strands(state: Writer) -> None:
+    """What it was apart from in a former time does not come back."""
+    fence = state.take_lane("main")
+    record = PluginRecord("p", "main", Progress(4), apart=True)
+    state.record("main", fence, Step(plugins=record.spread("entity")))
+    record.join_strands("entity")
+    state.record("main", fence, Step(plugins=[record], whole=["p"]))
+    assert state.plugins()["p"].strands == {}
+
+
 def test_plugin_that_leaves_a_divided_lane_keeps_what_is_finished(state: Writer) -> None:
     """Its lowest place, and what is finished above it by strand; nothing of its strands is left."""
     places = StrandPlaces.at("project", Progress(9)).with_place(3, Progress(5))

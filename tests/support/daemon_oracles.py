@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import random_schedules
 from simulated_daemon import SimulatedDaemon
-from simulated_plugins import FINAL, Made
+from simulated_plugins import FINAL, Made, entity_of
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.state.progress import Progress
@@ -16,6 +16,8 @@ from sgevents_core.state.register import LANE_WORD
 
 FOLDED_WITHIN = 6.0
 """Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
+Way = tuple[str, str, int]
+"""`plugin` or `lane`, its name, and the key of what is in order; 0 for everything."""
 Series = tuple[str, str, int]
 """Plugin, callback and `seq`: the calls for one event."""
 Kept = tuple[str, str, str]
@@ -177,18 +179,32 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     """Lanes and plugins go through the journal in order, and through callbacks in call order."""
     callbacks = [one.name for p in daemon.house.plugins.values() for one in p.callbacks]
     places = {name: place for place, name in enumerate(callbacks)}
-    last: dict[str, Made] = {}
+    last: dict[Way, Made] = {}
     for made in calls.live:
-        ways = [made.plugin, made.lane] if made.word == LANE_WORD else [made.plugin]
-        for way in ways:
+        for way in _ways(daemon, made):
             before = last.get(way)
             last[way] = made
             if before is None or (before.life < made.life and calls.ended(before) == "power"):
                 continue
-            again = way == made.plugin or before.life < made.life
+            again = way[0] == "plugin" or before.life < made.life
             then, now = (before.seq, places[before.callback]), (made.seq, places[made.callback])
             if now < then or (now == then and not again):
                 yield f"{way}: {made} came after {before}"
+
+
+def _ways(daemon: SimulatedDaemon, made: Made) -> Iterator[Way]:
+    """Yield what a call is in order with: calls of its plugin, and of its lane.
+
+    In a divided lane those of its entity, or of its event where nothing else is promised.
+    """
+    key = 0
+    if made.strand is not None:
+        event_id = daemon.journal.rows[made.seq - 1].row.id
+        by_event = daemon.divisions[made.life][made.lane] == "none"
+        key = -event_id if by_event else entity_of(event_id) + 1
+    yield "plugin", made.plugin, key
+    if made.word == LANE_WORD:
+        yield "lane", made.lane, key
 
 
 def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
@@ -242,7 +258,7 @@ def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     end = len(daemon.journal.rows)
     for record in daemon.house.records().values():
         progress = daemon.house.state.lane_progress(record.lane)
-        if record.apart or progress != Progress(end):
+        if record.apart or record.strands or progress != Progress(end):
             yield f"{record}, its lane at {progress} of {end}"
     for number in daemon.asked.keys() - daemon.answers.keys():
         yield f"request {number} was not answered: {daemon.asked[number]}"

@@ -16,11 +16,12 @@ from random_schedules import transaction
 from simulated_daemon import SimulatedDaemon
 from simulated_plugins import Behaviour, simulated_plugin
 
-from sgevents_core.choices import OnError
+from sgevents_core.choices import OnError, OrderBy
 from sgevents_core.filters import Match
-from sgevents_core.settings import PluginSettings
+from sgevents_core.settings import LaneSettings, PluginSettings
 from sgevents_core.site.follower import Rules
 from sgevents_core.state.entries import Entry
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.requests import ReplayEvent
 
 MATCHES = (
@@ -30,6 +31,7 @@ MATCHES = (
     Match(event_type=("Studio_A", "Studio_B")),
     Match(where=lambda event: (event.id or 0) % 3 == 0),
 )
+ORDERS: tuple[OrderBy | None, ...] = (None, "entity", "entity", "project", "none")
 POLICIES: tuple[OnError, ...] = ("dead-letter", "dead-letter", "pause", "skip")
 REST = 1000.0
 """Seconds after which audits have found whatever they can."""
@@ -58,6 +60,10 @@ class DaemonSchedule:
         self._seed = seed
         self._steps = rng.choice([5, 10, 20])
         self._hidden: list[int] = []
+        self._lane_rng = random.Random(f"lanes {seed}")
+        self._divided = seed % 2 == 1
+        if self._divided:
+            self._divide()
         self._furnish()
 
     def run(self) -> SimulatedDaemon:
@@ -76,6 +82,14 @@ class DaemonSchedule:
         return daemon
 
     # What there is
+
+    def _divide(self) -> None:
+        """Give each lane a division or none, and some workers; they may change at a restart."""
+        rng, house = self._lane_rng, self.daemon.house
+        for lane in ("default", "night"):
+            order_by = rng.choice(ORDERS)
+            workers = 1 if order_by is None else rng.choice([1, 2, 4])
+            house.lane_settings[lane] = LaneSettings(workers=workers, order_by=order_by)
 
     def _furnish(self) -> None:
         rng, house = self.rng, self.daemon.house
@@ -127,6 +141,11 @@ class DaemonSchedule:
             if rng.random() < 0.5:
                 plugin = rng.choice(list(daemon.house.plugins.values()))
                 self._enable(plugin, not plugin.table.enabled)
+            if self._divided and self._lane_rng.random() < 0.3:
+                self._divide()
+            if self._divided and self._lane_rng.random() < 0.2:
+                plugin = self._lane_rng.choice(list(daemon.house.plugins.values()))
+                plugin.lane = self._lane_rng.choice(["default", "night"])
             daemon.restart()
         if rng.random() < 0.05:
             daemon.prune(rng.choice([0.0, 10.0, 100.0]))
@@ -152,8 +171,11 @@ class DaemonSchedule:
             daemon.ask(kind, plugin)
         elif kind == "skip":
             record = daemon.house.records().get(plugin)
-            if record is not None and record.cursor < len(daemon.journal.rows):
-                daemon.ask(kind, plugin, event_id=daemon.journal.ids[record.cursor])
+            cursor = record.cursor if record is not None else len(daemon.journal.rows)
+            if record is not None and record.strands:
+                cursor = rng.choice(list(record.strands.values())).cursor
+            if cursor < len(daemon.journal.rows):
+                daemon.ask(kind, plugin, event_id=daemon.journal.ids[cursor])
         elif kind == "replay":
             self._ask_for_a_replay(plugin)
         elif letters := daemon.letters():
@@ -196,10 +218,15 @@ class DaemonSchedule:
             for record in records:
                 if record.state == "paused":
                     daemon.ask("resume", record.name)
-            if all(record.state == "active" and not record.apart for record in records):
+            if all(_is_at_rest(record) for record in records):
                 break
             daemon.run(20)
         daemon.restart()
+
+
+def _is_at_rest(record: PluginRecord) -> bool:
+    """Return whether a plugin goes with its lane in all strands."""
+    return record.state == "active" and not record.apart and not record.strands
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch import caller as calls
-from sgevents_core.dispatch import lane
+from sgevents_core.dispatch import divided_lane, lane
 from sgevents_core.state import register
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.sqlite import database
@@ -105,7 +105,7 @@ class MortalConnection(sqlite3.Connection):
 class Watcher(Protocol):
     """Who is told of what registers note."""
 
-    def begun(self, lane: str, word: int, seq: int, key: CallKey) -> None:
+    def begun(self, lane: str, word: int, seq: int, key: CallKey, strand: int | None) -> None:
         """Take note of a call that is about to be made."""
 
     def returned(self, lane: str, word: int, seq: int, key: CallKey) -> None:
@@ -180,6 +180,7 @@ class Machine:
             patch.setattr(database, "sqlite3", fake)
             patch.setattr(lane, "Register", self._register_class())
             patch.setattr(lane, "LONGEST_SLEEP", 600.0)
+            patch.setattr(divided_lane, "LONGEST_SLEEP", 600.0)
             patch.setattr(register, "boot_id", lambda: f"boot-{self.boot}")
             patch.setattr(register, "remove_register", self._stepping(register.remove_register))
             yield
@@ -207,7 +208,7 @@ class Machine:
                 machine.step()
                 lane = path.stem.removeprefix("lane-")
                 self.slots = [
-                    _WatchedSlot(machine, slot, lane, list(keys), strand)
+                    _WatchedSlot(machine, slot, lane, list(keys), strand if order_by else None)
                     for strand, slot in enumerate(self.slots)
                 ]
 
@@ -218,7 +219,12 @@ class _WatchedSlot(register.Slot):
     """The words of a strand, whose writes are seen, with a death before and after each."""
 
     def __init__(
-        self, machine: Machine, slot: register.Slot, lane: str, keys: list[CallKey], strand: int
+        self,
+        machine: Machine,
+        slot: register.Slot,
+        lane: str,
+        keys: list[CallKey],
+        strand: int | None,
     ) -> None:
         super().__init__(slot._slot_words)
         self.machine, self.lane, self.keys, self.strand = machine, lane, keys, strand
@@ -227,7 +233,7 @@ class _WatchedSlot(register.Slot):
         self.machine.step()
         super().begun(word, seq, index, attempt)
         if self.machine.watcher is not None:
-            self.machine.watcher.begun(self.lane, word, seq, self.keys[index])
+            self.machine.watcher.begun(self.lane, word, seq, self.keys[index], self.strand)
         self.machine.step()
 
     def returned(self, word: int, seq: int, index: int) -> None:

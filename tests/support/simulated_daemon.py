@@ -20,6 +20,7 @@ from mortal_process import Killed, Machine, MortalProcess
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
@@ -32,7 +33,7 @@ from sgevents_core.site.health import SiteHealth
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent, Request
 
-MOST_TURNS = 20_000
+MOST_TURNS = 100_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""
 
 
@@ -61,6 +62,8 @@ class SimulatedDaemon:
         self.lanes: list[Lane] = []
         self.ends: dict[int, tuple[str, float]] = {}
         """Life -> how it ended (`stop`, `kill` or `power`), and when."""
+        self.divisions: dict[int, dict[str, OrderBy | None]] = {}
+        """Life -> lane -> what divides its events."""
         self.troubled_starts: list[int] = []
         """Number of calls made so far, for each start that was cut short by a death."""
         self.joined: dict[str, int] = {}
@@ -153,6 +156,9 @@ class SimulatedDaemon:
             lambda: open_state(self.house.folder).writer(),
             SilentAnnouncer(),
         )
+        self.divisions[self.log.life] = {
+            lane.name: settings.lanes[lane.name].order_by for lane in self.lanes
+        }
         self.journal.state = open_state(self.house.folder).writer()
         self.feed.follower = Follower(self.feed.rules, self.journal.load())
         self.inbox = Inbox(self.house.folder, self.lanes, self)

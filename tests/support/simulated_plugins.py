@@ -43,6 +43,11 @@ def type_of(id_: int) -> str:
     return TYPES[id_ * 7 // 5 % len(TYPES)]
 
 
+def entity_of(id_: int) -> int:
+    """Return the entity of the event of an id."""
+    return id_ % 7
+
+
 @dataclass
 class Made:
     """One call, from the moment it was noted as begun.
@@ -73,6 +78,8 @@ class Made:
     excused: bool = False
     in_charge: bool = False
     would_be: str = ""
+    strand: int | None = None
+    """Its strand; None in a lane that is not divided."""
 
 
 @dataclass
@@ -90,7 +97,8 @@ class CallLog:
     """The request of a person that is being carried out; 0 while none is."""
     wrong: list[str] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
-    not_before: dict[str, float] = field(default_factory=dict)
+    not_before: dict[tuple[str, int | None], float] = field(default_factory=dict)
+    """When a plugin that is held may be called again, by its name and strand."""
     tries: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     is_down: Callable[[], bool] = lambda: False
     """Whether the site is down."""
@@ -139,18 +147,20 @@ class CallLog:
             self.wrong.append(f"put off although it returned: {made}")
         made.would_be, made.end = made.end, "put off"
 
-    def begun(self, lane: str, word: int, seq: int, key: CallKey) -> None:
+    def begun(
+        self, lane: str, word: int, seq: int, key: CallKey, strand: int | None = None
+    ) -> None:
         """Take note of a call that is about to be made."""
         plugin, callback = key
         number, now = len(self.made), self.machine.now
-        made = Made(lane, word, seq, plugin, callback, self.life, now, number)
+        made = Made(lane, word, seq, plugin, callback, self.life, now, number, strand=strand)
         self.made.append(made)
         self._open[plugin] = made
         self._look_at_last(self._last.get((plugin, callback, seq)))
         self._last[plugin, callback, seq] = made
         if plugin in self.paused:
             self.wrong.append(f"called while paused: {made}")
-        if now < self.not_before.get(plugin, 0.0) - 0.001:
+        if now < self.not_before.get((plugin, strand), 0.0) - 0.001:
             self.wrong.append(f"called before the wait was over: {made}")
 
     def _look_at_last(self, last: Made | None) -> None:
@@ -176,9 +186,9 @@ class CallLog:
         made.noted = True
         if made.end == "pause":
             self.paused.add(made.plugin)
-        self.not_before.pop(made.plugin, None)
+        self.not_before.pop((made.plugin, made.strand), None)
         if made.end == "retry" and made.wait:
-            self.not_before[made.plugin] = made.at + made.wait
+            self.not_before[made.plugin, made.strand] = made.at + made.wait
 
     def entered(self, plugin: str, callback: str, event: Event, ctx: Any) -> Made:
         """Take note that a callback runs, as a lane's own call or for a person."""
@@ -200,7 +210,8 @@ class CallLog:
         for made in self._last.values():
             made.excused |= made.plugin == plugin
         self.paused.discard(plugin)
-        self.not_before.pop(plugin, None)
+        for held in [held for held in self.not_before if held[0] == plugin]:
+            del self.not_before[held]
 
 
 @dataclass

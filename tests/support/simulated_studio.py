@@ -6,7 +6,7 @@ import json
 
 from mortal_process import Machine
 from simulated_feed import SimulatedFeed, SimulatedJournal
-from simulated_plugins import type_of
+from simulated_plugins import entity_of, type_of
 from simulated_site import SimulatedSite
 
 from sgevents_core.dispatch.alerting import Announcer
@@ -28,7 +28,13 @@ class StudioSite(SimulatedSite):
     def row(self, id_: int) -> Row:
         """Return a visible row as it is read."""
         kind, attribute = type_of(id_), "odd" if id_ % 2 else "even"
-        row = {"type": "EventLogEntry", "id": id_, "event_type": kind, "attribute_name": attribute}
+        row = {
+            "type": "EventLogEntry",
+            "id": id_,
+            "event_type": kind,
+            "attribute_name": attribute,
+            "entity": {"type": "Shot", "id": entity_of(id_)},
+        }
         return Row(id_, self.visible[id_], kind, json.dumps(row).encode())
 
 

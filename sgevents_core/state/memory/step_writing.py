@@ -74,6 +74,8 @@ def _write_plugin_record(tables: Tables, plugin_record: AnyPluginRecord) -> None
         tables.plugins[plugin_record.name] = dataclasses.replace(plugin_record, strands={})
         return
     _write_plugin_record(tables, plugin_record.plugin)
+    if plugin_record.plugin.apart:
+        return  # from all strands: the plugin's own record says where it is
     strand_key = (plugin_record.name, plugin_record.strand)
     if plugin_record.apart:
         strand_record = dataclasses.replace(

@@ -260,6 +260,8 @@ def write_plugin_record(connection: sqlite3.Connection, plugin_record: AnyPlugin
         _write_plugin(connection, plugin_record)
         return
     _write_plugin(connection, plugin_record.plugin)
+    if plugin_record.plugin.apart:
+        return  # from all strands: the plugin's own record says where it is
     if not plugin_record.apart:
         key = (plugin_record.name, plugin_record.strand)
         connection.execute("DELETE FROM plugin_strands WHERE plugin = ? AND strand = ?", key)
