@@ -647,6 +647,23 @@ class ConfigExistsError(SgEventsError):
     path: Path
 
 
+class MigratedAlreadyError(SgEventsError):
+    """{path} already exists, and is not written over. Name another folder with --output, look at
+    what would be written with --check, or import only the positions with --import-id.
+    """
+
+    exit_code = 2
+    path: Path
+
+
+class IniFileError(SgEventsError):
+    """{path}: {problem}. Name the configuration of the classic daemon: shotgunEventDaemon.conf."""
+
+    exit_code = 2
+    path: Path | str
+    problem: str
+
+
 class IdFileError(SgEventsError):
     """{path}: {problem}. {advice}"""
 
@@ -654,6 +671,25 @@ class IdFileError(SgEventsError):
     path: Path
     problem: str
     advice: str
+
+
+class StateBegunError(SgEventsError):
+    """A daemon has already worked on the state {path}, so positions cannot be imported into it.
+    Move the folder away to begin where the classic daemon stands; what sgevents has handled since
+    is then handled again.
+    """
+
+    exit_code = 2
+    path: Path
+
+
+class NoPositionsError(SgEventsError):
+    """{path} holds no position of any plugin in the folders of the configuration, so there is
+    nothing to import. Is it the file of this configuration?
+    """
+
+    exit_code = 2
+    path: Path
 
 
 class IdFileExistsError(SgEventsError):

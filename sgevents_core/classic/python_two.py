@@ -23,7 +23,7 @@ _OLD_SYNTAX: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"\blambda\s*\(|def\s+\w+\s*\(.*\(", "a parameter that is a tuple"),
     )
 )
-_RENAMED: Final = frozenset(
+RENAMED_MODULES: Final = frozenset(
     [
         "BaseHTTPServer",
         "CGIHTTPServer",
@@ -79,7 +79,7 @@ def old_syntax(error: SyntaxError) -> str | None:
 
 def renamed_module(error: BaseException | None, path: Path) -> PythonTwoError | None:
     """Return the problem if an import failed because the module was one of Python 2."""
-    if not isinstance(error, ModuleNotFoundError) or error.name not in _RENAMED:
+    if not isinstance(error, ModuleNotFoundError) or error.name not in RENAMED_MODULES:
         return None
     line, trace = 1, error.__traceback__
     while trace is not None:

@@ -69,7 +69,7 @@ def init(
         )
     config_content = config_text(site_choice, _installed_plugins())
     read_settings(config_content, config, secrets_required=False)
-    _write_config(config, config_content, is_private=not site_choice.key_place)
+    write_config(config, config_content, is_private=not site_choice.key_place)
     echo(f"Wrote {config}. Next:\n\n{_next_steps(site_choice, config)}")
 
 
@@ -155,7 +155,7 @@ def _installed_plugins() -> list[ListedPlugin]:
     return [ListedPlugin(plugin.name, one_line(plugin.provider)) for plugin in plugins]
 
 
-def _write_config(path: Path, config_content: str, *, is_private: bool) -> None:
+def write_config(path: Path, config_content: str, *, is_private: bool) -> None:
     """Write the whole file or nothing; only its owner can read it if it holds a key."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

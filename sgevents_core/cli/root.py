@@ -35,6 +35,9 @@ COMMANDS: Final = {
     ),
     "feed": ListedCommand("feed:feed", "Decide how the site's event log is followed."),
     "init": ListedCommand("init:init", "Write a first configuration, and say what to do next."),
+    "migrate": ListedCommand(
+        "migrate:migrate", "Move over from the classic daemon, whose configuration is CONF."
+    ),
     "pause": ListedCommand("pausing:pause", "Pause a plugin until it is resumed."),
     "plan": ListedCommand("plan:plan", "Show which callbacks an event type calls, in order."),
     "plugins": ListedCommand("plugins:plugins", "List the installed plugins, or start a new one."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -200,9 +200,3 @@ def by_folder(
         folder: {stem: positions[name] for stem, name in plugins.items() if name in positions}
         for folder, plugins in folders.items()
     }
-
-
-def dead_letters_left(state: Reader, plugins: Collection[str]) -> int:
-    """Return how many dead letters some plugins have; the classic daemon knows none."""
-    counts = state.dead_letter_counts()
-    return sum(counts[name][0] for name in plugins if name in counts)

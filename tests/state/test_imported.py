@@ -69,11 +69,19 @@ def test_a_state_that_has_begun_takes_no_positions(state: Writer) -> None:
     assert (state.imported_positions(), state.load_feed()) == ({}, before)
 
 
-def test_positions_are_imported_once(state: Writer) -> None:
-    """A second import changes nothing."""
+def test_positions_are_imported_again_until_a_daemon_works(state: Writer) -> None:
+    """A later import takes the place of an earlier one; a state that is in use stays as it is."""
     assert state.import_positions(CHANGE, POSITIONS, "default")
-    assert not state.import_positions(CHANGE, {"other": ImportedPosition(7)}, "default")
-    assert state.imported_positions() == POSITIONS
+    again = {"other": ImportedPosition(7)}
+    change = FeedChange(FeedState(frontier=7), put=[MissingRange(3, 3, AT, 0.0, True)])
+    assert state.import_positions(change, again, "default")
+    feed = state.load_feed()
+    assert feed is not None
+    assert (feed.state.frontier, list(feed.missing)) == (7, change.put)
+    assert (state.imported_positions(), list(state.plugins())) == (again, ["other"])
+    state.take_lane("default")
+    assert not state.import_positions(CHANGE, POSITIONS, "default")
+    assert (state.imported_positions(), list(state.plugins())) == (again, ["other"])
 
 
 def test_a_state_of_an_earlier_version_has_no_positions(tmp_path: Path) -> None:

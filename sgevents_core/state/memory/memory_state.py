@@ -27,10 +27,12 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
         tables = self._tables
         with tables.lock:
-            if tables.feed is not None or tables.plugins or tables.end():
+            if tables.end() or tables.lanes:
                 return False
+            tables.plugins.clear()
+            tables.missing.clear()
             write_feed(tables, change)
-            tables.imported.update(positions)
+            tables.imported = dict(positions)
             for plugin_name in positions:
                 tables.plugins[plugin_name] = PluginRecord(plugin_name, lane_name, apart=True)
         return True

@@ -191,7 +191,8 @@ class Writer(FeedWriter, LaneWriter, Protocol):
             lane_name: The lane of these records.
 
         Returns:
-            Whether it began; False if the state had begun before, and is unchanged.
+            Whether it began; False if a daemon has worked on it already, and it is unchanged. What
+            was imported before that is replaced.
         """
 
     def upgrade_records(self, limit: int = 1_000) -> int:

@@ -38,7 +38,8 @@ def read_imported(database: Database) -> dict[str, ImportedPosition]:
 def write_imported(
     connection: sqlite3.Connection, positions: Mapping[str, ImportedPosition]
 ) -> None:
-    """Write imported positions."""
+    """Write imported positions, in place of earlier ones."""
+    connection.execute("DELETE FROM imported")
     for plugin_name, imported_position in positions.items():
         column_values = (
             plugin_name,

@@ -33,8 +33,10 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
     ) -> bool:
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
         with self._database.transaction(durable=True) as connection:
-            if self.load_feed() is not None or self.plugins() or self.end():
+            if self.end() or self._database.fetch_one("SELECT 1 FROM lanes"):
                 return False
+            for table in ("plugins", "missing"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - of the two above
             write_feed(connection, change)
             write_imported(connection, positions)
             for plugin_name in positions:

@@ -1,0 +1,419 @@
+"""The classic daemon's configuration as `sgevents.toml`, with a comment where a person decides."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sgevents_core.migrating.ini_file import IniFile, IniOption
+from sgevents_core.printable import escaped_toml, one_line
+
+DECIDE: Final = "DECIDE"
+"""Marks the comments that ask a person for a decision."""
+_KEY_VARIABLE: Final = "SGEVENTS_API_KEY"
+_PASSWORD_VARIABLE: Final = "SGEVENTS_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
+_PROXY_VARIABLE: Final = "SGEVENTS_HTTP_PROXY"
+_SHORTEST_SECRET: Final = 6
+"""Characters; a shorter text stands in other words too."""
+_FETCH_INTERVAL: Final = 5.0
+_BATCH_SIZE: Final = 500
+_PAGE_SIZES: Final = (2, 5000)
+_LEVELS: Final = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
+_TRUE: Final = frozenset({"1", "yes", "true", "on"})
+_FALSE: Final = frozenset({"0", "no", "false", "off"})
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HANDLED_ELSEWHERE: Final = {
+    ("daemon", "pidfile"): "one daemon for each state is enforced by a lock",
+    ("daemon", "conn_retry_sleep"): "it tries again for as long as it takes",
+    ("daemon", "max_conn_retries"): "it tries again for as long as it takes",
+    ("shotgun", "use_session_uuid"): "",
+    ("daemon", "timing_log"): "",
+}
+"""Options that have no counterpart -> why not; those with no reason are looked at."""
+
+
+class ClassicPath(NamedTuple):
+    """A folder of plugins.
+
+    Args:
+        written: As the ini file has it.
+        path: Where it is.
+        group: The group of its plugins.
+    """
+
+    written: str
+    path: Path
+    group: str
+
+
+class SecretPlace(NamedTuple):
+    """A secret that stands in the ini file, and the variable that is to hold it."""
+
+    option: IniOption
+    variable: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """A configuration made from an ini file.
+
+    Args:
+        text: The text of `sgevents.toml`.
+        folders: The folders of plugins, in their order.
+        id_file: Where the classic daemon keeps its positions; None if nothing says so.
+        pid_file: Where it keeps its process id; None if nothing says so.
+        variables: The environment variables that the configuration refers to.
+        secrets: Secrets that stand in the ini file, to be moved into variables.
+        decisions: What a person decides, in sentences.
+    """
+
+    text: str = ""
+    folders: list[ClassicPath] = field(default_factory=list)
+    id_file: Path | None = None
+    pid_file: Path | None = None
+    variables: list[str] = field(default_factory=list)
+    secrets: list[SecretPlace] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+
+    def is_secret(self, text: str) -> bool:
+        """Return whether a text holds a secret of the ini file."""
+        values = [place.option.value for place in self.secrets]
+        return any(len(value) >= _SHORTEST_SECRET and value in text for value in values)
+
+
+def draft_of(ini: IniFile, syspath: Sequence[Path] = ()) -> Draft:
+    """Return the configuration that does what an ini file of the classic daemon says.
+
+    Args:
+        ini: The ini file.
+        syspath: Folders in which plugins find modules.
+    """
+    return _Drafting(ini, syspath).draft()
+
+
+class _Drafting:
+    """Makes one draft.
+
+    Args:
+        ini: The ini file.
+        syspath: Folders in which plugins find modules.
+    """
+
+    def __init__(self, ini: IniFile, syspath: Sequence[Path]) -> None:
+        self._ini = ini
+        self._syspath = syspath
+        self._draft = Draft()
+        self._used: set[tuple[str, str]] = set()
+        self._comments: list[tuple[IniOption, list[str]]] = []
+
+    def draft(self) -> Draft:
+        """Return the draft."""
+        draft = self._draft
+        draft.id_file = self._path_at(("daemon", "eventidfile"))
+        draft.pid_file = self._path_at(("daemon", "pidfile"))
+        sections = [
+            self._site(),
+            self._feed(),
+            ["[state]", 'path = "state"'],
+            self._log(),
+            self._classic(),
+            self._smtp(),
+            *self._folders(),
+            self._rest(),
+        ]
+        head = (
+            f"# Made by `sgevents migrate` from {one_line(self._ini.path)}.\n"
+            f"# Lines with {DECIDE} ask for a decision; `sgevents check` looks it all over.\n"
+        )
+        body = "\n\n".join("\n".join(section) for section in sections if section)
+        draft.text = self._without_secrets(f"{head}\n{body}\n")
+        return draft
+
+    def _without_secrets(self, text: str) -> str:
+        """Return the text without what an ini file says is secret, wherever else it stood."""
+        lines = [line for line in text.split("\n") if not self._draft.is_secret(line)]
+        return "\n".join(lines)
+
+    # Reading options
+
+    def _get(self, section: str, *names: str) -> IniOption | None:
+        """Return the first of some options that is given and not empty."""
+        found = None
+        for name in names:
+            option = self._ini.options.get((section, name))
+            if option is not None:
+                self._used.add(option.key)
+                if found is None and not option.is_empty:
+                    found = option
+        return found
+
+    def _path_at(self, key: tuple[str, str]) -> Path | None:
+        option = self._get(*key)
+        if option is None or option.missing:
+            return None
+        return self._full(option.value)
+
+    def _full(self, written: str) -> Path:
+        return (self._ini.path.parent / Path(written)).absolute()
+
+    # Writing lines
+
+    def _decide(self, sentence: str) -> str:
+        self._draft.decisions.append(sentence)
+        return f"# {DECIDE}: {one_line(sentence)}"
+
+    def _above(self, option: IniOption) -> Iterator[str]:
+        """Yield the comments above an option that tell something."""
+        yield from (f"# {one_line(comment)}" for comment in option.comments)
+
+    def _reference(self, variable: str) -> str:
+        if variable not in self._draft.variables:
+            self._draft.variables.append(variable)
+        return f"{{ env = {toml_text(variable)} }}"
+
+    def _text_lines(
+        self, key: str, option: IniOption, made: Callable[[str], str] = str
+    ) -> list[str]:
+        """Return the lines of a text that may stand in an environment variable."""
+        lines = list(self._above(option))
+        variable = option.only_variable
+        if variable is not None and _VARIABLE.fullmatch(variable):
+            return [*lines, f"{key} = {self._reference(variable)}"]
+        if option.missing:
+            lines.append(self._decide(self._unset(option)))
+            return [*lines, f"# {key} = "]
+        return [*lines, f"{key} = {toml_text(made(option.value))}"]
+
+    def _unset(self, option: IniOption) -> str:
+        names = " and ".join(option.missing)
+        return f"{option.name} (line {option.line}) needs {names}, which is not set here"
+
+    def _secret_lines(self, key: str, option: IniOption, variable: str) -> list[str]:
+        """Return the lines of a secret, which is never written."""
+        lines = list(self._above(option))
+        named = option.only_variable
+        if named is not None and _VARIABLE.fullmatch(named):
+            return [*lines, f"{key} = {self._reference(named)}"]
+        self._draft.secrets.append(SecretPlace(option, variable))
+        lines.append(
+            self._decide(
+                f"{option.name} stands in line {option.line} of {self._ini.path.name}: put it into"
+                f" the environment variable {variable}"
+            )
+        )
+        return [*lines, f"{key} = {self._reference(variable)}"]
+
+    # Sections
+
+    def _site(self) -> list[str]:
+        lines = ["[site]"]
+        server = self._get("shotgun", "server", "url")
+        if server is None:
+            lines += [self._decide("the site's address is missing"), '# url = "https://"']
+        else:
+            lines += self._text_lines("url", server, _site_url)
+        name = self._get("shotgun", "name", "script_name")
+        if name is None:
+            lines += [self._decide("the script to sign in as is missing"), '# script_name = ""']
+        else:
+            lines += self._text_lines("script_name", name)
+        key = self._get("shotgun", "key", "api_key")
+        if key is None:
+            lines += [self._decide(f"the script's key is missing: {_KEY_VARIABLE} holds it here")]
+            lines += [f"api_key = {self._reference(_KEY_VARIABLE)}"]
+        else:
+            lines += self._secret_lines("api_key", key, _KEY_VARIABLE)
+        return lines + self._proxy() + self._session()
+
+    def _proxy(self) -> list[str]:
+        proxy = self._get("shotgun", "proxy_server", "http_proxy")
+        if proxy is None:
+            return []
+        if "@" in proxy.value:
+            return self._secret_lines("http_proxy", proxy, _PROXY_VARIABLE)
+        return self._text_lines("http_proxy", proxy)
+
+    def _session(self) -> list[str]:
+        """Say so if the session of an event was not to be passed on; it always is."""
+        option = self._get("shotgun", "use_session_uuid")
+        if option is None or option.value.lower() not in _FALSE:
+            return []
+        sentence = (
+            f"use_session_uuid is off (line {option.line}); here what a plugin writes always"
+            " carries the event's session, so that people see it at once on the site"
+        )
+        return [self._decide(sentence)]
+
+    def _feed(self) -> list[str]:
+        lines: list[str] = []
+        interval = self._get("daemon", "fetch_interval")
+        if interval is not None and (seconds := _number(interval.value)) is not None:
+            lines += self._above(interval)
+            if seconds != _FETCH_INTERVAL and seconds > 0:
+                lines.append(f'poll_interval = "{_duration(seconds)}"')
+        size = self._get("daemon", "max_event_batch_size")
+        if size is not None and (rows := _number(size.value)) is not None:
+            lines += self._above(size)
+            if rows != _BATCH_SIZE:
+                low, high = _PAGE_SIZES
+                lines.append(f"page_size = {min(max(int(rows), low), high)}")
+        return ["[feed]", *lines] if lines else []
+
+    def _log(self) -> list[str]:
+        lines: list[str] = []
+        level = self._get("daemon", "logging")
+        if level is not None:
+            lines += self._above(level)
+            number = _number(level.value)
+            word = next((word for least, word in _LEVELS if (number or 0) >= least), "info")
+            if word != "info":
+                lines.append(f'level = "{word}"')
+        lines += self._log_file()
+        timing = self._get("daemon", "timing_log")
+        if timing is not None and timing.value == "on":
+            lines += [
+                *self._above(timing),
+                '# timing_log was on: at level = "debug" each call is logged with its time.',
+            ]
+        return ["[log]", *lines] if lines else []
+
+    def _log_file(self) -> list[str]:
+        folder, name = self._get("daemon", "logpath"), self._get("daemon", "logfile")
+        mode = self._get("daemon", "logmode")
+        place = folder or name
+        lines: list[str] = []
+        if place is not None and not place.missing:
+            log_folder = self._full(place.value if folder else str(Path(place.value).parent))
+            lines += [*self._above(place), "# Not the file of the classic daemon: both may run."]
+            lines.append(f"file = {toml_text(str(log_folder / 'sgevents.log'))}")
+        elif place is not None:
+            lines.append(self._decide(self._unset(place)))
+        if mode is not None and mode.value == "1" and any(line[:4] == "file" for line in lines):
+            lines += [*self._above(mode), "per_plugin = true"]
+        return lines
+
+    def _classic(self) -> list[str]:
+        if not self._syspath:
+            return []
+        folders = ", ".join(toml_text(str(folder)) for folder in self._syspath)
+        return ["[classic]", f"syspath = [{folders}]"]
+
+    def _smtp(self) -> list[str]:
+        enabled = self._get("emails", "enabled")
+        options = [self._get("emails", name) for name in _MAIL_OPTIONS]
+        server, sender, recipients, subject, port, username, password, tls = options
+        if server is None or (enabled is not None and enabled.value.lower() in _FALSE):
+            return []
+        lines = ["[classic.smtp]", *self._text_of_mails("server", server)]
+        if port is not None and (number := _number(port.value)) is not None:
+            lines += [*self._above(port), f"port = {int(number)}"]
+        if sender is not None:
+            lines += self._text_of_mails("sender", sender)
+        else:
+            lines.append(self._decide("the sender of mails is missing: sender"))
+        if recipients is not None:
+            addresses = [each.strip() for each in recipients.value.split(",") if each.strip()]
+            shown = ", ".join(map(toml_text, addresses))
+            lines += [*self._above(recipients), f"recipients = [{shown}]"]
+        if subject is not None:
+            lines += self._text_of_mails("subject", subject)
+        if username is not None:
+            lines += self._text_lines("username", username)
+        if password is not None:
+            lines += self._secret_lines("password", password, _PASSWORD_VARIABLE)
+        if tls is not None and tls.value.lower() in _TRUE:
+            lines += [*self._above(tls), "tls = true"]
+        return lines
+
+    def _text_of_mails(self, key: str, option: IniOption) -> list[str]:
+        """Return the lines of a text that cannot stand in an environment variable here."""
+        if option.missing:
+            return [self._decide(self._unset(option)), f"# {key} = "]
+        return [*self._above(option), f"{key} = {toml_text(option.value)}"]
+
+    def _folders(self) -> Iterator[list[str]]:
+        paths = self._get("plugins", "paths")
+        if paths is None:
+            yield [self._decide("no folder of plugins is given: [[classic.paths]] path")]
+            return
+        if paths.missing:
+            yield [self._decide(self._unset(paths)), "# [[classic.paths]]", "# path = "]
+            return
+        groups: set[str] = set()
+        written = [each.strip() for each in paths.value.split(",") if each.strip()]
+        for number, each in enumerate(dict.fromkeys(written)):
+            path = self._full(each)
+            group = _group_of(path, groups)
+            groups.add(group)
+            self._draft.folders.append(ClassicPath(each, path, group))
+            lines = list(self._above(paths)) if not number else []
+            if not path.is_dir():
+                lines.append(self._decide(f"{path} is no folder"))
+            if not Path(each).is_absolute():
+                sentence = f"{each} is relative: is {path} meant?"
+                lines.append(self._decide(sentence))
+            lines += ["[[classic.paths]]", f"path = {toml_text(str(path))}"]
+            yield [*lines, f"group = {toml_text(group)}"]
+
+    def _rest(self) -> list[str]:
+        """Return lines on options that nothing here corresponds to."""
+        lines: list[str] = []
+        for option in self._ini.options.values():
+            if option.key in _HANDLED_ELSEWHERE:
+                lines += self._above(option)
+                continue
+            if option.key in self._used:
+                continue
+            where = f"[{option.section}] {option.name} (line {option.line})"
+            lines += [
+                *self._above(option),
+                self._decide(f"{where} is nothing that the classic daemon has: what was it for?"),
+            ]
+        for line in self._ini.left_out:
+            lines.append(f"# The comment in line {line} seems to hold a key, and is left out.")
+        return lines
+
+
+_MAIL_OPTIONS: Final = (
+    "server",
+    "from",
+    "to",
+    "subject",
+    "port",
+    "username",
+    "password",
+    "usetls",
+)
+
+
+def toml_text(text: str) -> str:
+    """Return a text as a TOML string."""
+    return escaped_toml(json.dumps(text, ensure_ascii=False))
+
+
+def _site_url(written: str) -> str:
+    address = written.strip().rstrip("/")
+    return address if "://" in address else f"https://{address}"
+
+
+def _number(written: str) -> float | None:
+    try:
+        return float(written)
+    except ValueError:
+        return None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+
+
+def _group_of(path: Path, taken: Iterable[str]) -> str:
+    """Return a name for the group of a folder that no other has."""
+    name = path.name or "plugins"
+    names = [name, f"{path.parent.name or 'root'}-{name}"]
+    names += [f"{name}-{number}" for number in range(2, 1000)]
+    return next(each for each in names if each not in taken)

@@ -1,0 +1,227 @@
+"""Moving over as a whole: what is found, and what is written. It prints nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sgevents_core.crashes.recovering import fold_registers
+from sgevents_core.errors import NoPositionsError, StateBegunError
+from sgevents_core.migrating.configuration import ClassicPath, Draft, draft_of
+from sgevents_core.migrating.id_file import read_id_file, write_id_file
+from sgevents_core.migrating.ini_file import IniFile, read_ini_file
+from sgevents_core.migrating.leaving import LeftPosition, by_folder, positions_left
+from sgevents_core.migrating.positions import FolderOfPlugins, Positions, positions_in
+from sgevents_core.migrating.source_report import SourceReport, fork_folders, report_on
+from sgevents_core.settings import ClassicFolder, Settings
+from sgevents_core.settings.classic_listing import plugin_files, plugin_name, python_files
+from sgevents_core.settings.model import DEFAULT_LANE
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.opening import open_state
+
+DAEMON_FILE: Final = "shotgunEventDaemon.py"
+STATE_FOLDER: Final = "state"
+
+
+class FolderReport(NamedTuple):
+    """What is known of a folder of plugins.
+
+    Args:
+        folder: The folder.
+        files: Its files, in the order in which they are called.
+        forks: Folders in it that only some versions of the classic daemon load.
+        trouble: Why it cannot be read; empty if it can.
+    """
+
+    folder: ClassicPath
+    files: Sequence[SourceReport] = ()
+    forks: Sequence[Path] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """All that is known before anything is written.
+
+    Args:
+        ini: The classic daemon's configuration.
+        draft: The configuration made from it.
+        folders: Its folders of plugins.
+        running: The process of the classic daemon, if it runs on this machine.
+    """
+
+    ini: IniFile
+    draft: Draft
+    folders: Sequence[FolderReport]
+    running: int | None = None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The texts that nobody must see."""
+        of_ini = {place.option.value for place in self.draft.secrets if place.option.value}
+        of_files = (report.secrets for folder in self.folders for report in folder.files)
+        return frozenset(of_ini).union(*of_files)
+
+    def folders_of_plugins(self) -> list[FolderOfPlugins]:
+        """Return the folders with the plugins in them, for positions."""
+        return [_folder_of_plugins(each.folder) for each in self.folders if not each.trouble]
+
+    def positions(self, id_file: Path) -> Positions:
+        """Return where the plugins go on.
+
+        Raises:
+            IdFileError: The file cannot be read.
+        """
+        return positions_in(read_id_file(id_file), self.folders_of_plugins())
+
+
+def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move:
+    """Return what a configuration of the classic daemon leads to; no plugin is executed.
+
+    Raises:
+        IniFileError: It cannot be read.
+    """
+    ini = read_ini_file(ini_path, environment)
+    searched = _daemon_folder(ini_path)
+    folders = [_folder_report(folder, searched, environment) for folder in draft_of(ini).folders]
+    imported = {found for folder in folders for report in folder.files for found in report.modules}
+    draft = draft_of(ini, [folder for folder in searched if folder in imported])
+    return Move(ini, draft, folders, _running(draft.pid_file))
+
+
+def _daemon_folder(ini_path: Path) -> list[Path]:
+    """Return the folder of the classic daemon, in which plugins find modules, if it is known."""
+    folder = ini_path.resolve().parent
+    return [folder] if (folder / DAEMON_FILE).is_file() else []
+
+
+def _folder_report(
+    folder: ClassicPath, searched: Sequence[Path], environment: Mapping[str, str]
+) -> FolderReport:
+    try:
+        names = python_files(folder.path)
+    except OSError as error:
+        return FolderReport(folder, trouble=error.strerror or str(error))
+    files = [report_on(folder.path / name, searched, environment) for name in names]
+    return FolderReport(folder, files, fork_folders(folder.path))
+
+
+def _folder_of_plugins(folder: ClassicPath) -> FolderOfPlugins:
+    stems: list[str] = []
+    with suppress(OSError):
+        files = plugin_files(ClassicFolder(path=folder.path, group=folder.group))
+        stems = [path.name.removesuffix(".py") for path in files.values()]
+    return FolderOfPlugins(folder.written, folder.group, stems)
+
+
+def _running(pid_file: Path | None) -> int | None:
+    """Return the process that a file names, if there is one."""
+    if pid_file is None:
+        return None
+    with suppress(OSError, ValueError):
+        pid = int(pid_file.read_text("ascii")[:20])
+        if pid > 0:
+            os.kill(pid, 0)
+            return pid
+    return None
+
+
+def import_positions(state_folder: Path, positions: Positions, id_file: Path, now: float) -> None:
+    """Begin a state where plugins stand.
+
+    Args:
+        state_folder: The state's folder.
+        positions: Where plugins stand.
+        id_file: The file that they are from, for people.
+        now: The time, in seconds since 1970.
+
+    Raises:
+        NoPositionsError: There are none.
+        StateBegunError: A daemon has worked on the state already.
+        StateError: The state cannot be written, or is in use.
+    """
+    if positions.is_empty:
+        raise NoPositionsError(path=id_file)
+    with (
+        closing(StateLock(state_folder, "migrate")),
+        closing(open_state(state_folder).writer()) as state,
+    ):
+        change = positions.feed_change(now)
+        if not state.import_positions(change, positions.imported(), DEFAULT_LANE):
+            raise StateBegunError(path=state_folder)
+
+
+class Left(NamedTuple):
+    """What was written to go back.
+
+    Args:
+        positions: Where each plugin stands.
+        without: Plugins that the state does not know.
+        dead_letters: How many dead letters these plugins have.
+        parked: How many rows that came late await a decision.
+    """
+
+    positions: Mapping[str, LeftPosition]
+    without: Sequence[str]
+    dead_letters: int
+    parked: int
+
+
+def export_positions(settings: Settings, path: Path, ini: IniFile | None, now: datetime) -> Left:
+    """Write where the classic plugins stand to a file that the classic daemon reads.
+
+    Args:
+        settings: The configuration of sgevents; its daemon must not run.
+        path: The file to write.
+        ini: The classic daemon's configuration, which says how it writes folders.
+        now: The local time, without a time zone.
+
+    Raises:
+        StateInUse: The daemon runs.
+        StateError: The state cannot be read.
+        IdFileExistsError: The file exists.
+        IdFileError: It cannot be written.
+    """
+    folders = {
+        written: dict(_plugins_in(folder)) for written, folder in _written_folders(settings, ini)
+    }
+    names = [name for plugins in folders.values() for name in plugins.values()]
+    state_folder = settings.state.path
+    with (
+        closing(StateLock(state_folder, "migrate")),
+        closing(open_state(state_folder).writer()) as state,
+    ):
+        fold_registers(state_folder, state)
+        positions = positions_left(state, names, now)
+        counts = state.dead_letter_counts()
+        trouble = state.feed_trouble()
+    stored = {name: left.position for name, left in positions.items()}
+    write_id_file(path, by_folder(stored, folders))
+    return Left(
+        positions,
+        [name for name in names if name not in positions],
+        sum(counts[name][0] for name in names if name in counts),
+        trouble.parked_count,
+    )
+
+
+def _written_folders(
+    settings: Settings, ini: IniFile | None
+) -> Iterator[tuple[str, ClassicFolder]]:
+    """Yield each folder of classic plugins with the text by which the classic daemon knows it."""
+    known = draft_of(ini).folders if ini is not None else []
+    for folder in settings.classic_folders:
+        same = [each.written for each in known if os.path.normpath(each.path) == str(folder.path)]
+        yield (same[0] if same else str(folder.path)), folder
+
+
+def _plugins_in(folder: ClassicFolder) -> Iterator[tuple[str, str]]:
+    """Yield the stem of each file of a folder, and the name of the plugin in it."""
+    with suppress(OSError):
+        for path in plugin_files(folder).values():
+            yield path.name.removesuffix(".py"), plugin_name(folder, path.name)

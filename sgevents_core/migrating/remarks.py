@@ -1,0 +1,25 @@
+"""What there is to know about a plugin file, one remark for each thing."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+RemarkKind: TypeAlias = Literal[
+    "python 2", "broken", "missing module", "key", "filter", "differs", "environment", "helper"
+]
+STOPPING: Final[frozenset[RemarkKind]] = frozenset({"python 2", "broken", "missing module"})
+"""Kinds of remarks because of which a file does not load."""
+
+
+class Remark(NamedTuple):
+    """One thing to know about a file.
+
+    Args:
+        kind: What kind of thing.
+        line: Its line; 0 if it is about the file.
+        text: What it is, without any secret.
+    """
+
+    kind: RemarkKind
+    line: int
+    text: str
