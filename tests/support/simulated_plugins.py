@@ -259,7 +259,7 @@ class Behaviour:
         trouble = "query" if made.in_outage else self._trouble(rng, tries)
         if trouble == "query":
             made.touched = True
-            ctx._services.contact.failed = machine.monotonic()
+            ctx._services.contact.failed_at = machine.monotonic()
         if self.counts:
             name = f"{'asked' if made.request else 'live'} {callback}"
             ctx.store[name] = ctx.store.get(name, 0) + 1
