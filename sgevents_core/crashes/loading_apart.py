@@ -29,7 +29,7 @@ from sgevents_core.crashes.evidence import (
 from sgevents_core.crashes.loading_deaths import read_known_broken
 from sgevents_core.crashes.loading_watch import RETURN_TIMEOUT, TimeoutWatch
 from sgevents_core.crashes.out_of_memory import count_oom_kills
-from sgevents_core.dispatch.printed_apart import PrintedApart
+from sgevents_core.dispatch.printed_apart import TrialOutput
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery
@@ -79,7 +79,7 @@ def _run_trials(
     settings: Settings, inspect: Callable[[PluginWatch], _T]
 ) -> tuple[_T, Mapping[str, KnownBroken]]:
     known_broken = read_known_broken(settings.state.path)
-    with closing(PrintedApart(Redactor.of(settings))) as printed:
+    with closing(TrialOutput(Redactor.of(settings))) as printed:
         while True:
             trial_result = _TrialProcess(settings, known_broken, printed).run_trial(inspect)
             if not isinstance(trial_result, _EndingPlugin):
@@ -122,7 +122,7 @@ class _TrialProcess:
     """
 
     def __init__(
-        self, settings: Settings, known_broken: Mapping[str, KnownBroken], printed: PrintedApart
+        self, settings: Settings, known_broken: Mapping[str, KnownBroken], printed: TrialOutput
     ) -> None:
         self._settings = settings
         self._known_broken = known_broken
@@ -146,7 +146,7 @@ class _TrialProcess:
         finally:
             os.close(read_end)
             os.close(self._evidence_file)
-            self._printed.hear()
+            self._printed.read_printed()
         trial_answer = self._read_answer()
         if trial_answer is None:
             return self._find_ending_plugin(evidence_text, exit_status)
@@ -167,7 +167,7 @@ class _TrialProcess:
             while not self._is_answer_complete():
                 watched_ends = [read_end, self._printed.fileno()]
                 ready_ends, _, _ = select.select(watched_ends, [], [], _POLL_INTERVAL)
-                self._printed.hear()
+                self._printed.read_printed()
                 if read_end in ready_ends:
                     received_bytes = os.read(read_end, 1 << 20)
                     self._answer_bytes += received_bytes
@@ -252,7 +252,7 @@ class _TrialProcess:
             with suppress(Exception):
                 ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             with suppress(OSError):
-                self._printed.take_over()
+                self._printed.redirect_streams()
             recorder = EvidenceRecorder(Path(os.devnull))
             recorder.start_recording(os.fdopen(os.dup(self._evidence_file), "ab", buffering=0))
             packed_answer = self._pack_answer(

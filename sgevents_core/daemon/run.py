@@ -15,9 +15,9 @@ from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
-from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
+from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names, returned_plugins
 from sgevents_core.dispatch.plugin_starts import stop_plugins
-from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
+from sgevents_core.dispatch.vital_signs import VitalSigns, WatchedParts
 from sgevents_core.errors import InternalError, SgEventsError
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.observe.logs import restore_logging
@@ -118,15 +118,17 @@ class DaemonRun:
         """Wait for a signal, an error or, in a drain, the end of the work."""
         parts, state_writer = self._parts, self._state
         can_restart = self._reloader.can_restart and not self._is_drain
-        overdue = Overdue(parts.lanes, state_writer, started=time.monotonic(), restarts=can_restart)
-        watched_parts = Watched(parts.feed, parts.lanes, overdue, state_writer.feed_trouble)
+        overdue = OverdueCalls(
+            parts.lanes, state_writer, started_at=time.monotonic(), can_restart=can_restart
+        )
+        watched_parts = WatchedParts(parts.feed, parts.lanes, overdue, state_writer.feed_trouble)
         with closing(
             VitalSigns(self._settings.state.path, watched_parts, parts.announcer)
         ) as vital_signs:
             while not self._is_over(overdue):
                 self._feed_watchdog()
                 restore_logging()
-                vital_signs.look(time.monotonic())
+                vital_signs.check(time.monotonic())
                 self._take_up_changes()
                 self._housekeeping.work_briefly()
 
@@ -138,14 +140,14 @@ class DaemonRun:
                 return  # a lane that ends takes no requests
         self._parts.inbox.poll()
 
-    def _is_over(self, overdue: Overdue) -> bool:
+    def _is_over(self, overdue: OverdueCalls) -> bool:
         """Wait for an order for one tick; return whether the run must end."""
         signal_order = self._await_order(DRAIN_TICK_SECONDS if self._is_drain else TICK_SECONDS)
         if signal_order == "stop":
             return True
         if signal_order == "reload":
             self._reloader.request_reload()
-        if overdue.look(time.monotonic()):
+        if overdue.check(time.monotonic()):
             self._reloader.leave_hung(time.monotonic())
         self.is_reloading = self._reloader.poll_rehearsal()
         return self.is_reloading or self._has_failed() or (self._is_drain and self._is_drained())
@@ -184,8 +186,8 @@ class DaemonRun:
         parts.inbox.close()
         _stop_parts(parts, self._feed_watchdog)
         parts.announcer.close(ALERT_TIMEOUT)
-        self.has_hung_threads = bool(hung(parts.lanes))
-        working_plugins = not_hung(parts.plugins, parts.lanes)
+        self.has_hung_threads = bool(hung_plugin_names(parts.lanes))
+        working_plugins = returned_plugins(parts.plugins, parts.lanes)
         with loading_watch:
             return stop_plugins(working_plugins, parts.services, self._state, loading_watch)
 

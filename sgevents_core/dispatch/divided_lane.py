@@ -250,7 +250,7 @@ class DividedLane(Lane):
         ]
         if self._strand.is_due(current_time):
             due_units.append(WHOLE_LANE_UNIT)
-        if self.errands or self.errands.wait:
+        if self.errands or self.errands.has_waiting:
             due_units.append(ERRANDS_UNIT)
         self._intake.wake(due_units)
 
@@ -622,7 +622,7 @@ class DividedLane(Lane):
             self._intake.end >= journal_end
             and self._intake.is_idle()
             and not self.errands
-            and not self.errands.wait
+            and not self.errands.has_waiting
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in all_plugins

@@ -20,108 +20,108 @@ Errand: TypeAlias = "Callable[[Lane], bool]"
 """Work that a person asked for: it runs, or runs a slice, and returns whether it is over."""
 
 
-class _PutOff(NamedTuple):
-    request: int
+class _WaitForSite(NamedTuple):
+    request_number: int
     failure: Failure
-    health: SiteHealth
-    failed: float
+    site_health: SiteHealth
+    failed_at: float
 
 
 class Errands:
     """The errands of one lane, posted from any thread and run in the lane's own."""
 
     def __init__(self) -> None:
-        self._queue: deque[Errand] = deque()
-        self._aside: list[tuple[Errand, _PutOff]] = []
-        self._put_off: _PutOff | None = None
-        self._for_unit: dict[int, list[Errand]] = {}
-        self._unit: int | None = None
-        self._freed: set[int] = set()
+        self._errand_queue: deque[Errand] = deque()
+        self._waiting_errands: list[tuple[Errand, _WaitForSite]] = []
+        self._site_wait: _WaitForSite | None = None
+        self._errands_by_unit: dict[int, list[Errand]] = {}
+        self._awaited_unit: int | None = None
+        self._freed_units: set[int] = set()
         self._own_faults: dict[int, Failure] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._queue)
+        return bool(self._errand_queue)
 
     @property
-    def wait(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether any errand waits for the site, or for its strand."""
-        return bool(self._aside or self._for_unit)
+        return bool(self._waiting_errands or self._errands_by_unit)
 
     def post(self, errand: Errand) -> None:
         """Append an errand."""
-        self._queue.append(errand)
+        self._errand_queue.append(errand)
 
-    def run(self, lane: Lane, goes_on: Callable[[], bool]) -> bool:
-        """Run errands for as long as `goes_on` says; return whether there were any."""
-        self._take_up()
-        worked = bool(self._queue)
-        while self._queue and goes_on():
-            self._put_off = self._unit = None
-            over = self._queue[0](lane)
-            if not over and self._put_off is None and self._unit is None:
+    def run(self, lane: Lane, may_continue: Callable[[], bool]) -> bool:
+        """Run errands for as long as `may_continue` says; return whether there were any."""
+        self._requeue_errands()
+        has_worked = bool(self._errand_queue)
+        while self._errand_queue and may_continue():
+            self._site_wait = self._awaited_unit = None
+            is_over = self._errand_queue[0](lane)
+            if not is_over and self._site_wait is None and self._awaited_unit is None:
                 break
-            errand = self._queue.popleft()
-            if self._put_off is not None:
-                self._aside.append((errand, self._put_off))
-            elif not over and self._unit is not None:
-                self._wait(errand, self._unit)
-        return worked
+            errand = self._errand_queue.popleft()
+            if self._site_wait is not None:
+                self._waiting_errands.append((errand, self._site_wait))
+            elif not is_over and self._awaited_unit is not None:
+                self._wait_for_unit(errand, self._awaited_unit)
+        return has_worked
 
     def move_to_new_lane(self) -> Errands:
         """Return these errands for a lane that continues another's work; no strand is taken."""
-        for unit in list(self._for_unit):
+        for unit in list(self._errands_by_unit):
             self.is_free(unit)
-        self._freed.clear()
+        self._freed_units.clear()
         return self
 
     def wait_for(self, unit: int) -> None:
         """Let the running errand wait for a strand if it is not over when it returns."""
-        self._freed.discard(unit)
-        self._unit = unit
+        self._freed_units.discard(unit)
+        self._awaited_unit = unit
 
     def has(self, unit: int) -> None:
         """Note that the running errand has the strand that it wanted."""
-        self._unit = None
+        self._awaited_unit = None
 
     def is_free(self, unit: int) -> None:
         """Run the errands again that wait for a strand; may be called from any thread."""
-        self._freed.add(unit)
-        self._queue.extend(self._for_unit.pop(unit, []))
+        self._freed_units.add(unit)
+        self._errand_queue.extend(self._errands_by_unit.pop(unit, []))
 
-    def _wait(self, errand: Errand, unit: int) -> None:
-        self._for_unit.setdefault(unit, []).append(errand)
-        if unit in self._freed:  # it became free meanwhile
+    def _wait_for_unit(self, errand: Errand, unit: int) -> None:
+        self._errands_by_unit.setdefault(unit, []).append(errand)
+        if unit in self._freed_units:  # it became free meanwhile
             self.is_free(unit)
 
-    def put_off(self, request: int, failure: Failure, health: SiteHealth) -> None:
+    def put_off(self, request_number: int, call_failure: Failure, site_health: SiteHealth) -> None:
         """Put off the running errand until it is clear whether the site or a call was at fault.
 
         Args:
-            request: The request's number.
-            failure: The failure of its call.
-            health: The health of the site.
+            request_number: The request's number.
+            call_failure: The failure of its call.
+            site_health: The health of the site.
         """
-        self._put_off = _PutOff(request, failure, health, time.monotonic())
-        health.want()
+        self._site_wait = _WaitForSite(request_number, call_failure, site_health, time.monotonic())
+        site_health.want()
         logger.info(
             "Request %d waits until the site answers: %s",
-            request,
-            failure.error,
-            extra={"action": "request.waits_for_site", "request": request},
+            request_number,
+            call_failure.error,
+            extra={"action": "request.waits_for_site", "request": request_number},
         )
 
-    def own_fault(self, request: int) -> Failure | None:
+    def own_fault(self, request_number: int) -> Failure | None:
         """Return the failure for which a request was put off, if it was the call's own fault."""
-        return self._own_faults.pop(request, None)
+        return self._own_faults.pop(request_number, None)
 
-    def _take_up(self) -> None:
+    def _requeue_errands(self) -> None:
         """Queue again the errands that no longer need to wait."""
-        waiting, self._aside = self._aside, []
-        for errand, put_off in waiting:
-            standing = put_off.health.standing(put_off.failed)
+        waiting_errands, self._waiting_errands = self._waiting_errands, []
+        for errand, site_wait in waiting_errands:
+            standing = site_wait.site_health.standing(site_wait.failed_at)
             if standing in {Standing.DOWN, Standing.UNKNOWN}:
-                self._aside.append((errand, put_off))
+                self._waiting_errands.append((errand, site_wait))
                 continue
             if standing is Standing.OWN:
-                self._own_faults[put_off.request] = put_off.failure
-            self._queue.append(errand)
+                self._own_faults[site_wait.request_number] = site_wait.failure
+            self._errand_queue.append(errand)

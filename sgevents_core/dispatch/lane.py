@@ -155,7 +155,7 @@ class Lane:
         return (
             self._strand.finished >= end
             and not self.errands
-            and not self.errands.wait
+            and not self.errands.has_waiting
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in self.lane_plugins
@@ -272,7 +272,7 @@ class Lane:
         if late_start is None:
             return False
         late_start.hold(record)
-        late_start.at_once()
+        late_start.start_at_once()
         return True
 
     def forget(self, plugin_name: str, seq: int) -> None:

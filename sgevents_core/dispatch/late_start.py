@@ -20,7 +20,7 @@ from sgevents_core.state.steps import Step
 logger = logging.getLogger("sgevents.dispatch")
 
 
-class Tried(NamedTuple):
+class StartResult(NamedTuple):
     """The outcome of a `startup`: why it failed, None if not; what it changed in its store."""
 
     error: str | None
@@ -33,96 +33,98 @@ class LateStart:
     Args:
         plugin: The plugin.
         services: What its calls share; one of them found that the site did not answer.
-        health: The health of the site.
-        error: The error of its `startup`, in one line.
+        site_health: The health of the site.
+        error_line: The error of its `startup`, in one line.
     """
 
     def __init__(
-        self, plugin: LoadedPlugin, services: Services, health: SiteHealth, error: str
+        self, plugin: LoadedPlugin, services: Services, site_health: SiteHealth, error_line: str
     ) -> None:
         self.not_before: float | None = None
         self._plugin = plugin
         self._services = services
-        self._health = health
-        self._error = error
-        self._failed = services.contact.failed_at
-        self._times = 1
-        self._told = 0
+        self._site_health = site_health
+        self._error_line = error_line
+        self._failed_at = services.contact.failed_at
+        self._try_count = 1
+        self._reported_outage = 0
 
-    def hold(self, record: PluginRecord) -> None:
+    def hold(self, plugin_record: PluginRecord) -> None:
         """Record that the plugin waits."""
-        record.hold(time.time(), f"its startup waits for the site: {self._error}")
+        plugin_record.hold(time.time(), f"its startup waits for the site: {self._error_line}")
 
-    def at_once(self) -> None:
+    def start_at_once(self) -> None:
         """Try at the next turn, whatever the health of the site, because a person asked for it."""
         self.not_before = 0.0
 
-    def turn(self, announcer: Announcer) -> Tried | None:
+    def start_if_due(self, announcer: Announcer) -> StartResult | None:
         """Start the plugin if it is time; return the outcome, None while it waits."""
-        now = time.monotonic()
+        current_time = time.monotonic()
         if self.not_before is None:
-            standing = self._health.standing(self._failed)
+            standing = self._site_health.standing(self._failed_at)
             if standing is Standing.OWN:
-                return Tried(self._error)
+                return StartResult(self._error_line)
             if standing is not Standing.OVER:
-                self._wait(standing, announcer)
+                self._wait_for_site(standing, announcer)
                 return None
             jitter = random.random()  # noqa: S311 - no secret
-            self.not_before = now + wait_after(self._times, jitter)
-        return None if now < self.not_before else self._start()
+            self.not_before = current_time + wait_after(self._try_count, jitter)
+        return None if current_time < self.not_before else self._start_plugin()
 
-    def _wait(self, standing: Standing, announcer: Announcer) -> None:
-        if standing is Standing.UNKNOWN and not self._health.is_wanted:
-            self._health.want()
-        if standing is Standing.DOWN and self._told != self._health.outages:
-            self._told = self._health.outages
-            announcer.waits_to_start(self._plugin.name, self._error)
+    def _wait_for_site(self, standing: Standing, announcer: Announcer) -> None:
+        if standing is Standing.UNKNOWN and not self._site_health.is_wanted:
+            self._site_health.want()
+        if standing is Standing.DOWN and self._reported_outage != self._site_health.outages:
+            self._reported_outage = self._site_health.outages
+            announcer.waits_to_start(self._plugin.name, self._error_line)
 
-    def _start(self) -> Tried | None:
-        began = time.monotonic()
+    def _start_plugin(self) -> StartResult | None:
+        began_at = time.monotonic()
         context = CallContext(self._services, None, "startup")
-        error = call_hook(context, self._services, self._plugin.hooks, "startup")
-        changes = context.end()
+        startup_error = call_hook(context, self._services, self._plugin.hooks, "startup")
+        store_changes = context.end()
         context.release_store()  # until the plugin has started, it is not called
-        if error is None:
-            return Tried(None, changes)
-        self._error = describe_error(error, self._services.redact)[0]
-        if self._services.contact.failed_at < began:
-            return Tried(self._error)
-        self._failed, self._times = self._services.contact.failed_at, self._times + 1
+        if startup_error is None:
+            return StartResult(None, store_changes)
+        self._error_line = describe_error(startup_error, self._services.redact)[0]
+        if self._services.contact.failed_at < began_at:
+            return StartResult(self._error_line)
+        self._failed_at, self._try_count = self._services.contact.failed_at, self._try_count + 1
         self.not_before = None
         return None
 
 
 def late_start_of(
-    plugin: LoadedPlugin, services: Services, error: BaseException, began: float
+    plugin: LoadedPlugin, services: Services, startup_error: BaseException, began_at: float
 ) -> LateStart | None:
     """Return the late start of a plugin whose `startup` failed; None if the site was not the cause.
 
     Args:
         plugin: The plugin.
         services: What its calls share.
-        error: What its `startup` raised.
-        began: When that began, in monotonic seconds.
+        startup_error: What its `startup` raised.
+        began_at: When that began, in monotonic seconds.
     """
-    health = services.contact.health
-    if health is None or services.contact.failed_at < began:
+    site_health = services.contact.health
+    if site_health is None or services.contact.failed_at < began_at:
         return None
-    return LateStart(plugin, services, health, describe_error(error, services.redact)[0])
+    return LateStart(
+        plugin, services, site_health, describe_error(startup_error, services.redact)[0]
+    )
 
 
-def settle(tried: Tried, record: PluginRecord) -> Step:
+def settle_start(start_result: StartResult, record: PluginRecord) -> Step:
     """Update a plugin's record with the outcome of its late `startup`; return the step to write."""
-    step = Step(plugins=[record])
-    extra = {"plugin": record.name}
-    if tried.error is not None:
-        record.fail_to_start(tried.error)
-        text = "Plugin %s is broken: its startup failed. It is handed no events and loses none."
-        logger.error(text, record.name, extra={"action": "plugin.broken", **extra})
-        return step
+    ledger_step = Step(plugins=[record])
+    log_fields = {"plugin": record.name}
+    if start_result.error is not None:
+        record.fail_to_start(start_result.error)
+        log_text = "Plugin %s is broken: its startup failed. It is handed no events and loses none."
+        logger.error(log_text, record.name, extra={"action": "plugin.broken", **log_fields})
+        return ledger_step
     record.resume()
-    if tried.store_changes:
-        step.store = {record.name: recorded_changes(tried.store_changes)}
-    text = "Plugin %s has started, now that the site answers"
-    logger.info(text, record.name, extra={"action": "plugin.started_late", **extra})
-    return step
+    if start_result.store_changes:
+        ledger_step.store = {record.name: recorded_changes(start_result.store_changes)}
+    log_text = "Plugin %s has started, now that the site answers"
+    logger.info(log_text, record.name, extra={"action": "plugin.started_late", **log_fields})
+    return ledger_step

@@ -18,136 +18,154 @@ from sgevents_core.state.pulse import RunningCall
 
 logger = logging.getLogger("sgevents.dispatch")
 
-SLOW: Final = 60.0
+SLOW_AFTER: Final = 60.0
 """Seconds after which a call that holds up its lane is logged; again when that has doubled."""
-SHOWN: Final = 1.0
+SHOWN_AFTER: Final = 1.0
 """Seconds after which a call is shown to people as running."""
-MOST_HUNG: Final = 4
+MAX_HUNG_THREADS: Final = 4
 """The number of hanging threads at which the process is replaced."""
-NOT_BEFORE: Final = 5.0
+LEAST_UPTIME: Final = 5.0
 """The least seconds a process works before it is replaced because of hanging threads."""
 
 
-class _Seen(NamedTuple):
+class _SeenCall(NamedTuple):
     """A running call: when it was first seen, and after how long it is logged; never, if it has a
     limit of its own.
     """
 
-    since: float
-    tell_after: float
+    seen_since: float
+    report_after: float
 
 
-class Overdue:
+class OverdueCalls:
     """The monitor of running calls; for the main thread.
 
     Args:
         lanes: The lanes that run.
         journal: The journal, to look up events.
-        started: When the process began its work, in monotonic seconds.
-        restarts: Whether the process can be replaced.
+        started_at: When the process began its work, in monotonic seconds.
+        can_restart: Whether the process can be replaced.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], journal: Reader, *, started: float, restarts: bool
+        self, lanes: Sequence[Lane], journal: Reader, *, started_at: float, can_restart: bool
     ) -> None:
         self._lanes = lanes
         self._journal = journal
-        self._started = started
-        self._restarts = restarts
-        self._seen: dict[tuple[str, int, str, str], _Seen] = {}
-        self._told = 0
+        self._started_at = started_at
+        self._can_restart = can_restart
+        self._seen_calls: dict[tuple[str, int, str, str], _SeenCall] = {}
+        self._reported_count = 0
 
-    def look(self, now: float) -> bool:
+    def check(self, current_time: float) -> bool:
         """Report calls that take long; return whether too many threads hang to continue.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        before, self._seen = self._seen, {}
+        seen_before, self._seen_calls = self._seen_calls, {}
         for lane in self._lanes:
             for seq, callback, is_limited in lane.running_calls():
-                key = (lane.name, seq, callback.plugin, callback.name)
-                seen = before.get(key, _Seen(now, math.inf if is_limited else SLOW))
-                if now - seen.since >= seen.tell_after:
-                    self._tell_slow(lane.name, seq, callback, now - seen.since)
-                    seen = _Seen(seen.since, 2 * seen.tell_after)
-                self._seen[key] = seen
-        return self._is_worn(now)
+                call_key = (lane.name, seq, callback.plugin, callback.name)
+                seen_call = seen_before.get(
+                    call_key, _SeenCall(current_time, math.inf if is_limited else SLOW_AFTER)
+                )
+                if current_time - seen_call.seen_since >= seen_call.report_after:
+                    self._report_slow_call(
+                        lane.name, seq, callback, current_time - seen_call.seen_since
+                    )
+                    seen_call = _SeenCall(seen_call.seen_since, 2 * seen_call.report_after)
+                self._seen_calls[call_key] = seen_call
+        return self._must_restart(current_time)
 
-    def lasting(self, now: float) -> list[RunningCall]:
+    def lasting_calls(self, current_time: float) -> list[RunningCall]:
         """Return the calls that have run for a second or longer, oldest first.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        found = []
-        for (lane, seq, plugin, callback), seen in self._seen.items():
-            if now - seen.since >= SHOWN:
-                since = time.time() - (now - seen.since)
-                event_id = self._event_at(seq)
-                found.append(RunningCall(lane, plugin, callback, event_id, since))
-        return sorted(found, key=lambda call: call.since)
+        running_calls = []
+        for (lane_name, seq, plugin_name, callback_name), seen_call in self._seen_calls.items():
+            if current_time - seen_call.seen_since >= SHOWN_AFTER:
+                began_at = time.time() - (current_time - seen_call.seen_since)
+                event_id = self._find_event_id(seq)
+                running_calls.append(
+                    RunningCall(lane_name, plugin_name, callback_name, event_id, began_at)
+                )
+        return sorted(running_calls, key=lambda call: call.since)
 
-    def _is_held_up(self, now: float) -> bool:
+    def _is_lane_held_up(self, current_time: float) -> bool:
         """Return whether a call has run for long: stopping would make all lanes wait for it."""
-        calls = self._seen.values()
-        return any(now - seen.since >= SLOW for seen in calls if seen.tell_after != math.inf)
+        seen_calls = self._seen_calls.values()
+        return any(
+            current_time - seen_call.seen_since >= SLOW_AFTER
+            for seen_call in seen_calls
+            if seen_call.report_after != math.inf
+        )
 
-    def _is_worn(self, now: float) -> bool:
-        names = hung(self._lanes)
-        if len(names) < MOST_HUNG or now - self._started < NOT_BEFORE or self._is_held_up(now):
+    def _must_restart(self, current_time: float) -> bool:
+        hung_names = hung_plugin_names(self._lanes)
+        if (
+            len(hung_names) < MAX_HUNG_THREADS
+            or current_time - self._started_at < LEAST_UPTIME
+            or self._is_lane_held_up(current_time)
+        ):
             return False
-        if self._told < len(names):
-            self._told = len(names)
+        if self._reported_count < len(hung_names):
+            self._reported_count = len(hung_names)
             logger.error(
                 "%d threads hang, those of %s%s",
-                len(names),
-                ", ".join(names),
+                len(hung_names),
+                ", ".join(hung_names),
                 ": to start anew without them is tried"
-                if self._restarts
+                if self._can_restart
                 else ", and this run cannot start anew: their plugins wait",
-                extra={"action": "daemon.worn", "plugins": names},
+                extra={"action": "daemon.worn", "plugins": hung_names},
             )
-        return self._restarts
+        return self._can_restart
 
-    def _event_at(self, seq: int) -> int:
+    def _find_event_id(self, seq: int) -> int:
         """Return the id of an event; 0 if the journal cannot be read (reported elsewhere)."""
         try:
-            entry = entry_at(self._journal, seq)
+            journal_entry = entry_at(self._journal, seq)
         except StateError:
             return 0
-        return entry.event_id if entry else 0
+        return journal_entry.event_id if journal_entry else 0
 
-    def _tell_slow(self, lane: str, seq: int, callback: Callback, seconds: float) -> None:
-        event_id = self._event_at(seq)
+    def _report_slow_call(
+        self, lane_name: str, seq: int, callback: Callback, running_seconds: float
+    ) -> None:
+        event_id = self._find_event_id(seq)
         logger.warning(
             "%s of plugin %s has been at event %d for %.0f s, and lane %s waits for it: give it a "
             "timeout, or a lane of its own",
             callback.name,
             callback.plugin,
             event_id,
-            seconds,
-            lane,
+            running_seconds,
+            lane_name,
             extra={
                 "action": "callback.slow",
                 "plugin": callback.plugin,
                 "callback": callback.name,
                 "event_id": event_id,
-                "lane": lane,
-                "duration_ms": round(seconds * 1000, 3),
+                "lane": lane_name,
+                "duration_ms": round(running_seconds * 1000, 3),
             },
         )
 
 
-def hung(lanes: Sequence[Lane]) -> list[str]:
+def hung_plugin_names(lanes: Sequence[Lane]) -> list[str]:
     """Return the names of the plugins whose threads hang, one for each thread."""
-    return [name for lane in lanes for name in lane.hung_plugins()]
+    return [plugin_name for lane in lanes for plugin_name in lane.hung_plugins()]
 
 
-def not_hung(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:
+def returned_plugins(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:
     """Return the plugins whose `shutdown` can be called: those in which no call hangs."""
-    names = hung(lanes)
-    for name in names:
-        text = "Plugin %s is not shut down: a callback of it has not returned"
-        logger.warning(text, name, extra={"action": "plugin.not_shut_down", "plugin": name})
-    return [plugin for plugin in plugins if plugin.name not in names]
+    hung_names = hung_plugin_names(lanes)
+    for plugin_name in hung_names:
+        log_text = "Plugin %s is not shut down: a callback of it has not returned"
+        logger.warning(
+            log_text, plugin_name, extra={"action": "plugin.not_shut_down", "plugin": plugin_name}
+        )
+    return [plugin for plugin in plugins if plugin.name not in hung_names]

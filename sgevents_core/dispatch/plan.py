@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
     from sgevents_core.plugins.callback import Callback
 
-Planned: TypeAlias = "tuple[tuple[int, Callback], ...]"
+PlannedCalls: TypeAlias = "tuple[tuple[int, Callback], ...]"
 """Callbacks, each with its index in the plan, in call order."""
 
-_Key = TypeVar("_Key")
-_MOST_KNOWN: Final = 10_000
+_TableKey = TypeVar("_TableKey")
+_MAX_TABLE_SIZE: Final = 10_000
 
 
 class Explanation(NamedTuple):
@@ -37,53 +37,55 @@ class Plan:
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         """Make the plan for `callbacks`, which are in call order."""
         self.callbacks: Final = tuple(callbacks)
-        self._by_type: dict[str, Planned] = {}
-        self._by_route: dict[tuple[str, str | None, str | None], Planned] = {}
+        self._by_type: dict[str, PlannedCalls] = {}
+        self._by_route: dict[tuple[str, str | None, str | None], PlannedCalls] = {}
 
-    def for_type(self, event_type: str) -> Planned:
+    def for_type(self, event_type: str) -> PlannedCalls:
         """Return the callbacks that may be called for events of `event_type`, with their indices.
 
         The rest of their filters depends on the event: `callback.matches(event)`.
         """
-        planned = self._by_type.get(event_type)
-        return self._compile(event_type) if planned is None else planned
+        planned_calls = self._by_type.get(event_type)
+        return self._compile_type(event_type) if planned_calls is None else planned_calls
 
-    def for_event(self, event: Event) -> Planned:
+    def for_event(self, event: Event) -> PlannedCalls:
         """Return the callbacks that may be called for an event by its route, with their indices.
 
         The rest of their filters: `callback.match.may_accept_routed(event)`, and `where`.
         """
-        texts = route_of(event)
-        planned = self._by_route.get(texts)
-        return self._compile_route(texts) if planned is None else planned
+        route_texts = route_of(event)
+        planned_calls = self._by_route.get(route_texts)
+        return self._compile_route(route_texts) if planned_calls is None else planned_calls
 
     def explain(self, event: Event) -> list[Explanation]:
         """Return, for every callback in call order, whether it is called for `event`."""
         reasons = [(callback, callback.why_not(event)) for callback in self.callbacks]
         return [Explanation(callback, reason is None, reason or "") for callback, reason in reasons]
 
-    def _compile(self, event_type: str) -> Planned:
-        planned = tuple(
-            (index, callback)
-            for index, callback in enumerate(self.callbacks)
+    def _compile_type(self, event_type: str) -> PlannedCalls:
+        planned_calls = tuple(
+            (callback_index, callback)
+            for callback_index, callback in enumerate(self.callbacks)
             if callback.accepts_type(event_type)
         )
-        _keep(self._by_type, event_type, planned)
-        return planned
+        _keep_entry(self._by_type, event_type, planned_calls)
+        return planned_calls
 
-    def _compile_route(self, texts: tuple[str, str | None, str | None]) -> Planned:
-        route = Route.read(texts)
-        planned = tuple(
-            (index, callback)
-            for index, callback in self.for_type(route[0])
-            if callback.accepts_route(route)
+    def _compile_route(self, route_texts: tuple[str, str | None, str | None]) -> PlannedCalls:
+        event_route = Route.read(route_texts)
+        planned_calls = tuple(
+            (callback_index, callback)
+            for callback_index, callback in self.for_type(event_route[0])
+            if callback.accepts_route(event_route)
         )
-        _keep(self._by_route, texts, planned)
-        return planned
+        _keep_entry(self._by_route, route_texts, planned_calls)
+        return planned_calls
 
 
-def _keep(table: dict[_Key, Planned], key: _Key, planned: Planned) -> None:
+def _keep_entry(
+    call_table: dict[_TableKey, PlannedCalls], table_key: _TableKey, planned_calls: PlannedCalls
+) -> None:
     """Put an entry into a table; a tool that numbers its types must not fill the memory."""
-    if len(table) >= _MOST_KNOWN:
-        table.clear()
-    table[key] = planned
+    if len(call_table) >= _MAX_TABLE_SIZE:
+        call_table.clear()
+    call_table[table_key] = planned_calls

@@ -31,76 +31,82 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 def start_plugins(
-    loaded: Loaded,
+    loaded_plugins: Loaded,
     services: Mapping[str, Services],
-    state: LaneWriter,
+    state_writer: LaneWriter,
     watch: PluginWatch | None = None,
 ) -> list[LoadedPlugin]:
     """Call the plugins' `startup`, and return the plugins that may get events.
 
     Args:
-        loaded: The plugins.
+        loaded_plugins: The plugins.
         services: What each plugin's calls share.
-        state: The journal and the ledger.
+        state_writer: The journal and the ledger.
         watch: Watches the plugins' code; by default it is not watched.
 
     Raises:
         LoadingStopped: The daemon must stop; plugins that had started are shut down.
     """
-    ready: list[LoadedPlugin] = []
-    for plugin in loaded.plugins:
-        own = services[plugin.name]
-        if own.store.damage is not None:
-            _set_aside(plugin, state, own.store.damage)
+    ready_plugins: list[LoadedPlugin] = []
+    for plugin in loaded_plugins.plugins:
+        plugin_services = services[plugin.name]
+        if plugin_services.store.damage is not None:
+            _record_failed_start(plugin, state_writer, plugin_services.store.damage)
             continue
-        context = CallContext(own, None, "startup")
-        began = time.monotonic()
-        error = _call_watched(context, plugin, own, "startup", watch)
-        if isinstance(error, LoadingStopped):
-            stop_plugins(ready, services, state)
-            raise error
-        if error is not None:
+        context = CallContext(plugin_services, None, "startup")
+        began_at = time.monotonic()
+        startup_error = _call_watched(context, plugin, plugin_services, "startup", watch)
+        if isinstance(startup_error, LoadingStopped):
+            stop_plugins(ready_plugins, services, state_writer)
+            raise startup_error
+        if startup_error is not None:
             context.end()
             context.release_store()
-            own.late_start = late_start_of(plugin, own, error, began)
-            if own.late_start is not None:
-                _wait_for_site(plugin, own.late_start, state)
-                ready.append(plugin)
+            plugin_services.late_start = late_start_of(
+                plugin, plugin_services, startup_error, began_at
+            )
+            if plugin_services.late_start is not None:
+                _wait_for_site(plugin, plugin_services.late_start, state_writer)
+                ready_plugins.append(plugin)
                 continue
-            _set_aside(plugin, state, describe_error(error, own.redact)[0])
+            _record_failed_start(
+                plugin, state_writer, describe_error(startup_error, plugin_services.redact)[0]
+            )
             continue
-        _forget_failed_start(plugin, state)
-        _keep_store(plugin, own, context, state)
-        ready.append(plugin)
-    return ready
+        _forget_failed_start(plugin, state_writer)
+        _commit_store(plugin, plugin_services, context, state_writer)
+        ready_plugins.append(plugin)
+    return ready_plugins
 
 
 def _call_watched(
     context: CallContext,
     plugin: LoadedPlugin,
     services: Services,
-    hook: str,
+    hook_name: str,
     watch: PluginWatch | None,
 ) -> BaseException | None:
     """Call a plugin's `startup` or `shutdown` as a watched step; return what it raised."""
-    function = plugin.hooks.get(hook)
-    if function is None:
+    hook_function = plugin.hooks.get(hook_name)
+    if hook_function is None:
         return None
-    watched = {hook: lambda *args: run_watched(hook, lambda: function(*args))}
+    watched_hook = {hook_name: lambda *args: run_watched(hook_name, lambda: hook_function(*args))}
     with watch_loading(
         watch or PluginWatch(), plugin.turn or LoadingTurn(plugin.name, math.inf)
-    ) as changed:
-        error = call_hook(context, services, watched, hook)
-    for text in change_warnings(changed):
+    ) as changed_state:
+        hook_error = call_hook(context, services, watched_hook, hook_name)
+    for warning_text in change_warnings(changed_state):
         extra = {"action": "plugin.put_back", "plugin": plugin.name}
-        logger.warning("Plugin %s: in its %s, %s", plugin.name, hook, text, extra=extra)
-    return error
+        logger.warning(
+            "Plugin %s: in its %s, %s", plugin.name, hook_name, warning_text, extra=extra
+        )
+    return hook_error
 
 
 def stop_plugins(
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    state: LaneWriter,
+    state_writer: LaneWriter,
     watch: PluginWatch | None = None,
 ) -> StateError | None:
     """Call the plugins' `shutdown`, and close their connections.
@@ -108,66 +114,68 @@ def stop_plugins(
     Args:
         plugins: The plugins.
         services: What each plugin's calls share.
-        state: The journal and the ledger.
+        state_writer: The journal and the ledger.
         watch: Watches the plugins' code; by default it is not watched.
 
     Returns:
         Why changes to their stores could not be committed; None if they were.
     """
-    failed = None
+    commit_error = None
     for plugin in plugins:
-        own = services[plugin.name]
-        if own.late_start is not None:
+        plugin_services = services[plugin.name]
+        if plugin_services.late_start is not None:
             continue
-        context = CallContext(own, None, "shutdown")
-        if _call_watched(context, plugin, own, "shutdown", watch) is not None:
+        context = CallContext(plugin_services, None, "shutdown")
+        if _call_watched(context, plugin, plugin_services, "shutdown", watch) is not None:
             context.end()
             context.release_store()
             continue
         try:
-            _keep_store(plugin, own, context, state)
+            _commit_store(plugin, plugin_services, context, state_writer)
         except StateError as error:
-            failed = error
-    for own in services.values():
-        own.close()
-    return failed
+            commit_error = error
+    for plugin_services in services.values():
+        plugin_services.close()
+    return commit_error
 
 
-def _forget_failed_start(plugin: LoadedPlugin, state: LaneWriter) -> None:
+def _forget_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter) -> None:
     """Make a plugin active that had not started before and has started now."""
-    record = state.plugins()[plugin.name]
-    if record.state == "not started":
-        record.resume()
-        fence = state.take_lane(plugin.lane)
-        state.record(plugin.lane, fence, Step(plugins=[record]))
+    plugin_record = state_writer.plugins()[plugin.name]
+    if plugin_record.state == "not started":
+        plugin_record.resume()
+        lane_fence = state_writer.take_lane(plugin.lane)
+        state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record]))
 
 
-def _leave_lane(record: PluginRecord, state: LaneWriter) -> None:
+def _leave_lane(plugin_record: PluginRecord, state_writer: LaneWriter) -> None:
     """Separate a plugin from its lane, which does not run yet, where the lane is."""
-    places = state.lane_places(record.lane)
-    if places is None:
-        record.leave_lane(state.lane_progress(record.lane) or Progress(state.end()))
+    strand_places = state_writer.lane_places(plugin_record.lane)
+    if strand_places is None:
+        plugin_record.leave_lane(
+            state_writer.lane_progress(plugin_record.lane) or Progress(state_writer.end())
+        )
     else:
-        record.leave_strands(places)
+        plugin_record.leave_strands(strand_places)
 
 
-def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: LaneWriter) -> None:
+def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state_writer: LaneWriter) -> None:
     """Keep the position of a plugin that will start once the site answers."""
-    record = state.plugins()[plugin.name]
-    if record.state != "paused":
-        late_start.hold(record)
-    _leave_lane(record, state)
-    fence = state.take_lane(plugin.lane)
-    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
+    plugin_record = state_writer.plugins()[plugin.name]
+    if plugin_record.state != "paused":
+        late_start.hold(plugin_record)
+    _leave_lane(plugin_record, state_writer)
+    lane_fence = state_writer.take_lane(plugin.lane)
+    state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record], durable=True))
 
 
-def _set_aside(plugin: LoadedPlugin, state: LaneWriter, error: str) -> None:
+def _record_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter, error_line: str) -> None:
     """Keep the position of a plugin whose `startup` failed, while its lane continues without it."""
-    record = state.plugins()[plugin.name]
-    record.fail_to_start(error)
-    _leave_lane(record, state)
-    fence = state.take_lane(plugin.lane)
-    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
+    plugin_record = state_writer.plugins()[plugin.name]
+    plugin_record.fail_to_start(error_line)
+    _leave_lane(plugin_record, state_writer)
+    lane_fence = state_writer.take_lane(plugin.lane)
+    state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record], durable=True))
     logger.error(
         "Plugin %s is broken: its startup failed. It is handed no events and loses none.",
         plugin.name,
@@ -175,13 +183,15 @@ def _set_aside(plugin: LoadedPlugin, state: LaneWriter, error: str) -> None:
     )
 
 
-def _keep_store(
-    plugin: LoadedPlugin, services: Services, context: CallContext, state: LaneWriter
+def _commit_store(
+    plugin: LoadedPlugin, services: Services, context: CallContext, state_writer: LaneWriter
 ) -> None:
     """Commit what a hook that is not an event hook changed in the plugin's store."""
-    changes = context.end()
-    if changes:
-        fence = state.take_lane(plugin.lane)
-        state.record(plugin.lane, fence, Step(store={plugin.name: recorded_changes(changes)}))
-        services.store.commit(changes)
+    store_changes = context.end()
+    if store_changes:
+        lane_fence = state_writer.take_lane(plugin.lane)
+        state_writer.record(
+            plugin.lane, lane_fence, Step(store={plugin.name: recorded_changes(store_changes)})
+        )
+        services.store.commit(store_changes)
     context.release_store()

@@ -17,7 +17,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import Call, Caller, Steps
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.late_start import settle
+from sgevents_core.dispatch.late_start import settle_start
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.errors import UnreadableEntry
@@ -292,12 +292,12 @@ class Strand:
         record, late_start = lane_plugin.record, lane_plugin.services.late_start
         if late_start is None or record.state != "held" or not isinstance(record, PluginRecord):
             return
-        start_result = late_start.turn(self._lane_parts.announcer)
+        start_result = late_start.start_if_due(self._lane_parts.announcer)
         if start_result is None:
             return
         if start_result.error is None:
             lane_plugin.services.late_start = None
-        self.ledger.record(settle(start_result, record))
+        self.ledger.record(settle_start(start_result, record))
         if start_result.store_changes:
             lane_plugin.services.store.commit(start_result.store_changes)
 

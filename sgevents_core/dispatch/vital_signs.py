@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from sgevents_core import __version__
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.overdue import Overdue, hung
+from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names
 from sgevents_core.errors import StateError
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.protocols import AttentionKind
@@ -19,11 +19,11 @@ from sgevents_core.state import pulse
 from sgevents_core.state.attention import FeedTrouble, Need, attention_needs
 from sgevents_core.state.pulse import Pulse
 
-NEEDS_EVERY: Final = 5.0
+NEEDS_INTERVAL: Final = 5.0
 """Seconds between two looks at what needs a person."""
 
 
-class Troubled(Protocol):
+class FeedTroubles(Protocol):
     """The feed, as far as it knows its own trouble."""
 
     @property
@@ -35,7 +35,7 @@ class Troubled(Protocol):
         """Why the journal cannot be written; None while it can."""
 
 
-class Watched(NamedTuple):
+class WatchedParts(NamedTuple):
     """The parts of a daemon to look at.
 
     Args:
@@ -45,9 +45,9 @@ class Watched(NamedTuple):
         feed_trouble: Reads the recorded trouble of the feed; raises StateError if it cannot.
     """
 
-    feed: Troubled
+    feed: FeedTroubles
     lanes: Sequence[Lane]
-    overdue: Overdue
+    overdue: OverdueCalls
     feed_trouble: Callable[[], FeedTrouble]
 
 
@@ -55,64 +55,69 @@ class VitalSigns:
     """The monitor of a running daemon; for the main thread.
 
     Args:
-        folder: The state's folder, where the pulse is written.
-        watched: The parts of a daemon to look at.
+        state_folder: The state's folder, where the pulse is written.
+        watched_parts: The parts of a daemon to look at.
         announcer: Reports to people and plugins.
     """
 
-    def __init__(self, folder: Path, watched: Watched, announcer: Announcer) -> None:
-        self._folder = folder
-        self._watched = watched
+    def __init__(
+        self, state_folder: Path, watched_parts: WatchedParts, announcer: Announcer
+    ) -> None:
+        self._state_folder = state_folder
+        self._watched_parts = watched_parts
         self._announcer = announcer
-        self._started = time.time()
-        self._beaten = float("-inf")
-        self._looked = float("-inf")
-        self._needs: dict[tuple[AttentionKind, str], Need] = {}
+        self._started_at = time.time()
+        self._pulse_at = float("-inf")
+        self._needs_at = float("-inf")
+        self._known_needs: dict[tuple[AttentionKind, str], Need] = {}
 
-    def look(self, now: float) -> None:
+    def check(self, current_time: float) -> None:
         """Write the pulse and report what needs a person, each as often as it is due.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        if now - self._beaten < pulse.PULSE_INTERVAL:
+        if current_time - self._pulse_at < pulse.PULSE_INTERVAL:
             return
-        self._beaten = now
-        seen = self._pulse(now)
-        pulse.write_pulse(self._folder, seen)
-        if now - self._looked >= NEEDS_EVERY:
-            self._looked = now
-            self._tell(seen)
+        self._pulse_at = current_time
+        current_pulse = self._read_pulse(current_time)
+        pulse.write_pulse(self._state_folder, current_pulse)
+        if current_time - self._needs_at >= NEEDS_INTERVAL:
+            self._needs_at = current_time
+            self._report_needs(current_pulse)
 
     def close(self) -> None:
         """Remove the pulse."""
-        pulse.remove_pulse(self._folder)
+        pulse.remove_pulse(self._state_folder)
 
-    def _pulse(self, now: float) -> Pulse:
-        watched = self._watched
+    def _read_pulse(self, current_time: float) -> Pulse:
+        watched_parts = self._watched_parts
         return Pulse(
             pid=os.getpid(),
             version=__version__,
-            started=self._started,
+            started=self._started_at,
             at=time.time(),
-            site=watched.feed.site_trouble,
-            journal=watched.feed.journal_trouble,
-            calls=tuple(watched.overdue.lasting(now)),
-            hung=tuple(hung(watched.lanes)),
-            blocked=tuple(filter(None, (lane.blocking() for lane in watched.lanes))),
+            site=watched_parts.feed.site_trouble,
+            journal=watched_parts.feed.journal_trouble,
+            calls=tuple(watched_parts.overdue.lasting_calls(current_time)),
+            hung=tuple(hung_plugin_names(watched_parts.lanes)),
+            blocked=tuple(filter(None, (lane.blocking() for lane in watched_parts.lanes))),
         )
 
-    def _tell(self, seen: Pulse) -> None:
+    def _report_needs(self, current_pulse: Pulse) -> None:
         """Report what needs a person since the last look, and what no longer does."""
         try:
-            feed = self._watched.feed_trouble()
+            feed_trouble = self._watched_parts.feed_trouble()
         except StateError:
             return  # whoever writes to the state reports it
-        found = {(need.kind, need.plugin): need for need in attention_needs(seen, feed, seen.at)}
-        for key, need in found.items():
-            if key not in self._needs:
+        current_needs = {
+            (need.kind, need.plugin): need
+            for need in attention_needs(current_pulse, feed_trouble, current_pulse.at)
+        }
+        for need_key, need in current_needs.items():
+            if need_key not in self._known_needs:
                 self._announcer.attention(need, over=False)
-        for key, need in self._needs.items():
-            if key not in found:
+        for need_key, need in self._known_needs.items():
+            if need_key not in current_needs:
                 self._announcer.attention(need, over=True)
-        self._needs = found
+        self._known_needs = current_needs

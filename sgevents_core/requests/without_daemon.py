@@ -16,7 +16,7 @@ from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.overdue import not_hung
+from sgevents_core.dispatch.overdue import returned_plugins
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lane_of, lanes_of, services_of
 from sgevents_core.plugins.loading import Loaded
@@ -106,7 +106,7 @@ def _open_lane(
     finally:
         plugin_lane.close()
         announcer.close(ALERT_TIMEOUT)
-        stop_plugins(not_hung(started_plugins, plugin_lanes), services, state)
+        stop_plugins(returned_plugins(started_plugins, plugin_lanes), services, state)
 
 
 def _make_empty_lane(

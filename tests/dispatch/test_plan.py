@@ -192,7 +192,7 @@ def test_explain_says_why_not() -> None:
 
 def test_types_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool may put a number into every type it creates."""
-    monkeypatch.setattr(plan_module, "_MOST_KNOWN", 10)
+    monkeypatch.setattr(plan_module, "_MAX_TABLE_SIZE", 10)
     plan = Plan([callback("on_other")])
     for number in range(35):
         assert len(plan.for_type(f"Render_{number}")) == 1

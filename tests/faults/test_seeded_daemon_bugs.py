@@ -27,7 +27,7 @@ from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import DividedLedger
-from sgevents_core.dispatch.plan import Plan, Planned
+from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.events import Event, route_of
 from sgevents_core.requests import carrying_out as requests
@@ -344,7 +344,7 @@ def last_callback_of_a_route_left_out(patch: Patch) -> None:
     """Of several callbacks that want an event, the last is not called."""
     real = Plan.for_event
 
-    def for_event(self: Plan, event: Event) -> Planned:
+    def for_event(self: Plan, event: Event) -> PlannedCalls:
         planned = real(self, event)
         return planned[:-1] if len(planned) > 1 else planned
 

@@ -19,7 +19,7 @@ from sgevents_core.crashes.recovering import recover
 from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.overdue import not_hung
+from sgevents_core.dispatch.overdue import returned_plugins
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.events import Event
@@ -209,7 +209,7 @@ class House:
             for thread in self.threads:
                 thread.join()
             announcer.close(5.0)
-            stop_plugins(not_hung(plugins, self.lanes), services, state)
+            stop_plugins(returned_plugins(plugins, self.lanes), services, state)
             state.close()
             to_disk.close()
             presence.close()
