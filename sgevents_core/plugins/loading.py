@@ -31,6 +31,7 @@ from sgevents_core.plugins.implementing import (
     unused_warnings,
 )
 from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
+from sgevents_core.plugins.memory_warnings import memory_warnings
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import own_settings, settings_model_of
@@ -275,6 +276,7 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
             *unused_warnings(callbacks, hooks),
             *pattern_warnings(callbacks),
             *login_warnings(callbacks, settings.feed.fields),
+            *memory_warnings(plugin, registrar.args_given_to, table, settings.lanes.get(lane)),
         ),
     )
 

@@ -65,6 +65,7 @@ class CallbackRegistrar:
         self.logger: Final = plugin_logger(plugin)
         self.callbacks: Final[list[Callback]] = []
         self.warnings: Final[list[str]] = []
+        self.args_given_to: Final[list[str]] = []
         self._taken_names = set(taken_names)
         self._is_open = True
 
@@ -166,6 +167,8 @@ class CallbackRegistrar:
             self.warnings.append(f"{source_line}: args is given, and {callback!r} does not take it")
         chosen_name = self._choose_name(callback, name, source_line)
         self._taken_names.add(chosen_name)
+        if args is not ... and args is not None:
+            self.args_given_to.append(chosen_name)
         self.callbacks.append(
             Callback(
                 plugin=self.plugin,

@@ -602,14 +602,18 @@ def on_event(event, ctx):
     assert lock.is_free()
     with house.working() as worker:
         assert house.call(worker, "forks").error is None
-        assert not lock.is_free()
-        waiting = threading.Thread(target=house.lane.await_old)
-        waiting.start()
-        assert waiting.is_alive()
-    waiting.join(PATIENCE)
-    assert not waiting.is_alive()
-    assert lock.is_free()
-    os.kill(int(house.written("pid")), signal.SIGKILL)
+        fork = int(house.written("pid"))
+        try:
+            assert not lock.is_free()
+            waiting = threading.Thread(target=house.lane.await_old)
+            waiting.start()
+            assert waiting.is_alive()
+            worker.close()
+            waiting.join(PATIENCE)
+            assert not waiting.is_alive()
+            assert lock.is_free()
+        finally:
+            os.kill(fork, signal.SIGKILL)
 
 
 def test_hook_is_called_again_if_a_call_beside_it_ends_the_process(house: WorkerHouse) -> None:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running_daemon import RunningDaemon
@@ -86,14 +88,20 @@ POISON = """
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
-    """A daemon with a plugin in a worker process, and one in the lane beside it."""
+def bare(tmp_path: Path) -> Iterator[RunningDaemon]:
+    """A daemon with a lane of worker processes, and no plugins."""
     with Sandbox(project=False) as site:
         daemon = RunningDaemon(tmp_path, site)
         daemon.log = LANE
-        daemon.install("poison", POISON.format(folder=str(tmp_path)), "apart")
-        daemon.install_writer("writes")
         yield daemon
+
+
+@pytest.fixture
+def daemon(bare: RunningDaemon) -> RunningDaemon:
+    """A daemon with a plugin in a worker process, and one in the lane beside it."""
+    bare.install("poison", POISON.format(folder=str(bare.folder)), "apart")
+    bare.install_writer("writes")
+    return bare
 
 
 def tried(daemon: RunningDaemon) -> list[tuple[int, int, int]]:
@@ -117,6 +125,12 @@ def daemon_command(daemon: RunningDaemon, *words: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def stored(daemon: RunningDaemon, plugin: str) -> dict[str, Any]:
+    """Return what a plugin's store holds."""
+    with closing(open_state(daemon.folder / "state").reader()) as state:
+        return state.store(plugin)
 
 
 def lives(pid: int) -> bool:
@@ -179,8 +193,7 @@ def test_stop_waits_for_the_running_call_and_ends_the_workers(daemon: RunningDae
         (pid,) = {pid for _, _, pid in tried(daemon)}
         assert daemon.stop(process, signal.SIGINT) == 0
         assert not lives(pid)
-    with closing(open_state(daemon.folder / "state").writer()) as state:
-        assert state.store("poison") == {"calls": 1, "starts": 1, "ends": 1}
+    assert stored(daemon, "poison") == {"calls": 1, "starts": 1, "ends": 1}
 
 
 def test_reload_starts_new_workers(daemon: RunningDaemon) -> None:
@@ -244,3 +257,46 @@ def test_several_workers_keep_the_order_of_each_entity(daemon: RunningDaemon) ->
         assert len(own) >= 4
     assert len({pid for _, _, pid in tried(daemon)}) >= 2
     assert not any(lives(pid) for _, _, pid in tried(daemon))
+
+
+COUNTS = """
+    import os, time
+    from pathlib import Path
+    from sgevents_core import hookimpl
+
+    FOLDER = Path({folder!r})
+
+    @hookimpl
+    def on_event(event, ctx):
+        with (FOLDER / "tried").open("a") as file:
+            file.write(f"{{event.id}} {{ctx.attempt}} {{os.getpid()}}\\n")
+        ctx.store[str(event.id)] = ctx.store.get(str(event.id), 0) + 1
+        time.sleep(0.01)
+"""
+
+
+def test_kills_lose_nothing_and_repeat_only_the_running_call(bare: RunningDaemon) -> None:
+    """`kill -9` of workers and of the daemon, again and again: stores count each event once."""
+    daemon = bare
+    daemon.install("counts", COUNTS.format(folder=str(daemon.folder)), "apart")
+    daemon.log = LANE.replace("max_rss", 'workers = 2\norder_by = "none"\nmax_rss')
+    ids = [daemon.site.event("Studio_Tick") for _ in range(120)]
+    kills = 3 * (3 + 2)  # both workers end with the daemon
+    for _ in range(3):
+        with daemon.running() as process:
+            for _ in range(3):
+                wait_until(partial(_has_tried, daemon, len(tried(daemon)) + 8))
+                with suppress(OSError):
+                    os.kill(tried(daemon)[-1][2], signal.SIGKILL)
+            process.kill()
+            process.wait()
+    with daemon.running() as process:
+        wait_until(lambda: len(stored(daemon, "counts")) == len(ids))
+        assert daemon.stop(process) == 0
+    assert stored(daemon, "counts") == {str(event): 1 for event in ids}
+    assert len(tried(daemon)) <= len(ids) + kills
+    assert not any(lives(pid) for _, _, pid in tried(daemon))
+
+
+def _has_tried(daemon: RunningDaemon, calls: int) -> bool:
+    return len(tried(daemon)) >= calls
