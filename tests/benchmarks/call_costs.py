@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from catching_up import daemon
 from event_rows import BEGIN, KINDS, encoded_row
 from journal_rows import grow
 from lane_house import House, opened_house
+from lean_site import lean_site
 from measuring import Figure, Scale, figure, in_turns, ratio
 
 from sgevents_core.events import Event
@@ -92,8 +94,13 @@ def costs(scale: Scale) -> list[Figure]:
     )
     unwanted = tuple(seconds / events * 1e6 for seconds in spent["ten unwanted"])
     growth = takes["fifty unwanted"], takes["one unwanted"]
+    rows = max(scale.rows // 2, 600)
+    with lean_site(rows) as site:
+        whole = in_turns(scale.repeats, {"daemon": lambda: daemon(site, rows, is_wanted=False)})
+    in_all = tuple(take["processor"] / rows * 1e6 for take in whole["daemon"])
     return [
         figure(4, "a matching callback beyond its function, with its record", beyond, "us", "<= 4"),
         figure(4, "an event that none of ten plugins wants, in its lane", unwanted, "us", "<= 8"),
+        figure(4, "the same, from the site on, with all that the daemon does", in_all, "us"),
         ratio(4, "an unwanted event, 50 plugins / 1 plugin", *growth, of="processor"),
     ]

@@ -29,13 +29,22 @@ def stock(site: SiteProcess, rows: int) -> Mapping[str, float]:
     return found
 
 
-def daemon(site: SiteProcess, rows: int) -> Mapping[str, float]:
-    """Let the daemon catch up, from an empty state and through ten plugins."""
+def daemon(site: SiteProcess, rows: int, *, is_wanted: bool = True) -> Mapping[str, float]:
+    """Let the daemon catch up, from an empty state and through ten plugins.
+
+    Args:
+        site: The site.
+        rows: How many rows it has.
+        is_wanted: Whether the plugins want any of them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder) / "studio", site.url)
-        studio.install_ten()
+        if is_wanted:
+            studio.install_ten()
+        else:
+            studio.install_unwilling()
         found = studio.drain()
-    assert found["calls"] == round(rows * MATCHING), found
+    assert found["calls"] == (round(rows * MATCHING) if is_wanted else 0), found
     return found
 
 

@@ -103,6 +103,18 @@ _PLUGINS: Final = {
     """,
 }
 """The plugins by name, which is also their order."""
+_UNWILLING: Final = """
+    @hookimpl
+    @match(entity_type="Task", attribute="sg_never_set")
+    def on_change(event, ctx):
+        counted(event)
+
+    @hookimpl(specname="on_change")
+    @match(event_type="Shotgun_Sequence_*")
+    def sequence_changed(event, ctx):
+        counted(event)
+"""
+"""A plugin whose filters no event passes, one of them only by its field."""
 _CLOCK: Final = """
     import json, re, time
     from pathlib import Path
@@ -149,7 +161,14 @@ class Studio:
 
     def install_ten(self) -> None:
         """Install and enable the ten plugins, and the clock that comes after them."""
-        modules = {f"bench_{name}.py": _module(text) for name, text in _PLUGINS.items()}
+        self._install_timed({f"bench_{name}.py": text for name, text in _PLUGINS.items()})
+
+    def install_unwilling(self) -> None:
+        """Install ten plugins that want none of the events, and the clock."""
+        self._install_timed({f"bench_unwilling{number}.py": _UNWILLING for number in range(10)})
+
+    def _install_timed(self, texts: dict[str, str]) -> None:
+        modules = {file: _module(text) for file, text in texts.items()}
         modules["bench_counts.py"] = _COUNTED
         self.install(modules)
         self.install({"bench_zclock.py": _CLOCK.format(file=str(self._times))})
