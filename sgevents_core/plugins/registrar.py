@@ -156,6 +156,7 @@ class CallbackRegistrar:
         Raises:
             RegistrationError: It cannot be called so, or its name cannot be used.
         """
+        self._require_open(source_line)
         function = positional_adapter(callback, args)
         if function is None:
             raise RegistrationError(

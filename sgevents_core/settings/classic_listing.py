@@ -27,13 +27,18 @@ _KIND: Final = "classic"
 _ENTRANCE: Final = re.compile(rb"\bregisterCallbacks\b|\bimport\s*\*")
 """What a file contains that may have the function by which classic plugins register."""
 _NEVER: Final = sys.maxsize
-_DEFAULTS: Final[Mapping[str, object]] = {
+_DEFAULTS: Final[Mapping[str, Any]] = {
     "enabled": True,
     "max_attempts": 1,
     "pause_after": _NEVER,
+    "breaker_events": 0,
+    "concurrency": 1,
 }
-"""What holds for a classic plugin unless its table says otherwise: it is given up at once, and
-`stopOnError` alone decides whether it is paused."""
+"""What holds for a classic plugin unless its table says otherwise.
+
+It is called once for an event, by one thread at a time, as it expects; only `stopOnError` decides
+whether it is paused.
+"""
 
 
 def plugin_name(folder: ClassicFolder, file_name: str) -> str:
@@ -58,12 +63,29 @@ def python_files(folder: Path) -> list[str]:
 
 def is_helper(path: Path) -> bool:
     """Return whether a file is no plugin but a module for others, as far as its text shows."""
-    if path.name.startswith("_"):
-        return True
+    return path.name.startswith("_") or is_helper_text(path)
+
+
+def is_helper_text(path: Path) -> bool:
+    """Return whether a file cannot have the function by which classic plugins register."""
     try:
         return _ENTRANCE.search(path.read_bytes()) is None
     except OSError:  # loading it reports that
         return False
+
+
+def folders_that_register(folder: Path) -> list[str]:
+    """Return the names of packages in a folder that register callbacks, sorted.
+
+    Some versions of the classic daemon take them for plugins.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    inits = {name: folder / name / "__init__.py" for name in sorted(names)}
+    return [name for name, init in inits.items() if init.is_file() and not is_helper_text(init)]
 
 
 def plugin_files(folder: ClassicFolder) -> dict[str, Path]:
@@ -106,6 +128,10 @@ class ClassicListing:
             _check_group(folders, index, diagnostics)
             try:
                 files |= plugin_files(folder)
+                for name in folders_that_register(folder.path):
+                    message = f"{name}/__init__.py registers callbacks, and only files are plugins"
+                    fix = f"move registerCallbacks to {name}_plugin.py next to that folder"
+                    diagnostics.add_warning((*key_path, "path"), message, fix)
             except OSError as error:
                 message = f"the folder {folder.path} cannot be read: {error.strerror}"
                 fix = "correct the path; if the folder comes later, its plugins start then"

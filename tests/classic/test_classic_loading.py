@@ -7,7 +7,7 @@ import sys
 import pytest
 from classic_files import ClassicStudio
 
-from sgevents_core.errors import ConfigError
+from sgevents_core.errors import ConfigError, RegistrationError
 from sgevents_core.plugins.loading import Loaded
 
 ONE_CALLBACK = """
@@ -152,3 +152,61 @@ def registerCallbacks(reg):
 """,
     )
     assert status_lines(studio.load("studio")) == {"classic:studio/a": "enabled"}
+
+
+def test_a_folder_with_an_init_is_warned_of(studio: ClassicStudio) -> None:
+    """Some versions of the classic daemon take it for a plugin; packages to import are fine."""
+    studio.write("studio/tools/__init__.py", "VALUE = 1\n")
+    studio.write("studio/notify/__init__.py", ONE_CALLBACK)
+    (warning,) = studio.settings("studio").warnings
+    assert warning.key == "classic.paths[0].path"
+    assert "notify/__init__.py registers callbacks" in warning.message
+    assert "notify_plugin.py" in warning.fix
+
+
+def test_folders_that_others_can_change_are_warned_of(studio: ClassicStudio) -> None:
+    """Whoever can write there decides what the daemon runs."""
+    studio.write("studio/a.py", ONE_CALLBACK).parent.chmod(0o777)
+    (warning,) = studio.settings("studio").warnings
+    assert "every user can change this folder" in warning.message
+    assert warning.line == 6
+
+
+def test_keys_in_the_source_are_never_shown(studio: ClassicStudio) -> None:
+    """Not even by an error in the line in which they stand, before they are registered."""
+    text = """
+        KEY = "in-a-constant"
+
+        def registerCallbacks(reg):
+            reg.registerCallback("a", KEY, print)
+            reg.registerCallback(missing, "in-the-line", print)
+    """
+    studio.write("studio/a.py", text)
+    loaded = studio.load("studio")
+    (broken,) = [one for one in loaded.statuses if one.status == "broken"]
+    assert "NameError" in broken.reason
+    assert '"***"' in broken.traceback
+    assert "in-the-line" not in repr(broken)
+    assert "in-a-constant" not in repr(broken)
+
+
+def test_a_callback_cannot_be_registered_later(studio: ClassicStudio) -> None:
+    """Once the function has returned, the plugin's callbacks are known."""
+    text = f"{ONE_CALLBACK}\nold, kept = registerCallbacks, []\n"
+    text += "def registerCallbacks(reg):\n    old(reg)\n    kept.append(reg)\n"
+    studio.write("studio/a.py", text)
+    (plugin,) = studio.load("studio").plugins
+    module = vars(plugin.plugin)
+    with pytest.raises(RegistrationError, match="the registrar is closed"):
+        module["kept"][0].registerCallback("a", "a-demo-key", print)
+
+
+def test_defaults_of_a_classic_plugin_are_those_it_expects(studio: ClassicStudio) -> None:
+    """One call for an event, by one thread at a time; its table can say otherwise."""
+    studio.write("studio/a.py", ONE_CALLBACK)
+    studio.write("studio/b.py", ONE_CALLBACK)
+    tables = '[plugins."classic:studio/b"]\nmax_attempts = 5\nconcurrency = 8\n'
+    plugins = studio.settings("studio", tables=tables).plugins
+    a, b = plugins["classic:studio/a"], plugins["classic:studio/b"]
+    assert (a.max_attempts, a.concurrency, a.breaker_events) == (1, 1, 0)
+    assert (b.max_attempts, b.concurrency, b.breaker_events) == (5, 8, 0)
