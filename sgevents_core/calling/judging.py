@@ -10,7 +10,7 @@ import sys
 from typing import Final, Literal, NamedTuple, Protocol
 
 from sgevents_core.calling.outage import waits_for_site
-from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.outcome import CallOutcome, ErrorFacts, RaisedError, Unmade
 from sgevents_core.calling.policy import FailureRules, Outcome, judge
 from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.keys import CallKey
@@ -18,6 +18,8 @@ from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.steps import Step
 
+_ENDLESS_RULES: Final = FailureRules(max_attempts=sys.maxsize)
+"""The policy of a call that could not be made: that is no attempt."""
 REPEATED_RULES: Final = FailureRules("dead-letter", max_attempts=1, pause_after=sys.maxsize)
 """The policy of a call that a person asked for: it is made once, and pauses no plugin."""
 
@@ -112,8 +114,10 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
         if _waits_for_site(outcome, circumstances):
             reason = f"waits for the site: {outcome.error.line}"
             return Decision("", False, "wait for site", reason)
-        judge_failure = _judge_unmade if outcome.cannot_be_made else _judge_failure
-        decision = judge_failure(outcome.error, circumstances)
+        if outcome.unmade:
+            decision = _judge_unmade(outcome.error, outcome.unmade, circumstances)
+        else:
+            decision = _judge_failure(outcome.error, circumstances)
     if not decision.stays:
         return decision
     if circumstances.hang_reason is not None:
@@ -136,9 +140,13 @@ def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
     return waits_for_site(outcome, is_site_down=is_site_down)
 
 
-def _judge_unmade(error: RaisedError, circumstances: Circumstances) -> Decision:
-    """Pause a plugin none of whose calls can be made: its event waits for a person."""
-    return Decision("retry", False, "pause", error.line)
+def _judge_unmade(error: RaisedError, unmade: Unmade, circumstances: Circumstances) -> Decision:
+    """Hold or pause a plugin whose call could not be made: its event waits, whatever the policy."""
+    if unmade == "until resumed":
+        return Decision("retry", False, "pause", error.line)
+    facts, attempt = ErrorFacts(asks_retry=True), circumstances.attempt
+    wait = judge(facts, attempt, _ENDLESS_RULES, circumstances.jitter).wait_seconds
+    return Decision("retry", False, "hold", error.line, wait)
 
 
 def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision:

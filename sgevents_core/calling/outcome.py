@@ -6,6 +6,8 @@ description here.
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 
@@ -67,6 +69,10 @@ class CallDeath(msgspec.Struct, frozen=True):
     is_proved: bool = True
 
 
+Unmade: TypeAlias = Literal["", "for now", "until resumed"]
+"""Whether a call could not be made at all, and until when."""
+
+
 class CallOutcome(msgspec.Struct, frozen=True):
     """What a call came to.
 
@@ -82,7 +88,8 @@ class CallOutcome(msgspec.Struct, frozen=True):
         site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
             unanswered.
         death: The death of the worker process that made the call; None if it did not die by itself.
-        cannot_be_made: Whether no call of the plugin can be made, until a person looks at it.
+        unmade: Whether the call could not be made, for now or until a person has looked at its
+            plugin; empty if it could. It is no attempt then.
         worker_was_ended: Whether that process was ended because the call exceeded its time limit.
     """
 
@@ -94,7 +101,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     writes: int = 0
     site_unanswered: bool = False
     death: CallDeath | None = None
-    cannot_be_made: bool = False
+    unmade: Unmade = ""
     worker_was_ended: bool = False
 
     @property

@@ -283,9 +283,12 @@ class ChildProcess:
             self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
             site_unanswered = services.contact.has_failed_since(began_at)
         if plugin_name in self._startup_errors:
-            startup_error = _startup_errors(self._startup_errors[plugin_name])
+            startup_error = _startup_failure(self._startup_errors[plugin_name])
             return CallOutcome(
-                was_called=False, error=startup_error, site_unanswered=site_unanswered
+                was_called=False,
+                error=startup_error,
+                site_unanswered=site_unanswered,
+                unmade="for now",
             )
         services.child_store.number = call_wanted.number
         request = CallRequest(
@@ -427,12 +430,11 @@ def _missing_outcome(call_message: CallMessage) -> CallOutcome:
         "that was started later: its package has changed since; reload the daemon"
     )
     error_facts = ErrorFacts(asks_retry=True)
-    return CallOutcome(
-        was_called=False, error=RaisedError("CallbackMissing", error_line, "", error_facts)
-    )
+    error = RaisedError("CallbackMissing", error_line, "", error_facts)
+    return CallOutcome(was_called=False, error=error, unmade="for now")
 
 
-def _startup_errors(error: RaisedError) -> RaisedError:
+def _startup_failure(error: RaisedError) -> RaisedError:
     """Return the error of a call that was not made because its plugin could not start here."""
     error_line = f"StartupFailed: its startup failed in a new worker process: {error.line}"
     error_facts = ErrorFacts(asks_retry=True, retry_after=error.facts.retry_after)

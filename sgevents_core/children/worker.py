@@ -23,6 +23,7 @@ from sgevents_core.calling.outcome import (
     ErrorFacts,
     RaisedElsewhere,
     RaisedError,
+    Unmade,
 )
 from sgevents_core.calling.store import Store, StoreChanges
 from sgevents_core.children.lane_children import LaneChildren
@@ -137,11 +138,10 @@ class Worker:
         """Make a call; return None if its process died before the call began."""
         request.began_at = time.perf_counter()
         if not self.prepare(for_new_event=request.source.body is not self._last_body):
-            return CallOutcome(was_called=False, error=_not_called_error("a stop waits"))
+            return _unmade(_not_called_error("a stop waits"))
         child, child_error = self._child_for(request.callback.plugin)
         if child is None:
-            is_unusable = child_error is not None and child_error.type_name == "PluginNotLoaded"
-            return CallOutcome(was_called=False, error=child_error, cannot_be_made=is_unusable)
+            return _unmade(child_error or _not_called_error("there is no process"))
         context = request.context or request.open_context()
         call_number = next(self._call_numbers)
         replies = child.listen(call_number)
@@ -535,6 +535,12 @@ def _has_loaded(child: Child, plugin_name: str) -> bool:
     return child.prepared is not None and any(
         loaded_plugin.name == plugin_name for loaded_plugin in child.prepared.plugins
     )
+
+
+def _unmade(error: RaisedError) -> CallOutcome:
+    """Return the outcome of a call that could not be made, for now or until a person looks."""
+    unmade: Unmade = "for now" if error.facts.asks_retry else "until resumed"
+    return CallOutcome(was_called=False, error=error, unmade=unmade)
 
 
 def _not_called_error(reason: str) -> RaisedError:

@@ -229,7 +229,7 @@ def _make_repeated_call(
     is_judged_now = site_health is None or lane_plugin.hung is not None
     is_site_down = None if is_judged_now or site_health is None else site_health.is_down
     decision = judge_call(outcome, Circumstances(REPEATED_RULES, is_site_down=is_site_down))
-    failure = failure_of(request, outcome.error, time.time(), decision.outcome or "dead-letter")
+    failure = failure_of(request, outcome.error, time.time(), "dead-letter")
     return _RepeatedCall(failure, waits_for_site=decision.action == "wait for site")
 
 

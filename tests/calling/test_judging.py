@@ -208,3 +208,17 @@ def test_step_moves_lane_and_plugin(
         assert position.done - {KEY} == before.of("one").done
     else:
         assert record == was
+
+
+@given(ERRORS, CIRCUMSTANCES)
+def test_call_that_could_not_be_made_waits_whatever_the_policy(
+    error: RaisedError, known: Circumstances
+) -> None:
+    """It is no attempt: no event is given up because a process could not be started."""
+    for_now = judge_call(CallOutcome(was_called=False, error=error, unmade="for now"), known)
+    if for_now.action != "wait for site":
+        assert (for_now.outcome, for_now.is_finished, for_now.action) == ("retry", False, "hold")
+        assert for_now.hold_seconds > 0
+    unusable = CallOutcome(was_called=False, error=error, unmade="until resumed")
+    decision = judge_call(unusable, known._replace(is_site_down=None))
+    assert decision == Decision("retry", False, "pause", error.line)
