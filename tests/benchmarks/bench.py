@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from call_costs import costs
-from catching_up import catching_up, gaps, slow_site
-from footprint import footprint
-from measuring import TINY, Figure, Scale, machine
-from reaction import reaction
-from report import keep, table, write_page
-from slow_plugins import slow_plugins
+from call_costs import measure_call_costs
+from catching_up import measure_catching_up, measure_gaps, measure_slow_site
+from footprint import measure_footprint
+from measuring import TINY, Figure, Scale, describe_machine
+from reaction import measure_reaction
+from report import format_table, store_figures, update_page
+from slow_plugins import measure_slow_plugins
 
 MILLION: Final = 1_000_000
 
@@ -33,32 +33,32 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS: Final = {
-    1: Benchmark("Catching up", catching_up),
-    2: Benchmark("Catching up behind a slow site", slow_site),
-    3: Benchmark("Catching up over gaps", gaps),
-    4: Benchmark("The cost of a callback and of an event", costs),
-    5: Benchmark("Slow plugins", slow_plugins),
-    6: Benchmark("From the row to the callback", reaction),
-    7: Benchmark("Memory, starting, commands, pruning", footprint),
+    1: Benchmark("Catching up", measure_catching_up),
+    2: Benchmark("Catching up behind a slow site", measure_slow_site),
+    3: Benchmark("Catching up over gaps", measure_gaps),
+    4: Benchmark("The cost of a callback and of an event", measure_call_costs),
+    5: Benchmark("Slow plugins", measure_slow_plugins),
+    6: Benchmark("From the row to the callback", measure_reaction),
+    7: Benchmark("Memory, starting, commands, pruning", measure_footprint),
 }
 TITLES: Final = {number: benchmark.title for number, benchmark in BENCHMARKS.items()}
 
 
 def main() -> None:
     """Run the benchmarks that are asked for, and write their figures down."""
-    given = _arguments()
+    options = _arguments()
     logging.disable(logging.CRITICAL)  # what is measured in this process logs too
-    for number in given.only or sorted(BENCHMARKS):
+    for number in options.only or sorted(BENCHMARKS):
         benchmark, begin = BENCHMARKS[number], time.monotonic()
         date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-        taken = {"date": date, "load": f"{os.getloadavg()[0]:.1f}", **machine()}
-        figures = benchmark.run(given.scale)
+        measured = {"date": date, "load": f"{os.getloadavg()[0]:.1f}", **describe_machine()}
+        figures = benchmark.run(options.scale)
         took = time.monotonic() - begin
-        sys.stdout.write(f"\n{number}. {benchmark.title} ({took:.0f} s)\n{table(figures)}\n")
+        sys.stdout.write(f"\n{number}. {benchmark.title} ({took:.0f} s)\n{format_table(figures)}\n")
         sys.stdout.flush()
-        if given.scale is not TINY:
-            keep(number, taken, figures)
-            write_page(TITLES)
+        if options.scale is not TINY:
+            store_figures(number, measured, figures)
+            update_page(TITLES)
 
 
 def _arguments() -> argparse.Namespace:
@@ -68,11 +68,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--million", action="store_true", help="measure memory at 1,000,000 events")
     parser.add_argument("--tiny", action="store_true", help="see that all work; write nothing")
-    given = parser.parse_args()
-    largest = MILLION if given.million else 100_000
-    scale = Scale(rows=given.rows, repeats=given.repeats, largest=largest)
-    given.scale = TINY if given.tiny else scale
-    return given
+    options = parser.parse_args()
+    largest = MILLION if options.million else 100_000
+    run_scale = Scale(row_count=options.rows, repeat_count=options.repeats, largest_log=largest)
+    options.scale = TINY if options.tiny else run_scale
+    return options
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from catching_up import daemon
-from event_rows import BEGIN, KINDS, encoded_row
+from catching_up import drain_with_daemon
+from event_rows import BEGIN, KINDS, encode_row
 from journal_rows import grow
 from lane_house import House, opened_house
-from lean_site import lean_site
-from measuring import Figure, Scale, figure, in_turns, ratio
+from lean_site import running_lean_site
+from measuring import Figure, Scale, measure_in_turns, median_figure, ratio_figure
 
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
@@ -30,8 +30,8 @@ def nothing(event: Event, ctx: Any) -> None:
     """Do nothing, as a callback."""
 
 
-def handled(events: int, *matches: Match) -> Mapping[str, float]:
-    """Let a lane handle events for plugins with one callback each; return the time it took.
+def measure_lane(events: int, *matches: Match) -> Mapping[str, float]:
+    """Let a lane handle events for plugins with one callback each; return its thread's time.
 
     Args:
         events: How many.
@@ -42,30 +42,36 @@ def handled(events: int, *matches: Match) -> Mapping[str, float]:
             plugin = house.plugin(f"plugin{number:03}", nothing, match=match)
             plugin.callbacks = [replace(one, function=nothing) for one in plugin.callbacks]
         house.run()  # plugins join at the journal's end
-        fill(house, events)
+        fill_journal(house, events)
+        lane_seconds: list[float] = []
+
+        def run_timed(run_lane: Callable[[], None]) -> None:
+            begin = time.thread_time()
+            run_lane()
+            lane_seconds.append(time.thread_time() - begin)
+
+        house.around_lanes = run_timed
         with house.running():
-            begin = time.process_time()
             house.settle()
-            taken = time.process_time() - begin
-    return {"processor": taken}
+    return {"processor": lane_seconds[0]}
 
 
-def fill(house: House, events: int) -> None:
+def fill_journal(house: House, events: int) -> None:
     """Put events into the journal as the feed does."""
     at = int(BEGIN.timestamp())
     for first in range(0, events, 500):
         numbers = range(first, min(first + 500, events))
-        kinds = [KINDS[number % len(KINDS)].event_type for number in numbers]
+        event_types = [KINDS[number % len(KINDS)].event_type for number in numbers]
         grow(
             house.state,
             [
-                Row(number + 1, at + number // 10, kind, encoded_row(number, number + 1))
-                for number, kind in zip(numbers, kinds, strict=True)
+                Row(number + 1, at + number // 10, event_type, encode_row(number, number + 1))
+                for number, event_type in zip(numbers, event_types, strict=True)
             ],
         )
 
 
-def plain_calls(calls: int) -> Mapping[str, float]:
+def measure_plain_calls(calls: int) -> Mapping[str, float]:
     """Call the function itself so often."""
     event: Any = None
     begin = time.process_time()
@@ -74,33 +80,57 @@ def plain_calls(calls: int) -> Mapping[str, float]:
     return {"processor": time.process_time() - begin}
 
 
-def costs(scale: Scale) -> list[Figure]:
+def measure_call_costs(run_scale: Scale) -> list[Figure]:
     """Benchmark 4: cost of a matching callback and of an unwanted event; growth with plugins."""
-    events = max(scale.rows // 10, 500)
-    every = Match()
-    measures: dict[str, Callable[[], Mapping[str, float]]] = {
-        "plain": lambda: plain_calls(events * (_MANY - _FEW)),
-        "few": lambda: handled(events, *[every] * _FEW),
-        "many": lambda: handled(events, *[every] * _MANY),
-        "one unwanted": lambda: handled(events, _OTHER_FIELD),
-        "ten unwanted": lambda: handled(events, *[_OTHER_FIELD] * 5, *[_ELSEWHERE] * 5),
-        "fifty unwanted": lambda: handled(events, *[_OTHER_FIELD] * 25, *[_ELSEWHERE] * 25),
+    events = max(run_scale.row_count // 10, 500)
+    match_all = Match()
+    measured_actions: dict[str, Callable[[], Mapping[str, float]]] = {
+        "plain": lambda: measure_plain_calls(events * (_MANY - _FEW)),
+        "few": lambda: measure_lane(events, *[match_all] * _FEW),
+        "many": lambda: measure_lane(events, *[match_all] * _MANY),
+        "one unwanted": lambda: measure_lane(events, _OTHER_FIELD),
+        "ten unwanted": lambda: measure_lane(events, *[_OTHER_FIELD] * 5, *[_ELSEWHERE] * 5),
+        "fifty unwanted": lambda: measure_lane(events, *[_OTHER_FIELD] * 25, *[_ELSEWHERE] * 25),
     }
-    takes = in_turns(scale.repeats + 2 if scale.repeats > 1 else 1, measures)
-    spent = {name: [take["processor"] for take in taken] for name, taken in takes.items()}
-    beyond = tuple(
-        (many - few - plain) / events / (_MANY - _FEW) * 1e6
-        for many, few, plain in zip(spent["many"], spent["few"], spent["plain"], strict=True)
+    measurements = measure_in_turns(
+        run_scale.repeat_count + 2 if run_scale.repeat_count > 1 else 1, measured_actions
     )
-    unwanted = tuple(seconds / events * 1e6 for seconds in spent["ten unwanted"])
-    growth = takes["fifty unwanted"], takes["one unwanted"]
-    rows = max(scale.rows // 2, 600)
-    with lean_site(rows) as site:
-        whole = in_turns(scale.repeats, {"daemon": lambda: daemon(site, rows, is_wanted=False)})
-    in_all = tuple(take["processor"] / rows * 1e6 for take in whole["daemon"])
+    seconds_by_name = {
+        name: [measurement["processor"] for measurement in measured]
+        for name, measured in measurements.items()
+    }
+    callback_costs = tuple(
+        (many - few - plain) / events / (_MANY - _FEW) * 1e6
+        for many, few, plain in zip(
+            seconds_by_name["many"], seconds_by_name["few"], seconds_by_name["plain"], strict=True
+        )
+    )
+    unwanted_costs = tuple(seconds / events * 1e6 for seconds in seconds_by_name["ten unwanted"])
+    growth_measurements = measurements["fifty unwanted"], measurements["one unwanted"]
+    rows = max(run_scale.row_count // 2, 600)
+    with running_lean_site(rows) as site:
+        daemon_measurements = measure_in_turns(
+            run_scale.repeat_count,
+            {"daemon": lambda: drain_with_daemon(site, rows, is_wanted=False)},
+        )
+    costs_from_site = tuple(
+        measurement["processor"] / rows * 1e6 for measurement in daemon_measurements["daemon"]
+    )
     return [
-        figure(4, "a matching callback beyond its function, with its record", beyond, "us", "<= 4"),
-        figure(4, "an event that none of ten plugins wants, in its lane", unwanted, "us", "<= 8"),
-        figure(4, "the same, from the site on, with all that the daemon does", in_all, "us"),
-        ratio(4, "an unwanted event, 50 plugins / 1 plugin", *growth, of="processor"),
+        median_figure(
+            4,
+            "a matching callback beyond its function, with its record",
+            callback_costs,
+            "us",
+            "<= 4",
+        ),
+        median_figure(
+            4, "an event that none of ten plugins wants, in its lane", unwanted_costs, "us", "<= 8"
+        ),
+        median_figure(
+            4, "the same, from the site on, with all that the daemon does", costs_from_site, "us"
+        ),
+        ratio_figure(
+            4, "an unwanted event, 50 plugins / 1 plugin", *growth_measurements, of="processor"
+        ),
     ]

@@ -51,7 +51,7 @@ KINDS: Final = (
 """The kinds of events in the order in which they occur."""
 
 
-def encoded_row(number: int, id_: int) -> bytes:
+def encode_row(number: int, id_: int) -> bytes:
     """Return a row as the site writes it.
 
     Args:
@@ -69,28 +69,28 @@ def _moment(seconds: int) -> bytes:
     return (BEGIN + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
-def _template(kind: Kind) -> bytes:
+def _template(event_kind: Kind) -> bytes:
     """Return the body of a row with places for the id, the entity, the project and the moment."""
-    body = json.dumps({"id": "<id>", **_fields(kind)}).replace("%", "%%")
-    for place in ('"<id>"', '"<entity>"', '"<project>"'):
-        body = body.replace(place, "%d")
+    body = json.dumps({"id": "<id>", **_fields(event_kind)}).replace("%", "%%")
+    for placeholder in ('"<id>"', '"<entity>"', '"<project>"'):
+        body = body.replace(placeholder, "%d")
     return body.replace("<number>", "%03d").replace("<moment>", "%b").encode()
 
 
-def _fields(kind: Kind) -> dict[str, Any]:
-    type_name = kind.event_type.split("_")[1]
+def _fields(event_kind: Kind) -> dict[str, Any]:
+    type_name = event_kind.event_type.split("_")[1]
     meta: dict[str, Any] = {"type": "new_entity", "entity_type": type_name, "entity_id": "<entity>"}
-    if kind.attribute is not None:
-        meta |= {"type": "attribute_change", "attribute_name": kind.attribute}
-        meta |= {"old_value": None, "new_value": kind.new_value, "field_data_type": "text"}
+    if event_kind.attribute is not None:
+        meta |= {"type": "attribute_change", "attribute_name": event_kind.attribute}
+        meta |= {"old_value": None, "new_value": event_kind.new_value, "field_data_type": "text"}
     return {
         "meta": meta,
         "entity": {"type": type_name, "id": "<entity>", "name": f"sq010_sh<number>_{type_name}"},
         "project": {"type": "Project", "id": "<project>", "name": "The Long Way Home"},
         "user": {"type": "HumanUser", "id": 24, "name": "Ada Example"},
         "type": "EventLogEntry",
-        "event_type": kind.event_type,
-        "attribute_name": kind.attribute,
+        "event_type": event_kind.event_type,
+        "attribute_name": event_kind.attribute,
         "session_uuid": "6c4b0e5e-4b5e-11f0-9c9a-0242ac110002",
         "created_at": "<moment>",
     }
@@ -103,29 +103,29 @@ class Log(Sequence[int]):
     """The ids of an event log, ascending.
 
     Args:
-        rows: How many rows there are; more may be added.
+        row_count: How many rows there are; more may be added.
         gap_every: Leave out every such id; 0 for none.
         hole: Leave out so many ids in the middle.
     """
 
     def __init__(self, rows: int, *, gap_every: int = 0, hole: int = 0) -> None:
-        self.rows = rows
+        self.row_count = rows
         self._gap_every = gap_every
         self._hole_from, self._hole = rows // 2, hole
 
     def __len__(self) -> int:
-        return self.rows
+        return self.row_count
 
     def __getitem__(self, number: Any) -> Any:
-        if not 0 <= number < self.rows:
+        if not 0 <= number < self.row_count:
             raise IndexError(number)
         gaps = number // (self._gap_every - 1) if self._gap_every else 0
         return number + 1 + gaps + (self._hole if number >= self._hole_from else 0)
 
-    def numbers(self, first: int, last: int) -> range:
+    def numbers_between(self, first: int, last: int) -> range:
         """Return the numbers of the rows whose ids are at least `first` and at most `last`."""
         return range(bisect_left(self, first), bisect_right(self, last))
 
     def body(self, number: int) -> bytes:
         """Return the body of a row."""
-        return encoded_row(number, self[number])
+        return encode_row(number, self[number])

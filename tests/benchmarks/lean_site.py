@@ -52,14 +52,14 @@ class LeanSite:
             return json.dumps(INFO).encode()
         spans = list(self._spans(params.get("filters", {})))
         if method == "summarize":
-            count = sum(len(self._log.numbers(*span)) for span in spans)
+            count = sum(len(self._log.numbers_between(*span)) for span in spans)
             return json.dumps({"results": {"summaries": {"id": count}, "groups": []}}).encode()
         if params["type"] != "EventLogEntry":
             return self._page([], 500)
         time.sleep(self._delay)
         return self._rows(spans, params)
 
-    def grow(self, rows: int, rate: float) -> None:
+    def add_rows(self, rows: int, rate: float) -> None:
         """Let rows become visible, so many a second; each tells when in its `session_uuid`.
 
         They come at random moments: at even ones they would keep step with the client.
@@ -69,11 +69,11 @@ class LeanSite:
             due = begin + (number + chance.random()) / rate
             time.sleep(max(0.0, due - time.monotonic()))
             self._shown[len(self._log)] = time.time()
-            self._log.rows += 1
+            self._log.row_count += 1
 
     def _rows(self, spans: Sequence[tuple[int, int]], params: dict[str, Any]) -> bytes:
         limit = params["paging"]["entities_per_page"]
-        numbers = [n for span in spans for n in _ends(self._log.numbers(*span), limit)]
+        numbers = [n for span in spans for n in _ends(self._log.numbers_between(*span), limit)]
         if params.get("sorts", [{}])[0].get("direction") == "desc":
             numbers.reverse()
         if params["return_fields"] == ["id"]:
@@ -157,14 +157,16 @@ class Talk(StreamRequestHandler):
                     length = int(value)
             self._say(self._answer(line.split()[1], json.loads(self.rfile.read(length) or b"{}")))
 
-    def _answer(self, path: bytes, asked: dict[str, Any]) -> bytes:
+    def _answer(self, path: bytes, request_fields: dict[str, Any]) -> bytes:
         site = self.server.site
         if path == b"/calls":
             return b"%d" % site.calls
         if path == b"/grow":
-            threading.Thread(target=site.grow, kwargs=asked, daemon=True).start()
+            threading.Thread(target=site.add_rows, kwargs=request_fields, daemon=True).start()
             return b"{}"
-        return site.answer(asked["method_name"], (asked.get("params") or [{}])[-1])
+        return site.answer(
+            request_fields["method_name"], (request_fields.get("params") or [{}])[-1]
+        )
 
     def _say(self, body: bytes) -> None:
         head = (
@@ -181,7 +183,7 @@ class SiteProcess:
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
 
-    def grow(self, rows: int, rate: float) -> None:
+    def add_rows(self, rows: int, rate: float) -> None:
         """Let rows become visible from now on, so many a second."""
         self._ask("/grow", {"rows": rows, "rate": rate})
 
@@ -190,17 +192,17 @@ class SiteProcess:
         """How many calls of the API it has answered."""
         return int(self._ask("/calls", {}))
 
-    def _ask(self, path: str, asked: dict[str, Any]) -> bytes:
+    def _ask(self, path: str, request_fields: dict[str, Any]) -> bytes:
         connection = HTTPConnection("127.0.0.1", self._port)
         try:
-            connection.request("POST", path, json.dumps(asked))
+            connection.request("POST", path, json.dumps(request_fields))
             return connection.getresponse().read()
         finally:
             connection.close()
 
 
 @contextmanager
-def lean_site(
+def running_lean_site(
     rows: int, *, gap_every: int = 0, hole: int = 0, delay: float = 0.0
 ) -> Iterator[SiteProcess]:
     """Run a site while the block lasts; see `event_rows.Log`.
@@ -212,8 +214,8 @@ def lean_site(
         delay: How long it needs for a page, in seconds.
     """
     options = {"rows": rows, "gap-every": gap_every, "hole": hole, "delay": delay}
-    given = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, str(Path(__file__)), *given]
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, str(Path(__file__)), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
@@ -229,9 +231,9 @@ def main() -> None:
     parser.add_argument("--gap-every", type=int, default=0)
     parser.add_argument("--hole", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0)
-    given = parser.parse_args()
-    log = Log(given.rows, gap_every=given.gap_every, hole=given.hole)
-    with Server(LeanSite(log, given.delay)) as server:
+    options = parser.parse_args()
+    log = Log(options.rows, gap_every=options.gap_every, hole=options.hole)
+    with Server(LeanSite(log, options.delay)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"{server.server_address[1]}\n")
         sys.stdout.flush()

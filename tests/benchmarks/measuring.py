@@ -18,38 +18,38 @@ class Scale:
     """How much a run of the benchmarks does.
 
     Args:
-        rows: The rows that are caught up with; other amounts follow from it.
-        repeats: How often each figure is taken; the median counts.
-        seconds: How long what goes by the clock is watched.
-        largest: The most events for which the memory is measured.
-        distributions: How many are installed beside the plugins.
-        rates: Events a second that a running daemon is watched with.
-        slow_plugins: How many plugins take 50 ms for each event.
-        workers: Numbers of workers that are compared with one.
-        worked: How many calls of 50 ms a worker makes.
+        row_count: The rows that are caught up with; other amounts follow from it.
+        repeat_count: How often each figure is taken; the median counts.
+        watched_seconds: How long what goes by the clock is watched.
+        largest_log: The most events for which the memory is measured.
+        distribution_count: How many are installed beside the plugins.
+        event_rates: Events a second that a running daemon is watched with.
+        slow_plugin_count: How many plugins take 50 ms for each event.
+        worker_counts: Numbers of workers that are compared with one.
+        calls_per_worker: How many calls of 50 ms a worker makes.
     """
 
-    rows: int = 100_000
-    repeats: int = 3
-    seconds: float = 20.0
-    largest: int = 100_000
-    distributions: int = 300
-    rates: tuple[int, ...] = (1, 10, 100)
-    slow_plugins: int = 20
-    workers: tuple[int, ...] = (2, 8, 32)
-    worked: int = 80
+    row_count: int = 100_000
+    repeat_count: int = 3
+    watched_seconds: float = 20.0
+    largest_log: int = 100_000
+    distribution_count: int = 300
+    event_rates: tuple[int, ...] = (1, 10, 100)
+    slow_plugin_count: int = 20
+    worker_counts: tuple[int, ...] = (2, 8, 32)
+    calls_per_worker: int = 80
 
 
 TINY = Scale(
-    rows=600,
-    repeats=1,
-    seconds=0.3,
-    largest=800,
-    distributions=3,
-    rates=(100,),
-    slow_plugins=2,
-    workers=(2,),
-    worked=3,
+    row_count=600,
+    repeat_count=1,
+    watched_seconds=0.3,
+    largest_log=800,
+    distribution_count=3,
+    event_rates=(100,),
+    slow_plugin_count=2,
+    worker_counts=(2,),
+    calls_per_worker=3,
 )
 """Enough to see that every benchmark works."""
 
@@ -64,7 +64,7 @@ class Figure:
         value: The median.
         unit: Its unit; empty for a ratio.
         goal: What it is held to, for people; empty for nothing.
-        takes: All values of the run, of which `value` is the median.
+        measurements: All values of the run, of which `value` is the median.
     """
 
     benchmark: int
@@ -72,57 +72,61 @@ class Figure:
     value: float
     unit: str = ""
     goal: str = ""
-    takes: tuple[float, ...] = field(default=())
+    measurements: tuple[float, ...] = field(default=())
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it for JSON."""
         return asdict(self)
 
 
-def in_turns(
-    takes: int, measures: Mapping[str, Callable[[], Mapping[str, float]]]
+def measure_in_turns(
+    repeats: int, measured_actions: Mapping[str, Callable[[], Mapping[str, float]]]
 ) -> dict[str, list[Mapping[str, float]]]:
     """Take all measures in turns, so that a busy minute of the machine is shared by all of them.
 
     Args:
-        takes: How often.
-        measures: What to measure, by name.
+        repeats: How often.
+        measured_actions: What to measure, by name.
     """
-    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in measures}
-    for number in range(takes):
-        for name in list(measures)[:: -1 if number % 2 else 1]:
-            found[name].append(measures[name]())
-    return found
+    results_by_name: dict[str, list[Mapping[str, float]]] = {name: [] for name in measured_actions}
+    for number in range(repeats):
+        for name in list(measured_actions)[:: -1 if number % 2 else 1]:
+            results_by_name[name].append(measured_actions[name]())
+    return results_by_name
 
 
-def median_of(takes: list[Mapping[str, float]], value: str) -> float:
-    """Return the median of one value of all takes."""
-    return statistics.median(take[value] for take in takes)
-
-
-def ratio(
+def ratio_figure(
     benchmark: int,
     name: str,
-    upper: list[Mapping[str, float]],
-    lower: list[Mapping[str, float]],
+    numerators: list[Mapping[str, float]],
+    denominators: list[Mapping[str, float]],
     *,
     of: str,
     goal: str = "",
 ) -> Figure:
     """Return the median of how many times larger a value is, turn by turn."""
-    takes = tuple(one[of] / other[of] for one, other in zip(upper, lower, strict=True))
-    return figure(benchmark, name, takes, goal=goal)
+    measurements = tuple(
+        one[of] / other[of] for one, other in zip(numerators, denominators, strict=True)
+    )
+    return median_figure(benchmark, name, measurements, goal=goal)
 
 
-def figure(
-    benchmark: int, name: str, takes: tuple[float, ...], unit: str = "", goal: str = ""
+def median_figure(
+    benchmark: int, name: str, measurements: tuple[float, ...], unit: str = "", goal: str = ""
 ) -> Figure:
     """Return the figure of some takes."""
-    rounded = tuple(round(take, _ROUNDED) for take in takes)
-    return Figure(benchmark, name, round(statistics.median(takes), _ROUNDED), unit, goal, rounded)
+    rounded_values = tuple(round(measurement, _ROUNDED) for measurement in measurements)
+    return Figure(
+        benchmark,
+        name,
+        round(statistics.median(measurements), _ROUNDED),
+        unit,
+        goal,
+        rounded_values,
+    )
 
 
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """Describe this machine, for people who compare figures."""
     return {
         "processor": _processor(),

@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from lean_site import lean_site
-from measuring import Figure, Scale, figure
+from lean_site import running_lean_site
+from measuring import Figure, Scale, median_figure
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 from studio import Studio
@@ -33,22 +33,22 @@ _WAITS: Final = """
 _HOUR: Final = 3600.0
 
 
-def reaction(scale: Scale) -> list[Figure]:
+def measure_reaction(run_scale: Scale) -> list[Figure]:
     """Benchmark 6: row visible to callback begun, at several rates; calls when idle."""
-    found = []
-    for rate in scale.rates:
-        waits = visible_to_begun(rate, max(3, round(rate * scale.seconds)))
+    figures = []
+    for rate in run_scale.event_rates:
+        wait_seconds = collect_waits(rate, max(3, round(rate * run_scale.watched_seconds)))
         name = f"row visible to callback begun, {rate} events/s"
         for part, share in (("p50", 0.5), ("p99", 0.99)):
-            wait = sorted(waits)[int(len(waits) * share)]
-            found.append(figure(6, f"{name}, {part}", (wait,), "s"))
-    calls = float(idle_calls())
-    return [*found, figure(6, "calls of the API when idle", (calls,), "an hour")]
+            wait = sorted(wait_seconds)[int(len(wait_seconds) * share)]
+            figures.append(median_figure(6, f"{name}, {part}", (wait,), "s"))
+    calls = float(count_idle_calls())
+    return [*figures, median_figure(6, "calls of the API when idle", (calls,), "an hour")]
 
 
-def visible_to_begun(rate: int, rows: int) -> list[float]:
+def collect_waits(rate: int, rows: int) -> list[float]:
     """Return the seconds from visible to begun for rows that come at a rate, by the defaults."""
-    with tempfile.TemporaryDirectory() as name, lean_site(1) as site:
+    with tempfile.TemporaryDirectory() as name, running_lean_site(1) as site:
         studio = Studio(Path(name) / "studio", site.url)
         file = studio.folder / "waits"
         studio.install({"bench_waits.py": _WAITS.format(file=str(file))})
@@ -58,12 +58,12 @@ def visible_to_begun(rate: int, rows: int) -> list[float]:
 
         with studio.running():
             wait_until(lines)
-            site.grow(rows, rate)
+            site.add_rows(rows, rate)
             wait_until(lambda: len(lines()) > rows)
         return [float(line) for line in lines()[1:]]
 
 
-def idle_calls() -> int:
+def count_idle_calls() -> int:
     """Return how many calls an hour a feed makes that has had no event for hours, by the defaults.
 
     In simulated time, with the feed's own code.

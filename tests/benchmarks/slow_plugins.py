@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from lean_site import lean_site
-from measuring import Figure, Scale, figure
+from lean_site import running_lean_site
+from measuring import Figure, Scale, median_figure
 from studio import Studio
 from waiting import wait_until
-from workers import workers as gain_of_workers
+from workers import measure_workers
 
 _RATE: Final = 5
 """Events a second."""
@@ -30,20 +30,23 @@ _SLOW: Final = """
 """
 
 
-def slow_plugins(scale: Scale) -> list[Figure]:
+def measure_slow_plugins(run_scale: Scale) -> list[Figure]:
     """Benchmark 5: how far behind the last of many slow plugins is, and what workers gain."""
-    rows, plugins = max(3, round(_RATE * scale.seconds / 2)), scale.slow_plugins
+    rows = max(3, round(_RATE * run_scale.watched_seconds / 2))
+    plugins = run_scale.slow_plugin_count
     name = f"{plugins} plugins of 50 ms, {rows} events at {_RATE}/s, the last is behind"
-    lags = {
-        "one lane": lag_of_last(plugins, rows),
-        f"one lane of {_WORKERS} workers": lag_of_last(plugins, rows, workers=_WORKERS),
-        f"{plugins} lanes": lag_of_last(plugins, rows, lanes=True),
+    largest_lags = {
+        "one lane": measure_largest_lag(plugins, rows),
+        f"one lane of {_WORKERS} workers": measure_largest_lag(plugins, rows, workers=_WORKERS),
+        f"{plugins} lanes": measure_largest_lag(plugins, rows, lanes=True),
     }
-    lag_figures = [figure(5, f"{name}, {lanes}", (lag,), "s") for lanes, lag in lags.items()]
-    return [*lag_figures, *gain_of_workers(scale)]
+    lag_figures = [
+        median_figure(5, f"{name}, {lanes}", (lag,), "s") for lanes, lag in largest_lags.items()
+    ]
+    return [*lag_figures, *measure_workers(run_scale)]
 
 
-def lag_of_last(plugins: int, rows: int, *, lanes: bool = False, workers: int = 1) -> float:
+def measure_largest_lag(plugins: int, rows: int, *, lanes: bool = False, workers: int = 1) -> float:
     """Return how long after it was visible a row comes to a plugin at most, in seconds.
 
     Args:
@@ -52,21 +55,28 @@ def lag_of_last(plugins: int, rows: int, *, lanes: bool = False, workers: int = 
         lanes: Whether each plugin has a lane of its own.
         workers: How many workers the one lane has otherwise.
     """
-    with tempfile.TemporaryDirectory() as name, lean_site(1) as site:
+    with tempfile.TemporaryDirectory() as name, running_lean_site(1) as site:
         studio = Studio(Path(name) / "studio", site.url)
         studio.feed += 'poll_interval = "100ms"\n'
         if workers > 1:
             studio.groups += f'[lanes.default]\nworkers = {workers}\norder_by = "entity"\n'
-        files = [studio.folder / f"lags{number:02}" for number in range(plugins)]
-        for number, file in enumerate(files):
+        lag_files = [studio.folder / f"lags{number:02}" for number in range(plugins)]
+        for number, lag_file in enumerate(lag_files):
             lane = f"lane{number}" if lanes else ""
-            studio.install({f"bench_slow{number:02}.py": _SLOW.format(file=str(file))}, lane=lane)
+            studio.install(
+                {f"bench_slow{number:02}.py": _SLOW.format(file=str(lag_file))}, lane=lane
+            )
 
-        def heard(events: int) -> bool:
-            return all(file.exists() and file.read_bytes().count(b"\n") >= events for file in files)
+        def is_handled(events: int) -> bool:
+            return all(
+                lag_file.exists() and lag_file.read_bytes().count(b"\n") >= events
+                for lag_file in lag_files
+            )
 
         with studio.running():
-            wait_until(lambda: heard(1))
-            site.grow(rows, _RATE)
-            wait_until(lambda: heard(rows + 1))
-        return max(float(line) for file in files for line in file.read_text().splitlines())
+            wait_until(lambda: is_handled(1))
+            site.add_rows(rows, _RATE)
+            wait_until(lambda: is_handled(rows + 1))
+        return max(
+            float(line) for lag_file in lag_files for line in lag_file.read_text().splitlines()
+        )

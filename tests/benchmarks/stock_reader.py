@@ -24,17 +24,17 @@ FIELDS = [
 def read(url: str, rows: int) -> dict[str, float]:
     """Read so many rows, page after page; return the seconds that it took."""
     sg = Shotgun(url, script_name="bench", api_key="bench")
-    processor, clock = time.process_time(), time.perf_counter()
-    last = found = 0
-    while found < rows:
+    processor_begin, clock_begin = time.process_time(), time.perf_counter()
+    last_id = rows_read = 0
+    while rows_read < rows:
         order: list[OrderItem] = [{"field_name": "id", "direction": "asc"}]
-        page = sg.find("EventLogEntry", [["id", "greater_than", last]], FIELDS, order, limit=500)
-        found += len(page)
-        last = page[-1]["id"]
+        page = sg.find("EventLogEntry", [["id", "greater_than", last_id]], FIELDS, order, limit=500)
+        rows_read += len(page)
+        last_id = page[-1]["id"]
     return {
-        "processor": time.process_time() - processor,
-        "clock": time.perf_counter() - clock,
-        "rows": found,
+        "processor": time.process_time() - processor_begin,
+        "clock": time.perf_counter() - clock_begin,
+        "rows": rows_read,
     }
 
 

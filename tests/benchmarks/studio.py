@@ -159,11 +159,11 @@ class Studio:
         self._url = url
         self._times = folder / "times.json"
 
-    def install_ten(self) -> None:
+    def install_ten_plugins(self) -> None:
         """Install and enable the ten plugins, and the clock that comes after them."""
         self._install_timed({f"bench_{name}.py": text for name, text in _PLUGINS.items()})
 
-    def install_unwilling(self) -> None:
+    def install_unwilling_plugins(self) -> None:
         """Install ten plugins that want none of the events, and the clock."""
         self._install_timed({f"bench_unwilling{number}.py": _UNWILLING for number in range(10)})
 
@@ -180,23 +180,27 @@ class Studio:
             modules: Files and their texts.
             lane: The lane of the plugins; empty for the one that all share.
         """
-        names = [file.removesuffix(".py") for file in modules if file != "bench_counts.py"]
-        self.packages.install(f"dist-{names[0]}", {name: name for name in names}, modules)
-        group = f'group = "{lane}"\n' if lane else ""
-        self.tables += "".join(f"[plugins.{name}]\nenabled = true\n{group}" for name in names)
+        module_names = [file.removesuffix(".py") for file in modules if file != "bench_counts.py"]
+        self.packages.install(
+            f"dist-{module_names[0]}", {name: name for name in module_names}, modules
+        )
+        group_line = f'group = "{lane}"\n' if lane else ""
+        self.tables += "".join(
+            f"[plugins.{name}]\nenabled = true\n{group_line}" for name in module_names
+        )
         if lane:
             self.groups += f'[[groups]]\nname = "{lane}"\nlane = "{lane}"\n'
 
-    def drain(self) -> dict[str, float]:
+    def run_drained(self) -> dict[str, float]:
         """Let the daemon handle all there is, from an empty state; return what the clock took."""
-        self.forget()
+        self.remove_state()
         with self.running("--drain", "--strict") as process:
             code = process.wait()
         assert code == 0, self.output
-        found: dict[str, float] = json.loads(self._times.read_text())
-        return found
+        clock_readings: dict[str, float] = json.loads(self._times.read_text())
+        return clock_readings
 
-    def forget(self) -> None:
+    def remove_state(self) -> None:
         """Remove the state."""
         shutil.rmtree(self.folder / "state", ignore_errors=True)
 
@@ -205,7 +209,7 @@ class Studio:
         """What the daemon has written."""
         return (self.folder / "output.txt").read_text()
 
-    def timed(self, *words: str) -> dict[str, float]:
+    def time_command(self, *words: str) -> dict[str, float]:
         """Return how long a command takes, with the studio's configuration if it reads one."""
         given = () if words[0].startswith("-") else ("-c", str(self.config))
         begin = time.perf_counter()
@@ -242,8 +246,16 @@ class Studio:
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])
-        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _bytecode().name}
-        return {**os.environ, **bytecode, "SGEVENTS_BENCH_KEY": "bench", "PYTHONPATH": path}
+        bytecode_variables = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": _bytecode().name,
+        }
+        return {
+            **os.environ,
+            **bytecode_variables,
+            "SGEVENTS_BENCH_KEY": "bench",
+            "PYTHONPATH": path,
+        }
 
 
 @cache
