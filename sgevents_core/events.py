@@ -368,6 +368,18 @@ def route_of(event: Event) -> tuple[str, str | None, str | None]:
     return Route(event.event_type, event.attribute, event.entity_type)
 
 
+def stock_row_of(event: Event) -> dict[str, Any]:
+    """Return an event as the stock client returns its row: a new dict, with `meta` as it came."""
+    row = event._row
+    values = dict(_DEFAULTS)
+    for key in row:
+        value = row[key]
+        values[key] = value if type(value) is int else stock_field(value)
+    if "created_at" in row:
+        values["created_at"] = event["created_at"]
+    return values
+
+
 def acting_links(event: Event) -> list[dict[str, Any]]:
     """Return links, not copied, to the scripts behind `event`: its user, or who acts as it."""
     return scripts_on(event._row.get("user"), event._read_meta())

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from classic_files import ClassicStudio
 
-from sgevents_core.classic.calls import classic_call, classic_event
+from sgevents_core.classic.calls import classic_call
 from sgevents_core.classic.filters import classic_match
-from sgevents_core.events import Event
+from sgevents_core.events import Event, stock_row_of
 from sgevents_core.filters import WrongValueError
 from sgevents_core.plugins.callback import Callback
 
@@ -123,7 +123,7 @@ def test_filters_are_shown_to_people() -> None:
 def test_an_event_is_a_new_dict_with_the_classic_keys_and_values() -> None:
     """As the stock client returns it, with a moment in local time; changing it changes no other."""
     source = Event(ROW)
-    first, second = classic_event(source), classic_event(source)
+    first, second = stock_row_of(source), stock_row_of(source)
     assert type(first) is dict
     assert set(first) == set(ROW)
     created = first["created_at"]
@@ -139,19 +139,19 @@ def test_an_event_is_a_new_dict_with_the_classic_keys_and_values() -> None:
     assert first["meta"]["at"] == created
     first["meta"]["old_value"] = first["entity"] = None
     assert second["meta"]["old_value"] == "wtg"
-    assert classic_event(source) == second
+    assert stock_row_of(source) == second
 
 
 @pytest.mark.parametrize("meta", [None, "", '{"type": "attribute_change"}'])
 def test_meta_is_as_the_site_sent_it(meta: object) -> None:
     """None and JSON strings too, since plugins ask for them."""
-    assert classic_event(Event({**ROW, "meta": meta}))["meta"] == meta
+    assert stock_row_of(Event({**ROW, "meta": meta}))["meta"] == meta
 
 
 def test_missing_keys_are_none() -> None:
     """A row that lacks a field has it as None, as with the stock client."""
-    assert classic_event(Event({"id": 3}))["project"] is None
-    assert classic_event(Event({"id": 3}))["type"] == "EventLogEntry"
+    assert stock_row_of(Event({"id": 3}))["project"] is None
+    assert stock_row_of(Event({"id": 3}))["type"] == "EventLogEntry"
 
 
 def test_calls_are_positional_and_args_the_same_object() -> None:

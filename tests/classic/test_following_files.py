@@ -233,3 +233,26 @@ def test_a_daemon_killed_after_changes_continues_where_it_was(
     events.append(site.event("Shotgun_Task_New"))
     assert daemon.drain() == 0
     assert calls_of(daemon, "changed") == calls_of(daemon, "gone") == events
+
+
+def test_an_import_that_ends_the_process_is_left_out_in_the_end(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """As with a package: whose code it was is known, and the others lose nothing."""
+    studio.write_noting("studio/works.py")
+    path = studio.write_noting("studio/exits.py")
+    text = path.read_text()
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(lambda: daemon.calls_noted() == 2)
+        path.write_text(f"import os\nos._exit(3)\n{text}")
+        assert process.wait(30) == 3
+    events.append(site.event("Shotgun_Task_New"))
+    codes: list[int] = []
+    while not codes or codes[-1] == 3:
+        codes.append(daemon.drain())
+    assert codes[-1] == 0
+    assert calls_of(daemon, "works") == events
+    path.write_text(text)
+    assert daemon.drain() == 0
+    assert calls_of(daemon, "exits") == events
