@@ -647,6 +647,14 @@ class ConfigExistsError(SgEventsError):
     path: Path
 
 
+class NotDraftedError(SgEventsError):
+    """No package can be drafted from {path}: {reason}."""
+
+    exit_code = 2
+    path: Path
+    reason: str
+
+
 class MigratedAlreadyError(SgEventsError):
     """{path} already exists, and is not written over. Name another folder with --output, look at
     what would be written with --check, or import only the positions with --import-id.

@@ -6,10 +6,11 @@ import os
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sgevents_core.cli.migrate_plugin import migrate_plugin
 from sgevents_core.cli.printing import echo, echo_line, read_without_secrets
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import MigratedAlreadyError, SgEventsError
@@ -24,7 +25,36 @@ _BESIDE_CONF: Final = ""
 """The value of --export-id without one: the file that the classic daemon's configuration names."""
 
 
-@click.command()
+class _CommandWithOthers(click.Group):
+    """A command of its own that also has commands below it: those are known by their name."""
+
+    allow_extra_args = False
+    allow_interspersed_args = True
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        command = self.commands.get(args[0]) if args else None
+        if command is not None:
+            name = f"{info_name} {args[0]}"
+            return command.make_context(name, args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return click.Command.invoke(self, ctx)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return click.Command.collect_usage_pieces(self, ctx)
+
+
+@click.group(cls=_CommandWithOthers)
 @click.argument(
     "classic", metavar="[CONF]", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )
@@ -62,6 +92,8 @@ def migrate(
     Writes sgevents.toml, imports the positions of the plugins, and reports on every plugin file. No
     file is written over. CONF is shotgunEventDaemon.conf unless given. To go back at any time, stop
     sgevents and use --export-id.
+
+    `sgevents migrate plugin FILE` drafts a package from one plugin file.
     """
     if sum((check, import_id, export_id is not None)) > 1:
         raise click.UsageError("give one of --check, --import-id and --export-id")
@@ -76,6 +108,9 @@ def migrate(
     if not check and os.path.lexists(target):
         raise MigratedAlreadyError(path=target)
     _move(conf, target, check=check, loads=loads, without_id=without_id)
+
+
+migrate.add_command(migrate_plugin, "plugin")
 
 
 def _classic_config(classic: Path | None) -> Path:

@@ -73,7 +73,7 @@ def new(name: str, directory: Path, author: str | None, description: str | None)
         "description": toml_string(summary_line),
         "docstring": summary_line.replace("\\", "\\\\").replace('"', '\\"'),
     }
-    _write_package(
+    write_package(
         plugin_folder,
         {
             _fill_template(relative_path, template_values): file_text
@@ -166,7 +166,7 @@ def _fill_template(template_text: str, template_values: dict[str, str]) -> str:
     return Template(template_text).substitute(template_values)
 
 
-def _write_package(plugin_folder: Path, file_texts: dict[str, str]) -> None:
+def write_package(plugin_folder: Path, file_texts: dict[str, str]) -> None:
     """Write all files, or nothing.
 
     Raises:

@@ -17,6 +17,11 @@ from sgevents_core.migrating.remarks import Remark, RemarkKind
 _DAEMON_MODULES: Final = frozenset({"shotgunEventDaemon", "daemonizer", "importlib_wrapper"})
 
 
+def imported_names(module: ast.Module) -> list[str]:
+    """Return the names of the top modules that a module imports anywhere."""
+    return list(dict.fromkeys(each.name for each in _imports_in(module)))
+
+
 class ImportedModules:
     """The modules that a file imports: which are there, and which are not.
 
