@@ -104,14 +104,14 @@ class TestCalls:
         assert result.calls[2].event.created_at == id9.created_at
 
     def test_rows_as_a_client_returns_them(self, sgevents_harness: MakeHarness) -> None:
-        """Datetimes are sent and read as with a site; lone surrogates become `?`."""
+        """Datetimes are sent and read as with a site; lone surrogates stay as they are."""
         at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
         row = {"id": 4, "event_type": "Shotgun_Shot_New", "created_at": at, "updated_at": at}
         (call,) = sgevents_harness(Calls()).run({**row, "description": "\ud800"}).calls
         assert call.event.created_at == at
         assert call.event["updated_at"] == at
         assert call.event.row["updated_at"] == "2026-01-31T12:00:00Z"
-        assert call.event["description"] == "?"
+        assert call.event["description"] == "\ud800"
 
     def test_explain_says_why_not(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
