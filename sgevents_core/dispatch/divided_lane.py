@@ -16,13 +16,14 @@ from typing import Final, TypeAlias
 from sgevents_core.calling.making import EventSource, Executor
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.caller import Call
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import LONGEST_SLEEP, RECORD_INTERVAL, Lane, PluginStop
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, DividedLedger
 from sgevents_core.dispatch.strand import SLICE_SECONDS, Strand
+from sgevents_core.dispatch.strand_unit import StrandGate, StrandUnit
+from sgevents_core.dispatch.worker_executors import ExecutorOf, WorkerExecutors
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
@@ -43,59 +44,8 @@ ERRANDS_UNIT: Final = STRANDS + 1
 _NO_CALL_SLOT: Final = STRANDS + 2
 """What an errand waits for whose plugin has as many calls running as it may."""
 
-ExecutorOf: TypeAlias = Callable[[LanePlugin, int], Executor]
-"""Returns where a worker, by its number from 1, makes the calls of a plugin."""
 RunWorkerBody: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Runs the body of the thread of a worker, by its number from 1."""
-
-
-class _StrandGate:
-    """What keeps callbacks from being called in one strand: a pause, and `concurrency`."""
-
-    def __init__(self, strand: Strand, note_pause: Callable[[], None]) -> None:
-        self._strand = strand
-        self._note_pause = note_pause
-        self.waits_for: Admission | None = None
-        """What the strand must wait for before it continues."""
-
-    def leaves(self, call: Call) -> bool:
-        """Return whether the plugin was paused: it leaves the strand before this call."""
-        record = call.lane_plugin.record
-        if record.state in {"active", "held"}:
-            return False
-        self._strand.leave_before(call)
-        return True
-
-    def admits(self, lane_plugin: LanePlugin) -> bool:
-        """Return whether another call of the plugin may run; if not, the strand waits for it."""
-        admission = lane_plugin.admission
-        if admission is None or admission.take():
-            return True
-        self.waits_for = admission
-        return False
-
-    def over(self, lane_plugin: LanePlugin) -> None:
-        """Give back the slot of an admitted call, unless the call hangs and keeps it."""
-        if lane_plugin.record.state == "paused":
-            self._note_pause()
-        if lane_plugin.admission is not None and lane_plugin.hung is None:
-            lane_plugin.admission.give_back()
-
-
-class _StrandUnit:
-    """One strand of a divided lane, and what its next worker has to know.
-
-    Args:
-        strand: The strand.
-        gate: What keeps callbacks from being called in it.
-    """
-
-    def __init__(self, strand: Strand, gate: _StrandGate) -> None:
-        self.strand = strand
-        self.gate = gate
-        self.pauses_seen = -1
-        self.worker = 0
-        self.has_apart = True
 
 
 class DividedLane(Lane):
@@ -151,20 +101,18 @@ class DividedLane(Lane):
         self.workers = worker_count
         self.pauses = 0
         """Counts the pauses, so that each strand sees that there is another one."""
-        self._make_executor = executor_of
-        self._worker_executors: dict[tuple[int, int], Executor] = {}
+        self._executors = WorkerExecutors(lane_plugins, executor_of, self.wake)
         self._intake = Intake(strand_places, extra_units=2)
         self._awaited_units: set[int] = set()
         self._is_intake_full = False
         self._errand_worker = 1
-        self._idle_executors: list[Executor] = []
-        """Executors that hung, and have nothing to do any more."""
         self._worker_threads: list[threading.Thread] = []
         self._recorded_places: StrandPlaces | None = None
         for lane_plugin in lane_plugins:
             if lane_plugin.concurrency is not None:
                 lane_plugin.admission = Admission(lane_plugin.concurrency, self._intake.resume)
         self._join_strands()
+        self._whole_gate = self._make_gate(self._strand)
         self._strand_units = [
             self._make_unit(strand_number, strand_place)
             for strand_number, strand_place in enumerate(strand_places.places)
@@ -184,7 +132,7 @@ class DividedLane(Lane):
             plugin_names = [record.name for record in joining_records]
             self.ledger.record(Step(plugins=joining_records, whole=plugin_names))
 
-    def _make_unit(self, strand_number: int, strand_place: Progress) -> _StrandUnit:
+    def _make_unit(self, strand_number: int, strand_place: Progress) -> StrandUnit:
         strand_ledger = DividedLedger(self.ledger, strand_number, self.order_by)
         strand = Strand(
             self._lane_parts,
@@ -193,8 +141,11 @@ class DividedLane(Lane):
             ledger=strand_ledger,
             slot=self._register.slots[strand_number],
         )
-        strand.gate = gate = _StrandGate(strand, self.note_pause)
-        return _StrandUnit(strand, gate)
+        return StrandUnit(strand, self._make_gate(strand))
+
+    def _make_gate(self, strand: Strand) -> StrandGate:
+        strand.gate = gate = StrandGate(strand, self.note_pause, self._executors.let_hang)
+        return gate
 
     # The lane's own thread
 
@@ -225,8 +176,7 @@ class DividedLane(Lane):
     def turn(self) -> float:
         """Do the work of the lane's own thread that is due; return how long to wait for more."""
         liveness.report_alive()
-        while self._idle_executors:
-            self._idle_executors.pop().close()
+        self._executors.close_idle()
         has_worked = self._take_in_entries()
         self._wake_due_units()
         if not self._worker_threads:  # a test drives the lane
@@ -337,22 +287,20 @@ class DividedLane(Lane):
         self.errands = ended_lane.errands.move_to_new_lane()
 
     def _open_executors(self) -> list[Executor]:
-        strand_plugins = [
+        hanging = [
             strand_plugin.executor
             for unit in self._strand_units
             for strand_plugin in unit.strand.lane_plugins
+            if strand_plugin.hung is not None
         ]
-        return [
-            *self._idle_executors,
-            *self._worker_executors.values(),
-            *(strand_plugin for strand_plugin in strand_plugins if strand_plugin.hung),
-        ]
+        return [*self._executors.all(), *hanging]
 
     def _serve_strand(self, strand_number: int, worker_number: int) -> tuple[bool, bool]:
         """Serve one strand; return whether anything was done, and whether more is to be done."""
         unit = self._strand_units[strand_number]
         strand = unit.strand
-        self._lend_executors(unit, worker_number)
+        strand.slot.serve(worker_number)
+        self._executors.lend(strand.lane_plugins, worker_number)
         strand.finished, strand.done = self._intake.place(strand_number)
         has_handled = self._serve_queue(strand_number, unit)
         has_worked = False
@@ -361,14 +309,17 @@ class DividedLane(Lane):
                 strand.finished, strand.done = self._intake.place(strand_number)
             has_worked = strand.catch_up_all()
         unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
-        self._keep_hung_executors(unit)
-        waits_for, unit.gate.waits_for = unit.gate.waits_for, None
-        if waits_for is not None:
-            self._intake.put_aside(strand_number)
-            waits_for.wait(strand_number)
+        self._wait_for_slot(strand_number, unit.gate)
         return has_handled or has_worked, has_worked
 
-    def _serve_queue(self, strand_number: int, unit: _StrandUnit) -> bool:
+    def _wait_for_slot(self, unit_number: int, gate: StrandGate) -> None:
+        """Put a unit aside until its gate admits the call that it stands at."""
+        waits_for, gate.waits_for = gate.waits_for, None
+        if waits_for is not None:
+            self._intake.put_aside(unit_number)
+            waits_for.wait(unit_number)
+
+    def _serve_queue(self, strand_number: int, unit: StrandUnit) -> bool:
         """Handle what is on a strand's queue for one slice of time; return whether any was."""
         has_handled = False
         slice_end = time.monotonic() + SLICE_SECONDS
@@ -405,7 +356,8 @@ class DividedLane(Lane):
                 or self._stop_event.is_set()
             ):
                 continue
-            lane_plugin.executor = self._executor_for(plugin_index, worker_number)
+            if lane_plugin.hung is None:
+                lane_plugin.executor = self._executors.executor_for(plugin_index, worker_number)
             self._strand.look_at_the_site(lane_plugin)
             if not lane_plugin.due(time.monotonic()):
                 continue
@@ -416,7 +368,9 @@ class DividedLane(Lane):
             if record.above is None and record.state == "active":
                 self._spread_plugin(plugin_index, record)
                 has_worked = True
-        return has_worked
+        is_waiting = self._whole_gate.waits_for is not None
+        self._wait_for_slot(WHOLE_LANE_UNIT, self._whole_gate)
+        return has_worked and not is_waiting
 
     def _spread_plugin(self, plugin_index: int, record: PluginRecord) -> None:
         """Let a plugin that was separate from the lane be separate from each of its strands."""
@@ -429,55 +383,18 @@ class DividedLane(Lane):
         record.join_strands(self.order_by)
         self._intake.wake(range(STRANDS))
 
-    # Executors
-
-    def _lend_executors(self, unit: _StrandUnit, worker_number: int) -> None:
-        """Let the plugins' calls in a strand be made where its worker makes them."""
-        strand = unit.strand
-        strand.slot.serve(worker_number)
-        for plugin_index, lane_plugin in enumerate(strand.lane_plugins):
-            if lane_plugin.hung is None:
-                lane_plugin.executor = self._executor_for(plugin_index, worker_number)
-
-    def _executor_for(self, plugin_index: int, worker_number: int) -> Executor:
-        executor = self._worker_executors.get((plugin_index, worker_number))
-        if executor is None:
-            executor = self._make_executor(self.lane_plugins[plugin_index], worker_number)
-            executor.returned = self.wake
-            self._worker_executors[plugin_index, worker_number] = executor
-        return executor
-
-    def _keep_hung_executors(self, unit: _StrandUnit) -> None:
-        """Leave to a strand the executors that hang in its calls; its worker gets others."""
-        for plugin_index, lane_plugin in enumerate(unit.strand.lane_plugins):
-            if lane_plugin.hung is not None:
-                for executor_key in [
-                    executor_key
-                    for executor_key in self._worker_executors
-                    if executor_key[0] == plugin_index
-                ]:
-                    if self._worker_executors[executor_key] is lane_plugin.executor:
-                        del self._worker_executors[executor_key]
-                        self._release_executor(lane_plugin, lane_plugin.executor)
-
-    def _release_executor(self, lane_plugin: LanePlugin, executor: Executor) -> None:
-        def note_return() -> None:
-            if lane_plugin.admission is not None:
-                lane_plugin.admission.give_back()
-            self._idle_executors.append(executor)
-            self.wake()
-
-        executor.returned = note_return
-
     # Errands and requests about one plugin
 
     def claim(self, unit: int) -> bool:
         """Take a strand for an errand; if a worker has it, the errand waits until it is free."""
         self.errands.wait_for(unit)
-        if self._intake.claim(unit):
-            return True
-        self._awaited_units.add(unit)
-        return self._intake.claim(unit)  # it may have become free before it was waited for
+        is_claimed = self._intake.claim(unit)
+        if not is_claimed:
+            self._awaited_units.add(unit)
+            is_claimed = self._intake.claim(unit)  # it may have become free before that
+        if is_claimed:
+            self.errands.has(unit)
+        return is_claimed
 
     def release(self, unit: int) -> None:
         """Give back a strand that an errand took."""
@@ -493,7 +410,8 @@ class DividedLane(Lane):
             self.release(strand_number)
             return None
         unit = self._strand_units[strand_number]
-        self._lend_executors(unit, self._errand_worker)
+        unit.strand.slot.serve(self._errand_worker)
+        self._executors.lend(unit.strand.lane_plugins, self._errand_worker)
         return unit.strand.lane_plugins[self.lane_plugins.index(lane_plugin)]
 
     def release_after_call(self, lane_plugin: LanePlugin) -> None:
@@ -504,7 +422,6 @@ class DividedLane(Lane):
         unit = self._strand_units[record.strand]
         unit.gate.over(lane_plugin)
         unit.has_apart = unit.has_apart or record.apart
-        self._keep_hung_executors(unit)
         self.release(record.strand)
 
     def progress_by(self, record: AnyPluginRecord) -> Progress:

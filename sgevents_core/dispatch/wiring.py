@@ -15,9 +15,10 @@ from sgevents_core.calling.making import Executor
 from sgevents_core.calling.own_thread import AttributeLane, ignore_lane, worker_label
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.divided_lane import DividedLane, ExecutorOf
+from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin, executor_of, lane_plugin_of
+from sgevents_core.dispatch.worker_executors import ExecutorOf
 from sgevents_core.errors import StateDamaged
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -337,6 +338,17 @@ def test_retry_and_replay_run_in_the_strand_of_their_event(house: House) -> None
         assert [desk.answer(number).outcome for number in (retry, replay)] == ["done", "done"]
     assert overlaps == []
     assert sum(call.startswith("1 ") for call in house.calls) == 3
+
+
+def test_replay_of_many_events_goes_from_strand_to_strand(house: House) -> None:
+    """It takes several slices of time, and is carried out to its end."""
+    house.plugin("slow", lambda event, ctx: time.sleep(0.02))
+    with asking(house) as desk:
+        of_entities(house, {id_: id_ for id_ in range(1, 21)})
+        house.settle()
+        events = [kept_event(house, seq) for seq in range(1, 21)]
+        assert desk.ask("replay", "slow", events).outcome == "done"
+    assert len(house.calls) == 40
 
 
 @pytest.mark.parametrize("before", [None, "entity", "project"])

@@ -18,10 +18,11 @@ from request_desk import asking, letters
 from waiting import wait_until
 
 from sgevents_core.calling.store import PluginStore
-from sgevents_core.dispatch import divided_lane, intake
+from sgevents_core.dispatch import intake
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.intake import Intake
+from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.settings import LaneSettings
@@ -259,7 +260,7 @@ def hanging_call_gives_its_slot_back(patch: Patch) -> None:
         if lane_plugin.admission is not None:
             lane_plugin.admission.give_back()
 
-    patch.setattr(divided_lane._StrandGate, "over", over)
+    patch.setattr(StrandGate, "over", over)
 
 
 BUGS: dict[Scenario, Callable[[Patch], None]] = {

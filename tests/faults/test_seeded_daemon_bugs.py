@@ -20,7 +20,6 @@ from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
-from sgevents_core.dispatch import divided_lane
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.intake import Intake
@@ -29,6 +28,7 @@ from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import DividedLedger
 from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
+from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.events import Event, route_of
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
@@ -453,7 +453,7 @@ def plugin_joins_one_strand_too_early(patch: Patch) -> None:
 def pause_of_one_strand(patch: Patch) -> None:
     """A pause stops the plugin in the strand where it happened alone."""
     patch.setattr(DividedLane, "note_pause", lambda _: None)
-    patch.setattr(divided_lane._StrandGate, "leaves", lambda *_: False)
+    patch.setattr(StrandGate, "leaves", lambda *_: False)
 
 
 def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:

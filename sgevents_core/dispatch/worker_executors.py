@@ -1,0 +1,88 @@
+"""Where the workers of a divided lane make the calls of its plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from sgevents_core.calling.making import Executor
+from sgevents_core.dispatch.lane_plugin import LanePlugin
+
+ExecutorOf: TypeAlias = Callable[[LanePlugin, int], Executor]
+"""Returns where a worker, by its number from 1, makes the calls of a plugin."""
+
+
+class WorkerExecutors:
+    """An executor for each worker and plugin, made when it is first needed.
+
+    Args:
+        lane_plugins: The lane's plugins as a whole, in call order.
+        make_executor: Makes an executor.
+        wake: Called when a call that had been given up has returned.
+    """
+
+    def __init__(
+        self,
+        lane_plugins: Sequence[LanePlugin],
+        make_executor: ExecutorOf,
+        wake: Callable[[], None],
+    ) -> None:
+        self._lane_plugins = lane_plugins
+        self._make_executor = make_executor
+        self._wake = wake
+        self._executors: dict[tuple[int, int], Executor] = {}
+        self._idle: list[Executor] = []
+        """Executors that hung, and have nothing to do any more."""
+
+    def lend(self, strand_plugins: Sequence[LanePlugin], worker_number: int) -> None:
+        """Let the plugins' calls in a strand be made where its worker makes them.
+
+        A plugin that hangs in the strand keeps what it hangs in.
+        """
+        for plugin_index, strand_plugin in enumerate(strand_plugins):
+            if strand_plugin.hung is None:
+                strand_plugin.executor = self.executor_for(plugin_index, worker_number)
+
+    def executor_for(self, plugin_index: int, worker_number: int) -> Executor:
+        """Return where a worker makes the calls of a plugin, by the plugin's index."""
+        key = (plugin_index, worker_number)
+        executor = self._executors.get(key)
+        if executor is None:
+            executor = self._make_executor(self._lane_plugins[plugin_index], worker_number)
+            executor.returned = self._wake
+            self._executors[key] = executor
+        return executor
+
+    def let_hang(self, strand_plugin: LanePlugin) -> None:
+        """Leave to a strand the executor that hangs in its call; its worker gets another.
+
+        The call keeps its slot of the plugin's concurrency until it returns.
+        """
+        executor, admission = strand_plugin.executor, strand_plugin.admission
+        for key, other in list(self._executors.items()):
+            if other is executor:
+                self._executors.pop(key, None)
+        pending = [admission]  # emptied by whoever notes the return first
+
+        def note_return() -> None:
+            try:
+                slot = pending.pop()
+            except IndexError:
+                return
+            if slot is not None:
+                slot.give_back()
+            self._idle.append(executor)
+            self._wake()
+
+        executor.returned = note_return
+        if executor.hung is None:  # it returned before anybody listened
+            note_return()
+
+    def close_idle(self) -> None:
+        """Close executors that hung and have returned; never in a thread of theirs."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def all(self) -> list[Executor]:
+        """Return all that no strand hangs in."""
+        return [*self._idle, *self._executors.values()]
