@@ -87,6 +87,11 @@ class Worker:
         return None if child is None or child.death is not None else child.pid
 
     @property
+    def is_starting(self) -> bool:
+        """Whether a process is being started and loads its plugins."""
+        return self._starting_child is not None
+
+    @property
     def is_calling(self) -> bool:
         """Whether a call runs in its process, or was sent there."""
         child = self._child
@@ -317,7 +322,7 @@ class Worker:
 
     def _start_child(self) -> RaisedError | None:
         """Start a process; one that a plugin ends while it is loaded is tried without it."""
-        while True:
+        while not self._lane_children.stopping.is_set():
             try:
                 child = self._lane_children.launch()
             except (OSError, SgEventsError) as error:
@@ -337,10 +342,10 @@ class Worker:
                 self._log_started(child)
                 return None
             child.close(0.0)
-            if self._lane_children.stopping.is_set():
-                return _not_called_error("a stop waits")
-            if not self._lane_children.leave_out(reply):
+            is_stopping = self._lane_children.stopping.is_set()  # it was ended for that reason
+            if not is_stopping and not self._lane_children.leave_out(reply):
                 return self._report_start_failure(reply.how)
+        return _not_called_error("a stop waits")
 
     def _await_preparation(self, child: Child) -> Prepared | ChildDeath:
         """Let a child load its plugins; return what it has loaded, or how it ended."""

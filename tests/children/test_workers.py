@@ -687,3 +687,37 @@ def on_event(event, ctx):
         finally:
             logger.removeFilter(wait_for_the_end)
     assert seen == [str(number) for number in range(100)]
+
+
+def test_startup_that_hangs_ends_its_process_and_only_its_plugin(house: WorkerHouse) -> None:
+    """It is given up after `load_timeout`, and left out of the processes started later."""
+    text = "@hookimpl\ndef startup(ctx):\n    time.sleep(1000)\n" + NOTES
+    house.plugin("hangs", text, load_timeout=1.0)
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        error = house.hook("hangs", "startup")
+        assert isinstance(error, RaisedElsewhere)
+        assert error.error.line.startswith("ProcessDied: its worker process died in its startup")
+        assert house.call(worker, "notes", 1).error is None
+        assert "hangs" in house.lane.known_broken
+
+
+def test_stop_does_not_wait_for_a_process_that_is_being_started(house: WorkerHouse) -> None:
+    """The call that needs it is not made, and not counted."""
+    house.plugin("slow", "while (FOLDER / 'block').exists(): time.sleep(0.01)\n" + NOTES)
+    with house.working() as worker:
+        assert worker.pid is not None
+        (house.folder / "block").touch()
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_until(lambda: worker.pid is None)
+
+        def stop() -> None:
+            wait_until(lambda: worker.is_starting)
+            house.lane.stopping.set()
+            worker.say_stopping()
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        assert house.call(worker, "slow", 1).unmade == "for now"
+        stopper.join()
+    assert house.written("calls") == ""
