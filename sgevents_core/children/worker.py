@@ -42,7 +42,7 @@ from sgevents_core.children.messages import (
 from sgevents_core.children.process import Child, ChildDeath, Replies
 from sgevents_core.errors import CallbackTimeout, SgEventsError
 from sgevents_core.observe.current_call import CurrentCall
-from sgevents_core.observe.liveness import report_alive
+from sgevents_core.observe.liveness import report_alive, report_busy
 from sgevents_core.settings import format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -505,13 +505,24 @@ def _await_reply(
             return None
         if isinstance(reply, StoreWanted):
             asked_at = time.monotonic()
+            report_busy()  # another call may have the store for long
             child.send(_grant_values(call_number, context.store))
             deadline += time.monotonic() - asked_at
+            _report_limit(time_limit)
         elif isinstance(reply, Heartbeat):
             context.heartbeat()
             deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+            _report_limit(time_limit)
         elif not isinstance(reply, Prepared):
             return reply
+
+
+def _report_limit(time_limit: float | None) -> None:
+    """Count the lane's loop as alive for as long as the call may take from now on."""
+    if time_limit is None:
+        report_busy()
+    else:
+        report_alive(time_limit)
 
 
 def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:

@@ -16,6 +16,7 @@ from worker_house import LANE, WorkerHouse, error_of
 from sgevents_core.calling.outcome import CallDeath, RaisedElsewhere
 from sgevents_core.children.lane_lock import LaneLock
 from sgevents_core.observe import printed_output
+from sgevents_core.observe.liveness import Liveness
 from sgevents_core.settings import LaneSettings, Secret
 
 NOTES = """
@@ -721,3 +722,29 @@ def test_stop_does_not_wait_for_a_process_that_is_being_started(house: WorkerHou
         assert house.call(worker, "slow", 1).unmade == "for now"
         stopper.join()
     assert house.written("calls") == ""
+
+
+def test_lane_counts_as_alive_while_a_call_says_so(house: WorkerHouse) -> None:
+    """A call that lives for longer than its limit does not look like a lane that hangs."""
+    house.plugin(
+        "long",
+        """
+@hookimpl
+def on_event(event, ctx):
+    for number in range(3):
+        ctx.heartbeat()
+        time.sleep(0.02)
+""",
+    )
+    liveness = Liveness(["lane"])
+    with house.working() as worker:
+        house.call(worker, "long", 1)
+        signs: list[int] = []
+
+        def body() -> None:
+            signs.append(liveness._loops["lane"].last_sign[0])
+            house.call(worker, "long", 2, limit=PATIENCE)
+            signs.append(liveness._loops["lane"].last_sign[0])
+
+        liveness.run("lane", body)
+    assert signs[1] - signs[0] >= 3
