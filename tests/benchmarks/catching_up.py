@@ -81,7 +81,7 @@ def measure_catching_up(run_scale: Scale) -> list[Figure]:
 
 def measure_slow_site(run_scale: Scale) -> list[Figure]:
     """Benchmark 2: catch up where the site needs 200 ms for a page."""
-    rows = max(run_scale.row_count // 5, 600)
+    rows = max(run_scale.row_count // 2, 600)
     with running_lean_site(rows, delay=_SLOW) as site:
         measurements = measure_in_turns(
             run_scale.repeat_count,
