@@ -78,7 +78,7 @@ class SiteContact:
         failed_at: float | None = None,
         answered_began: float | None = None,
     ) -> None:
-        """Note what the plugin's worker process reports of its calls to the site.
+        """Note what the plugin's worker process reports about its calls to the site.
 
         Args:
             is_waiting: Whether one of them has not returned.

@@ -138,7 +138,7 @@ class Services:
 
     def site_class(self) -> type[Shotgun]:
         """Return the client's class."""
-        from sgevents_core.calling.connection import (  # noqa: PLC0415 - many never ask for it
+        from sgevents_core.calling.connection import (  # noqa: PLC0415 - many plugins never use it
             CountingShotgun,
         )
 
@@ -198,7 +198,7 @@ class CallContext:
         self._era = era
         self.attempt = attempt
         self.last_heartbeat = _NEVER_ALIVE
-        """When the call last said that it is alive, in monotonic seconds."""
+        """When the call last reported that it is alive, in monotonic seconds."""
         self._store = store
         self._is_over = False
 
@@ -288,5 +288,5 @@ class CallContext:
         return self._services.stopping.is_set()
 
     def heartbeat(self) -> None:
-        """Say that this call is alive: its time limit counts from now."""
+        """Report that this call is alive: its time limit counts from now."""
         self.last_heartbeat = time.monotonic()

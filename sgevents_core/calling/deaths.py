@@ -79,12 +79,12 @@ class EndedWorkers:
         self._end_times.append(current_time)
         doublings = (
             len(self._end_times) - 1
-        ) // PROVED_LIMIT  # a call that is given up has ended as many
+        ) // PROVED_LIMIT  # a call that is given up has ended that many
         return min(FIRST_WAIT * 2.0 ** min(doublings, 20), LONGEST_WAIT)
 
     @property
     def are_many(self) -> bool:
-        """Whether they are so many that its other events wait too."""
+        """Whether there are so many that its other events wait too."""
         return len(self._end_times) > TOLERATED_ENDS
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """The judge of calls: what an outcome means for a plugin and its progress.
 
-Pure: no clock, chance, state or network; whoever makes a call gives what the judge needs to know,
-and carries the decision out.
+Pure: no clock, chance, state or network; the caller supplies what the judge needs to know, and
+carries out the decision.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
     have ended worker processes.
 
     Args:
-        outcome: What the call came to.
+        outcome: The outcome of the call.
         circumstances: What else is known about it.
     """
     decision = RETURNED

@@ -1,4 +1,4 @@
-"""Making one call: the callback's filter if need be, the callback, and what both came to.
+"""Making one call: the callback's filter if need be, the callback, and the outcome of both.
 
 Every call of a callback is made here, for live events, repeated calls, dry runs and tests; an
 `Executor` decides in which thread or process.
@@ -159,7 +159,7 @@ class Executor(Protocol):
         """The call it hangs in; None while it can take a call."""
 
     def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
-        """Make a call, and return what it came to.
+        """Make a call, and return its outcome.
 
         Args:
             request: The call; the executor must not be hung.
@@ -171,7 +171,7 @@ class Executor(Protocol):
 
 
 def make_call(request: CallRequest, time_limit: float | None = None) -> CallOutcome:
-    """Make a call in this thread, and return what it came to.
+    """Make a call in this thread, and return its outcome.
 
     Args:
         request: The call.
@@ -225,7 +225,7 @@ def append_filter_answer(request: CallRequest, filter_answers: list[bool]) -> No
 
 
 def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome:
-    """Return what a call came to; in the thread that made it.
+    """Return the outcome of a call; in the thread that made it.
 
     Args:
         request: The call, which is over.

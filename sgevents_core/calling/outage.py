@@ -30,7 +30,7 @@ def waits_for_site(outcome: CallOutcome, *, is_site_down: bool) -> bool:
     too.
 
     Args:
-        outcome: What the call came to.
+        outcome: The outcome of the call.
         is_site_down: Whether the site is known not to answer.
     """
     if outcome.error is None:

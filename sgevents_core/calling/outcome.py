@@ -1,4 +1,4 @@
-"""What a call came to, as plain values that can cross to another thread or process.
+"""The outcome of a call, as plain values that can cross to another thread or process.
 
 What a callback raised stays in the thread that called it; everything else works with its
 description here.
@@ -44,7 +44,7 @@ class RaisedError(msgspec.Struct, frozen=True):
 
 
 class RaisedElsewhere(Exception):
-    """Raised where a hook is called whose plugin is in another process.
+    """Raised where a hook is called, if its plugin is in another process.
 
     Args:
         error: What the hook raised there, or how its process died.
@@ -74,7 +74,7 @@ Unmade: TypeAlias = Literal["", "for now", "until resumed"]
 
 
 class CallOutcome(msgspec.Struct, frozen=True):
-    """What a call came to.
+    """The outcome of a call.
 
     Args:
         seconds: How long it took.

@@ -68,7 +68,7 @@ class PluginThread:
         self._call_thread: threading.Thread | None = None
 
     def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
-        """Make a call, and return what it came to.
+        """Make a call, and return its outcome.
 
         Args:
             request: The call; the thread must not be hung.

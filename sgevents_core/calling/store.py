@@ -115,7 +115,7 @@ class StoreSource(Protocol):
         """Take the store back from a call, which has been judged; do nothing if it has none."""
 
     def wake(self) -> None:
-        """Let waiting calls look again whether they have ended."""
+        """Let waiting calls check again whether they have ended."""
 
     def read_only_view(self) -> Store:
         """Return a read-only view of the last committed values; safe from any thread."""
@@ -166,7 +166,7 @@ class PluginStore:
                 self._is_free.notify_all()
 
     def wake(self) -> None:
-        """Let waiting calls look again whether they have ended."""
+        """Let waiting calls check again whether they have ended."""
         with self._is_free:
             self._is_free.notify_all()
 

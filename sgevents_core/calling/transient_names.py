@@ -1,4 +1,4 @@
-"""The numbers and names of transient failures; `passing` decides."""
+"""The numbers and names of transient failures; `transient` decides."""
 
 from __future__ import annotations
 

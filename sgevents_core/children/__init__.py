@@ -1,4 +1,4 @@
 """Worker processes: a lane's callbacks in children of the daemon, each with its own interpreter.
 
-The daemon starts them and calls through them; in a child, only `child_main` is the entrance.
+The daemon starts them and calls through them; in a child, `child_main` is the only entry point.
 """

@@ -188,7 +188,7 @@ class ChildContext(CallContext):
         self._last_beat = 0.0
 
     def heartbeat(self) -> None:
-        """Say that the call lives: its time limit counts from now."""
+        """Report that the call is alive: its time limit counts from now."""
         super().heartbeat()
         current_time = time.monotonic()
         if current_time - self._last_beat < HEARTBEAT_INTERVAL:

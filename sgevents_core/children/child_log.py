@@ -17,7 +17,7 @@ from sgevents_core.observe.log_formats import message_of, own_fields
 
 _PLAIN: Final = (str, bool, int, float)
 _LONGEST: Final = 65_536
-"""The most characters of a text of a record that is sent; the daemon shortens it further."""
+"""The most characters sent of a text in a record; the daemon shortens it further."""
 _FORMATTER: Final = logging.Formatter()
 
 

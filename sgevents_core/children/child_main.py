@@ -1,4 +1,4 @@
-"""The entrance of a worker process: it loads its lane's plugins, and makes one call at a time.
+"""The entry point of a worker process: it loads its lane's plugins, and makes one call at a time.
 
 Calls are made in the main thread. Another thread receives what the daemon sends, and ends the
 process once the daemon is gone; hooks that alert run in a third, as they do in the daemon.
@@ -142,7 +142,7 @@ class ChildProcess:
         self._loading_watch = TimeoutWatch(evidence_recorder)
 
     def run(self) -> None:
-        """Prepare, then work until the daemon says that it is enough."""
+        """Prepare, then make calls until the daemon ends this process."""
         prepare = decode_prepare(self._channel.receive())
         sys.path[:] = prepare.search_path
         settings: Settings = pickle.loads(prepare.settings)  # noqa: S301 - from our own daemon
@@ -253,7 +253,7 @@ class ChildProcess:
         return work_message
 
     def _attribute_threads(self, plugin_name: str) -> None:
-        """Record whose threads those are that a call has left behind: they may crash later."""
+        """Record which plugin owns threads that a call has left behind: they may crash later."""
         if threading.active_count() == self._thread_count:
             return
         live_threads = threading.enumerate()
@@ -450,7 +450,7 @@ def _end_with_daemon(daemon_pid: int) -> None:
 
 
 def _release_in_forks(lock_descriptor: int) -> None:
-    """Close the lane's lock in processes that plugins fork: they are no workers."""
+    """Close the lane's lock in processes that plugins fork: they are not workers."""
 
     def close_lock() -> None:
         with suppress(OSError):

@@ -155,7 +155,7 @@ class LaneChildren:
             self._started_plugins.append(plugin_name)
 
     def scripts_learned(self) -> ScriptsLearned | None:
-        """Return the names of the site's scripts; None if there are none to tell."""
+        """Return the names of the site's scripts; None if none are known."""
         if self.scripts is None:
             return None
         return ScriptsLearned(names=self.scripts.names, ids=self.scripts.ids)
@@ -163,7 +163,7 @@ class LaneChildren:
     def leave_out(self, child_death: ChildDeath) -> bool:
         """Leave out the plugin in whose step a child died while it prepared.
 
-        Return False if it is not known which that is.
+        Return False if it is not known which one that is.
         """
         loading_step = child_death.step
         if (
@@ -181,9 +181,7 @@ class LaneChildren:
                 timeout_error.reason.rstrip("."), timeout_error.fix, child_death.traceback
             )
         else:
-            reason = (
-                f"it ends its worker process in this: {loading_step.activity}; {child_death.how}"
-            )
+            reason = f"it ends its process in this step: {loading_step.activity}; {child_death.how}"
             broken_reason = KnownBroken(reason, _FIX_ADVICE, child_death.traceback)
         self.known_broken[loading_step.plugin_name] = broken_reason._replace(
             reason=self.redact(broken_reason.reason)

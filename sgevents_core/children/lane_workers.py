@@ -47,7 +47,7 @@ class LaneWorkers:
             threading.Thread(target=worker.prepare, name="starts a worker", daemon=True).start()
 
     def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
-        """Make a call in an idle worker, and return what it came to.
+        """Make a call in an idle worker, and return its outcome.
 
         Args:
             request: The call.

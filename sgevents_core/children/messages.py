@@ -117,7 +117,7 @@ class SentMatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
 
     Args:
         by_type: The types and attributes wanted by a callback of a classic plugin.
-        asks: Whether the rest of the filter has to be asked in the child.
+        asks: Whether the rest of the filter has to be run in the child.
     """
 
     event_type: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ class StoreWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
-    """A call says that it lives: its time limit counts from now."""
+    """A call reports that it is alive: its time limit counts from now."""
 
     number: int
 
@@ -249,7 +249,7 @@ ToDaemon: TypeAlias = (
 Reply: TypeAlias = Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat
 """What belongs to a call or to the preparation."""
 PREPARATION: Final = 0
-"""The number of the preparation, where calls have theirs."""
+"""The number that stands for the preparation instead of a call."""
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_prepare: Final = msgspec.msgpack.Decoder(Prepare).decode
@@ -258,7 +258,7 @@ decode_to_daemon: Final = msgspec.msgpack.Decoder(ToDaemon).decode
 
 
 class _SettingsPickler(pickle.Pickler):
-    """A pickler that takes secrets along, which refuse it elsewhere: a child needs them."""
+    """A pickler that includes secrets, which cannot be pickled elsewhere: a child needs them."""
 
     def reducer_override(self, value: object) -> Any:
         if type(value) is Secret:

@@ -41,7 +41,7 @@ CALL_LANE: Final = "call"
 ALERTS_LANE: Final = "alerts"
 """The same for the thread of hooks that alert."""
 END_TIMEOUT: Final = 10.0
-"""Seconds that a child may take to end in order, after its running call."""
+"""Seconds that a child may take to end normally, after its running call."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Seconds within which a child that has closed its connection has to end."""
 _STACK_TIMEOUT: Final = 0.5
@@ -117,7 +117,7 @@ class Child:
         self._watch_thread.start()
 
     def send(self, message: ToChild) -> None:
-        """Send a message; one to a child that has ended goes nowhere, as its replies say."""
+        """Send a message; one to a child that has ended is lost, as its replies show."""
         with suppress(ChannelClosed):
             self._channel.send(encode(message))
 

@@ -1,4 +1,4 @@
-"""Loaded plugins as values: what the daemon has to know of a plugin whose code it never imports."""
+"""Loaded plugins as values: what the daemon knows of a plugin whose code it never imports."""
 
 from __future__ import annotations
 

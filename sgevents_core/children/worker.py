@@ -127,7 +127,7 @@ class Worker:
         return child.prepared
 
     def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
-        """Make a call, and return what it came to.
+        """Make a call, and return its outcome.
 
         Args:
             request: The call.
@@ -303,7 +303,7 @@ class Worker:
         return RaisedError("PluginNotLoaded", error_line)
 
     def _replace_child(self, present_child: Child | None) -> RaisedError | None:
-        """Start a process instead of the present one; return why that was not possible."""
+        """Replace the process with a new one; return why that was not possible."""
         with self._replacing_lock:
             if self._child is not present_child:  # another thread has replaced it
                 return None
@@ -526,7 +526,7 @@ def _report_limit(time_limit: float | None) -> None:
 
 
 def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
-    """Return an outcome that says that the store was granted, also if only a `startup` used it."""
+    """Return an outcome that says that the store was granted, even if only a `startup` used it."""
     if _end_without_changes(request) is None or outcome.store_changes is not None:
         return outcome
     return replace(outcome, store_changes={})

@@ -1,4 +1,4 @@
 """Plugins of the classic `shotgunEventDaemon`: files in folders, loaded and called as they expect.
 
-Whoever loads plugins finds them here; once loaded, they are plugins like all others.
+They are found and loaded here; once loaded, they are plugins like any other.
 """

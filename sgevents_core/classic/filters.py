@@ -80,10 +80,10 @@ def _accepts(wanted: Attributes, attribute: str | None) -> bool:
 
 
 def classic_match(match_events: object) -> tuple[Match, list[str]]:
-    """Return the filter that `matchEvents` means, and warnings about what is probably a mistake.
+    """Return the filter that `matchEvents` describes, and warnings about likely mistakes.
 
     Raises:
-        WrongValueError: It is nothing that could be compared with events.
+        WrongValueError: It cannot be compared with events.
     """
     if not match_events:
         return Match(), []

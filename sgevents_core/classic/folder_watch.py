@@ -1,6 +1,6 @@
 """Noticing that files of classic plugins change, are added or are removed.
 
-A thread looks at the folders; slow disks slow down the looks, and nothing else.
+A thread checks the folders; a slow disk slows down these checks, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sgevents_core.settings import ClassicFolder
 logger = logging.getLogger("sgevents.daemon")
 
 LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at all folders."""
+"""Seconds between two checks of all folders."""
 SETTLE_WITHIN: Final = 0.2
-"""Seconds between two looks while a file changes: one that is being written is not read."""
+"""Seconds between two checks while a file changes: it is not read while it is being written."""
 REST_FACTOR: Final = 4.0
-"""How much longer than a look the rest after it is, so that a slow disk has a rest."""
+"""How many times longer than a check the pause after it is, which spares slow disks."""
 
 
 class FileMark(NamedTuple):
@@ -64,7 +64,7 @@ class SeenFiles:
         return settled
 
     def forget(self, name: str) -> None:
-        """Take a file for one that has come since; may be called from any thread."""
+        """Treat a file as new since the last check; may be called from any thread."""
         self.marks.pop(name, None)
 
     def _take(self, name: str, mark: FileMark | None) -> None:

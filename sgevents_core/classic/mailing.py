@@ -71,7 +71,7 @@ class Mailer:
         self._ensure_thread()
 
     def flush(self, seconds: float) -> None:
-        """Wait until all mails are sent, for so many seconds at most."""
+        """Wait until all mails are sent, for at most some seconds."""
         until = time.monotonic() + seconds
         while self._waiting.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.02)
@@ -125,14 +125,14 @@ class Mailing:
         self.recipients: tuple[str, ...] = mailer.recipients if mailer else ()
 
     def set_recipients(self, emails: tuple[object, ...], place: str) -> None:
-        """Set the recipients as `setEmails` was called.
+        """Set the recipients from the arguments of `setEmails`.
 
         Args:
             emails: Its arguments.
             place: Where it was called.
 
         Raises:
-            RegistrationError: They are nothing that it takes.
+            RegistrationError: It does not accept them.
         """
         given = emails[0] if len(emails) == 1 else emails
         if given is True:

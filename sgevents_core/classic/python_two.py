@@ -68,7 +68,7 @@ RENAMED_MODULES: Final = frozenset(
 
 
 def old_syntax(error: SyntaxError) -> str | None:
-    """Return what at the line of a syntax error is Python 2; None if nothing is known to be."""
+    """Return what at the line of a syntax error is Python 2; None if nothing is recognised."""
     if isinstance(error, TabError):
         return "tabs and spaces are mixed"
     if "Missing parentheses in call to" in (error.msg or ""):

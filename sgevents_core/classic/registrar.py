@@ -93,7 +93,7 @@ class ClassicRegistrar:
             sgScriptKey: That script's key; also `scriptKey`.
             callback: What is called with `(sg, logger, event, args)`.
             matchEvents: The events it is called for: types, each with a list of attributes.
-            args: Any object, which each call is given.
+            args: Any object; each call gets it.
             stopOnError: Whether an error pauses the plugin; otherwise the event is set aside.
         """
         place = _place_of_caller()

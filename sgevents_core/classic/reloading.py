@@ -24,7 +24,7 @@ logger = logging.getLogger("sgevents.daemon")
 
 
 def do_nothing(path: Path) -> None:
-    """Do nothing, where nobody looks at files again."""
+    """Do nothing, where files are not read again."""
 
 
 class Change(NamedTuple):
@@ -62,7 +62,7 @@ class ClassicReloading:
         settings: The configuration of the running daemon.
         names: The plugins that are loaded.
         without: Plugins that are left out of this run.
-        report_again: Called with a file that is there and cannot be read, to be told of it again.
+        report_again: Called with a file that exists but cannot be read, to have it reported again.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ClassicReloading:
         self._loaded = {name for name in names if name in settings.classic_files}
 
     def follow(self, path: Path, *, is_there: bool, watch: PluginWatch) -> Change | None:
-        """Load a file that has changed; return what its lane has to learn, None for nothing.
+        """Load a file that has changed; return what its lane must know, None for nothing.
 
         A file that cannot be loaded, or is empty for a moment, changes nothing for a plugin that is
         loaded already.
@@ -151,12 +151,12 @@ class ClassicReloading:
         return Change(name, group_and_lane(table, self._settings)[1])
 
     def _report_failure(self, name: str, reason: str, fix: str, traceback: str = "") -> None:
-        goes_on = ", and goes on as it was" if name in self._loaded else ""
+        goes_on = ", and continues as it was" if name in self._loaded else ""
         extra = {"action": "classic.not_loaded", "plugin": name, "traceback": traceback}
         logger.error("Plugin %s cannot be loaded%s: %s %s", name, goes_on, reason, fix, extra=extra)
 
     def _report_helper(self, path: Path) -> None:
-        text = "%s is no plugin; what has imported it keeps it as it was until `sgevents reload`"
+        text = "%s is not a plugin; what imported it keeps the old one until `sgevents reload`"
         logger.info(text, path, extra={"action": "classic.helper_changed"})
 
 

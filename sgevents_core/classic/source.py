@@ -126,7 +126,7 @@ def compile_file(path: Path, secrets: SecretTexts) -> CodeType:
         secrets: Takes the keys.
 
     Raises:
-        UnusablePluginError: It cannot be read, or is no Python of today.
+        UnusablePluginError: It cannot be read, or is not valid Python 3.
     """
     try:
         source = path.read_bytes()

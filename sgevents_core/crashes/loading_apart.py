@@ -97,7 +97,7 @@ class _EndingPlugin(NamedTuple):
 
 
 class _TrialAnswer(NamedTuple):
-    """The result of `look`, as passed between processes.
+    """The result of `inspect`, as passed between processes.
 
     Args:
         result_value: The result.
@@ -241,7 +241,7 @@ class _TrialProcess:
             timeout_error = LoadTimeoutError(doing=step.activity, within=time_limit)
             return KnownBroken(timeout_error.reason.rstrip("."), timeout_error.fix, traceback_text)
         return KnownBroken(
-            f"it ends the process in this: {step.activity}; {cause_text}",
+            f"it ends the process in this step: {step.activity}; {cause_text}",
             _FIX_ADVICE,
             traceback_text,
         )
@@ -286,7 +286,7 @@ def _unpack_answer(trial_answer: _TrialAnswer) -> Any:
         return trial_answer.result_value
     error = SgEventsError()
     error.args = (trial_answer.error_text,)
-    error.exit_code = trial_answer.exit_code  # type: ignore[misc]  # this one is of a kind of its own
+    error.exit_code = trial_answer.exit_code  # type: ignore[misc]  # an instance of its own kind
     raise error
 
 

@@ -107,7 +107,7 @@ def count_death(
     Args:
         step: The step in which the process died.
         evidence: How it died; None if that is not known.
-        counted_before: The deaths so far; those with another mark no longer count.
+        counted_before: The deaths so far; those with another fingerprint no longer count.
     """
     if counted_before is None or counted_before.fingerprint != step.fingerprint:
         counted_before = LoadDeathCount(step.activity, step.fingerprint)
@@ -186,7 +186,7 @@ def _is_too_often(death: LoadDeathCount) -> bool:
 
 def _describe_broken(plugin_name: str, death: LoadDeathCount) -> KnownBroken:
     return KnownBroken(
-        reason=f"the process died in this: {death.activity}; {death.cause_text}",
+        reason=f"the process died in this step: {death.activity}; {death.cause_text}",
         fix=RETRY_ADVICE.format(name=plugin_name),
         traceback=death.traceback_text,
         fingerprint=death.fingerprint,

@@ -51,9 +51,9 @@ class LaneStart(NamedTuple):
             record.leave_strands(self.strand_places)
 
     def divide_events(self, order_by: OrderBy | None) -> LaneStart:
-        """Return where the lane continues if its events are divided in another way from now on.
+        """Return where the lane continues if its events are divided differently from now on.
 
-        It begins where nothing was begun; its plugins have to finish the events before that.
+        It continues behind all that was begun; its plugins first finish the events up to there.
         """
         if self.strand_places is None and order_by is not None:
             return self._replace(strand_places=StrandPlaces.at(order_by, self.progress))
@@ -243,10 +243,10 @@ def _must_separate(
 
 
 def _read_register(lane_name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
-    """Return the content of a lane's register if it fits this journal, maybe a restored one."""
+    """Return the content of a lane's register if it fits this journal, which may be restored."""
     noted_lane = register.read_register(register.lane_register_path(folder, lane_name))
     if noted_lane.highest > state.end():
-        log_text = "The register of lane %s is ahead of the journal, and left aside"
+        log_text = "The register of lane %s is ahead of the journal, and is ignored"
         logger.warning(
             log_text, lane_name, extra={"action": "lane.register_ahead", "lane": lane_name}
         )

@@ -62,7 +62,7 @@ def advance_ledger(noted_lane: NotedLane, recorded_lane: RecordedLane) -> Step:
 def join_places(strand_places: StrandPlaces, noted_lane: NotedLane) -> StrandPlaces:
     """Return the places of a lane's strands, from the ledger and its register together."""
     if noted_lane.order_by != strand_places.order_by:
-        return strand_places  # it is of a time before the lane was divided like this
+        return strand_places  # it dates from before the lane was divided like this
     noted_calls = (
         (strand, slot.lane) for strand, slot in noted_lane.slots.items() if strand < STRANDS
     )

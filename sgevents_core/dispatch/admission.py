@@ -1,6 +1,6 @@
 """How many calls of one plugin may run at once in a divided lane.
 
-Nobody waits here: whoever is not admitted leaves its strand aside, and hears when to come back.
+Nothing waits here: a call that is not admitted puts its strand aside until there is a slot.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ class Admission:
     """The calls of one plugin that may run at once.
 
     Args:
-        limit: How many.
-        resume: Called with a strand that was left aside, once it may try again.
+        limit: The most calls at once.
+        resume: Called with a strand that was put aside, once it may try again.
     """
 
     def __init__(self, limit: int, resume: Callable[[int], None]) -> None:
@@ -41,7 +41,7 @@ class Admission:
             self._resume(strand)
 
     def wait(self, strand: int) -> None:
-        """Have a strand resumed once there is a slot; it is left aside already."""
+        """Resume a strand once there is a slot; it has already been put aside."""
         with self._lock:
             is_free = self._free > 0
             if not is_free:

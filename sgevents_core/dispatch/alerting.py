@@ -176,7 +176,7 @@ class Announcer:
             self._alert_queue.put_nowait((hook_name, details))
         except queue.Full:
             extra = {"action": "alert.dropped", "hook": hook_name}
-            logger.error("Too many alerts wait; one is not handed on", extra=extra)
+            logger.error("Too many alerts are queued; one reaches only the log", extra=extra)
 
     def _run_hooks(self) -> None:
         while (queued_alert := self._alert_queue.get()) is not None:

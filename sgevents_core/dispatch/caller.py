@@ -75,7 +75,7 @@ class Call(CallRequest):
         number: int,
         lane_plugin: LanePlugin,
     ) -> None:
-        # There is one for each call: the base class's fields are set here, as that is faster.
+        # One is made for each call, so the base class's fields are set here, which is faster.
         self.callback = steps[number][1]
         self.event = event
         self.source = self.entry = entry
@@ -164,7 +164,7 @@ class Caller:
         if is_unwanted(call, callback.match.may_accept_routed):
             return True
         entry, lane_plugin = call.entry, call.lane_plugin
-        if self._attempts_by_call:  # for nearly all events there is no entry
+        if self._attempts_by_call:  # nearly all events have no entry
             call.attempt = (
                 self._attempts_by_call.get((self._call_keys[callback_index], entry.seq), 0) + 1
             )
@@ -212,7 +212,7 @@ class Caller:
         return self._succeed(call, outcome.store_changes)
 
     def _record_stop(self, call: Call) -> None:
-        """Record in the register that a call is over after which its plugin stops.
+        """Record in the register that a call is over and that its plugin stops after it.
 
         If the plugin is separate from its lane, the ledger already says whether the call is
         repeated: the register must not contradict it.
@@ -236,7 +236,7 @@ class Caller:
     ) -> bool:
         """Commit what a success changes: the store, the end of attempts and of failures.
 
-        Return False if the plugin stops all the same.
+        Return False if the plugin stops anyway.
         """
         lane_plugin = call.lane_plugin
         if decision.stays and not (
@@ -418,13 +418,13 @@ def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bo
 
     Args:
         request: The call.
-        may_accept: What is still to be asked of the filter: `may_accept` if the event's type is
+        may_accept: The part of the filter still to be checked: `may_accept` if the event's type is
             known to be accepted, `may_accept_routed` if its route is.
     """
     request.runs_filter = request.callback.match.where is not None
     try:
         return not may_accept(request.event)
-    except BaseException:  # the call raises the same
+    except BaseException:  # the call will raise it again
         request.runs_filter = True
         return False
 

@@ -42,7 +42,7 @@ WHOLE_LANE_UNIT: Final = STRANDS
 ERRANDS_UNIT: Final = STRANDS + 1
 """The unit of work of people's requests."""
 _NO_CALL_SLOT: Final = STRANDS + 2
-"""What an errand waits for whose plugin has as many calls running as it may."""
+"""What an errand waits for if its plugin has its full number of calls running."""
 
 RunWorkerBody: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Runs the body of the thread of a worker, by its number from 1."""
@@ -100,7 +100,7 @@ class DividedLane(Lane):
         self.order_by = strand_places.order_by
         self.workers = worker_count
         self.pauses = 0
-        """Counts the pauses, so that each strand sees that there is another one."""
+        """The number of pauses so far, by which each strand notices a new one."""
         self._executors = WorkerExecutors(lane_plugins, executor_of, self.wake)
         self._intake = Intake(strand_places, extra_units=2)
         self._awaited_units: set[int] = set()
@@ -119,7 +119,7 @@ class DividedLane(Lane):
         ]
 
     def _join_strands(self) -> None:
-        """Record for plugins that go with the lane that they go with its strands."""
+        """Record that plugins which are with the lane are with its strands."""
         plugin_records = [lane_plugin.record for lane_plugin in self.lane_plugins]
         joining_records = [
             record
@@ -296,7 +296,7 @@ class DividedLane(Lane):
         return [*self._executors.all(), *hanging]
 
     def _serve_strand(self, strand_number: int, worker_number: int) -> tuple[bool, bool]:
-        """Serve one strand; return whether anything was done, and whether more is to be done."""
+        """Serve one strand; return whether anything was done, and whether more remains."""
         unit = self._strand_units[strand_number]
         strand = unit.strand
         strand.slot.serve(worker_number)
@@ -345,7 +345,7 @@ class DividedLane(Lane):
         return has_handled
 
     def _serve_whole(self, worker_number: int) -> bool:
-        """Let plugins that left the lane as a whole finish what they left, and join the strands."""
+        """Let plugins that left the lane as a whole catch up, and join the strands."""
         has_worked = False
         self._strand.slot.serve(worker_number)
         for plugin_index, lane_plugin in enumerate(self.lane_plugins):
@@ -418,7 +418,7 @@ class DividedLane(Lane):
         """Give back what `claim_for_call` took."""
         record = lane_plugin.record
         if not isinstance(record, StrandRecord):
-            raise TypeError("it is in no strand")
+            raise TypeError("it is not in a strand")
         unit = self._strand_units[record.strand]
         unit.gate.over(lane_plugin)
         unit.has_apart = unit.has_apart or record.apart
@@ -517,9 +517,9 @@ class DividedLane(Lane):
 
     def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin_name, seq)  # all strands share what they know of attempts
+        self._strand.caller.forget(plugin_name, seq)  # all strands share one count of attempts
 
-    # What anybody may ask
+    # For any thread
 
     def note_pause(self) -> None:
         """Let each strand see, before its next event, that a plugin is paused."""

@@ -1,4 +1,4 @@
-"""The events that plugins had from the daemon before this one, and are not given again."""
+"""The events that plugins received from an earlier daemon, and do not receive again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ImportedEvents:
         positions: Where plugins stood, by name.
         keys: The lane's callbacks.
 
-    `highest` is the highest id that any of them had; no other event needs a closer look.
+    `highest` is the highest id that any of them had; later events need no check.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class ImportedEvents:
         )
 
     def has_had(self, plugin: str, entry: Entry) -> bool:
-        """Return whether a plugin had an event before."""
+        """Return whether a plugin has already had an event."""
         if entry.event_id > self.highest or entry.era != IMPORTED_ERA:
             return False
         position = self._positions.get(plugin)
         return position is not None and position.has_had(entry.event_id)
 
     def callbacks_done(self, entry: Entry) -> frozenset[CallKey]:
-        """Return the callbacks of the plugins that had an event before."""
+        """Return the callbacks of the plugins that have already had an event."""
         plugins = [plugin for plugin in self._positions if self.has_had(plugin, entry)]
         return frozenset().union(*(self._keys[plugin] for plugin in plugins))

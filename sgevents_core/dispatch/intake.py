@@ -63,7 +63,7 @@ class Intake:
             strand_queue = self._strand_queues[strand_number]
             if (
                 not strand_queue and strand_place.running != entry.seq
-            ):  # it stood where the intake stands
+            ):  # it was level with the intake
                 self._strand_places[strand_number] = Progress.at(entry.seq)
             strand_queue.append(entry)
             self._queued_bytes += len(entry.body)
@@ -78,7 +78,7 @@ class Intake:
             return max(MAX_AHEAD - (self.end - self._lowest_place()), 0)
 
     def wake(self, units: Iterable[int]) -> None:
-        """Have units of work served, although nothing is on their queues."""
+        """Have units of work served even if their queues are empty."""
         with self._condition:
             for unit in units:
                 self._wake_unit(unit)
@@ -164,7 +164,7 @@ class Intake:
         with self._condition:
             self._strand_places[strand] = progress
 
-    # What anybody may ask
+    # For any thread
 
     def place(self, strand: int) -> Progress:
         """Return how far a strand has come."""

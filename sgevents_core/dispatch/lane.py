@@ -201,7 +201,7 @@ class Lane:
     def claim(self, unit: int) -> bool:
         """Take a strand for the running errand; it waits if this returns False.
 
-        A lane without workers serves its strand itself, so that errands have it.
+        A lane without workers serves its strand itself, so errands always have it.
         """
         return True
 
@@ -322,7 +322,7 @@ class Lane:
         except SgEventsError as error:
             self.error = self.error or error
             logger.error(
-                "Lane %s cannot note where it stops: %s Its register knows, until the next boot.",
+                "Lane %s cannot record where it stops: %s Its register does, until the next boot.",
                 self.name,
                 error,
                 extra={"action": "lane.place_not_written", "lane": self.name},
@@ -346,11 +346,11 @@ class Lane:
         return [executor for executor in executors if executor.hung is None]
 
     def continue_lane(self, ended_lane: Lane, changed_plugins: Container[str]) -> None:
-        """Take over from a lane that has ended: people's requests, and the calls that hang.
+        """Take over people's requests and hanging calls from a lane that has ended.
 
         Args:
             ended_lane: The lane, of the same name.
-            changed_plugins: Plugins whose hanging calls are those of code that is no longer used.
+            changed_plugins: Plugins whose hanging calls run code that is no longer used.
         """
         self.errands = ended_lane.errands.move_to_new_lane()
         hanging = {one.plugin.name: one for one in ended_lane.lane_plugins if one.hung is not None}

@@ -32,7 +32,7 @@ class Waiting(NamedTuple):
     Args:
         call: The call as it will be repeated; the plugin is separate from its lane meanwhile. Its
             attempt counts only if the failure was the call's own fault.
-        outcome: What the call came to.
+        outcome: The outcome of the call.
         failure: The failure as shown to people.
         failed_at: When it failed, in monotonic seconds.
     """
@@ -61,10 +61,10 @@ class LanePlugin:
         hold_until: When a hold ends, in monotonic seconds.
         entries_ahead: Entries read ahead for it while it catches up.
         breaker: Stops it if its own writes call it for ever; None if loops are allowed.
-        has_recovered: Whether its failures in a row have ended and the ledger does not have it yet.
+        has_recovered: Whether its failures in a row have ended, which the ledger does not say yet.
         timeout: The limit for callbacks without one of their own, in seconds.
         executor: Where its callbacks run.
-        waiting: The failed call because of which it waits for the site; None if it does not wait.
+        waiting: The failed call for which it waits for the site; None if it does not wait.
         times_put_off: How often it has waited since its last progress.
         reported_outage: The number of the last outage in which its wait was reported.
         ended_workers: The worker processes that its calls have ended lately.
@@ -165,7 +165,7 @@ class LanePlugin:
         self.hold_until = current_time + seconds
 
     def carry_out(self, decision: Decision, *, current_time: float, host_time: float) -> None:
-        """Be held or paused, as was decided after a call.
+        """Hold or pause it, as decided after a call.
 
         Args:
             decision: The decision.

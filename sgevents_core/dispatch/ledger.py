@@ -114,8 +114,8 @@ class LaneLedger:
         """Set aside an entry that cannot be read; record the plugins that need its event."""
         if self._retry_until_done(lambda: self._state.pass_over(entry, plugins, reason)):
             logger.warning(
-                "Event %d cannot be read from the journal (%s). It is set aside and asked of the "
-                "site again; all others continue.",
+                "Event %d cannot be read from the journal (%s). It is set aside and requested "
+                "from the site again; all others continue.",
                 entry.event_id,
                 reason,
                 extra={"action": "feed.set_aside", "event": entry.event_id, "reason": reason},

@@ -117,7 +117,7 @@ class OverdueCalls:
                 "%d threads hang, those of %s%s",
                 len(hung_names),
                 ", ".join(hung_names),
-                ": to start anew without them is tried"
+                ": the daemon tries to start anew without them"
                 if self._can_restart
                 else ", and this run cannot start anew: their plugins wait",
                 extra={"action": "daemon.worn", "plugins": hung_names},
@@ -164,7 +164,7 @@ def returned_plugins(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> 
     """Return the plugins whose `shutdown` can be called: those in which no call hangs."""
     hung_names = hung_plugin_names(lanes)
     for plugin_name in hung_names:
-        log_text = "Plugin %s is not shut down: a callback of it has not returned"
+        log_text = "Plugin %s is not shut down: one of its callbacks has not returned"
         logger.warning(
             log_text, plugin_name, extra={"action": "plugin.not_shut_down", "plugin": plugin_name}
         )

@@ -149,7 +149,7 @@ def _forget_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter) -> None
 
 
 def _leave_lane(plugin_record: PluginRecord, state_writer: LaneWriter) -> None:
-    """Separate a plugin from its lane, which does not run yet, where the lane is."""
+    """Separate a plugin from its lane, which does not run yet, at the lane's position."""
     strand_places = state_writer.lane_places(plugin_record.lane)
     if strand_places is None:
         plugin_record.leave_lane(

@@ -57,7 +57,7 @@ class StrandGate:
 
 
 class StrandUnit:
-    """One strand of a divided lane, and what its next worker has to know.
+    """One strand of a divided lane, and what its next worker needs to know.
 
     Args:
         strand: The strand.

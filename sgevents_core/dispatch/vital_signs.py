@@ -20,7 +20,7 @@ from sgevents_core.state.attention import FeedTrouble, Need, attention_needs
 from sgevents_core.state.pulse import Pulse
 
 NEEDS_INTERVAL: Final = 5.0
-"""Seconds between two looks at what needs a person."""
+"""Seconds between two checks of what needs a person."""
 
 
 class FeedTroubles(Protocol):

@@ -176,7 +176,7 @@ def lane_of(
 
 
 class _LaneArguments(TypedDict):
-    """What every lane is made with."""
+    """The arguments that every lane gets."""
 
     lane_writer: LaneWriter
     attempts_by_call: dict[tuple[CallKey, int], int]

@@ -32,10 +32,10 @@ class WorkerExecutors:
         self._wake = wake
         self._executors: dict[tuple[int, int], Executor] = {}
         self._idle: list[Executor] = []
-        """Executors that hung, and have nothing to do any more."""
+        """Executors that hung, and make no more calls."""
 
     def lend(self, strand_plugins: Sequence[LanePlugin], worker_number: int) -> None:
-        """Let the plugins' calls in a strand be made where its worker makes them.
+        """Make the plugins' calls in a strand where its worker makes calls.
 
         A plugin that hangs in the strand keeps what it hangs in.
         """

@@ -85,7 +85,7 @@ def _carry_out_request(
         raise
     except Exception as error:
         logger.exception("Request %d failed", request.number, extra={"action": "request.broken"})
-        text = f"it went wrong: {type(error).__name__}: {error}"
+        text = f"it failed: {type(error).__name__}: {error}"
         return work.close(Step(), RequestAnswer("failed", text))
 
 
@@ -145,7 +145,7 @@ def _skip_pruned_events(work: RequestWork) -> str:
 def _skip(work: RequestWork) -> bool:
     lane, event_id = work.lane, int(work.request.detail["event_id"])
     if not lane.is_stopped(work.plugin_record):
-        return work.refuse("it is neither held nor paused, so it stands at no event")
+        return work.refuse("it is neither held nor paused, so it is not stopped at any event")
     plugin_stop = lane.stop_at(work.plugin_record, event_id)
     if plugin_stop is None:
         next_entry = lane.next_entry_of(work.plugin_record)

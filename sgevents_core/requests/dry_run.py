@@ -167,7 +167,7 @@ def _load_plugin(
         raise PluginNotLoaded(plugin=plugin_name, reason=loaded.statuses[0].reason)
     with closing(open_state(settings.state.path).reader()) as state_reader:
         services = services_of(plugin_settings, loaded, state_reader, DryServices)[plugin_name]
-    assert isinstance(services, DryServices)  # noqa: S101 - asked for in the line above
+    assert isinstance(services, DryServices)  # noqa: S101 - requested in the line above
     services.print_line, services.scripts = print_line, read_scripts(settings.state.path)
     return loaded.plugins[0], services
 

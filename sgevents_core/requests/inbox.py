@@ -47,14 +47,14 @@ class Inbox:
                 self._pass_on(request)
                 self._highest_seen = request.number
         except StateError as error:  # a full disk: requests wait, like everything else
-            logger.debug("Requests cannot be looked for: %s", error)
+            logger.debug("New requests cannot be read: %s", error)
 
     def forget_answered(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
         try:
             self._requests.forget(answered_before)
         except StateError as error:
-            logger.debug("Old requests stay: %s", error)
+            logger.debug("Old requests cannot be removed yet: %s", error)
 
     def close(self) -> None:
         """Close the connection; open requests wait for the next start."""

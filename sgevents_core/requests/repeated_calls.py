@@ -373,7 +373,7 @@ class _ReplaySlice:
     def _settle_call(
         self, callback: Callback, replayed_event: ReplayEvent, repeated_call: _RepeatedCall
     ) -> None:
-        """Record what a call came to, or put the replay off until the site answers."""
+        """Record the outcome of a call, or put the replay off until the site answers."""
         if repeated_call.call_failure is not None and repeated_call.waits_for_site:
             self._done_callbacks.remove(callback.name)
             self._waits_for_site = not _wait_for_site(

@@ -39,7 +39,7 @@ def carry_out_here(settings: Settings, plugin_name: str, command_name: str) -> N
     Args:
         settings: The configuration.
         plugin_name: The plugin; empty for requests about the feed.
-        command_name: The command, which is named to others who find the state in use.
+        command_name: The command's name, shown to others who find the state in use.
 
     Raises:
         StateInUse: A daemon, or another command, holds the state.

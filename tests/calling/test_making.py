@@ -1,4 +1,4 @@
-"""One call, made in this thread or in one of its own: what it came to, as a plain value."""
+"""One call, made in this thread or in one of its own: its outcome, as a plain value."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ OF_THREAD = '@{"thread":7,"says":"it called os._exit(3)"}\n'
 def test_one_death_of_its_own_doing_is_enough() -> None:
     """Three of unknown cause are, too; those of another mark do not count."""
     assert find_known_broken({"one": count_death(STEP, EXIT, None)})["one"].reason == (
-        "the process died in this: importing one; it called os._exit(3)"
+        "the process died in this step: importing one; it called os._exit(3)"
     )
     death = None
     for number in (1, 2, 3):

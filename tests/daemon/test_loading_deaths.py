@@ -85,7 +85,7 @@ def test_plugins_that_end_the_process_while_they_are_loaded_cost_one_start_each(
     assert daemon.events_of("witness") == ids
     for name in culprits:
         (said,) = set(told_of(daemon, name))
-        assert "the process died in this: " in said
+        assert "the process died in this step: " in said
         assert f"sgevents plugins retry {name}" in said
 
 
@@ -129,7 +129,7 @@ def test_every_step_of_loading_is_known_by_what_is_left_behind(
         "a look at the model": "settings_model",
         "validation": "reading [plugins.a_bad.settings]",
     }
-    assert f"the process died in this: {named.get(step, step)}; it called os._exit" in said
+    assert f"the process died in this step: {named.get(step, step)}; it called os._exit" in said
 
 
 def test_plugin_that_was_mended_is_tried_again_and_one_that_a_person_wants_as_well(
@@ -175,7 +175,8 @@ def test_death_in_shutdown_costs_the_shutdown(daemon: RunningDaemon, site: Sandb
     assert told_of(daemon, "a_bad") == []
     warnings = [r for r in daemon.told() if r["level"] == "warning" and r.get("plugin") == "a_bad"]
     assert (
-        "its shutdown is not called: the process died in this: shutdown" in warnings[-1]["message"]
+        "its shutdown is not called: the process died in this step: shutdown"
+        in warnings[-1]["message"]
     )
 
 
@@ -244,7 +245,7 @@ def test_plugin_that_cannot_be_ended_is_left_behind_with_its_process(
     assert daemon.drain() == 0
     assert daemon.events_of("witness") == ids
     (said,) = told_of(daemon, "a_stuck")
-    assert "the process died in this: importing a_stuck; it did not return" in said
+    assert "the process died in this step: importing a_stuck; it did not return" in said
 
 
 HOLDS = "ctypes.PyDLL(None).sleep(3600)"
@@ -322,7 +323,7 @@ def test_commands_that_call_a_plugin_without_a_daemon_survive_its_loading(
     with installed_here(daemon) as command:
         said = command("replay", "--plugin", "a_bad", "--dry-run", event)
         assert said.code != 0
-        assert "it ends the process in this: importing a_bad" in said.text
+        assert "it ends the process in this step: importing a_bad" in said.text
         said = command("dead-letters", "retry", "--plugin", "a_bad")
         assert said.code == 1
         assert "a_bad is not loaded" in said.text

@@ -137,7 +137,7 @@ def test_what_does_not_load_is_refused_and_the_old_goes_on(
         daemon.config.write_text(good)
         upgrade(daemon, "one", "2.0", "import os\nos._exit(0)")
         said = reload(daemon).stderr
-        assert "Plugin one is broken: it ends the process in this: importing one; it called" in said
+        assert "Plugin one is broken: it ends the process in this step: importing one" in said
         event = site.event("Shotgun_Task_Change")
         wait_until(lambda: event in daemon.events_of("one"), what="the old goes on")
         assert versions(daemon) == {"one": "1.0"}

@@ -56,7 +56,7 @@ class Commands:
         self._secrets = secrets
 
     def __call__(self, *words: object) -> Said:
-        """Run one command and return what it came to."""
+        """Run one command and return its outcome."""
         line = [*map(str, words), "--config", str(self._daemon.config)]
         environment = {"SGEVENTS_TEST_KEY": self._daemon.site.api_key if self._secrets else None}
         result = CliRunner().invoke(sgevents, line, env=environment)

@@ -25,7 +25,7 @@ HEAD: Final = "| fault | what was injected | times | lost | repeated |\n|---|---
 
 
 class Row(NamedTuple):
-    """One fault and what it came to, as the page has it."""
+    """One fault and its outcome, as the page shows it."""
 
     group: str
     fault: str

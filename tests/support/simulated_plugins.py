@@ -52,7 +52,7 @@ def entity_of(id_: int) -> int:
 class Made:
     """One call, from the moment it was noted as begun.
 
-    `end` is what it came to: `returned`, a verdict, `put off` while it waits for the site, or
+    `end` is its outcome: `returned`, a verdict, `put off` while it waits for the site, or
     nothing where the process died in it. `touched` is whether the site did not answer it, `excused`
     whether it may be made again without being charged, `in_charge` whether the process may have
     died while it was.
