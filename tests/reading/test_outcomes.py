@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from journal_rows import event_row, grow
 from lane_house import House, raising
 from request_desk import asking
 from waiting import wait_until
@@ -13,6 +14,8 @@ from waiting import wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.reading.outcomes import Outcome, Outcomes
+from sgevents_core.reading.overview import read_overview
+from sgevents_core.settings import LaneSettings
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
@@ -214,3 +217,29 @@ def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:
     house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
     expected_text = "called again after 1 attempt: Retry: not there yet"
     assert fate(house, "alpha", "fails", 1).text == expected_text
+
+
+def test_strands_of_a_lane_with_workers(house: House) -> None:
+    """What one record waits for is told of its events alone; the plugin shows as held."""
+    house.lane_settings["default"] = LaneSettings(workers=4, order_by="entity")
+
+    def waits(event: Event, ctx: Any) -> None:
+        if event.id == 2:
+            raise Retry(after=3600)
+
+    house.plugin("alpha", waits)
+    with house.running():
+        rows = [event_row(n, entity={"type": "Shot", "id": n % 2}) for n in range(1, 6)]
+        grow(house.state, rows)
+        house.lanes[0].wake()
+        wait_until(lambda: house.lanes[0].seq == 5)
+        assert [fate(house, "alpha", "waits", seq).what for seq in (1, 3, 5)] == ["handled"] * 3
+    outcomes = [fate(house, "alpha", "waits", seq) for seq in range(1, 6)]
+    whats = ["handled", "failed", "handled", "not yet", "handled"]
+    assert [outcome.what for outcome in outcomes] == whats
+    assert outcomes[1].text.startswith("held at it after 1 attempt: Retry")
+    seen = read_overview(house.folder, frozenset({"alpha"}))
+    assert seen is not None
+    (plugin,) = seen.plugins
+    assert (plugin.state, plugin.reason, plugin.behind) == ("held", "in 1 strand of 64: Retry", 4)
+    assert plugin.retry_in_s > 0
