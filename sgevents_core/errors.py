@@ -682,9 +682,9 @@ class IdFileError(SgEventsError):
 
 
 class StateBegunError(SgEventsError):
-    """A daemon has already worked on the state {path}, so positions cannot be imported into it.
-    Move the folder away to begin where the classic daemon stands; what sgevents has handled since
-    is then handled again.
+    """Plugins have already been called from the state {path}, or its feed begins behind the events
+    that they need, so positions cannot be imported into it. Move the folder away to begin where the
+    classic daemon stands; what sgevents has handled since is then handled again.
     """
 
     exit_code = 2

@@ -54,7 +54,7 @@ class _CommandWithOthers(click.Group):
         return click.Command.collect_usage_pieces(self, ctx)
 
 
-@click.group(cls=_CommandWithOthers)
+@click.group(cls=_CommandWithOthers, no_args_is_help=False)
 @click.argument(
     "classic", metavar="[CONF]", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )

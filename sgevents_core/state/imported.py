@@ -6,6 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from sgevents_core.state.feed_values import FeedState
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import BEGINNING
+
 IMPORTED_ERA: Final = 1
 """The era of the feed in which the ids of imported positions mean anything: the first."""
 
@@ -40,6 +44,41 @@ class ImportedPosition(NamedTuple):
     def first_needed(self) -> int:
         """The lowest id whose event it needs."""
         return self.missing[0][0] if self.missing else self.last_id + 1
+
+
+class JournalStanding(NamedTuple):
+    """How far a state has come, for the decision whether positions may be imported into it.
+
+    Args:
+        feed: The feed's state; None before its first answer, or a first import.
+        end: The highest `seq`.
+        has_called: Whether a plugin may have been called.
+    """
+
+    feed: FeedState | None
+    end: int
+    has_called: bool
+
+    @classmethod
+    def of(
+        cls, feed: FeedState | None, end: int, records: Iterable[PluginRecord]
+    ) -> JournalStanding:
+        """Return the standing of a state with these records of plugins."""
+        called = any(not record.apart or record.progress != BEGINNING for record in records)
+        return cls(feed, end, called)
+
+    def takes(self, floor: int) -> bool:
+        """Return whether positions that need all events from an id may be imported."""
+        if self.has_called:
+            return False
+        if not self.end or self.feed is None:
+            return True
+        return self.feed.era == IMPORTED_ERA and self.feed.floor <= floor
+
+    @property
+    def keeps_feed(self) -> bool:
+        """Whether the feed has read events already and continues where it is."""
+        return self.end > 0
 
 
 def ranges_of(ids: Iterable[int]) -> list[tuple[int, int]]:

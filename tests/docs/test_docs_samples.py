@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shlex
@@ -20,10 +19,8 @@ import tomli
 from doc_pages import DOCS, blocks, name_of, pages, prose
 
 import sgevents_core
-from sgevents_core import Event
 from sgevents_core.cli.root import sgevents
 from sgevents_core.plugins.members import members_of
-from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.settings import read_settings
 from sgevents_core.state.opening import open_state
 
@@ -120,39 +117,6 @@ def test_python_samples_of_a_page_can_be_imported(
             assert members_of(made).warnings == ()
             if hasattr(made, "sg"):
                 made.sg.close()
-
-
-def test_classic_plugin_works_as_the_page_has_it(
-    module: Callable[[str, str], ModuleType], caplog: pytest.LogCaptureFixture
-) -> None:
-    """The classic callback is handed what it was handed before."""
-    page = HOW_TO / "move-from-the-classic-daemon.md"
-    (after,) = python_samples(page)
-    (before,) = [block.text for block in blocks(page) if "registerCallbacks" in block.text]
-    callback = before[before.index("def roll_up") :]
-    assert after.endswith(callback), "the function is as it was"
-
-    registrar = CallbackRegistrar("rollup", {})
-    for found in members_of(module("moved", after)).implementations:
-        found.function(registrar)
-    (registered,) = registrar.callbacks
-    row = {
-        "id": 1,
-        "event_type": "Shotgun_Task_Change",
-        "attribute_name": "sg_status_list",
-        "entity": {"type": "Task", "id": 2, "name": "comp"},
-        "meta": {"new_value": "ip"},
-    }
-    assert registered.matches(Event(row))
-    assert not registered.matches(Event({**row, "attribute_name": "content"}))
-
-    class Ctx:
-        sg = None
-        logger = logging.getLogger("sgevents.plugin.rollup")
-
-    with caplog.at_level("INFO", logger="sgevents"):
-        registered.function(Event(row), Ctx())  # type: ignore[arg-type]  # what the callback uses
-    assert "comp is now ip" in caplog.text
 
 
 def test_backup_is_made_and_restored_as_the_page_has_it(tmp_path: Path) -> None:

@@ -313,3 +313,15 @@ def test_a_running_classic_daemon_is_named(studio: OldStudio) -> None:
     assert f"process {os.getpid()}" in studio.run("--check", "shotgunEventDaemon.conf").output
     pid_file.write_text("no number")
     assert "note:" not in studio.run("--check", "shotgunEventDaemon.conf").output
+
+
+def test_the_configuration_of_the_current_folder_is_the_default(studio: OldStudio) -> None:
+    """Without an argument, and without one to be found, it says what to name."""
+    studio.write_noting("studio/notify.py")
+    studio.write_conf()
+    assert studio.run().exit_code == 0
+    assert studio.config.exists()
+    studio.conf.unlink()
+    missing = studio.run()
+    assert missing.exit_code == 2
+    assert "name the configuration of the classic daemon" in missing.output

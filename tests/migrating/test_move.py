@@ -145,7 +145,38 @@ def test_the_positions_are_imported_again_before_the_switch(
     assert events_of(daemon, "studio/notify") == ids[4:]
     refused = studio.run("--import-id", "shotgunEventDaemon.conf")
     assert refused.exit_code == 2
-    assert "has already worked on the state" in refused.output
+    assert "have already been called" in refused.output
+
+
+def test_events_read_for_a_trial_are_not_handled_twice(
+    studio: OldStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """The trial reads, a dry run shows, and the last positions are imported before the switch."""
+    ids = list(site.fill(6))
+    studio.write_noting("studio/notify.py")
+    write_conf(studio, site)
+    studio.write_id(notify=(ids[0], []))
+    migrate(daemon, "shotgunEventDaemon.conf")
+    with daemon.started("--safe-mode", "--drain") as process:
+        assert process.wait(60) == 0
+    tried = subprocess.run(
+        [
+            *(sys.executable, "-m", "sgevents_core", "replay", f"{ids[1]}-{ids[2]}"),
+            *("--dry-run", "--plugin", "classic:studio/notify"),
+        ],
+        cwd=daemon.folder,
+        env=daemon.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert "dry run: 2 events, 2 calls" in tried.stdout
+    daemon.calls.unlink()
+    late = site.event("Shotgun_Task_Change")
+    studio.write_id(notify=(ids[3], []))
+    migrate(daemon, "--import-id", "shotgunEventDaemon.conf")
+    with daemon.started("--drain") as process:
+        assert process.wait(60) == 0
+    assert events_of(daemon, "studio/notify") == [*ids[4:], late]
 
 
 def test_going_back_while_the_daemon_runs_is_refused(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import StateDamaged
+from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange
 from sgevents_core.state.imported import ImportedPosition, ranges_of
 from sgevents_core.state.opening import open_state
@@ -21,6 +22,7 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.protocols import State, Writer
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.steps import Step
 
 POSITIONS = {
     "classic:studio/notify": ImportedPosition(100, ((90, 91), (95, 95))),
@@ -62,15 +64,17 @@ def test_a_state_begins_where_another_daemon_ended(home: State, state: Writer) -
 
 
 def test_a_state_that_has_begun_takes_no_positions(state: Writer) -> None:
-    """Nothing is written over a journal, nor over positions that were imported before."""
+    """Nothing is written beside a plugin that may have been called."""
     grow(state, [event_row(5)])
+    fence = state.take_lane("default")
+    state.record("default", fence, Step(plugins=[PluginRecord("notify", "default")]))
     before = state.load_feed()
     assert not state.import_positions(CHANGE, POSITIONS, "default")
     assert (state.imported_positions(), state.load_feed()) == ({}, before)
 
 
 def test_positions_are_imported_again_until_a_daemon_works(state: Writer) -> None:
-    """A later import takes the place of an earlier one; a state that is in use stays as it is."""
+    """A later import takes the place of an earlier one."""
     assert state.import_positions(CHANGE, POSITIONS, "default")
     again = {"other": ImportedPosition(7)}
     change = FeedChange(FeedState(frontier=7), put=[MissingRange(3, 3, AT, 0.0, True)])
@@ -79,9 +83,31 @@ def test_positions_are_imported_again_until_a_daemon_works(state: Writer) -> Non
     assert feed is not None
     assert (feed.state.frontier, list(feed.missing)) == (7, change.put)
     assert (state.imported_positions(), list(state.plugins())) == (again, ["other"])
-    state.take_lane("default")
+    fence = state.take_lane("default")
+    record = state.plugins()["other"]
+    record.finish(1)
+    state.record("default", fence, Step(plugins=[record]))
     assert not state.import_positions(CHANGE, POSITIONS, "default")
     assert (state.imported_positions(), list(state.plugins())) == (again, ["other"])
+
+
+def test_a_feed_that_only_read_continues_where_it_is(state: Writer) -> None:
+    """Events read for a trial stay; positions below its beginning are refused."""
+    assert state.import_positions(CHANGE, POSITIONS, "default")
+    feed = state.load_feed()
+    assert feed is not None
+    feed.state.frontier = 110
+    state.append(0, [LateRow(event_row(110), late=False)], FeedChange(feed.state))
+    later = {"classic:studio/notify": ImportedPosition(105)}
+    change = FeedChange(FeedState(floor=106, frontier=105))
+    assert state.import_positions(change, later, "default")
+    found = state.load_feed()
+    assert found is not None
+    assert (found.state.floor, found.state.frontier, state.end()) == (90, 110, 1)
+    assert (state.imported_positions(), list(state.plugins())) == (later, list(later))
+    too_low = FeedChange(FeedState(floor=80, frontier=79))
+    assert not state.import_positions(too_low, POSITIONS, "default")
+    assert state.imported_positions() == later
 
 
 def test_a_state_of_an_earlier_version_has_no_positions(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ class OldStudio(ClassicStudio):
         text += f"[shotgun]\n{textwrap.dedent(shotgun)}\n[plugins]\npaths: {folders}\n"
         self.conf.write_text(text + textwrap.dedent(more), encoding="utf-8")
 
-    def write_id(self, **plugins: tuple[int | None, list[int]] | int) -> None:
+    def write_id(
+        self, folder: str = "studio", **plugins: tuple[int | None, list[int]] | int
+    ) -> None:
         """Write the positions of plugins as the classic daemon does, with their backlogs."""
         until = datetime.now() + timedelta(minutes=4)
         stored = {
@@ -49,12 +51,12 @@ class OldStudio(ClassicStudio):
             else (position[0], dict.fromkeys(position[1], until))
             for name, position in plugins.items()
         }
-        self.id_file.write_bytes(pickle.dumps({str(self.folder / "studio"): stored}))
+        self.id_file.write_bytes(pickle.dumps({str(self.folder / folder): stored}))
 
-    def positions(self, path: Path) -> Mapping[str, Any]:
+    def positions(self, path: Path, folder: str = "studio") -> Mapping[str, Any]:
         """The positions in a file, as the classic daemon unpickles them."""
         stored = pickle.loads(path.read_bytes())
-        positions: Mapping[str, Any] = stored[str(self.folder / "studio")]
+        positions: Mapping[str, Any] = stored[str(self.folder / folder)]
         return {name: (last_id, sorted(ids)) for name, (last_id, ids) in positions.items()}
 
     def run(self, *words: str) -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.state.feed_values import FeedChange
-from sgevents_core.state.imported import ImportedPosition
+from sgevents_core.state.imported import ImportedPosition, JournalStanding
 from sgevents_core.state.memory.feed_writing import MemoryFeedWriter, write_feed
 from sgevents_core.state.memory.lane_writing import MemoryLaneWriter
 from sgevents_core.state.memory.letters import MemoryLetters
@@ -27,11 +27,16 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
         tables = self._tables
         with tables.lock:
-            if tables.end() or tables.lanes:
+            feed = self.load_feed()
+            standing = JournalStanding.of(
+                feed and feed.state, tables.end(), tables.plugins.values()
+            )
+            if not standing.takes(change.state.floor):
                 return False
+            if not standing.keeps_feed:
+                tables.missing.clear()
+                write_feed(tables, change)
             tables.plugins.clear()
-            tables.missing.clear()
-            write_feed(tables, change)
             tables.imported = dict(positions)
             for plugin_name in positions:
                 tables.plugins[plugin_name] = PluginRecord(plugin_name, lane_name, apart=True)

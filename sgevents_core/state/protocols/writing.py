@@ -185,14 +185,15 @@ class Writer(FeedWriter, LaneWriter, Protocol):
         """Begin a state where another daemon ended, atomically.
 
         Args:
-            change: The feed's state there.
+            change: The feed's state there; a feed that has read further, and from there on,
+                continues where it is.
             positions: Where each plugin stood, by name; each gets a record at the beginning of the
                 journal.
             lane_name: The lane of these records.
 
         Returns:
-            Whether it began; False if a daemon has worked on it already, and it is unchanged. What
-            was imported before that is replaced.
+            Whether it began; False if a plugin may have been called already, or the feed lacks
+            events that one needs: then it is unchanged. What was imported before is replaced.
         """
 
     def upgrade_records(self, limit: int = 1_000) -> int:

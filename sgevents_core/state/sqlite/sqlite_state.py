@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.state.feed_values import FeedChange
-from sgevents_core.state.imported import ImportedPosition
+from sgevents_core.state.imported import ImportedPosition, JournalStanding
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.sqlite.database import database_exists
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
@@ -33,11 +33,14 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
     ) -> bool:
         """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
         with self._database.transaction(durable=True) as connection:
-            if self.end() or self._database.fetch_one("SELECT 1 FROM lanes"):
+            feed = self.load_feed()
+            standing = JournalStanding.of(feed and feed.state, self.end(), self.plugins().values())
+            if not standing.takes(change.state.floor):
                 return False
-            for table in ("plugins", "missing"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - of the two above
-            write_feed(connection, change)
+            if not standing.keeps_feed:
+                connection.execute("DELETE FROM missing")
+                write_feed(connection, change)
+            connection.execute("DELETE FROM plugins")
             write_imported(connection, positions)
             for plugin_name in positions:
                 write_plugin_record(connection, PluginRecord(plugin_name, lane_name, apart=True))
