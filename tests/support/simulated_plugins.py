@@ -113,7 +113,9 @@ class CallLog:
         put_off, charged, set_aside = Caller._wait_for_site, Caller._charge, Errands.put_off
 
         def puts_off(caller: Caller, call: Call, *rest: Any) -> None:
-            self._put_off(self._open[call.lane_plugin.record.name])
+            process = self.machine.process
+            if process is None or not process.dead:  # else its death is what it raised
+                self._put_off(self._open[call.lane_plugin.record.name])
             put_off(caller, call, *rest)
 
         def charges(caller: Caller, call: Call, *rest: Any) -> bool:
