@@ -6,8 +6,11 @@ Only the lanes of the plugins that have changed end, each between two callbacks,
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
 from sgevents_core.classic.folder_watch import FolderWatch
@@ -21,6 +24,10 @@ from sgevents_core.settings import Settings
 from sgevents_core.settings.classic_listing import is_helper
 
 logger = logging.getLogger("sgevents.daemon")
+
+SLICE: Final = 0.5
+"""Seconds for which files are loaded before the main thread does its other work."""
+STATE_RETRY_SECONDS: Final = 2.0
 
 OpenWatch = Callable[[], AbstractContextManager[PluginWatch]]
 
@@ -65,6 +72,10 @@ class ClassicFollowing:
         self._elsewhere: dict[str, LoadedElsewhere] = {}
         self._changes: dict[str, dict[str, Change]] = {}
         """By lane, what has changed in it since it began to end."""
+        self._files: deque[tuple[Path, bool]] = deque()
+        """Files that have changed and are still to be loaded."""
+        self._waiting_lanes: dict[str, float] = {}
+        """Lanes that wait for the state, and when it is tried again, in monotonic seconds."""
 
     def start(self) -> None:
         """Start to follow; files that are no plugins are reported once."""
@@ -83,17 +94,24 @@ class ClassicFollowing:
         return bool(self._changes)
 
     def turn(self) -> None:
-        """Take up what has changed; return soon unless a plugin has to be loaded."""
+        """Take up what has changed, for a short time unless a plugin takes long to load."""
         try:
-            for path, is_there in self._folders.take_changes():
-                with self._open_watch() as watch:
-                    change = self._reloading.follow(path, is_there=is_there, watch=watch)
-                if change is not None:
-                    self._note(change)
-            for lane in list(self._changes):
-                self._continue(lane)
+            self._load_files()
+            if not self._files:  # a lane that has to end more than once would be away for longer
+                for lane in list(self._changes):
+                    self._continue(lane)
         except LoadingStopped:
             self._changes.clear()
+
+    def _load_files(self) -> None:
+        until = time.monotonic() + SLICE
+        self._files.extend(self._folders.take_changes())
+        while self._files and time.monotonic() < until:
+            path, is_there = self._files.popleft()
+            with self._open_watch() as watch:
+                change = self._reloading.follow(path, is_there=is_there, watch=watch)
+            if change is not None:
+                self._note(change)
 
     def close(self) -> None:
         """Stop following."""
@@ -112,6 +130,8 @@ class ClassicFollowing:
 
     def _continue(self, name: str) -> None:
         """Start a lane anew once it has ended."""
+        if time.monotonic() < self._waiting_lanes.get(name, 0.0):
+            return
         parts = self._parts
         for lane, thread in zip(parts.lanes, parts.lane_threads, strict=True):
             if lane.name == name and thread.is_alive():
@@ -125,20 +145,23 @@ class ClassicFollowing:
                 loaded = self._loaded_in(name, changes)
                 self._assembly.replace_lane(parts, name, loaded, changes, watch)
         except StateError as error:
-            logger.warning(
-                "Lane %s waits: %s",
-                name,
-                error,
-                extra={"action": "lane.waits_for_state", "lane": name},
-            )
+            self._wait_for_state(name, error)
             return
         del self._changes[name]
+        self._waiting_lanes.pop(name, None)
         extra: dict[str, object] = {
             "action": "lane.replaced",
             "lane": name,
             "plugins": list(changes),
         }
         logger.info("Lane %s continues with %s", name, ", ".join(changes), extra=extra)
+
+    def _wait_for_state(self, lane: str, error: StateError) -> None:
+        """Try again in a while to start a lane; report once that it waits."""
+        if lane not in self._waiting_lanes:
+            extra = {"action": "lane.waits_for_state", "lane": lane}
+            logger.warning("Lane %s waits: %s", lane, error, extra=extra)
+        self._waiting_lanes[lane] = time.monotonic() + STATE_RETRY_SECONDS
 
     def _take_statuses(self, lane: str, changes: dict[str, Change], watch: PluginWatch) -> None:
         """Take the statuses that changed plugins have now, in worker processes too."""

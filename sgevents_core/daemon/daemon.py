@@ -226,7 +226,7 @@ class Daemon:
     def _open_loading_watch(self, recorder: EvidenceRecorder) -> Iterator[PluginWatch]:
         """Watch the code of plugins that are loaded while the daemon runs."""
         give_up_process = partial(_give_up_process, recorder, self._start_command)
-        watch = InterruptingWatch(recorder, give_up_process=give_up_process)
+        watch = InterruptingWatch(recorder, give_up_process=give_up_process, systemd=Systemd())
         try:
             with watch as self._loading_watch:
                 yield watch

@@ -256,3 +256,47 @@ def test_an_import_that_ends_the_process_is_left_out_in_the_end(
     path.write_text(text)
     assert daemon.drain() == 0
     assert calls_of(daemon, "exits") == events
+
+
+def test_a_lane_with_several_workers_takes_up_changes(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """While its strands are busy: each event comes once to each plugin, to one version or other."""
+    daemon.log += '[[groups]]\nname = "studio"\nlane = "wide"\n'
+    daemon.log += '[lanes.wide]\nworkers = 4\norder_by = "none"\n'
+    daemon.log += '[plugins."classic:studio/edited"]\nconcurrency = 4\n'
+    path = studio.write_noting("studio/edited.py", deed="import time; time.sleep(0.002)")
+    studio.write_noting("studio/other.py")
+    events = list(site.fill(600))
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        for number in (1, 2):
+            path.write_text(f"{path.read_text()}\n# {number}\n")
+            wait_for_records(daemon, "lane.replaced", number)
+            events += list(site.fill(200))
+        wait_until(lambda: daemon.calls_noted() >= 2 * len(events))
+        assert daemon.stop(process) == 0
+    assert sorted(calls_of(daemon, "edited")) == sorted(calls_of(daemon, "other")) == events
+
+
+def test_a_call_that_hangs_is_waited_for_while_other_files_change(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """Its plugin is not called meanwhile, and continues once it has returned."""
+    daemon.log += '[plugins."classic:studio/hangs"]\ntimeout = "200ms"\n'
+    gate = daemon.folder / "gate"
+    waiting = f"import os, time\n    while not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+    studio.write_noting("studio/hangs.py", stop=False, deed=waiting)
+    other = studio.write_noting("studio/other.py")
+    events = [site.event("Studio_A")]
+    with daemon.running() as process:
+        wait_until(lambda: daemon.output.exists() and daemon.tells("callback.dead_lettered"))
+        other.write_text(f"{other.read_text()}\n# changed\n")
+        wait_for_records(daemon, "lane.replaced", 1)
+        events += [site.event("Studio_A") for _ in range(3)]
+        wait_for_calls(daemon, "other", events)
+        assert calls_of(daemon, "hangs") == events[:1]
+        gate.touch()
+        wait_for_calls(daemon, "hangs", events)
+        assert daemon.stop(process) == 0
+    assert daemon.tells("callback.returned_late")
