@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -125,7 +125,7 @@ class Caller:
         register: The words of its strand in the lane's register.
         call_keys: The callbacks in the order of the plan.
         attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        deaths: The deaths in calls that are not settled.
+        deaths_by_call: `(callback, seq)` -> the deaths in it, for calls that are not settled.
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
 
@@ -139,13 +139,11 @@ class Caller:
         *,
         call_keys: Sequence[CallKey],
         attempts_by_call: dict[tuple[CallKey, int], int],
-        deaths: Iterable[CallDeaths] = (),
+        deaths_by_call: dict[tuple[CallKey, int], CallDeaths],
         announcer: Announcer,
         observers: CallObservers,
     ) -> None:
-        self._deaths_by_call = {
-            (call_deaths.key, call_deaths.seq): call_deaths for call_deaths in deaths
-        }
+        self._deaths_by_call = deaths_by_call
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
         self._register = register

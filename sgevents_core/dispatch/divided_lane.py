@@ -23,7 +23,7 @@ from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, DividedLedger
 from sgevents_core.dispatch.strand import SLICE_SECONDS, Strand
 from sgevents_core.dispatch.strand_unit import StrandGate, StrandUnit
-from sgevents_core.dispatch.worker_executors import ExecutorOf, WorkerExecutors
+from sgevents_core.dispatch.worker_executors import MakeExecutor, WorkerExecutors
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
@@ -57,7 +57,7 @@ class DividedLane(Lane):
         lane_writer: Its own connection to the journal and the ledger.
         strand_places: How far its strands have come.
         worker_count: How many workers it has.
-        executor_of: Where a worker makes the calls of a plugin.
+        make_executor: Returns where a worker makes the calls of a plugin.
         attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
         state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
@@ -77,7 +77,7 @@ class DividedLane(Lane):
         lane_writer: LaneWriter,
         strand_places: StrandPlaces,
         worker_count: int,
-        executor_of: ExecutorOf,
+        make_executor: MakeExecutor,
         attempts_by_call: dict[tuple[CallKey, int], int],
         state_folder: Path,
         announcer: Announcer,
@@ -101,7 +101,7 @@ class DividedLane(Lane):
         self.workers = worker_count
         self.pauses = 0
         """The number of pauses so far, by which each strand notices a new one."""
-        self._executors = WorkerExecutors(lane_plugins, executor_of, self.wake)
+        self._executors = WorkerExecutors(lane_plugins, make_executor, self.wake)
         self._intake = Intake(strand_places, extra_units=2)
         self._awaited_units: set[int] = set()
         self._is_intake_full = False
@@ -514,10 +514,6 @@ class DividedLane(Lane):
     def _run_errands(self) -> bool:
         self.errands.is_free(_NO_CALL_SLOT)
         return super()._run_errands()
-
-    def forget(self, plugin_name: str, seq: int) -> None:
-        """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin_name, seq)  # all strands share one count of attempts
 
     # For any thread
 

@@ -117,7 +117,7 @@ class Lane:
             plan=self._call_plan,
             keys=call_keys,
             tried=attempts_by_call,
-            deaths=lane_writer.deaths(),
+            deaths={(one.key, one.seq): one for one in lane_writer.deaths()},
             stopping=self._stop_event,
             announcer=announcer,
             observers=self.observers,
@@ -277,7 +277,7 @@ class Lane:
 
     def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin_name, seq)
+        self._strand.caller.forget(plugin_name, seq)  # all strands share one count of attempts
 
     @property
     def seq(self) -> int:

@@ -45,7 +45,7 @@ class LaneParts:
         plan: Which callbacks are called for an event.
         keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        deaths: The deaths in calls that are not settled.
+        deaths: `(callback, seq)` -> the deaths in it, for calls that are not settled.
         stopping: Set when the lane must end after the running call.
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
@@ -56,7 +56,7 @@ class LaneParts:
     plan: Plan
     keys: Sequence[CallKey]
     tried: dict[tuple[CallKey, int], int]
-    deaths: Sequence[CallDeaths]
+    deaths: dict[tuple[CallKey, int], CallDeaths]
     stopping: threading.Event
     announcer: Announcer
     observers: CallObservers
@@ -116,7 +116,7 @@ class Strand:
             slot,
             call_keys=lane_parts.keys,
             attempts_by_call=lane_parts.tried,
-            deaths=lane_parts.deaths,
+            deaths_by_call=lane_parts.deaths,
             announcer=lane_parts.announcer,
             observers=lane_parts.observers,
         )

@@ -18,7 +18,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin, executor_of, lane_plugin_of
-from sgevents_core.dispatch.worker_executors import ExecutorOf
+from sgevents_core.dispatch.worker_executors import MakeExecutor
 from sgevents_core.errors import StateDamaged
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor
@@ -116,7 +116,7 @@ def lanes_of(
                 lane_plugins,
                 lane_writer,
                 worker_count=1 if lane_table is None else lane_table.workers,
-                executor_of=partial(
+                make_executor=partial(
                     _make_executor, lane_name, attribute_lane, executors.get(lane_name)
                 ),
                 state_folder=settings.state.path,
@@ -133,7 +133,7 @@ def lane_of(
     lane_plugins: Sequence[LanePlugin],
     lane_writer: LaneWriter,
     *,
-    executor_of: ExecutorOf,
+    make_executor: MakeExecutor,
     worker_count: int = 1,
     state_folder: Path,
     announcer: Announcer,
@@ -146,7 +146,7 @@ def lane_of(
         lane_name: The lane's name.
         lane_plugins: Its plugins, in call order.
         lane_writer: Its own connection to the journal and the ledger.
-        executor_of: Where a worker makes the calls of a plugin.
+        make_executor: Returns where a worker makes the calls of a plugin.
         worker_count: How many workers it has if it is divided.
         state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
@@ -170,7 +170,7 @@ def lane_of(
         lane_plugins,
         strand_places=strand_places,
         worker_count=worker_count,
-        executor_of=executor_of,
+        make_executor=make_executor,
         **lane_arguments,
     )
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from sgevents_core.calling.making import Executor
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 
-ExecutorOf: TypeAlias = Callable[[LanePlugin, int], Executor]
+MakeExecutor: TypeAlias = Callable[[LanePlugin, int], Executor]
 """Returns where a worker, by its number from 1, makes the calls of a plugin."""
 
 
@@ -24,7 +24,7 @@ class WorkerExecutors:
     def __init__(
         self,
         lane_plugins: Sequence[LanePlugin],
-        make_executor: ExecutorOf,
+        make_executor: MakeExecutor,
         wake: Callable[[], None],
     ) -> None:
         self._lane_plugins = lane_plugins

@@ -118,7 +118,7 @@ def _make_empty_lane(
         lane_name,
         [],
         lane_writer,
-        executor_of=_make_lane_thread,
+        make_executor=_make_lane_thread,
         state_folder=state_folder,
         announcer=announcer,
     )
