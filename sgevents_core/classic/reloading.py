@@ -108,19 +108,23 @@ class ClassicReloading:
         return self._load(name, path, group_and_lane(table, self._settings)[1], watch)
 
     def _load(self, name: str, path: Path, lane: str, watch: PluginWatch) -> Change | None:
-        try:
-            compile_file(path, self._settings.learned_secrets)
-        except UnusablePluginError as error:
-            self._report_failure(name, error.reason, error.fix)
-            return None
         if has_processes(lane, self._settings):
-            return self._take(Change(name, lane))
+            return self._check(Change(name, lane), path)
         loaded = load_file(self._settings, name, watch)
         if loaded.plugins:
             return self._take(Change(name, lane, loaded))
         status = loaded.statuses[0]
         self._report_failure(name, status.reason, status.fix, status.traceback)
         return None if name in self._loaded else Change(name, lane, loaded)
+
+    def _check(self, change: Change, path: Path) -> Change | None:
+        """Return the change of a file that worker processes will load, unless it is no Python."""
+        try:
+            compile_file(path, self._settings.learned_secrets)
+        except UnusablePluginError as error:
+            self._report_failure(change.name, error.reason, error.fix)
+            return None
+        return self._take(change)
 
     def _enter(self, name: str, path: Path, folder: ClassicFolder) -> PluginSettings:
         table = self._tables.get(name) or table_of_new_file(folder)

@@ -173,6 +173,14 @@ class ClassicFollowing:
         if has_processes(lane, self._settings):
             self._elsewhere = self._assembly.load_elsewhere(lane, watch)
             self._statuses |= {name: one.status for name, one in self._elsewhere.items()}
+            self._report_broken(changes)
+
+    def _report_broken(self, changes: Container[str]) -> None:
+        """Report changed plugins that worker processes could not load."""
+        for name, one in self._elsewhere.items():
+            if name in changes and one.plugin is None:
+                extra = {"action": "classic.not_loaded", "plugin": name}
+                logger.error("Plugin %s", one.status.summary(), extra=extra)
 
     def _loaded_in(self, lane: str, changes: dict[str, Change]) -> Loaded:
         """Return the plugins of a lane as they are now."""

@@ -144,16 +144,25 @@ def test_worker_processes_take_up_changes(
     events = [site.event("Shotgun_Task_New")]
     with daemon.running() as process:
         wait_until(daemon.calls.exists)
-        path.write_text(path.read_text().replace("edited note", "edited again"))
+        text = path.read_text()
+        path.write_text(text.replace("edited note", "edited again"))
         wait_for_records(daemon, "lane.replaced", 1)
         studio.write_noting("studio/added.py")
         wait_for_records(daemon, "lane.replaced", 2)
+        path.write_text(f"(\n{path.read_text()}")
+        wait_for_records(daemon, "classic.not_loaded", 1)
         events.append(site.event("Shotgun_Task_New"))
         wait_for_calls(daemon, "edited", events)
         wait_for_calls(daemon, "added", events[1:])
+        path.write_text("raise ValueError  # registerCallbacks\n")
+        wait_for_records(daemon, "classic.not_loaded", 2)
+        path.write_text(text)
+        wait_for_records(daemon, "lane.replaced", 4)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "edited", events)
         assert daemon.stop(process) == 0
     edited = [noted.callback for noted in daemon.noted() if noted.plugin.endswith("edited")]
-    assert edited == ["note", "again"]
+    assert edited == ["note", "again", "note"]
 
 
 def test_an_import_that_hangs_prints_or_forks_is_its_own_affair(
