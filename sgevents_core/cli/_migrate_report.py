@@ -242,6 +242,11 @@ def print_left(left: Left, target: Path) -> None:
                 f"    {counted(half_done, 'callback')} of it handled the next event already, and"
                 " will be called for it again: the classic daemon knows whole events only"
             )
+    if any(each.position.backlog for each in left.positions.values()):
+        echo_line(
+            "  when an id of a backlog appears, the classic daemon calls a plugin for newer events"
+            " again; export once nothing is waited for (sgevents status) to avoid that"
+        )
     for name in left.without:
         echo_line(f"  {name} never ran here: the classic daemon begins with it as with a new one")
     if left.dead_letters:

@@ -185,7 +185,7 @@ class _Drafting:
             return [*lines, f"{key} = {self._reference(variable)}"]
         if option.missing:
             lines.append(self._decide(self._unset(option)))
-            return [*lines, f"# {key} = "]
+            return [*lines, f'# {key} = ""']
         return [*lines, f"{key} = {toml_text(made(option.value))}"]
 
     def _unset(self, option: IniOption) -> str:
@@ -315,7 +315,9 @@ class _Drafting:
             lines += self._text_of_mails("sender", sender)
         else:
             lines.append(self._decide("the sender of mails is missing: sender"))
-        if recipients is not None:
+        if recipients is not None and recipients.missing:
+            lines += [self._decide(self._unset(recipients)), "# recipients = []"]
+        elif recipients is not None:
             addresses = [each.strip() for each in recipients.value.split(",") if each.strip()]
             shown = ", ".join(map(toml_text, addresses))
             lines += [*self._above(recipients), f"recipients = [{shown}]"]
@@ -332,7 +334,7 @@ class _Drafting:
     def _text_of_mails(self, key: str, option: IniOption) -> list[str]:
         """Return the lines of a text that cannot stand in an environment variable here."""
         if option.missing:
-            return [self._decide(self._unset(option)), f"# {key} = "]
+            return [self._decide(self._unset(option)), f'# {key} = ""']
         return [*self._above(option), f"{key} = {toml_text(option.value)}"]
 
     def _folders(self) -> Iterator[list[str]]:
@@ -341,7 +343,7 @@ class _Drafting:
             yield [self._decide("no folder of plugins is given: [[classic.paths]] path")]
             return
         if paths.missing:
-            yield [self._decide(self._unset(paths)), "# [[classic.paths]]", "# path = "]
+            yield [self._decide(self._unset(paths)), "# [[classic.paths]]", '# path = ""']
             return
         groups: set[str] = set()
         written = [each.strip() for each in paths.value.split(",") if each.strip()]

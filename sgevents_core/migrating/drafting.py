@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -85,6 +85,7 @@ def draft_package(path: Path, names: DraftNames) -> DraftedPackage:
     beside = _modules_beside(path, module)
     values = {
         **names._asdict(),
+        "imports": _packages_to_add([path, *beside]),
         "file": path.name,
         "description": toml_text(f"{path.name}, moved over"),
     }
@@ -114,9 +115,23 @@ def _modules_beside(path: Path, module: ast.Module) -> list[Path]:
             if beside in found or beside == path or not beside.is_file():
                 continue
             found[beside] = None
-            with suppress(SyntaxError, ValueError):
-                modules.append(ast.parse(beside.read_bytes()))
+            modules.append(_tree(beside))
     return list(found)
+
+
+def _packages_to_add(paths: Sequence[Path]) -> str:
+    """Return a comment that names the modules for which dependencies have to be added."""
+    own = {path.stem for path in paths}
+    imported = {name for path in paths for name in imported_names(_tree(path))}
+    foreign = sorted(imported - own - sys.stdlib_module_names - {"__future__", "shotgun_api3"})
+    return f"  # TRANSLATE: add the packages of {', '.join(foreign)}" if foreign else ""
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def _moved_module(path: Path, names: DraftNames) -> str:

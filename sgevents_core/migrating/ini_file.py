@@ -139,7 +139,7 @@ def _ini_file(
         if section is None or not parser.has_option(section, found.name):
             continue
         raw = parser.get(section, found.name) or ""
-        filling = _Filling(parser, section, environment)
+        filling = _Filling(parser, section, environment, found.name)
         value = filling.filled(raw)
         left_out += [line for line, comment in found.comments if seems_secret(comment)]
         comments = tuple(comment for _, comment in found.comments if not seems_secret(comment))
@@ -185,11 +185,17 @@ class _Filling:
         parser: The options.
         section: The section of the option.
         environment: The environment.
+        option: The option; a reference by its own name can only mean a variable.
     """
 
     def __init__(
-        self, parser: configparser.RawConfigParser, section: str, environment: Mapping[str, str]
+        self,
+        parser: configparser.RawConfigParser,
+        section: str,
+        environment: Mapping[str, str],
+        option: str,
     ) -> None:
+        self._option = option.lower()
         self._parser = parser
         self._section = section
         self._environment = {name.lower(): value for name, value in environment.items()}
@@ -207,7 +213,7 @@ class _Filling:
         )
 
     def _referred(self, written: str, name: str, depth: int) -> str:
-        if self._parser.has_option(self._section, name):
+        if name.lower() != self._option and self._parser.has_option(self._section, name):
             return self.filled(self._parser.get(self._section, name) or "", depth + 1)
         self.variables.append(name)
         value = self._environment.get(name.lower())

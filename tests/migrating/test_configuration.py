@@ -198,6 +198,15 @@ def test_mails_that_are_off_stay_off(tmp_path: Path) -> None:
     assert settings_of(made, tmp_path).smtp is None
 
 
+def test_mails_to_a_missing_variable_are_a_decision(tmp_path: Path) -> None:
+    """No address is made of what could not be filled in."""
+    made = draft(tmp_path, WHOLE.replace("to: anna@studio, bob@studio", "to: %(TO)s"))
+    assert any("to (line" in each and "needs TO" in each for each in made.decisions)
+    smtp = settings_of(made, tmp_path).smtp
+    assert smtp is not None
+    assert smtp.recipients == ()
+
+
 def test_session_uuid_that_was_off_is_a_decision(tmp_path: Path) -> None:
     """Here it is always passed on."""
     made = draft(tmp_path, WHOLE.replace("use_session_uuid: True", "use_session_uuid: no"))
