@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from sgevents_core.events import Event, Route
-from sgevents_core.filters import Match, WrongValueError
+from sgevents_core.filters import Match
 
 Attributes: TypeAlias = tuple[str, ...] | None
 """The attributes wanted of a type; None for any, also for events without one."""
 _ANY: Final = "*"
-_ADVICE: Final = 'Give a dict such as {"Shotgun_Task_Change": ["sg_status_list"]}, or None for all.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +79,33 @@ def _accepts(wanted: Attributes, attribute: str | None) -> bool:
 
 
 def classic_match(match_events: object) -> tuple[Match, list[str]]:
-    """Return the filter that `matchEvents` describes, and warnings about likely mistakes.
+    """Return the filter that `matchEvents` means, and warnings about what is probably a mistake.
 
-    Raises:
-        WrongValueError: It cannot be compared with events.
+    Whatever the classic daemon accepts is accepted; what it cannot compare with an event matches
+    nothing.
     """
     if not match_events:
         return Match(), []
-    warnings: list[str] = []
     if isinstance(match_events, str):
-        warnings.append(f"matchEvents={match_events!r} is taken as {{{match_events!r}: None}}")
-        return ClassicMatch(by_type={match_events: None}), warnings
+        warning = f"matchEvents is the string {match_events!r}: it is taken as a type"
+        return ClassicMatch(by_type={match_events: None}), [warning]
     if isinstance(match_events, (list, tuple, set, frozenset)):
-        warnings.append("matchEvents is a list; it is taken as types with any attribute")
-        match_events = dict.fromkeys(match_events)
+        types = [one for one in match_events if isinstance(one, str)]
+        warning = "matchEvents is a list: it is taken as types, each with any attribute"
+        return ClassicMatch(by_type=dict.fromkeys(types)), [warning]
     if not isinstance(match_events, Mapping):
-        raise WrongValueError(f"matchEvents={match_events!r} is not a dict", _ADVICE)
+        warning = f"matchEvents is {_kind_of(match_events)}: the callback is never called"
+        return ClassicMatch(by_type={}), [warning]
+    warnings: list[str] = []
     by_type = {
-        _type_name(event_type): _attributes(event_type, attributes, warnings)
+        event_type: _attributes(event_type, attributes, warnings)
         for event_type, attributes in match_events.items()
+        if isinstance(event_type, str)
     }
     return ClassicMatch(by_type=by_type), warnings
 
 
-def _type_name(event_type: object) -> str:
-    if not isinstance(event_type, str):
-        raise WrongValueError(f"matchEvents has the key {event_type!r}", _ADVICE)
-    return event_type
-
-
-def _attributes(event_type: object, attributes: object, warnings: list[str]) -> Attributes:
+def _attributes(event_type: str, attributes: object, warnings: list[str]) -> Attributes:
     if attributes is None:
         return None
     if isinstance(attributes, str):
@@ -119,6 +115,12 @@ def _attributes(event_type: object, attributes: object, warnings: list[str]) -> 
         )
         return None if _ANY in attributes else (attributes,)
     if not isinstance(attributes, (list, tuple, set, frozenset, Mapping)):
-        raise WrongValueError(f"matchEvents[{event_type!r}] is {attributes!r}", _ADVICE)
+        kind = _kind_of(attributes)
+        warnings.append(f"matchEvents[{event_type!r}] is {kind}: no attribute matches it")
+        return ()
     names = tuple(name for name in attributes if isinstance(name, str))
     return None if _ANY in names else names
+
+
+def _kind_of(value: object) -> str:
+    return f"of the type {type(value).__name__}"

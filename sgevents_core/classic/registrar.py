@@ -14,7 +14,6 @@ from sgevents_core.classic.calls import classic_call
 from sgevents_core.classic.filters import classic_match
 from sgevents_core.classic.mailing import Mailing
 from sgevents_core.errors import ForkAdditionError, RegistrationError
-from sgevents_core.filters import WrongValueError
 from sgevents_core.markers import Matched
 from sgevents_core.observe.log_formats import CLASSIC_LOGGER
 from sgevents_core.plugins.callback import Credentials, source_place_of
@@ -104,19 +103,14 @@ class ClassicRegistrar:
             raise ForkAdditionError(
                 where=place, name=f"registerCallback({name}=...)", advice=advice
             )
-        if isinstance(script_key, str):
+        if isinstance(script_key, str) and script_key:
             self._secrets.add_text(script_key)
         credentials = _credentials(script_name, script_key, place)
         if not callable(callback):
             raise RegistrationError(
                 where=place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
             )
-        try:
-            match, warnings = classic_match(matchEvents)
-        except WrongValueError as wrong:
-            raise RegistrationError(
-                where=place, problem=wrong.problem, advice=wrong.advice
-            ) from None
+        match, warnings = classic_match(matchEvents)
         self._registrar.warnings.extend(f"{place}: {warning}" for warning in warnings)
         name = _callback_name(callback)
         logger = logging.getLogger(f"{self.logger.name}.{name}")
@@ -160,7 +154,7 @@ def plugin_logger(path: Path) -> logging.Logger:
 
 def _credentials(script_name: object, script_key: object, place: str) -> Credentials:
     for what, value in (("scriptName", script_name), ("scriptKey", script_key)):
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str):
             raise RegistrationError(
                 where=place,
                 problem=f"the {what} is {'missing' if value is _MISSING else 'no text'}",

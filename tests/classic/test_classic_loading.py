@@ -111,7 +111,10 @@ def test_a_module_has_its_true_file_and_a_name_of_its_own(studio: ClassicStudio)
         ("registerCallbacks = 3\n", "a.py has no function registerCallbacks"),
         ("def registerCallbacks(reg): 1 / 0\n", "ZeroDivisionError"),
         ("def registerCallbacks(reg): reg.registerCallback()\n", "a.py:1: the scriptName is miss"),
-        ("def registerCallbacks(reg):\n reg.registerCallback('a', '', 1)\n", "the scriptKey is no"),
+        (
+            "def registerCallbacks(reg):\n reg.registerCallback('a', None, 1)\n",
+            "the scriptKey is no",
+        ),
         (
             "def registerCallbacks(reg):\n reg.registerCallback('a', 'b', 1)\n",
             "a.py:2: int as a callback",
