@@ -50,7 +50,7 @@ class ClassicStudio:
         stop: bool = True,
         deed: str = "pass",
     ) -> Path:
-        """Write a plugin that notes its calls as `RunningDaemon` reads them, then does a deed."""
+        """Write a plugin that records its calls as `RunningDaemon` reads them, then acts."""
         shown = f"classic:{name.removesuffix('.py')}"
         text = NOTING.format(
             calls=str(self.calls), name=shown, match=match, args=args, stop=stop, deed=deed

@@ -23,9 +23,9 @@ states = st.dictionaries(
 
 
 def as_python_2(value: Any, protocol: int) -> bytes:
-    """Return the pickle that Python 2 writes of a value: texts are bytes, and times hold such.
+    """Return the pickle that Python 2 writes of a value: texts are bytes, also within times.
 
-    Only what the classic daemon stores is known. Protocols 0 and 1 write times alike.
+    Only what the classic daemon stores is supported. Protocols 0 and 1 write times alike.
     """
     begin = b"" if protocol < 2 else b"\x80\x02"
     return begin + _of(value, protocol) + b"."

@@ -1,4 +1,4 @@
-"""Commands as a person types them, for the configuration of a daemon that runs or does not."""
+"""Commands as a person types them, for the configuration of a daemon, running or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgevents_core.cli.root import sgevents
 
 
 class Said(NamedTuple):
-    """What a command came to: its exit code, what it printed, and of that what went to stderr."""
+    """The outcome of a command: its exit code, all that it printed, and the part sent to stderr."""
 
     code: int
     text: str
@@ -44,7 +44,7 @@ def installed_here(daemon: RunningDaemon) -> Iterator[Commands]:
 
 
 class Commands:
-    """Runs commands in this process, which is faster than one each.
+    """Runs commands in this process, which is faster than a new one for each.
 
     Args:
         daemon: Whose configuration it is.

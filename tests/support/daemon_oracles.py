@@ -1,4 +1,4 @@
-"""What has to hold after a schedule of the whole daemon; each oracle says what is wrong."""
+"""The invariants after a schedule of the whole daemon; each oracle reports what is wrong."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Way = tuple[str, str, int]
 Series = tuple[str, str, int]
 """Plugin, callback and `seq`: the calls for one event."""
 Kept = tuple[str, str, str]
-"""Plugin, `live` or `asked`, and callback: what a store counts apart."""
+"""Plugin, `live` or `asked`, and callback: the calls that a store counts separately."""
 
 
 @dataclass
 class Verdict:
-    """What came of a schedule.
+    """The result of a schedule.
 
     Args:
         wrong: What is not as promised, by kind: `lost`, `repeated` and so on.
@@ -44,7 +44,7 @@ class Verdict:
 
 
 def judged(daemon: SimulatedDaemon) -> Verdict:
-    """Return what came of a schedule that has come to rest."""
+    """Return the result of a schedule that has come to rest."""
     deaths = [how for how, _ in daemon.ends.values() if how != "stop"]
     verdict = Verdict(
         hours=daemon.site.now / 3600,
@@ -90,7 +90,7 @@ class Calls:
 
 
 def feed(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """Each visible row is in the journal once, in order or marked late."""
+    """Check that each visible row is in the journal once, in order or marked late."""
     try:
         random_schedules.check(daemon.feed)
     except AssertionError as error:
@@ -100,12 +100,12 @@ def feed(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def seen(daemon: SimulatedDaemon, calls: Calls) -> list[str]:
-    """What was seen while it ran."""
+    """Check what was seen while it ran."""
     return daemon.log.wrong
 
 
 def lost(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """Every matching callback was handed every event, or somebody decided otherwise."""
+    """Check that every matching callback got every event, unless a person decided otherwise."""
     for series in _wanted(daemon):
         plugin, _, seq = series
         made = calls.series.get(series, [])
@@ -126,7 +126,7 @@ def _wanted(daemon: SimulatedDaemon) -> Iterator[Series]:
 
 
 def unwanted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """No callback was handed an event that it does not want, or that came before its plugin."""
+    """Check that no callback got an event that it does not want, or from before its plugin."""
     callbacks = {one.name: one for p in daemon.house.plugins.values() for one in p.callbacks}
     for (plugin, name, seq), made in calls.series.items():
         event = event_of(daemon.journal.rows[seq - 1].row.body)
@@ -139,7 +139,7 @@ def unwanted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def repeated(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """A call that came to an end is not made again, unless a death left it in doubt."""
+    """Check that no finished call is made again, unless a death left it in doubt."""
     for made in calls.series.values():
         for one in made[:-1]:
             if one.end in FINAL and not calls.in_doubt(one):
@@ -147,7 +147,7 @@ def repeated(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def asked_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """What a person asked for is done once; only the call in hand at a death is made again."""
+    """Check that a request is carried out once; only a call running at a death is made again."""
     series: dict[tuple[int, str, int], list[Made]] = {}
     for made in calls.asked:
         series.setdefault((made.request, made.callback, made.event_id), []).append(made)
@@ -160,7 +160,7 @@ def asked_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def counted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """`ctx.attempt` counts the calls that had begun; a power cut may lose some of the count."""
+    """Check that `ctx.attempt` counts the calls begun; a power cut may lose some of the count."""
     for made in calls.series.values():
         sure, number = True, 0
         for place, one in enumerate(made):
@@ -176,7 +176,7 @@ def counted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """Lanes and plugins go through the journal in order, and through callbacks in call order."""
+    """Check that events are handled in journal order, and callbacks called in call order."""
     callbacks = [one.name for p in daemon.house.plugins.values() for one in p.callbacks]
     places = {name: place for place, name in enumerate(callbacks)}
     last: dict[Way, Made] = {}
@@ -193,7 +193,7 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def _ways(daemon: SimulatedDaemon, made: Made) -> Iterator[Way]:
-    """Yield what a call is in order with: calls of its plugin, and of its lane.
+    """Yield the series in which a call has its order: its plugin's calls, and its lane's.
 
     In a divided lane those of its entity, or of its event where nothing else is promised.
     """
@@ -208,7 +208,7 @@ def _ways(daemon: SimulatedDaemon, made: Made) -> Iterator[Way]:
 
 
 def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """A store holds what the calls that count have put there, each exactly once."""
+    """Check that a store holds what the recorded calls have put there, each exactly once."""
     most: Counter[Kept] = Counter()
     doubtful: Counter[Kept] = Counter()
     for (plugin, name, seq), made in calls.series.items():
@@ -228,7 +228,7 @@ def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def letters(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """The dead letters are those of calls that failed for good and were not settled since."""
+    """Check that dead letters are the calls that failed for good and were not settled since."""
     expected, doubtful = _expected_letters(daemon, calls)
     found = {(plugin, name, seq) for plugin, name, seq, _ in daemon.letters()}
     for series in sorted((expected ^ found) - doubtful):
@@ -254,7 +254,7 @@ def _expected_letters(daemon: SimulatedDaemon, calls: Calls) -> tuple[set[Series
 
 
 def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
-    """In the end no plugin is behind, and no request waits."""
+    """Check that in the end no plugin is behind, and no request waits."""
     end = len(daemon.journal.rows)
     for record in daemon.house.records().values():
         progress = daemon.house.state.lane_progress(record.lane)

@@ -67,7 +67,7 @@ class DaemonSchedule:
         self._furnish()
 
     def run(self) -> SimulatedDaemon:
-        """Let everything happen, then calm down and return the daemon."""
+        """Let everything happen, then let it come to rest, and return the daemon."""
         daemon, rng = self.daemon, self.rng
         with daemon.at_work():
             daemon.start()
@@ -225,7 +225,7 @@ class DaemonSchedule:
 
 
 def _is_at_rest(record: PluginRecord) -> bool:
-    """Return whether a plugin goes with its lane in all strands."""
+    """Return whether a plugin is with its lane in all strands."""
     return record.state == "active" and not record.apart and not record.strands
 
 
@@ -241,7 +241,7 @@ def state_folder() -> Iterator[Path]:
 
 
 def run_schedule(seed: int) -> Verdict:
-    """Run one schedule, and return what came of it."""
+    """Run one schedule, and return its result."""
     with state_folder() as folder:
         schedule = DaemonSchedule(seed, folder)
         try:

@@ -1,4 +1,4 @@
-"""A daemon of this process: one that handles all there is and ends, one that goes on."""
+"""A daemon in this process: one that handles all events and ends, one that keeps running."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgevents_core.settings import Settings, load_settings
 
 
 def drain(folder: Path, site: Sandbox, tables: str, *, without: Container[str] = ()) -> Remains:
-    """Run until everything is handled; the state stays, so that the next call goes on.
+    """Run until everything is handled; the state stays, so the next call continues from it.
 
     Args:
         folder: Where configuration and state are.

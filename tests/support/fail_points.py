@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 _KILL: Final = os.kill
-"""The real one: the daemon's own notes who calls it, and a kill from outside is not noted."""
+"""The real one: the daemon's wrapper records its caller, unlike a kill from outside."""
 _WRITE: Final = re.compile(
     r"\s*(COMMIT|PRAGMA (?:journal_mode|user_version)(?= =)"
     r"|(?:CREATE (?:UNIQUE )?(?:TABLE|INDEX)|INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM"
@@ -31,7 +31,7 @@ _PASSED_OVER: Final = re.compile(
     r"contextlib|fail_points|kill_bugs|sgevents_core\.(dispatch\.ledger|requests\.request_work)"
     r"|sgevents_core\.state\.(?!sqlite\.schema|sqlite\.backup)"
 )
-"""Modules that write for others: a point is named after those others."""
+"""Modules that write on behalf of others: a point is named after its caller."""
 PAGES: Final = 4
 """Pages of the database's log after which a COMMIT copies them into the database."""
 
@@ -92,7 +92,7 @@ def arm(kill: str = "", hit: int = 1, trace: str = "", bug: str = "") -> None:
 
 
 def _at_once() -> None:
-    """Let happen in every run what else happens every ten minutes, or when a plugin is due."""
+    """Do in every run what otherwise happens every ten minutes, or when a plugin is due."""
     from sgevents_core.daemon import housekeeping, run
     from sgevents_core.dispatch.lane import Lane
 
@@ -108,7 +108,7 @@ def _at_once() -> None:
 
 
 def _synced_with_the_calls() -> None:
-    """Let registers be read behind each event, by its lane: a clock would do so by chance."""
+    """Let each lane sync its register after every event: a clock would do so at random."""
     from sgevents_core.crashes import syncing
     from sgevents_core.dispatch.strand import Strand
 
@@ -138,12 +138,12 @@ def _database(points: _Points) -> None:
     class Watched(sqlite3.Connection):
         """A connection whose writes are points; where it is in a transaction, only before them.
 
-        Behind a statement nothing is on the disk that was not there before it, until the COMMIT.
+        A statement changes nothing on the disk before the COMMIT.
         """
 
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
             if sql.startswith("PRAGMA synchronous"):
-                # What a disk has taken matters at a power cut; to wait for it is most of a run.
+                # Syncs matter only for power cuts; waiting for them would take most of a run.
                 sql = "PRAGMA synchronous = OFF"
             return self._written(sql, partial(super().execute, sql, *values))
 
@@ -182,7 +182,7 @@ def _database(points: _Points) -> None:
 
 
 def _who() -> str:
-    """Return who writes: the function behind those that write for others."""
+    """Return the writer: the function that called those that write on behalf of others."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _PASSED_OVER.match(frame.f_globals["__name__"]):
         frame = frame.f_back
@@ -249,7 +249,7 @@ def _callbacks(points: _Points) -> None:
 
 
 def _kind_of_call(frame: FrameType) -> str:
-    """Return what a call is for, by the request that its maker holds; a hook has none."""
+    """Return what a call is for, by the request that its caller holds; a hook has none."""
     request = frame.f_locals.get("request")
     if request is None:
         return "hook"

@@ -1,4 +1,4 @@
-"""A site, a daemon and plugins on which a fault is tried, and what the fault came to."""
+"""A site, a daemon and plugins on which a fault is tried, and the outcome of the fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTING = """
         line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}\\n"
         os.write(_file, line.encode())
 """
-"""Begins a plugin that notes what it gets."""
+"""The beginning of a plugin that records what it gets."""
 ACTING = """
     @hookimpl
     def on_event(event, ctx):
@@ -47,18 +47,18 @@ policy.FIRST_WAIT = 0.02
 """
 """Shortens the waits before something is tried again, so that a scenario takes a second."""
 WRITERS = ("alpha", "zulu")
-"""Two plugins that note each event and always get on: one is called first, one last."""
+"""Two plugins that record each event and never fail: one is called first, one last."""
 
 
 class Measured(NamedTuple):
-    """What a fault came to: calls that were owed and never made, and calls made too often."""
+    """The outcome of a fault: due calls that were never made, and calls made too often."""
 
     lost: int
     repeated: int
 
 
 class Scene:
-    """A site, a daemon with two plugins that write down what they get, and what it is owed.
+    """A site, and a daemon with two plugins that record what they get.
 
     Args:
         folder: Where everything of the daemon lives.
@@ -75,7 +75,7 @@ class Scene:
             self.install(name, "pass")
 
     def install(self, name: str, deed: str, keys: str = "") -> None:
-        """Install a plugin that notes each event, and then does something."""
+        """Install a plugin that records each event, and then does something."""
         text = NOTING.format(calls=str(self.daemon.calls)) + ACTING.format(deed=deed)
         self.daemon.install(name, text, keys=keys)
 
@@ -95,7 +95,7 @@ class Scene:
             run.kill()
 
     def events(self, number: int) -> list[int]:
-        """Write so many events to the log, and return their ids."""
+        """Write a number of events to the log, and return their ids."""
         return [self.site.event("Shotgun_Task_Change") for _ in range(number)]
 
     def wait_for(self, ids: Iterable[int], plugin: str = WRITERS[-1]) -> None:
@@ -105,13 +105,13 @@ class Scene:
         self.daemon.wait_for(wanted, plugin)
 
     def _lines(self, plugin: str) -> int:
-        """How many calls a plugin noted; to read what they were takes longer."""
+        """How many calls a plugin recorded; reading the calls themselves takes longer."""
         calls = self.daemon.calls
         return calls.read_bytes().count(f" {plugin} every ".encode()) if calls.exists() else 0
 
     def wait_told(self, action: str, times: int = 1) -> None:
-        """Wait until the log has so many records with an action."""
-        self.until(lambda: self.times_told(action) >= times, f"{action} is told {times} times")
+        """Wait until the log has a number of records with an action."""
+        self.until(lambda: self.times_told(action) >= times, f"{action} is logged {times} times")
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait until something holds."""
@@ -147,12 +147,12 @@ class Scene:
         return self.finished(events)
 
     def finished(self, owed: Iterable[int]) -> Measured:
-        """Start once more, so that what would be handled again is, and measure."""
+        """Start once more, to reveal anything that would be handled again, and measure."""
         assert self.drain() == 0
         return self.measured(owed)
 
     def measured(self, owed: Iterable[int], plugins: Iterable[str] = WRITERS) -> Measured:
-        """Compare what plugins noted with what they are owed; more than that fails."""
+        """Compare what plugins recorded with what they should get; anything more fails."""
         wanted = Counter(owed)
         lost = repeated = 0
         for plugin in plugins:

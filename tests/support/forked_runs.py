@@ -70,7 +70,7 @@ for line in sys.stdin:
 """
 
 STILL_RUNS = 1000
-"""What the launching process answers of one that has not ended; no exit code is that high."""
+"""The launching process's answer for one that has not ended; no exit code is that high."""
 
 
 class Run:
@@ -105,7 +105,7 @@ class Run:
         return self.wait()
 
     def kill(self) -> int:
-        """End it the hard way, if it still runs; return its exit code."""
+        """Kill it, if it still runs; return its exit code."""
         if self._code is None:
             os.kill(self.pid, signal.SIGKILL)
         return self.wait()
@@ -146,7 +146,7 @@ class Launcher:
         return Run(self, self.ask(order))
 
     def prepare(self, daemon: RunningDaemon) -> None:
-        """Do once what each start of a daemon does alike; no other can be started from here on."""
+        """Do once what every start of this daemon repeats; no other can be started afterwards."""
         daemon.write_config()
         self.ask({**_surroundings(daemon, {}), "config": str(daemon.config)})
 

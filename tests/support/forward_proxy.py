@@ -1,4 +1,4 @@
-"""A proxy on this machine that tunnels connections, and breaks those it is told to."""
+"""A proxy on this machine that tunnels connections, and breaks those that a test chooses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Proxy(ThreadingHTTPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
     def breaks_now(self) -> bool:
-        """Whether the request at hand is to be broken."""
+        """Whether the current request is to be broken."""
         if self.breaks:
             self.breaks -= 1
             self.broken += 1
@@ -36,7 +36,7 @@ class Proxy(ThreadingHTTPServer):
         return False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away is none of its business."""
+        """Report nothing: a client may disconnect at any time."""
 
 
 class Tunnel(BaseHTTPRequestHandler):
@@ -45,7 +45,7 @@ class Tunnel(BaseHTTPRequestHandler):
     server: Proxy
 
     def do_CONNECT(self) -> None:
-        """Hand on what comes, either way, until somebody closes or it is to be broken."""
+        """Pass on data in both directions until one side closes, or break the connection."""
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as site:
             self.send_response(200)
@@ -67,7 +67,7 @@ class Tunnel(BaseHTTPRequestHandler):
 
 
 def handed_on(one: socket.socket, other: socket.socket) -> None:
-    """Hand on what comes from one end to the other."""
+    """Pass on data from one end to the other."""
     with suppress(OSError):
         while data := one.recv(65536):
             other.sendall(data)

@@ -1,4 +1,4 @@
-"""Callbacks that do not return before the test lets them."""
+"""Callbacks that do not return until the test releases them."""
 
 from __future__ import annotations
 

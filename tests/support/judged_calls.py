@@ -1,4 +1,4 @@
-"""Calls that plugins noted, compared with those made where nothing was killed."""
+"""Calls that plugins recorded, compared with those of a run without kills."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACES = [(plugin, callback) for plugin in PLUGINS for callback in ("every", "ch
 
 
 class Note(NamedTuple):
-    """One call as a plugin noted it."""
+    """One call as a plugin recorded it."""
 
     event: int
     plugin: str
@@ -22,7 +22,7 @@ class Note(NamedTuple):
 
 
 def judged(act: Act, wanted: list[Note], got: list[Note], journal: list[str]) -> Iterator[str]:
-    """Compare the calls made in an act with those made without a kill, and say what is wrong."""
+    """Compare the calls made in an act with those made without a kill, and report differences."""
     before, after = _attempts(wanted), _attempts(got)
     for key in {*before, *after}:
         made = after.get(key, [])
@@ -53,7 +53,7 @@ def _attempts(notes: list[Note]) -> dict[str, list[int]]:
 def _order(
     act: Act, notes: list[Note], plugins: tuple[str, ...], journal: list[str]
 ) -> list[tuple[int, int]]:
-    """Return the places in the journal and in the call order of first calls nobody asked for."""
+    """Return the places, in journal and call order, of first calls that no person requested."""
     first = {note.key: note for note in reversed(notes) if note.plugin in plugins}
     asked = [one for one in notes if (one.plugin, one.event) in act.again]
     return [
@@ -64,6 +64,6 @@ def _order(
 
 
 def _event(note: Note) -> str:
-    """Return what names an event in all eras."""
+    """Return what identifies an event across eras."""
     era, event = note.key.removeprefix("127.0.0.1:").split(":")[1:3]
     return f"{era}:{event}"

@@ -1,4 +1,4 @@
-"""Bugs put into a daemon on purpose, after a fork: the tests of kills have to see each of them."""
+"""Bugs put into a daemon on purpose, after a fork: the tests of kills must detect each of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sgevents_core.state.steps import Step
 
 
 def returned_before_the_call() -> None:
-    """The register says that a callback has returned before it is called."""
+    """Record in the register that a callback has returned before it is called."""
     returned = Slot.returned
 
     def begun(slot: Slot, word: int, seq: int, place: int, attempt: int = 1) -> None:
@@ -27,13 +27,13 @@ def returned_before_the_call() -> None:
 
 
 def nothing_noted() -> None:
-    """The register is never written: what is done is known once a second."""
+    """Never write the register: progress is recorded only once a second."""
     Slot.begun = lambda *args: None  # type: ignore[method-assign]
     Slot.returned = lambda *args: None  # type: ignore[method-assign]
 
 
 def cursor_before_the_call() -> None:
-    """The ledger says that an event is finished before its callbacks are called."""
+    """Record an event as finished in the ledger before its callbacks are called."""
     call_it = Caller.call
 
     def call(caller: Caller, call: Call) -> bool:
@@ -44,7 +44,7 @@ def cursor_before_the_call() -> None:
 
 
 def store_apart() -> None:
-    """What a call has changed in the store is committed apart from the rest of its step."""
+    """Commit a call's changes to the store separately from the rest of its step."""
 
     def first(step: Step) -> Step:
         return Step(store=step.store)
@@ -53,7 +53,7 @@ def store_apart() -> None:
 
 
 def answer_apart() -> None:
-    """What a request does is committed before that it was carried out."""
+    """Commit the effect of a request before the record that it was carried out."""
 
     def first(step: Step) -> Step:
         return replace(step, request=None)
@@ -81,7 +81,7 @@ def _in_two(
 
 
 def frontier_before_the_rows() -> None:
-    """The feed's state is committed before the rows that it says are taken."""
+    """Commit the feed's state before the rows that it counts as taken."""
     append_it = SqliteFeedWriter.append
 
     def append(
@@ -94,7 +94,7 @@ def frontier_before_the_rows() -> None:
 
 
 def two_transactions() -> None:
-    """A migration's statements are committed one by one."""
+    """Commit a migration's statements one by one."""
     from sgevents_core.state.sqlite import schema
 
     migrate = schema._apply_migrations

@@ -1,7 +1,7 @@
-"""A day of a daemon in acts, each with all that writes: what is killed in it must come out alike.
+"""A day of a daemon in acts, which cover all writes: a kill must not change the result.
 
-Each act begins where the one before has ended, or anew; it changes the site and what people ask
-for, and is over once the daemon was run until everything is handled.
+Each act begins where the one before ended, or anew; it changes the site and people's requests,
+and ends once the daemon has handled everything.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PLUGIN = """
         if {stores}:
             ctx.store["changed"] = ctx.store.get("changed", 0) + 1
 """
-"""A plugin that notes its calls, counts them in its store if it has one, and fails on some."""
+"""A plugin that records its calls, counts them in its store if it has one, and fails on some."""
 
 PLUGINS = {
     "mike": ("second", False, ""),
@@ -124,7 +124,7 @@ def _older_state(folder: Path) -> None:
 
 
 def _mended(folder: Path) -> None:
-    """Mend the plugins, and ask for what failed."""
+    """Fix the plugins, and retry what failed."""
     (folder.parent / "mended").touch()
     with closing(open_state(folder).letters()) as letters:
         bad, worse = letters.find("alpha")
@@ -136,7 +136,7 @@ def _mended(folder: Path) -> None:
 
 
 def _replays(folder: Path) -> None:
-    """Skip and dismiss what cannot be mended, resume, and replay what the journal holds."""
+    """Skip and dismiss what cannot be fixed, resume, and replay what the journal holds."""
     with closing(open_state(folder).letters()) as letters:
         (worse,) = letters.find("alpha")
     with closing(open_state(folder).reader()) as state:
@@ -173,7 +173,7 @@ ACTS = [
 
 
 def fill(site: Sandbox, set_clock: Callable[[datetime], None]) -> None:
-    """Let all happen that ever happens; what shows is up to each act."""
+    """Create all events of all acts; each act decides which are visible."""
     for kinds, age in ((OLD, 3), (NEW, 0)):
         set_clock(datetime.now(timezone.utc) - timedelta(days=age))
         for kind in kinds:
@@ -184,7 +184,7 @@ def fill(site: Sandbox, set_clock: Callable[[datetime], None]) -> None:
 
 
 def show(site: Sandbox, act: Act) -> None:
-    """Let the site show what it shows in an act."""
+    """Make visible on the site what is visible in an act."""
     ids = [n for n, kind in enumerate([*OLD, *NEW], 1) if kind is not None]
     site.show()
     site.hide([n for n in ids if n > act.last or (n == LATE and not act.late)])
@@ -244,7 +244,7 @@ def journal(folder: Path) -> list[str]:
 
 
 def differences(wanted: dict[str, list[Any]], got: dict[str, list[Any]]) -> Iterator[str]:
-    """Say in what one state differs from another."""
+    """Report how one state differs from another."""
     for what, rows in wanted.items():
         if rows != got[what]:
             less = [row for row in rows if row not in got[what]]

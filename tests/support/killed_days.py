@@ -1,4 +1,4 @@
-"""Runs acts of a daemon with kills at fail points, and says what a kill has changed."""
+"""Runs acts of a daemon with kills at fail points, and reports what a kill has changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sgevents_core.sandbox import Sandbox
 
 
 class Kills(NamedTuple):
-    """What came of kills.
+    """The result of kills.
 
     Args:
         points: Places at which the daemon was killed.
@@ -46,14 +46,14 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an act comes to: what it leaves in the state, and the calls made in it."""
+    """The result of an act: what it leaves in the state, and the calls made in it."""
 
     kept: dict[str, list[Any]]
     notes: list[Note]
 
 
 class Result(NamedTuple):
-    """What a kill came to: whether it killed, what was wrong after it, calls lost and repeated."""
+    """The result of a kill: whether it happened, what was wrong, calls lost and repeated."""
 
     killed: bool
     wrong: list[str]
@@ -65,7 +65,7 @@ NOT_KILLED = Result(killed=False, wrong=["it is no longer reached"])
 
 
 class Days:
-    """The acts on a real site with the real daemon, each from a copy of where it begins.
+    """The acts on a real site with the real daemon, each from a copy of its starting point.
 
     Args:
         daemon: The daemon.
@@ -114,7 +114,7 @@ class Days:
     def kill_at(self, point: str, chance: random.Random) -> Result:
         """Kill at a point once: the first, middle or last time it is reached.
 
-        Threads run side by side, so that time may not come again; then it is another.
+        Threads run side by side, so that occurrence may not recur; then another is used.
         """
         cases = self.cases(point)
         wanted = [cases[0], cases[len(cases) // 2], cases[-1]] if cases else []
@@ -125,7 +125,7 @@ class Days:
         return NOT_KILLED
 
     def kill(self, case: Case, bug: str = "") -> Result:
-        """Play one act with a kill in it and once more without, and say what is wrong then."""
+        """Play one act with a kill in it and once more without, and report what is wrong then."""
         killed = self.end_at(case, bug) == -signal.SIGKILL
         if killed:
             code = self._drain(bug=bug)
@@ -168,7 +168,7 @@ class Days:
         self._daemon.calls.write_bytes(b"")
 
     def _journal(self) -> list[str]:
-        """Return what names the events handed out in the act, in the journal's order."""
+        """Return what identifies the events handed out in the act, in the journal's order."""
         gone = [f"1:{event}" for event in range(1, 6)]  # what is old leaves the journal
         return gone + killed_acts.journal(self._state)
 
@@ -178,7 +178,7 @@ class Days:
 
 @contextmanager
 def days(folder: Path) -> Iterator[Days]:
-    """Play all acts once, and let them be played again while the block lasts."""
+    """Play all acts once, and allow replays while the block lasts."""
     now = [datetime.now(timezone.utc)]
     with Sandbox(project=False, clock=lambda: now[0]) as site:
         killed_acts.fill(site, lambda time: now.__setitem__(0, time))
@@ -193,7 +193,7 @@ def days(folder: Path) -> Iterator[Days]:
 
 
 def kill_at_all(played: Days, points: Sequence[str], seed: int) -> tuple[Kills, list[str]]:
-    """Kill once at each point, and return what came of it, and what is wrong."""
+    """Kill once at each point, and return the result, and what is wrong."""
     chance = random.Random(seed)
     results = {point: played.kill_at(point, chance) for point in points}
     wrong = [f"{point}: {one}" for point, result in results.items() for one in result.wrong]

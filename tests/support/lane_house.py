@@ -57,7 +57,7 @@ class Plugin:
     broken: bool = False
 
     def loaded(self) -> LoadedPlugin:
-        """It as the loader gives it."""
+        """The plugin as the loader gives it."""
         return LoadedPlugin(
             name=self.name,
             group="default",
@@ -100,14 +100,14 @@ class House:
     lanes: list[Lane] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
     syncing: ProgressSyncer | None = None
-    """What brings progress to the disk, while lanes run; it has no thread here."""
+    """The syncer of progress to the disk, while lanes run; it has no thread here."""
     observers: list[CallObserver] = field(default_factory=list)
-    """What is told of each call, after the lane's own observers."""
+    """Notified of each call, after the lane's own observers."""
     around_lanes: Callable[[Callable[[], None]], None] = lambda run: run()
     """Runs the body of each lane's thread."""
     registry: Registry = field(default_factory=Registry)
     health: SiteHealth = field(default_factory=SiteHealth)
-    """What is known of the site; the test stands for the feed."""
+    """The health of the site; the test plays the feed."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set once a stop waits for running calls."""
 
@@ -124,14 +124,14 @@ class House:
         hooks: Mapping[str, Callable[..., Any]] | None = None,
         **table: Any,
     ) -> Plugin:
-        """Add a plugin behind those added before, or put another in the place of one.
+        """Add a plugin after those added before, or replace one.
 
         Args:
             name: Its name.
             callbacks: Functions of `(event, ctx)`, or names of callbacks that do nothing.
             match: The filter of all of them.
             on_error: What all of them do when they fail, instead of what the plugin does.
-            lane: The lane it rides with.
+            lane: Its lane.
             hooks: Its other hooks.
             table: Keys of its table in the config.
         """
@@ -162,14 +162,14 @@ class House:
         )
 
     def events(self, *ids: int, kind: str = "Shotgun_Task_Change", **more: Any) -> None:
-        """Let events come into the journal."""
+        """Append events to the journal."""
         grow(self.state, [event_row(event_id, kind, **more) for event_id in ids])
         for lane in self.lanes:
             lane.wake()
 
     @contextmanager
     def running(self, errors: list[BaseException] | None = None) -> Iterator[House]:
-        """Let the lanes run while the block lasts, then stop them in order.
+        """Run the lanes while the block lasts, then stop them in order.
 
         Args:
             errors: Takes what ended lanes, which is raised otherwise.
@@ -220,16 +220,16 @@ class House:
                 errors.append(lane.error)
 
     def run(self) -> None:
-        """Let the lanes run until everything is handled that can be."""
+        """Run the lanes until everything that can be handled is."""
         with self.running():
             self.settle()
 
     def site_is_down(self) -> None:
-        """Let the feed find that the site does not answer."""
+        """Record, as the feed would, that the site does not answer."""
         self.health.failed(time.monotonic(), time.monotonic())
 
     def site_answers(self) -> None:
-        """Let the feed find that the site answers."""
+        """Record, as the feed would, that the site answers."""
         self.health.answered(time.monotonic())
 
     def deaths(self) -> list[CallDeaths]:
@@ -238,7 +238,7 @@ class House:
             return reader.deaths()
 
     def sync(self) -> None:
-        """Bring progress to the disk, as the daemon does twice a second."""
+        """Sync progress to the disk, as the daemon does twice a second."""
         assert self.syncing is not None
         self.syncing.sync_once()
 
@@ -251,7 +251,7 @@ class House:
         )
 
     def stop(self) -> None:
-        """Let the lanes stop after the callback in hand; a callback may say so too."""
+        """Stop the lanes after the running callback; may be called from a callback."""
         self.stopping.set()
         for lane in self.lanes:
             lane.stop()

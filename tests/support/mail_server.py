@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is sent."""
+"""A mail server that keeps the mails it receives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Conversation(socketserver.StreamRequestHandler):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """A mail server on a free port of this machine; `mails` are those it was sent."""
+    """A mail server on a free port of this machine; `mails` are those it received."""
 
     daemon_threads = True
 

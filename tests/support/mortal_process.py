@@ -1,6 +1,6 @@
-"""A process that dies at any instruction: whatever it writes passes here, until it is dead.
+"""A process that may die at any instruction: all its writes pass through here until it is dead.
 
-Time, boots and files are a simulated machine's; the code that runs on it is the real one.
+Time, boots and files belong to a simulated machine; the code that runs on it is real.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ CLOCKED = (
     "sgevents_core.dispatch.",
     "sgevents_core.state.sqlite.requests",
 )
-"""How the names of the modules begin that ask for the time."""
+"""Prefixes of the names of modules that read the clock."""
 
 
 class Killed(BaseException):
-    """The process is gone, at this very instruction."""
+    """The process died at this very instruction."""
 
 
 class MortalProcess:
@@ -50,7 +50,7 @@ class MortalProcess:
         self.connections: set[sqlite3.Connection] = set()
 
     def step(self) -> None:
-        """Come to an instruction at which it may die; a dead process comes to none.
+        """Reach an instruction at which it may die; a dead process reaches none.
 
         Raises:
             Killed: It is dead.
@@ -62,7 +62,7 @@ class MortalProcess:
             raise Killed
 
     def die(self) -> None:
-        """Die here."""
+        """Die at this instruction."""
         self.dead = True
         raise Killed
 
@@ -103,23 +103,23 @@ class MortalConnection(sqlite3.Connection):
 
 
 class Watcher(Protocol):
-    """Who is told of what registers note."""
+    """An observer of what registers record."""
 
     def begun(self, lane: str, word: int, seq: int, key: CallKey, strand: int | None) -> None:
-        """Take note of a call that is about to be made."""
+        """Note that a call is about to be made."""
 
     def returned(self, lane: str, word: int, seq: int, key: CallKey) -> None:
-        """Take note of a call that was noted as finished."""
+        """Note that a call was recorded as finished."""
 
     def cleared(self, lane: str, word: int) -> None:
-        """Take note that what a word said is in the ledger."""
+        """Note that the content of a word is in the ledger."""
 
 
 class Machine:
     """A computer with a clock, and at most one process of ours.
 
     Args:
-        seed: Decides what the code on it takes for chance.
+        seed: Seeds everything random in the code that runs on it.
         site: The site, whose time is the machine's.
     """
 
@@ -147,7 +147,7 @@ class Machine:
         return EPOCH + self.now
 
     def connect(self, *args: Any, **options: Any) -> MortalConnection:
-        """Open a database for the process that runs; for an onlooker if none does."""
+        """Open a database for the running process, or for an onlooker if none runs."""
         connection = sqlite3.connect(*args, **options, factory=MortalConnection)
         connection.process = self.process
         if self.process is not None:
@@ -155,13 +155,13 @@ class Machine:
         return connection
 
     def step(self) -> None:
-        """Let the process that runs come to an instruction at which it may die."""
+        """Let the running process reach an instruction at which it may die."""
         if self.process is not None:
             self.process.step()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the code under test run on this machine while the block lasts."""
+        """Run the code under test on this machine while the block lasts."""
         fake = SimpleNamespace(
             connect=self.connect, Error=sqlite3.Error, Connection=sqlite3.Connection
         )

@@ -1,4 +1,4 @@
-"""Calls as observers see them, and an observer that keeps what it hears."""
+"""Calls as observers see them, and an observer that keeps its notifications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sgevents_core.observe.observers import CallObserver, ObservedCall, Observed
 
 
 class SeenCall(NamedTuple):
-    """A call of a plugin that nobody made."""
+    """A call of a plugin that was never made."""
 
     plugin: str = "notify"
     callback_name: str = "notify:on_new"
@@ -19,7 +19,7 @@ class SeenCall(NamedTuple):
 
 
 class Diary(CallObserver):
-    """Keeps in `heard` what it hears, a line each: what happens, the event and the callback."""
+    """Keeps each notification in `heard` as one line: what happens, the event and the callback."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

@@ -1,4 +1,4 @@
-"""A disk that has taken what was synced and no more, as a power cut shows it."""
+"""A disk that holds only what was synced, as a power cut would leave it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgevents_core.state.sqlite import backup, database
 
 
 class Disk:
-    """Keeps of each state's database what has reached the disk.
+    """Keeps the part of each state's database that has reached the disk.
 
     Args:
         patch: Puts it between the code under test and the real disk.
@@ -56,14 +56,14 @@ class Disk:
         patch.setattr(register, "boot_id", lambda: f"boot-{self._boots}")
 
     def take(self, folder: Path) -> None:
-        """Take what is committed in a folder by now."""
+        """Record what is committed in a folder by now."""
         with self._lock, closing(sqlite3.connect(folder / database.DATABASE)) as db:
             copy = sqlite3.connect(":memory:", check_same_thread=False)
             db.backup(copy)
             self._taken[folder] = copy
 
     def cut(self, folder: Path, after: Path) -> None:
-        """Cut the power: what the disk has of a folder is found in another after the next boot."""
+        """Cut the power: copy what the disk holds of a folder to another, for the next boot."""
         after.mkdir()
         for path in folder.glob("*.register"):
             (after / path.name).write_bytes(path.read_bytes())

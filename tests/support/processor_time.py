@@ -1,4 +1,4 @@
-"""A limit on the processor time of a test: it ends one that spins, on a busy machine too."""
+"""A limit on the processor time of a test, which ends one that spins even on a busy machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 @contextmanager
 def limited_to(seconds: float) -> Iterator[None]:
-    """Fail the test that runs inside as soon as this process has computed for so long in it.
+    """Fail the test in the block once this process has computed for that many seconds.
 
-    How much else the machine has to do does not count. What waits for ever uses no processor time:
-    it is ended by `timeout` of pytest-timeout, which is far longer.
+    The load of the machine does not count. A test that waits for ever uses no processor time: the
+    `timeout` of pytest-timeout, which is far longer, ends it.
     """
 
     def fail(_signal: int, _frame: FrameType | None) -> None:

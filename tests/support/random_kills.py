@@ -27,7 +27,7 @@ from sgevents_core.state.sqlite.database import DATABASE
 ORDER = ["mike", "zulu", "alpha", "bravo"]
 """The plugins in call order: group `second` comes before `first`, names by code point."""
 COUNTING = {"zulu", "bravo"}
-"""Those that count in their stores what they got."""
+"""Those that count in their stores the events they got."""
 FAULTS = ("status", "html", "garbage", "cut-json", "cut-body", "drop")
 _COUNTER = WRITER.replace(
     "os.write(_file, line.encode())",
@@ -36,7 +36,7 @@ _COUNTER = WRITER.replace(
 
 
 class Traffic(threading.Thread):
-    """A busy site: rows at once, late and never, rows hidden for a while, outages."""
+    """A busy site: rows that appear at once, late or never, rows hidden for a while, outages."""
 
     def __init__(self, site: Sandbox, seed: int) -> None:
         super().__init__(name="traffic")
@@ -47,7 +47,7 @@ class Traffic(threading.Thread):
         self._hidden: list[tuple[int, int]] = []
 
     def run(self) -> None:
-        """Make traffic until stopped, then let everything show."""
+        """Create traffic until stopped, then make everything visible."""
         site, chance = self._site, self._random
         turn = 0
         while not self._over.wait(0.01):
@@ -85,13 +85,13 @@ class Traffic(threading.Thread):
 
 
 def kill_at_random(folder: Path, runs: int, kills: int, seed: int) -> tuple[Kills, list[str]]:
-    """Kill the daemon many times, and return what came of it, and what is wrong.
+    """Kill the daemon many times, and return the result, and what is wrong.
 
     Args:
         folder: Where everything lives.
         runs: How many sites and states are followed, one after another.
         kills: How often the daemon is killed on each.
-        seed: Where all chance begins.
+        seed: Seeds everything random.
     """
     lost = repeated = 0
     wrong: list[str] = []
@@ -112,7 +112,7 @@ def kill_at_random(folder: Path, runs: int, kills: int, seed: int) -> tuple[Kill
 
 
 def install(daemon: RunningDaemon) -> None:
-    """Install the plugins, in groups that turn the alphabet around."""
+    """Install the plugins, in groups that reverse the alphabetical order."""
     daemon.groups("second", "first")
     for name in ORDER:
         text = _COUNTER if name in COUNTING else WRITER
@@ -154,7 +154,7 @@ def _has_noted(daemon: RunningDaemon, calls: int) -> bool:
 
 
 class Checked:
-    """What the plugins got, against what the site has.
+    """The calls that plugins got, compared with the site's rows.
 
     Args:
         daemon: The daemon, stopped.
@@ -176,13 +176,13 @@ class Checked:
         self.repeated = sum(self._got.values()) - len(self._got)
 
     def wrong(self, kills: int) -> Iterator[str]:
-        """Say what is not as it should be after so many kills."""
+        """Report what is wrong after that many kills."""
         if set(self._got) != self._wanted:
             yield f"{self.lost} calls lost, {len(set(self._got) - self._wanted)} that nobody wanted"
         if self.repeated > kills:
             yield f"{self.repeated} calls repeated at {kills} kills"
         if sum(note.attempt > 1 for note in self._noted) < self.repeated:
-            yield "a repeated call does not say that it is one"
+            yield "a repeated call has the attempt of a first one"
         first = list({(n.event_id, n.plugin, n.callback): n for n in self._noted}.values())
         places = list(self._places(first))
         if places != sorted(places):

@@ -1,4 +1,4 @@
-"""Random schedules of a site and its feed, and what has to hold after each of them."""
+"""Random schedules of a site and its feed, and the invariants after each of them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Schedule:
         self._limits = random.Random(-1 - seed)
 
     def run(self, *, hiding: bool = False) -> SimulatedFeed:
-        """Let everything happen, then calm down and return the feed."""
+        """Let everything happen, then let it come to rest, and return the feed."""
         for _ in range(self._steps):
             self._step()
             if hiding:
@@ -76,7 +76,7 @@ class Schedule:
         return self.feed
 
     def run_limited(self) -> SimulatedFeed:
-        """Let a site refuse large questions and fail on some rows, until it is whole at the end."""
+        """Let a site refuse large queries and fail on some rows, until it is well at the end."""
         site, rng = self.feed.site, self._limits
         site.most_named = rng.choice([None, 50, 8])
         site.longest_page = rng.choice([None, 20, 3])
@@ -93,7 +93,7 @@ class Schedule:
         site.transaction(1)
         self.feed.run(1200)
         newest = max(set(site.visible) - site.unreadable)
-        assert newest in self.feed.journal.ids, "pages stand still at a row that is not to be had"
+        assert newest in self.feed.journal.ids, "pages are stuck at a row that cannot be read"
         site.unreadable.clear()
         self._come_to_rest()
         return self.feed
@@ -186,7 +186,7 @@ class Schedule:
 
 
 def check_pace(feed: SimulatedFeed) -> None:
-    """Looks and audits are few, whatever fails, and each missing id has had its last look.
+    """Check that looks and audits are few, and that each missing id has had its last look.
 
     Pages of late rows are not counted, of which there are many where pages are as short as two.
     """
@@ -198,7 +198,7 @@ def check_pace(feed: SimulatedFeed) -> None:
 
 
 def check_ranges(feed: SimulatedFeed) -> None:
-    """No row is late that showed when those around it were asked for."""
+    """Check that no row is late that was visible when its neighbours were requested."""
     in_order = sorted(feed.asked_for)
     for id_ in feed.journal.late_ids:
         place = bisect_left(in_order, id_)
@@ -207,7 +207,7 @@ def check_ranges(feed: SimulatedFeed) -> None:
 
 
 def check(feed: SimulatedFeed) -> None:
-    """Each visible row was appended once, in order or marked late, and looks did their part."""
+    """Check that each visible row was appended once, in order or marked late, by looks if due."""
     ids = feed.journal.ids
     assert sorted(ids) == sorted(feed.site.visible)
     highest = 0
