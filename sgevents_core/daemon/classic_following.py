@@ -93,15 +93,21 @@ class ClassicFollowing:
         """Whether a lane ends or has ended to start anew."""
         return bool(self._changes)
 
-    def turn(self) -> None:
-        """Take up what has changed, for a short time unless a plugin takes long to load."""
+    def turn(self) -> set[str]:
+        """Take up what has changed, for a short time unless a plugin takes long to load.
+
+        Returns:
+            The plugins whose lanes have started anew because they changed, came or went.
+        """
+        taken_up: set[str] = set()
         try:
             self._load_files()
             if not self._files:  # a lane that has to end more than once would be away for longer
                 for lane in list(self._changes):
-                    self._continue(lane)
+                    taken_up |= self._continue(lane)
         except LoadingStopped:
             self._changes.clear()
+        return taken_up
 
     def _load_files(self) -> None:
         until = time.monotonic() + SLICE
@@ -128,14 +134,14 @@ class ClassicFollowing:
             if lane.name == change.lane:
                 lane.stop()
 
-    def _continue(self, name: str) -> None:
-        """Start a lane anew once it has ended."""
+    def _continue(self, name: str) -> set[str]:
+        """Start a lane anew once it has ended; return its changed plugins, none before that."""
         if time.monotonic() < self._waiting_lanes.get(name, 0.0):
-            return
+            return set()
         parts = self._parts
         for lane, thread in zip(parts.lanes, parts.lane_threads, strict=True):
             if lane.name == name and thread.is_alive():
-                return
+                return set()
             if self.ends(lane):
                 lane.error = None  # its register knows where it stopped
         changes = self._changes[name]
@@ -146,7 +152,7 @@ class ClassicFollowing:
                 self._assembly.replace_lane(parts, name, loaded, changes, watch)
         except StateError as error:
             self._wait_for_state(name, error)
-            return
+            return set()
         del self._changes[name]
         self._waiting_lanes.pop(name, None)
         extra: dict[str, object] = {
@@ -155,6 +161,7 @@ class ClassicFollowing:
             "plugins": list(changes),
         }
         logger.info("Lane %s continues with %s", name, ", ".join(changes), extra=extra)
+        return set(changes)
 
     def _wait_for_state(self, lane: str, error: StateError) -> None:
         """Try again in a while to start a lane; report once that it waits."""

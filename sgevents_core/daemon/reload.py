@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import time
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
@@ -21,7 +22,7 @@ from sgevents_core import __version__
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import StateError
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.plugins.loading import Loaded
+from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.settings import Settings
 from sgevents_core.state.running import Refusal, Running, write_running_daemon
 
@@ -122,6 +123,18 @@ class Reloader:
             and current_time >= self._next_attempt_at
         ):
             self._is_requested, self._next_attempt_at = True, current_time + RETRY_INTERVAL
+
+    def note_changes(self, names: Collection[str], plugins: Sequence[LoadedPlugin]) -> None:
+        """Note which plugins run after a change, for commands that compare them with the files.
+
+        Args:
+            names: The plugins that have changed, come or gone.
+            plugins: All plugins that run.
+        """
+        kept = {n: v for n, v in self._running_note.plugins.items() if n not in names}
+        there = {plugin.name: plugin.version for plugin in plugins if plugin.name in names}
+        self._running_note = replace(self._running_note, plugins={**kept, **there})
+        self._write_note()
 
     def close(self) -> None:
         """End a running trial."""

@@ -135,7 +135,9 @@ class DaemonRun:
     def _take_up_changes(self) -> None:
         """Pass on people's requests, and take up changes of classic files."""
         if self._classic_files is not None:
-            self._classic_files.turn()
+            changed_plugins = self._classic_files.turn()
+            if changed_plugins:
+                self._reloader.note_changes(changed_plugins, self._parts.plugins)
             if self._classic_files.is_waiting:
                 return  # a lane that ends takes no requests
         self._parts.inbox.poll()

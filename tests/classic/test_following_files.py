@@ -94,6 +94,9 @@ def test_a_file_is_picked_up_and_dropped(
         wait_for_records(daemon, "lane.replaced", 1)
         events.append(site.event("Shotgun_Task_New"))
         wait_for_calls(daemon, "comes", events[1:])
+        listed = Commands(daemon)("plugins", "list").text
+        assert "has not loaded it" not in listed
+        assert "the daemon" not in listed
         text = path.read_text()
         path.unlink()
         wait_for_records(daemon, "lane.replaced", 2)
