@@ -691,6 +691,15 @@ class StateBegunError(SgEventsError):
     path: Path
 
 
+class NothingToExportError(SgEventsError):
+    """The state {path} knows no plugin in the folders of the configuration, so there is no position
+    to write. Without a file of its own, the classic daemon begins with new events.
+    """
+
+    exit_code = 2
+    path: Path
+
+
 class NoPositionsError(SgEventsError):
     """{path} holds no position of any plugin in the folders of the configuration, so there is
     nothing to import. Is it the file of this configuration?

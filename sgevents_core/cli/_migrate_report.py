@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sgevents_core.cli.printing import echo, echo_line
 from sgevents_core.errors import ConfigError, SgEventsError
+from sgevents_core.migrating.configuration import DECIDE
 from sgevents_core.migrating.registrations import shown_filter
 from sgevents_core.migrating.remarks import STOPPING
 from sgevents_core.migrating.written_keys import without_secrets
@@ -265,7 +266,7 @@ def print_next_steps(move: Move, target: Path, positions: Positions | None) -> N
     """Print what was written, and what to do next."""
     option = "" if str(target) == "sgevents.toml" else f" --config {shlex.quote(str(target))}"
     variables = ", ".join(move.draft.variables)
-    steps = ["look at the lines with DECIDE"] if move.draft.decisions else []
+    steps = [f"look at the lines with {DECIDE}"] if DECIDE in move.draft.body else []
     steps += [f"set the environment variables {variables}"] if variables else []
     steps.append(f"check everything:\n       sgevents check{option}")
     steps.append(

@@ -188,7 +188,7 @@ def _import_again(conf: Path, config: Path) -> None:
     if id_file is None:
         problem = "it names no eventIdFile"
         raise IdFileError(path=conf, problem=problem, advice="Add it to [daemon].")
-    positions = move.positions(id_file)
+    positions = move.positions(id_file, settings)
     import_positions(settings.state.path, positions, id_file, time.time())
     report.print_positions(positions)
     report.warn_if_running(move)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from sgevents_core.migrating.ini_file import IniFile, IniOption
@@ -79,20 +80,30 @@ class Draft:
     secrets: list[SecretPlace] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
 
+    @property
+    def body(self) -> str:
+        """The text behind its first lines, which explain the marks."""
+        return self.text.partition("\n\n")[2]
+
     def is_secret(self, text: str) -> bool:
         """Return whether a text holds a secret of the ini file."""
         values = [place.option.value for place in self.secrets]
         return any(len(value) >= _SHORTEST_SECRET and value in text for value in values)
 
 
-def draft_of(ini: IniFile, syspath: Sequence[Path] = ()) -> Draft:
+def draft_of(
+    ini: IniFile,
+    syspath: Sequence[Path] = (),
+    on_files: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Draft:
     """Return the configuration that does what an ini file of the classic daemon says.
 
     Args:
         ini: The ini file.
         syspath: Folders in which plugins find modules.
+        on_files: What a person decides about the plugin files of a group, in sentences.
     """
-    return _Drafting(ini, syspath).draft()
+    return _Drafting(ini, syspath, on_files).draft()
 
 
 class _Drafting:
@@ -101,10 +112,14 @@ class _Drafting:
     Args:
         ini: The ini file.
         syspath: Folders in which plugins find modules.
+        on_files: What a person decides about the plugin files of a group.
     """
 
-    def __init__(self, ini: IniFile, syspath: Sequence[Path]) -> None:
+    def __init__(
+        self, ini: IniFile, syspath: Sequence[Path], on_files: Mapping[str, Sequence[str]]
+    ) -> None:
         self._ini = ini
+        self._on_files = on_files
         self._syspath = syspath
         self._draft = Draft()
         self._used: set[tuple[str, str]] = set()
@@ -359,7 +374,9 @@ class _Drafting:
                 sentence = f"{each} is relative: is {path} meant?"
                 lines.append(self._decide(sentence))
             lines += ["[[classic.paths]]", f"path = {toml_text(str(path))}"]
-            yield [*lines, f"group = {toml_text(group)}"]
+            lines.append(f"group = {toml_text(group)}")
+            on_files = self._on_files.get(group, ())
+            yield [*lines, *(f"# {DECIDE}: {one_line(sentence)}" for sentence in on_files)]
 
     def _rest(self) -> list[str]:
         """Return lines on options that nothing here corresponds to."""

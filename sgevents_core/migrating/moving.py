@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sgevents_core.crashes.recovering import fold_registers
-from sgevents_core.errors import NoPositionsError, StateBegunError
+from sgevents_core.errors import NoPositionsError, NothingToExportError, StateBegunError
 from sgevents_core.migrating.configuration import ClassicPath, Draft, draft_of
 from sgevents_core.migrating.id_file import read_id_file, write_id_file
 from sgevents_core.migrating.ini_file import IniFile, read_ini_file
 from sgevents_core.migrating.leaving import LeftPosition, by_folder, positions_left
 from sgevents_core.migrating.positions import FolderOfPlugins, Positions, positions_in
+from sgevents_core.migrating.remarks import STOPPING
 from sgevents_core.migrating.source_report import SourceReport, fork_folders, report_on
+from sgevents_core.migrating.written_keys import without_secrets
 from sgevents_core.settings import ClassicFolder, Settings
 from sgevents_core.settings.classic_listing import plugin_files, plugin_name, python_files
 from sgevents_core.settings.model import DEFAULT_LANE
@@ -67,17 +69,21 @@ class Move:
         of_files = (report.secrets for folder in self.folders for report in folder.files)
         return frozenset(of_ini).union(*of_files)
 
-    def folders_of_plugins(self) -> list[FolderOfPlugins]:
-        """Return the folders with the plugins in them, for positions."""
-        return [_folder_of_plugins(each.folder) for each in self.folders if not each.trouble]
-
-    def positions(self, id_file: Path) -> Positions:
+    def positions(self, id_file: Path, settings: Settings | None = None) -> Positions:
         """Return where the plugins go on.
+
+        Args:
+            id_file: The file that says so.
+            settings: The configuration of sgevents, which may name groups otherwise by now.
 
         Raises:
             IdFileError: The file cannot be read.
         """
-        return positions_in(read_id_file(id_file), self.folders_of_plugins())
+        folders = [(each.folder.written, _classic_folder(each.folder)) for each in self.folders]
+        if settings is not None:
+            folders = list(_written_folders(settings, self.ini))
+        plugins = [_folder_of_plugins(written, folder) for written, folder in folders]
+        return positions_in(read_id_file(id_file), plugins)
 
 
 def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move:
@@ -90,8 +96,20 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
     searched = _daemon_folder(ini_path)
     folders = [_folder_report(folder, searched, environment) for folder in draft_of(ini).folders]
     imported = {found for folder in folders for report in folder.files for found in report.modules}
-    draft = draft_of(ini, [folder for folder in searched if folder in imported])
+    on_files = {each.folder.group: list(_decisions_on(each.files)) for each in folders}
+    draft = draft_of(ini, [folder for folder in searched if folder in imported], on_files)
     return Move(ini, draft, folders, _running(draft.pid_file))
+
+
+def _decisions_on(files: Sequence[SourceReport]) -> Iterator[str]:
+    """Yield what a person decides about plugin files."""
+    for report in files:
+        for remark in report.remarks:
+            if report.is_helper or remark.kind not in {*STOPPING, "key"}:
+                continue
+            place = f"{report.path.name}, line {remark.line}" if remark.line else report.path.name
+            old = "it is Python 2, " if remark.kind == "python 2" else ""
+            yield without_secrets(f"{place}: {old}{remark.text}", report.secrets)
 
 
 def _daemon_folder(ini_path: Path) -> list[Path]:
@@ -111,12 +129,16 @@ def _folder_report(
     return FolderReport(folder, files, fork_folders(folder.path))
 
 
-def _folder_of_plugins(folder: ClassicPath) -> FolderOfPlugins:
-    stems: list[str] = []
-    with suppress(OSError):
-        files = plugin_files(ClassicFolder(path=folder.path, group=folder.group))
-        stems = [path.name.removesuffix(".py") for path in files.values()]
-    return FolderOfPlugins(folder.written, folder.group, stems)
+def _classic_folder(folder: ClassicPath) -> ClassicFolder:
+    return ClassicFolder(path=folder.path, group=folder.group)
+
+
+def _folder_of_plugins(written: str, folder: ClassicFolder) -> FolderOfPlugins:
+    try:
+        stems = [path.name.removesuffix(".py") for path in plugin_files(folder).values()]
+    except OSError:
+        return FolderOfPlugins(written, folder.group_name, None)
+    return FolderOfPlugins(written, folder.group_name, stems)
 
 
 def _running(pid_file: Path | None) -> int | None:
@@ -182,24 +204,30 @@ def export_positions(settings: Settings, path: Path, ini: IniFile | None, now: d
         now: The local time, without a time zone.
 
     Raises:
+        NothingToExportError: The state knows none of the plugins.
         StateInUse: The daemon runs.
         StateError: The state cannot be read.
         IdFileExistsError: The file exists.
         IdFileError: It cannot be written.
     """
-    folders = {
-        written: dict(_plugins_in(folder)) for written, folder in _written_folders(settings, ini)
-    }
-    names = [name for plugins in folders.values() for name in plugins.values()]
     state_folder = settings.state.path
+    if not open_state(state_folder).is_made():
+        raise NothingToExportError(path=state_folder)
     with (
         closing(StateLock(state_folder, "migrate")),
         closing(open_state(state_folder).writer()) as state,
     ):
         fold_registers(state_folder, state)
+        folders = {
+            written: _plugins_in(folder, state.plugins())
+            for written, folder in _written_folders(settings, ini)
+        }
+        names = [name for plugins in folders.values() for name in plugins.values()]
         positions = positions_left(state, names, now)
         counts = state.dead_letter_counts()
         trouble = state.feed_trouble()
+    if not positions:
+        raise NothingToExportError(path=state_folder)
     stored = {name: left.position for name, left in positions.items()}
     write_id_file(path, by_folder(stored, folders))
     return Left(
@@ -220,8 +248,16 @@ def _written_folders(
         yield (same[0] if same else str(folder.path)), folder
 
 
-def _plugins_in(folder: ClassicFolder) -> Iterator[tuple[str, str]]:
-    """Yield the stem of each file of a folder, and the name of the plugin in it."""
+def _plugins_in(folder: ClassicFolder, known: Iterable[str]) -> dict[str, str]:
+    """Return the plugins of a folder by the stem of their file, also of files that are gone now.
+
+    Args:
+        folder: The folder.
+        known: The plugins that the state knows.
+    """
+    files: dict[str, Path] = {}
     with suppress(OSError):
-        for path in plugin_files(folder).values():
-            yield path.name.removesuffix(".py"), plugin_name(folder, path.name)
+        files = plugin_files(folder)
+    prefix = plugin_name(folder, "")
+    names = [*files, *(name for name in known if name.startswith(prefix))]
+    return {name.removeprefix(prefix): name for name in names}

@@ -26,12 +26,12 @@ class FolderOfPlugins(NamedTuple):
     Args:
         path: The folder as the classic daemon's configuration writes it.
         group: The group of its plugins.
-        stems: The names of its files, without `.py`.
+        stems: The names of its files, without `.py`; None if it cannot be read at the moment.
     """
 
     path: str
     group: str
-    stems: Sequence[str]
+    stems: Sequence[str] | None
 
     def plugin_name(self, stem: str) -> str:
         """Return the name of the plugin in a file."""
@@ -125,7 +125,7 @@ def positions_in(state: StoredState, folders: Iterable[FolderOfPlugins]) -> Posi
     used = set()
     for folder in folders:
         key = _folder_key(state, folder.path)
-        for stem in folder.stems:
+        for stem in _stored_stems(state, key) if folder.stems is None else folder.stems:
             name = folder.plugin_name(stem)
             place = _place_of(state, key, stem)
             if place is None or place[1].last_id is None:
@@ -148,6 +148,12 @@ def _folder_key(state: StoredState, path: str) -> str | None:
         if same_path(key) == same_path(path)
     ]
     return same[0] if same and state.folders[same[0]] != {} else None
+
+
+def _stored_stems(state: StoredState, key: str | None) -> list[str]:
+    """Return the plugins of a folder that the file has: it may come back, and lose nothing."""
+    folder = state.folders[key] if key is not None else {}
+    return [] if isinstance(folder, int) else list(folder)
 
 
 def _place_of(state: StoredState, key: str | None, stem: str) -> tuple[str, StoredPosition] | None:

@@ -334,3 +334,59 @@ def test_the_configuration_of_the_current_folder_is_the_default(studio: OldStudi
     missing = studio.run()
     assert missing.exit_code == 2
     assert "name the configuration of the classic daemon" in missing.output
+
+
+def test_plugin_files_that_need_a_decision_are_named(studio: OldStudio) -> None:
+    """Below their folder: what does not load, and keys in the source."""
+    studio.write("studio/old.py", "import os\nprint 'x'\ndef registerCallbacks(reg): pass\n")
+    studio.write(
+        "studio/keyed.py",
+        f"def registerCallbacks(reg):\n    reg.registerCallback('a', '{KEY}', len)\n",
+    )
+    studio.write_conf()
+    assert studio.run("shotgunEventDaemon.conf").exit_code == 0
+    lines = studio.config.read_text().splitlines()
+    place = lines.index('group = "studio"')
+    assert lines[place + 1].startswith("# DECIDE: keyed.py, line 2: registerCallback: a key is")
+    assert lines[place + 2] == "# DECIDE: old.py, line 2: it is Python 2, print is a statement"
+    assert KEY not in studio.config.read_text()
+
+
+def test_positions_follow_a_group_that_was_renamed(studio: OldStudio) -> None:
+    """The configuration may have been edited before they are imported again."""
+    studio.write_noting("studio/notify.py")
+    studio.write_conf()
+    studio.write_id(notify=(5, [3]))
+    assert studio.run("shotgunEventDaemon.conf").exit_code == 0
+    text = studio.config.read_text().replace('group = "studio"', 'group = "first"')
+    studio.config.write_text(text)
+    imported = studio.run("--import-id", "shotgunEventDaemon.conf")
+    assert "classic:first/notify goes on after event 5" in imported.output
+    exported = studio.run("--export-id", "back.id", "shotgunEventDaemon.conf")
+    assert exported.exit_code == 0, exported.output
+    assert studio.positions(studio.folder / "back.id") == {"notify": (5, [3])}
+
+
+def test_positions_of_a_folder_that_is_gone_are_kept(studio: OldStudio) -> None:
+    """A network disk comes back; its plugins then go on where they were."""
+    studio.write_noting("studio/notify.py")
+    studio.write_conf()
+    studio.write_id(notify=(5, [3]))
+    (studio.folder / "studio").rename(studio.folder / "away")
+    moved = studio.run("shotgunEventDaemon.conf")
+    assert "classic:studio/notify goes on after event 5" in moved.output
+    exported = studio.run("--export-id", "back.id")
+    assert exported.exit_code == 0, exported.output
+    assert studio.positions(studio.folder / "back.id") == {"notify": (5, [3])}
+
+
+def test_without_a_state_there_is_nothing_to_export(studio: OldStudio) -> None:
+    """No file is written that would make the classic daemon begin anew."""
+    studio.write_noting("studio/notify.py")
+    studio.write_conf()
+    assert studio.run("shotgunEventDaemon.conf").exit_code == 0
+    before = studio.files()
+    exported = studio.run("--export-id", "back.id")
+    assert exported.exit_code == 2
+    assert "no position to write" in exported.output
+    assert studio.files() == before
