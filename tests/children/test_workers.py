@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -674,11 +675,11 @@ def on_event(event, ctx):
     )
     logger, seen = logging.getLogger("sgevents.plugin.talks"), []
     with house.working() as worker:
-        pid = worker.pid
-        assert pid is not None
+        assert worker.pid is not None
+        pidfd = os.pidfd_open(worker.pid)  # readable once all threads of the process have ended
 
         def wait_for_the_end(record: logging.LogRecord) -> bool:
-            wait_until(lambda: not _lives(pid))
+            assert select.select([pidfd], [], [], PATIENCE)[0]
             seen.append(record.getMessage())
             return True
 
@@ -687,6 +688,7 @@ def on_event(event, ctx):
             assert house.call(worker, "talks", 5).death is not None
         finally:
             logger.removeFilter(wait_for_the_end)
+            os.close(pidfd)
     assert seen == [str(number) for number in range(100)]
 
 
