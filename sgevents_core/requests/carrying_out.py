@@ -17,8 +17,10 @@ from typing import Final, TypeAlias
 from sgevents_core.dispatch.lane import Lane, PluginStop
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
-from sgevents_core.requests import repeated_calls
+from sgevents_core.requests.repeated_calls import settle_failure
+from sgevents_core.requests.replaying import replay
 from sgevents_core.requests.request_work import RequestWork, log_answer, unknown_plugin_reason
+from sgevents_core.requests.retrying import retry
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
@@ -185,7 +187,7 @@ def _dismiss(work: RequestWork) -> bool:
     if letter is None or not letter.dead:
         return work.refuse("that dead letter no longer exists")
     letter_change = LetterChange(
-        letter.number, repeated_calls.settle_failure(letter.failure, "dismissed"), dead=False
+        letter.number, settle_failure(letter.failure, "dismissed"), dead=False
     )
     return work.close(
         Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), letter_change
@@ -205,6 +207,6 @@ _HANDLERS_BY_KIND: Final[dict[str, _RequestHandler]] = {
     "resume": _resume,
     "skip": _skip,
     "dismiss": _dismiss,
-    "retry": repeated_calls.retry,
-    "replay": repeated_calls.replay,
+    "retry": retry,
+    "replay": replay,
 }

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests import carrying_out
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import Request, RequestAnswer
 
@@ -81,7 +81,7 @@ class Inbox:
 
 def _carry_out_later(request_number: int, state_folder: Path, lane: Lane) -> bool:
     try:
-        return requests.carry_out(request_number, lane, state_folder)
+        return carrying_out.carry_out(request_number, lane, state_folder)
     except StateError as error:
         log_text = "Request %d could not be carried out, and will be at the next start: %s"
         logger.error(

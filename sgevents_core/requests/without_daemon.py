@@ -20,11 +20,11 @@ from sgevents_core.dispatch.overdue import returned_plugins
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lane_of, lanes_of, services_of
 from sgevents_core.plugins.loading import Loaded
-from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.requests.request_work import unknown_plugin_reason
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.feed import carry_out, rules_of
+from sgevents_core.site.feed import carry_out_feed_request, rules_of
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import FeedWriter, LaneWriter
@@ -79,7 +79,7 @@ def _carry_out_plugin_requests(
     )
     with _open_lane(settings, loaded, plugin_name, state) as lane:
         for request in waiting_requests:
-            while not requests.carry_out(request.number, lane, settings.state.path):
+            while not carry_out(request.number, lane, settings.state.path):
                 pass
 
 
@@ -130,4 +130,4 @@ def _make_lane_thread(lane_plugin: LanePlugin, worker_number: int) -> LaneThread
 
 def _decide_in_feed(settings: Settings, state: FeedWriter, request: Request) -> None:
     with closing(EventLog(settings.site, settings.feed.fields)) as event_log:
-        carry_out(event_log, rules_of(settings.feed), state, request)
+        carry_out_feed_request(event_log, rules_of(settings.feed), state, request)

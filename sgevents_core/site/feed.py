@@ -202,7 +202,7 @@ class Feed:
 
     def _carry_out_request(self, request: Request) -> None:
         try:
-            carry_out(self._log, self._rules, self._state, request)
+            carry_out_feed_request(self._log, self._rules, self._state, request)
         except StateError as error:
             self._wait_for_journal(error)
             return
@@ -406,7 +406,9 @@ class Feed:
             self._report_notice(notice)
 
 
-def carry_out(log: EventLog, rules: Rules, state: FeedWriter, request: Request) -> None:
+def carry_out_feed_request(
+    log: EventLog, rules: Rules, state: FeedWriter, request: Request
+) -> None:
     """Carry out a person's request to the feed, and answer it.
 
     Args:

@@ -82,7 +82,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("nothing_noted", UPGRADE, "before callback: lane"),
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
         ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
-        ("answer_apart", REPLAYS, "after repeated_calls._record_call: COMMIT"),
+        ("answer_apart", REPLAYS, "after replaying._record_call: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
         ("two_transactions", UPGRADE, "before schema._apply_migrations: INSERT INTO joined"),
     ],
@@ -104,8 +104,8 @@ def test_plugin_that_stops_again_while_it_catches_up_is_called_again(played: Day
 def test_replay_counts_in_the_store_once(played: Days) -> None:
     """Killed behind any commit of a replay, it goes on with the next callback."""
     for point in (
-        "after repeated_calls._record_call: COMMIT",
-        "before repeated_calls._record_step: COMMIT",
+        "after replaying._record_call: COMMIT",
+        "before replaying._record_step: COMMIT",
     ):
         for hit in (1, 2, 3):
             result = played.kill(Case(REPLAYS, point, hit))

@@ -30,7 +30,7 @@ from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.events import Event, route_of
-from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests import carrying_out
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site import ageing
 from sgevents_core.site.health import SiteHealth, Standing
@@ -177,7 +177,7 @@ def dead_letter_not_written_with_the_step(patch: Patch) -> None:
 
 def replay_moves_the_cursor(patch: Patch) -> None:
     """A plugin goes on behind the events that were replayed for it."""
-    real = requests._HANDLERS_BY_KIND["replay"]
+    real = carrying_out._HANDLERS_BY_KIND["replay"]
 
     def replay(work: RequestWork) -> bool:
         event = work.requests.replay_event(work.request.number, 0)
@@ -186,7 +186,7 @@ def replay_moves_the_cursor(patch: Patch) -> None:
             work.plugin_record.finish(max(work.plugin_record.cursor, event.seq))
         return over
 
-    patch.setitem(requests._HANDLERS_BY_KIND, "replay", replay)
+    patch.setitem(carrying_out._HANDLERS_BY_KIND, "replay", replay)
 
 
 def fold_writes_a_place_ahead(patch: Patch) -> None:

@@ -25,7 +25,7 @@ from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
-from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests import carrying_out
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Follower, Rules
@@ -81,7 +81,7 @@ class SimulatedDaemon:
         self._series_of: dict[int, list[Any]] = {}
         self._requests = open_state(folder).requests()
         self._onlooker = sqlite3.connect(folder / "sgevents.db", isolation_level=None)
-        self._carry_out = requests.carry_out
+        self._carry_out = carrying_out.carry_out
         self.machine.watcher = self.log
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class SimulatedDaemon:
         with self.machine.running(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
             logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
-            patch.setattr(requests, "carry_out", self.carry_out)
+            patch.setattr(carrying_out, "carry_out", self.carry_out)
             self.log.listen(patch)
             yield
         logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]

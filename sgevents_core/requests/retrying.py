@@ -1,0 +1,145 @@
+"""Dead letters retried because a person asked.
+
+The call runs in the thread of the plugin's lane, or of the worker that has its event's strand.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+from sgevents_core.calling.journal_events import event_of
+from sgevents_core.calling.making import CallRequest
+from sgevents_core.calling.store import StoreChanges
+from sgevents_core.dispatch.lane_plugin import LanePlugin
+from sgevents_core.plugins.callback import Callback
+from sgevents_core.requests.repeated_calls import (
+    MAX_DEATHS,
+    commit_store,
+    hold_hung_plugin,
+    make_repeated_call,
+    not_loaded_reason,
+    put_off_until_site_answers,
+    reason_to_wait,
+    settle_failure,
+    step_with_store,
+)
+from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.letters import Letter, LetterChange
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import ReplayEvent, RequestAnswer
+from sgevents_core.state.steps import Step
+
+
+def retry(work: RequestWork) -> bool:
+    """Call the callback of a dead letter once more; a success settles it."""
+    with closing(open_state(work.state_folder).letters()) as dead_letters:
+        letter = dead_letters.get(int(work.request.detail["letter"]))
+    if letter is None or not letter.dead:
+        return work.refuse("that dead letter no longer exists")
+    if work.lane_plugin is None:
+        return work.refuse(not_loaded_reason(work))
+    callback = _find_callback(work.lane_plugin, letter.failure.callback)
+    if callback is None:
+        refusal_text = (
+            f"the plugin has no callback {letter.failure.callback} any more: dismiss the letter"
+        )
+        return work.refuse(refusal_text)
+    if work.request.begun >= MAX_DEATHS:
+        return _give_up_letter(work, letter)
+    if not letter.whole:
+        refusal_text = (
+            f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
+        )
+        return work.refuse(refusal_text)
+    return _retry_in_strand(work, work.lane_plugin, callback, letter)
+
+
+def _retry_in_strand(
+    work: RequestWork, whole_plugin: LanePlugin, callback: Callback, letter: Letter
+) -> bool:
+    replayed_event = ReplayEvent(
+        letter.era, letter.failure.seq, letter.failure.event_id, letter.body
+    )
+    lane_plugin = work.lane.claim_for_call(whole_plugin, replayed_event)
+    if lane_plugin is None:
+        return False
+    try:
+        wait_reason = reason_to_wait(lane_plugin)
+        if wait_reason is not None:
+            return work.refuse(f"{wait_reason}: ask again then")
+        return _retry_call(work, lane_plugin, callback, letter, replayed_event)
+    finally:
+        work.lane.release_after_call(lane_plugin)
+
+
+def _find_callback(lane_plugin: LanePlugin, callback_name: str) -> Callback | None:
+    return next(
+        (callback for callback in lane_plugin.plugin.callbacks if callback.name == callback_name),
+        None,
+    )
+
+
+def _retry_call(
+    work: RequestWork,
+    lane_plugin: LanePlugin,
+    callback: Callback,
+    letter: Letter,
+    replayed_event: ReplayEvent,
+) -> bool:
+    attempt_number = letter.failure.attempt + 1 + work.request.begun
+    own_failure = work.lane.errands.own_fault(work.request.number)
+    if own_failure is not None:
+        return _keep_letter(work, lane_plugin, letter, own_failure)
+    work.requests.begin(work.request.number)
+    event = event_of(letter.body, work.lane.scripts)
+    request = CallRequest(callback, event, replayed_event, lane_plugin.services, attempt_number)
+    try:
+        repeated_call = make_repeated_call(lane_plugin, request, work.lane.observers)
+        if repeated_call.call_failure is None:
+            return _settle_letter(work, lane_plugin, letter, request, repeated_call.store_changes)
+        if repeated_call.waits_for_site:
+            return put_off_until_site_answers(
+                work, lane_plugin, repeated_call.call_failure, work.request.progress
+            )
+        return _keep_letter(work, lane_plugin, letter, repeated_call.call_failure)
+    finally:
+        request.release_store()
+
+
+def _settle_letter(
+    work: RequestWork,
+    lane_plugin: LanePlugin,
+    letter: Letter,
+    request: CallRequest,
+    store_changes: StoreChanges | None,
+) -> bool:
+    call_text = f"{request.callback_name} got event {request.event_id}"
+    answer = RequestAnswer("done", f"dead letter {letter.number} was handled: {call_text}")
+    settled_failure = replace(settle_failure(letter.failure, "retried"), attempt=request.attempt)
+    step = step_with_store(lane_plugin, store_changes)
+    work.close(step, answer, LetterChange(letter.number, settled_failure, dead=False))
+    commit_store(lane_plugin, store_changes)
+    return True
+
+
+def _keep_letter(
+    work: RequestWork, lane_plugin: LanePlugin, letter: Letter, failure: Failure
+) -> bool:
+    answer_text = f"dead letter {letter.number} failed again: {failure.error}"
+    letter_change = LetterChange(letter.number, failure, dead=True)
+    return work.close(
+        hold_hung_plugin(work, lane_plugin), RequestAnswer("failed", answer_text), letter_change
+    )
+
+
+def _give_up_letter(work: RequestWork, letter: Letter) -> bool:
+    death_text = f"the process died {work.request.begun} times while it was retried"
+    failure = replace(
+        letter.failure, error=f"ProcessDied: {death_text}", traceback="", at=time.time()
+    )
+    return work.close(
+        Step(), RequestAnswer("failed", death_text), LetterChange(letter.number, failure, dead=True)
+    )
