@@ -14,6 +14,7 @@ from sgevents_core.sandbox.entity_schema import EntityType, Field
 from sgevents_core.sandbox.event_log import EventRow
 from sgevents_core.sandbox.field_changes import FieldChanges
 from sgevents_core.sandbox.filled_values import filled_values
+from sgevents_core.sandbox.filter_relations import parse_entity_hash
 from sgevents_core.sandbox.records import EntityRef, Record
 from sgevents_core.sandbox.refused_calls import (
     CRUD_ERROR,
@@ -30,6 +31,7 @@ from sgevents_core.sandbox.written_values import stored_values
 from sgevents_core.scripts import API_USER, LOGS
 
 UPDATE_MODES: Final = ("set", "add", "remove")
+EVENT_LINKS: Final = ("entity", "project", "user")
 AUTHORSHIP_FIELDS: Final[tuple[str, ...]] = ("created_at", "created_by", "updated_at", "updated_by")
 
 
@@ -91,7 +93,11 @@ class Transaction:
         Args:
             event_type: Its type; any text.
             fields: Other fields of `EventRow`; by default, user and session are the caller's.
+                Links may also be as on the wire, `{"type": ..., "id": ...}`.
         """
+        for field_name, value in fields.items():
+            if field_name in EVENT_LINKS and isinstance(value, dict):
+                fields[field_name] = parse_entity_hash("create", value)
         with self.database.lock:
             event_id, timestamp = self.database.log.hand_out_id(self._current_timestamp())
             fields.setdefault("user", self.caller.user_ref)

@@ -336,6 +336,9 @@ def _value_at(raw_tables: Any, key_path: KeyPath) -> object:
 def _unknown_key_fix(
     unknown_key: str, raw_value: object, known_names: list[str], key_path: KeyPath
 ) -> str:
+    likely_key = nearest_name(unknown_key, known_names)
+    if likely_key and not key_path and isinstance(raw_value, Mapping):
+        return f"did you mean {likely_key}?"
     possible_tables = [
         f"[{_display_name(name)}]"
         for name, model in SECTION_MODELS.items()
@@ -343,7 +346,6 @@ def _unknown_key_fix(
     ]
     if possible_tables and key_path[:1] != ("plugins",):
         return f"{unknown_key} belongs below {' or '.join(possible_tables)}"
-    likely_key = nearest_name(unknown_key, known_names)
     if likely_key:
         return f"did you mean {likely_key}?"
     if key_path[:1] == ("plugins",):

@@ -36,6 +36,8 @@ IDLE_INTERVAL_FACTOR: Final = 5
 
 NonEmptyName: TypeAlias = Annotated[str, Meta(min_length=1)]
 PositiveCount: TypeAlias = Annotated[int, Meta(ge=1)]
+WorkerCount: TypeAlias = Annotated[int, Meta(ge=1, le=64)]
+MemorySize: TypeAlias = Annotated[int, Meta(ge=1_000_000)]
 Duration: TypeAlias = Annotated[float, duration_kind()]
 ShortDuration: TypeAlias = Annotated[float, duration_kind(0.01)]
 LongDuration: TypeAlias = Annotated[float, duration_kind(1)]
@@ -178,10 +180,10 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     """`[lanes.NAME]`: how a lane works through its groups."""
 
     workers: Annotated[
-        PositiveCount,
+        WorkerCount,
         Meta(
-            description="How many workers call the lane's plugins side by side. More than `1` need "
-            "`order_by`."
+            description="How many workers call the lane's plugins side by side, at most 64. More "
+            "than `1` need `order_by`."
         ),
     ] = 1
     order_by: Annotated[
@@ -209,10 +211,12 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     max_rss: Annotated[
-        PositiveCount | None,
+        MemorySize | None,
         Meta(
-            description="The memory that a worker process may use, in bytes. One that uses more is "
-            'replaced between two events. Only with `executor = "process"`.'
+            examples=[2_000_000_000],
+            description="The memory that a worker process may use, in bytes, at least 1,000,000. "
+            "One that uses more is replaced between two events. Only with "
+            '`executor = "process"`.',
         ),
     ] = None
 
@@ -276,9 +280,10 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     concurrency: Annotated[
         PositiveCount | None,
         Meta(
+            examples=[1],
             description="How many of the plugin's callbacks may run at once in a lane with several "
             "workers; `1` for a plugin that is not thread-safe. By default, as many as there are "
-            "workers."
+            "workers.",
         ),
     ] = None
     load_timeout: Annotated[

@@ -93,11 +93,13 @@ def expected_text(shape: ValueShape) -> str:
 
 
 def example_value(shape: ValueShape, default: object = None) -> str:
-    """Return what a value may look like in TOML: the default, if there is one to show."""
+    """Return what a value may look like in TOML: the default or an example, if there is one."""
     if shape.value_kind is not None:
         return shape.value_kind.example
     if default and isinstance(default, str | int | float):
         return toml_literal(default)
+    for example in (example for meta in shape.meta_annotations for example in meta.examples or ()):
+        return toml_literal(example)
     for choice in allowed_choices(shape.core_type):
         return toml_literal(choice)
     return _words_for_type(next(_alternatives(shape.core_type)))[1]

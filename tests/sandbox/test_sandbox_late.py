@@ -137,6 +137,17 @@ def test_transaction_block(site: Sandbox) -> None:
     assert site.find("Shot", [["code", "is", "never"]]) == []
 
 
+def test_links_of_a_row_in_a_transaction(site: Sandbox, sg: Any) -> None:
+    """A row written in a transaction links to records in the same form as any other."""
+    shot = site.create("Shot", {"code": "linked"})
+    link = {"type": "Shot", "id": shot["id"]}
+    with site.transaction() as work:
+        event = work.event("Studio_Linked", entity=link, project=None)
+    row = sg.find_one("EventLogEntry", [["id", "is", event.id]], ["entity", "project"])
+    assert row["entity"] == {**link, "name": "linked"}
+    assert row["project"] is None
+
+
 def test_large_failed_transaction(site: Sandbox, sg: Any) -> None:
     """A hundred thousand ids can be used up at once."""
     burnt = site.burn(100_000)
