@@ -275,9 +275,9 @@ class Assembly:
             EventLog(self._settings.site, self._settings.feed.fields, script_lookup),
             feed_writer,
             self._settings.feed,
-            grown=partial(_wake_lanes, lanes),
-            told=partial(_announce_timeout, announcer),
-            health=self._site_health,
+            on_growth=partial(_wake_lanes, lanes),
+            on_notice=partial(_announce_timeout, announcer),
+            site_health=self._site_health,
         )
 
 

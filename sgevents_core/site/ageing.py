@@ -9,24 +9,28 @@ from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.protocols import FeedWriter, Reader
 
 
-def oldest_kept(state: Reader, retention: float) -> int:
+def oldest_kept(state_reader: Reader, retention_seconds: float) -> int:
     """Return since when events stay, in seconds since 1970; 0 if all do.
 
     Args:
-        state: The state.
-        retention: How long events stay, in seconds before now by the site's clock, as its newest
-            rows show it: a single row with a wrong time does not decide what is old.
+        state_reader: The state.
+        retention_seconds: How long events stay, before now by the site's clock as its newest rows
+            show it: a single row with a wrong time does not decide what is old.
     """
-    feed = state.load_feed()
-    return 0 if feed is None else int(ages.site_clock(feed.state, None) - retention)
+    feed_state = state_reader.load_feed()
+    return (
+        0
+        if feed_state is None
+        else int(ages.site_clock(feed_state.state, None) - retention_seconds)
+    )
 
 
-def prune(state: FeedWriter, enabled: Collection[str], before: int) -> int:
+def prune(feed_writer: FeedWriter, enabled_plugins: Collection[str], kept_since: int) -> int:
     """Remove some of the oldest events, and return how many.
 
     Args:
-        state: The state.
-        enabled: The plugins whose events stay until they have finished them.
-        before: Since when events stay, in seconds since 1970.
+        feed_writer: The state.
+        enabled_plugins: The plugins whose events stay until they have finished them.
+        kept_since: Since when events stay, in seconds since 1970.
     """
-    return state.prune(before, lowest_cursor(state, enabled) + 1)
+    return feed_writer.prune(kept_since, lowest_cursor(feed_writer, enabled_plugins) + 1)

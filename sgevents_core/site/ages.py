@@ -19,111 +19,117 @@ MARKS_PER_AGE: Final = 10
 """The age of a mark divided by this limits its distance to the next."""
 
 
-def median_of(times: Sequence[int]) -> int:
+def median_of(created_times: Sequence[int]) -> int:
     """Return the middle one of some times, the earlier of two."""
-    return sorted(times)[(len(times) - 1) // 2]
+    return sorted(created_times)[(len(created_times) - 1) // 2]
 
 
-def site_clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
+def site_clock(feed_state: FeedState, site_date: int | None, first_rows: Sequence[Row] = ()) -> int:
     """Return the site's clock in seconds since 1970: the middle of what the last rows say.
 
     It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
 
     Args:
-        state: The feed's state.
-        date: What the site itself says the time is, if it does: no row is younger than that.
-        first: The first rows of all, which give the time below them while none are remembered.
+        feed_state: The feed's state.
+        site_date: What the site itself says the time is, if it does: no row is younger than that.
+        first_rows: The first rows of all, which give the time below them while none are remembered.
     """
-    times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:] if at]
-    times = times or [row.at for row in first[:ASKED_FOR_THE_TIME]]
-    if not times:
-        return date or 0
-    return median_of(times) if date is None else min(median_of(times), date)
+    created_times = [at for _, at in feed_state.recent[-ASKED_FOR_THE_TIME:] if at]
+    created_times = created_times or [event_row.at for event_row in first_rows[:ASKED_FOR_THE_TIME]]
+    if not created_times:
+        return site_date or 0
+    return (
+        median_of(created_times) if site_date is None else min(median_of(created_times), site_date)
+    )
 
 
-def with_times(rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
+def with_times(event_rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
     """Return rows that all have a time: a row without one takes that of the row before it.
 
     Args:
-        rows: The rows of an answer, in its order.
+        event_rows: The rows of an answer, in its order.
         site_clock: The time for rows that have no dated neighbour, in seconds since 1970.
     """
-    if all(row.dated for row in rows):
-        return tuple(rows)
-    at = next((row.at for row in rows if row.dated), site_clock)
-    filled = []
-    for row in rows:
-        at = row.at if row.dated else at
-        filled.append(row if row.dated else row._replace(at=at))
-    return tuple(filled)
+    if all(event_row.dated for event_row in event_rows):
+        return tuple(event_rows)
+    at = next((event_row.at for event_row in event_rows if event_row.dated), site_clock)
+    dated_rows = []
+    for event_row in event_rows:
+        at = event_row.at if event_row.dated else at
+        dated_rows.append(event_row if event_row.dated else event_row._replace(at=at))
+    return tuple(dated_rows)
 
 
-def known_at(row: Row) -> int:
+def known_at(event_row: Row) -> int:
     """Return the time by which a row is recognised, 0 if it has none."""
-    return row.at if row.dated else 0
+    return event_row.at if event_row.dated else 0
 
 
-def is_same(row: Row, at: int | None) -> bool:
+def is_same(event_row: Row, created_at: int | None) -> bool:
     """Return whether a row may be the one with a given time; it may if either time is unknown."""
-    return not at or not row.dated or row.at == at
+    return not created_at or not event_row.dated or event_row.at == created_at
 
 
-def remember_rows(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
+def remember_rows(
+    feed_state: FeedState, event_rows: Sequence[Row], site_date: int | None, horizon_seconds: float
+) -> None:
     """Remember the last ids, to recognise the log, and marks that date ids.
 
     A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
     the ids that were being asked for at that time.
 
     Args:
-        state: The feed's state.
-        rows: The rows taken in id order.
-        date: What the site says the time is, None if it does not.
-        horizon: How far back marks are needed, in seconds.
+        feed_state: The feed's state.
+        event_rows: The rows taken in id order.
+        site_date: What the site says the time is, None if it does not.
+        horizon_seconds: How far back marks are needed, in seconds.
     """
-    if not rows:
+    if not event_rows:
         return
-    last = ((row.id, known_at(row)) for row in rows[-RECENT_IDS:])
-    state.recent = [*state.recent, *last][-RECENT_IDS:]
-    at = site_clock(state, date)
-    if not state.marks:
-        state.marks = [(at, rows[0].id)]
-    later = [id_ for time, id_ in state.marks if time >= at]
-    if later or at - state.marks[-1][0] >= MARKS_APART:
-        earlier = [mark for mark in state.marks if mark[0] < at]
-        lowest = min([state.recent[-ASKED_FOR_THE_TIME:][0][0], *later])
-        state.marks = _thinned_marks([*earlier, (at, lowest)], at, horizon)
+    last_id = ((event_row.id, known_at(event_row)) for event_row in event_rows[-RECENT_IDS:])
+    feed_state.recent = [*feed_state.recent, *last_id][-RECENT_IDS:]
+    at = site_clock(feed_state, site_date)
+    if not feed_state.marks:
+        feed_state.marks = [(at, event_rows[0].id)]
+    later = [id_ for clock_time, id_ in feed_state.marks if clock_time >= at]
+    if later or at - feed_state.marks[-1][0] >= MARKS_APART:
+        earlier = [id_mark for id_mark in feed_state.marks if id_mark[0] < at]
+        lowest_id = min([feed_state.recent[-ASKED_FOR_THE_TIME:][0][0], *later])
+        feed_state.marks = _thinned_marks([*earlier, (at, lowest_id)], at, horizon_seconds)
 
 
-def remember_late_rows(state: FeedState, rows: Sequence[Row]) -> None:
+def remember_late_rows(feed_state: FeedState, event_rows: Sequence[Row]) -> None:
     """Remember rows that came late among the last ids, if they belong there."""
-    if rows and state.recent and rows[-1].id > state.recent[0][0]:
-        recent = sorted([*state.recent, *((row.id, known_at(row)) for row in rows)])
-        state.recent = recent[-RECENT_IDS:]
+    if event_rows and feed_state.recent and event_rows[-1].id > feed_state.recent[0][0]:
+        recent_ids = sorted(
+            [*feed_state.recent, *((event_row.id, known_at(event_row)) for event_row in event_rows)]
+        )
+        feed_state.recent = recent_ids[-RECENT_IDS:]
 
 
-def first_id_after(state: FeedState, at: float) -> int | None:
+def first_id_after(feed_state: FeedState, created_at: float) -> int | None:
     """Return an id below which no row was created after a time, None if none is known."""
-    place = bisect_right(state.marks, at, key=lambda mark: mark[0])
-    return state.marks[place - 1][1] if place else None
+    mark_index = bisect_right(feed_state.marks, created_at, key=lambda id_mark: id_mark[0])
+    return feed_state.marks[mark_index - 1][1] if mark_index else None
 
 
 def _thinned_marks(
-    marks: Sequence[tuple[int, int]], now: int, horizon: float
+    id_marks: Sequence[tuple[int, int]], current_time: int, horizon_seconds: float
 ) -> list[tuple[int, int]]:
     """Keep marks closer together the younger they are, and one older than the horizon.
 
     The first mark of each stretch of time stays. Stretches double with age and are nested, so that
     thinning repeatedly drops no more than thinning once.
     """
-    kept: list[tuple[int, int]] = []
-    before: tuple[int, int] | None = None
-    for at, id_ in marks:
-        width = MARKS_APART
-        while width * 2 <= (now - at) / MARKS_PER_AGE:
-            width *= 2
+    kept_marks: list[tuple[int, int]] = []
+    previous_mark: tuple[int, int] | None = None
+    for at, id_ in id_marks:
+        stretch_width = MARKS_APART
+        while stretch_width * 2 <= (current_time - at) / MARKS_PER_AGE:
+            stretch_width *= 2
         # Each width is double the one before, so that a stretch lies within one wider stretch.
-        if before != (width, at // width):
-            kept.append((at, id_))
-        before = width, at // width
-    old = sum(now - at > horizon for at, _ in kept)
-    return kept[max(old - 1, 0) :]
+        if previous_mark != (stretch_width, at // stretch_width):
+            kept_marks.append((at, id_))
+        previous_mark = stretch_width, at // stretch_width
+    old = sum(current_time - at > horizon_seconds for at, _ in kept_marks)
+    return kept_marks[max(old - 1, 0) :]

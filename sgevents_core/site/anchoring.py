@@ -22,11 +22,11 @@ class Anchoring:
     """A check that answers come from the log being followed.
 
     Args:
-        known: What is known of each id.
+        known_ids: What is known of each id.
     """
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, known_ids: Known) -> None:
+        self._known = known_ids
         self._search_for = ""
         self._most_recent_ids = RECENT_IDS
 
@@ -35,108 +35,134 @@ class Anchoring:
         """Whether the anchor has to be found again."""
         return bool(self._search_for)
 
-    def next_search(self, state: FeedState) -> Call | None:
+    def next_search(self, feed_state: FeedState) -> Call | None:
         """Return what to ask to find the anchor again, None if it is not lost."""
         if not self._search_for:
             return None
-        if self._search_for == "recent" and state.recent:
-            ids = [id_ for id_, _ in state.recent[-self._most_recent_ids :]]
-            return Recent(spans_of(ids), len(ids) + 1)
+        if self._search_for == "recent" and feed_state.recent:
+            known_count = [id_ for id_, _ in feed_state.recent[-self._most_recent_ids :]]
+            return Recent(spans_of(known_count), len(known_count) + 1)
         self._search_for = "highest"
         return Newest(1)
 
-    def take_failure(self, call: Recent) -> None:
+    def take_failure(self, site_call: Recent) -> None:
         """Note that the site does not answer for that many ids, while it answers others."""
-        self._most_recent_ids = max(sum(span.size for span in call.spans) // 2, FEWEST_RECENT)
+        self._most_recent_ids = max(
+            sum(id_span.size for id_span in site_call.spans) // 2, FEWEST_RECENT
+        )
 
     def is_anchored(
-        self, state: FeedState, call: Page | PageRange, rows: Sequence[Row], result: Taken
+        self,
+        feed_state: FeedState,
+        site_call: Page | PageRange,
+        event_rows: Sequence[Row],
+        step_result: Taken,
     ) -> bool:
         """Return whether a page starts at its anchor and no known row in it has been replaced."""
-        if call.anchor is None:
-            return self._are_same(state, rows, result)
-        if not rows or rows[0].id != call.anchor:
+        if site_call.anchor is None:
+            return self._are_same(feed_state, event_rows, step_result)
+        if not event_rows or event_rows[0].id != site_call.anchor:
             self._search_for = "recent"
             return False
-        anchor_at = call.anchor_at if isinstance(call, PageRange) else state.anchor_at
-        if not ages.is_same(rows[0], anchor_at):
-            _note_rewound(state, _other_time_text(call.anchor), result)
+        anchor_at = (
+            site_call.anchor_at if isinstance(site_call, PageRange) else feed_state.anchor_at
+        )
+        if not ages.is_same(event_rows[0], anchor_at):
+            _note_rewound(feed_state, _other_time_text(site_call.anchor), step_result)
             return False
-        return self._are_same(state, rows[1:], result)
+        return self._are_same(feed_state, event_rows[1:], step_result)
 
     def take_recent(
-        self, state: FeedState, call: Recent, rows: Sequence[Row], result: Taken
+        self,
+        feed_state: FeedState,
+        site_call: Recent,
+        event_rows: Sequence[Row],
+        step_result: Taken,
     ) -> None:
         """Anchor on the highest known row that is still visible; those above it are gone.
 
         A log that went backwards is not back merely because a few ids are given out again.
         """
-        if not rows:
+        if not event_rows:
             self._search_for = "highest"
             return
         self._search_for = ""
-        asked = sum(span.size for span in call.spans)
-        if state.rewound and len(rows) < asked / 2:
+        asked_ids = sum(id_span.size for id_span in site_call.spans)
+        if feed_state.rewound and len(event_rows) < asked_ids / 2:
             return
-        if self._are_same(state, rows, result):
-            visible = {row.id for row in rows}
-            for id_ in visible:
+        if self._are_same(feed_state, event_rows, step_result):
+            visible_ids = {event_row.id for event_row in event_rows}
+            for id_ in visible_ids:
                 self._known.note_back(id_)
-            self._note_gone(state, visible, result, call.spans[0].first)
-            anchor(state, rows[-1])
+            self._note_gone(feed_state, visible_ids, step_result, site_call.spans[0].first)
+            anchor(feed_state, event_rows[-1])
 
-    def take_highest(self, state: FeedState, rows: Sequence[Row], result: Taken) -> None:
+    def take_highest(
+        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
+    ) -> None:
         """Handle an answer that shows none of the last known rows.
 
         Either all are hidden, or the log went backwards. A log that went backwards may grow beyond
         the frontier; that does not mean that it is back.
         """
         self._search_for = ""
-        highest = rows[0].id if rows else 0
-        if highest > state.frontier and not state.rewound:
-            state.anchor_id = None
-            self._note_gone(state, set(), result)
-        elif highest < state.frontier:
+        highest_row = event_rows[0].id if event_rows else 0
+        if highest_row > feed_state.frontier and not feed_state.rewound:
+            feed_state.anchor_id = None
+            self._note_gone(feed_state, set(), step_result)
+        elif highest_row < feed_state.frontier:
             evidence = (
-                f"the site's highest event is {highest}" if rows else "the site's log is empty"
+                f"the site's highest event is {highest_row}"
+                if event_rows
+                else "the site's log is empty"
             )
-            _note_rewound(state, f"{evidence}, the last one taken was {state.frontier}", result)
+            _note_rewound(
+                feed_state, f"{evidence}, the last one taken was {feed_state.frontier}", step_result
+            )
         # otherwise it may be back: the next page shows it
 
-    def _are_same(self, state: FeedState, rows: Sequence[Row], result: Taken) -> bool:
+    def _are_same(
+        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
+    ) -> bool:
         """Return whether known ids still have their creation times; if not, it is another log."""
-        known = dict(state.recent) if rows else {}
-        seen = [row for row in rows if row.id in known]
-        replaced_ids = [row.id for row in seen if not ages.is_same(row, known[row.id])]
+        known_ids = dict(feed_state.recent) if event_rows else {}
+        seen = [event_row for event_row in event_rows if event_row.id in known_ids]
+        replaced_ids = [
+            event_row.id
+            for event_row in seen
+            if not ages.is_same(event_row, known_ids[event_row.id])
+        ]
         if replaced_ids:
-            _note_rewound(state, _other_time_text(replaced_ids[0]), result)
+            _note_rewound(feed_state, _other_time_text(replaced_ids[0]), step_result)
             return False
-        _note_resumed(state, result)
+        _note_resumed(feed_state, step_result)
         return True
 
     def _note_gone(
-        self, state: FeedState, visible: set[int], result: Taken, lowest: int = 0
+        self, feed_state: FeedState, visible_ids: set[int], step_result: Taken, lowest_id: int = 0
     ) -> None:
-        ids = (id_ for id_, _ in state.recent if id_ >= lowest and id_ not in visible)
-        result.notices += rows_vanished(self._known.note_vanished(ids))
+        known_count = (
+            id_ for id_, _ in feed_state.recent if id_ >= lowest_id and id_ not in visible_ids
+        )
+        step_result.notices += rows_vanished(self._known.note_vanished(known_count))
 
 
-def anchor(state: FeedState, row: Row) -> None:
+def anchor(feed_state: FeedState, event_row: Row) -> None:
     """Let the next page start at a row."""
-    state.anchor_id, state.anchor_at = row.id, ages.known_at(row)
+    feed_state.anchor_id, feed_state.anchor_at = event_row.id, ages.known_at(event_row)
 
 
 def _other_time_text(id_: int) -> str:
     return f"event {id_} has another creation time"
 
 
-def _note_rewound(state: FeedState, evidence: str, result: Taken) -> None:
-    if not state.rewound:
-        result.notices.append(LogRewound(evidence))
-    state.rewound = evidence
+def _note_rewound(feed_state: FeedState, evidence: str, step_result: Taken) -> None:
+    if not feed_state.rewound:
+        step_result.notices.append(LogRewound(evidence))
+    feed_state.rewound = evidence
 
 
-def _note_resumed(state: FeedState, result: Taken) -> None:
-    if state.rewound:
-        state.rewound = ""
-        result.notices.append(LogResumed())
+def _note_resumed(feed_state: FeedState, step_result: Taken) -> None:
+    if feed_state.rewound:
+        feed_state.rewound = ""
+        step_result.notices.append(LogResumed())

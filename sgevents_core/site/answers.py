@@ -57,7 +57,7 @@ def too_large(most_bytes: int) -> TooLargeError:
 def answer_in(
     body: bytes | str,
     method: str,
-    params: Any,
+    call_params: Any,
     decode_json: JsonDecoder,
     remove_secrets: SecretRemover = str,
 ) -> Any:
@@ -66,7 +66,7 @@ def answer_in(
     Args:
         body: The body, unpacked, whatever type it claims to have.
         method: The method of the API that was called.
-        params: What it was called with.
+        call_params: What it was called with.
         decode_json: Decodes JSON.
         remove_secrets: Removes from a text what must not be shown.
 
@@ -92,33 +92,33 @@ def answer_in(
             f"not JSON as the API has it, but {excerpt(body_bytes, remove_secrets)!r}"
         )
     if answer.get("exception") is not True:  # a refusal by the API
-        _check_results(answer, method, params)
+        _check_results(answer, method, call_params)
     return answer
 
 
-def excerpt(data: bytes, clean: SecretRemover = str) -> str:
+def excerpt(answer_bytes: bytes, remove_secrets: SecretRemover = str) -> str:
     """Return the beginning of an unexpected answer as one short line for people, without HTML tags.
 
     Args:
-        data: The answer.
-        clean: Removes from a text what must not be shown, before it is shortened.
+        answer_bytes: The answer.
+        remove_secrets: Removes from a text what must not be shown, before it is shortened.
     """
-    decoded_text = clean(data[: 2 * _EXCERPT_SOURCE_LENGTH].decode(errors="replace"))[
-        :_EXCERPT_SOURCE_LENGTH
-    ]
-    line = " ".join(_HTML_TAG.sub(" ", decoded_text).split())
-    printable = "".join(character if character.isprintable() else "?" for character in line)
+    decoded_text = remove_secrets(
+        answer_bytes[: 2 * _EXCERPT_SOURCE_LENGTH].decode(errors="replace")
+    )[:_EXCERPT_SOURCE_LENGTH]
+    first_line = " ".join(_HTML_TAG.sub(" ", decoded_text).split())
+    printable = "".join(character if character.isprintable() else "?" for character in first_line)
     return f"{printable[:_EXCERPT_LENGTH]}..." if len(printable) > _EXCERPT_LENGTH else printable
 
 
-def _check_results(answer: Mapping[str, Any], method: str, params: Any) -> None:
+def _check_results(answer: Mapping[str, Any], method: str, call_params: Any) -> None:
     """Compare an answer with what the method is known to return."""
     if "results" not in answer and method not in UNWRAPPED_METHODS:
         raise NotAnAnswerError(f"it has no results, but {_key_names(answer)}")
     results = answer.get("results", answer)
-    check = _RESULT_CHECKS.get(method)
-    if check is not None:
-        check(results, params)
+    check_result = _RESULT_CHECKS.get(method)
+    if check_result is not None:
+        check_result(results, call_params)
     elif not isinstance(results, _RESULT_TYPES.get(method, object)):
         raise NotAnAnswerError(f"its results are {_short_repr(results)}")
 
@@ -128,18 +128,18 @@ def _check_info(results: Any, _params: Any) -> None:
         raise NotAnAnswerError("it does not tell the site's version")
 
 
-def _check_read(results: Any, params: Any) -> None:
+def _check_read(results: Any, call_params: Any) -> None:
     entities = results.get("entities") if isinstance(results, dict) else None
     if not isinstance(entities, list):
         raise NotAnAnswerError("the answer has no rows")
-    asked_parameters = params if isinstance(params, dict) else {}
+    asked_parameters = call_params if isinstance(call_params, dict) else {}
     for parameter_name, paging_key in (
         ("return_paging_info", "entity_count"),
         ("return_paging_info_without_counts", "has_next_page"),
     ):
-        paging = results.get("paging_info")
+        paging_info = results.get("paging_info")
         if asked_parameters.get(parameter_name) and not (
-            isinstance(paging, dict) and paging_key in paging
+            isinstance(paging_info, dict) and paging_key in paging_info
         ):
             raise NotAnAnswerError("the answer does not tell whether there are more rows")
 
@@ -150,35 +150,39 @@ def _check_summarize(results: Any, _params: Any) -> None:
 
 
 def _check_create(results: Any, _params: Any) -> None:
-    record = results[0] if isinstance(results, list) and results else results
-    _check_record(record)
+    written_record = results[0] if isinstance(results, list) and results else results
+    _check_record(written_record)
 
 
-def _check_update(results: Any, params: Any) -> None:
-    record = results[0] if isinstance(results, list) and results else results
-    _check_record(record)
-    asked_id = params.get("id") if isinstance(params, dict) else None
-    if asked_id is not None and record["id"] != asked_id:
-        raise NotAnAnswerError(f"it is about {record['id']!r}, and {asked_id!r} was asked for")
+def _check_update(results: Any, call_params: Any) -> None:
+    written_record = results[0] if isinstance(results, list) and results else results
+    _check_record(written_record)
+    asked_id = call_params.get("id") if isinstance(call_params, dict) else None
+    if asked_id is not None and written_record["id"] != asked_id:
+        raise NotAnAnswerError(
+            f"it is about {written_record['id']!r}, and {asked_id!r} was asked for"
+        )
 
 
-def _check_record(record: Any) -> None:
-    if not isinstance(record, dict) or type(record.get("id")) is not int:
-        raise NotAnAnswerError(f"not the record that was written, but {_short_repr(record)}")
+def _check_record(written_record: Any) -> None:
+    if not isinstance(written_record, dict) or type(written_record.get("id")) is not int:
+        raise NotAnAnswerError(
+            f"not the record that was written, but {_short_repr(written_record)}"
+        )
 
 
-def _check_batch(results: Any, params: Any) -> None:
-    calls = params if isinstance(params, list) else []
-    if not isinstance(results, list) or len(results) != len(calls):
-        raise NotAnAnswerError(f"not one result for each of {len(calls)} requests")
-    for call, result in zip(calls, results, strict=True):
-        if call.get("request_type") == "delete":
-            if not isinstance(result, bool):
-                raise NotAnAnswerError(f"its result for a deletion is {_short_repr(result)}")
-        elif call.get("request_type") == "update":
-            _check_update(result, call)
+def _check_batch(results: Any, call_params: Any) -> None:
+    batch_calls = call_params if isinstance(call_params, list) else []
+    if not isinstance(results, list) or len(results) != len(batch_calls):
+        raise NotAnAnswerError(f"not one result for each of {len(batch_calls)} requests")
+    for batch_call, batch_result in zip(batch_calls, results, strict=True):
+        if batch_call.get("request_type") == "delete":
+            if not isinstance(batch_result, bool):
+                raise NotAnAnswerError(f"its result for a deletion is {_short_repr(batch_result)}")
+        elif batch_call.get("request_type") == "update":
+            _check_update(batch_result, batch_call)
         else:
-            _check_record(result)
+            _check_record(batch_result)
 
 
 _RESULT_CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {

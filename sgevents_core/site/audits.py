@@ -27,7 +27,7 @@ class AuditWindow(NamedTuple):
     by_ids: bool = False
 
 
-def audit_windows(backlog_timeout: float, horizon: float) -> tuple[AuditWindow, ...]:
+def audit_windows(backlog_timeout: float, horizon_seconds: float) -> tuple[AuditWindow, ...]:
     """Return the audits of a feed, the farthest-reaching last.
 
     A row that comes after its deadline is found by the shortest audit, so that one follows a
@@ -36,14 +36,14 @@ def audit_windows(backlog_timeout: float, horizon: float) -> tuple[AuditWindow, 
 
     Args:
         backlog_timeout: Deadline of a gap, in seconds.
-        horizon: How long missing ids are looked for, in seconds.
+        horizon_seconds: How long missing ids are looked for, in seconds.
     """
     shortest = min(MINUTE, max(1.0, backlog_timeout))
     return (
-        AuditWindow("15m", shortest, min(15 * MINUTE, horizon)),
-        AuditWindow("2h", 15 * MINUTE, min(2 * HOUR, horizon)),
-        AuditWindow("24h", 2 * HOUR, horizon),
-        AuditWindow("ids", min(DAY, max(HOUR, horizon)), horizon, by_ids=True),
+        AuditWindow("15m", shortest, min(15 * MINUTE, horizon_seconds)),
+        AuditWindow("2h", 15 * MINUTE, min(2 * HOUR, horizon_seconds)),
+        AuditWindow("24h", 2 * HOUR, horizon_seconds),
+        AuditWindow("ids", min(DAY, max(HOUR, horizon_seconds)), horizon_seconds, by_ids=True),
     )
 
 
@@ -70,19 +70,22 @@ class Audit:
     _compare: list[Count | Ids] = field(default_factory=list)
     _fetch: list[Fetch] = field(default_factory=list)
 
-    def begin(self, by_ids: bool, counted: int) -> None:
+    def begin(self, by_ids: bool, counted_ids: int) -> None:
         """Start by comparing ids if counts are refused or not wanted, otherwise by counting.
 
         Args:
             by_ids: Whether ids are compared.
-            counted: How many ids are counted in one call.
+            counted_ids: How many ids are counted in one call.
         """
         if by_ids:
             self._compare = [Ids(self.span, self.limit)]
             return
-        first_ids = range(self.span.first, self.span.last + 1, counted)
-        spans = [Span(first, min(first + counted - 1, self.span.last)) for first in first_ids]
-        self._compare = [Count(span) for span in reversed(spans)]
+        first_ids = range(self.span.first, self.span.last + 1, counted_ids)
+        id_spans = [
+            Span(first_ranges, min(first_ranges + counted_ids - 1, self.span.last))
+            for first_ranges in first_ids
+        ]
+        self._compare = [Count(id_span) for id_span in reversed(id_spans)]
 
     def next_call(self) -> Call | None:
         """Return what to ask next, None when the audit is over."""
@@ -92,93 +95,99 @@ class Audit:
 
     def counts_refused(self) -> None:
         """Continue by comparing ids: the site does not count for this script."""
-        self._compare = [Ids(call.span, self.limit) for call in self._compare]
+        self._compare = [Ids(audit_call.span, self.limit) for audit_call in self._compare]
 
-    def take_count(self, call: Count, visible: int, expected: int) -> None:
+    def take_count(self, audit_call: Count, visible_count: int, expected_count: int) -> None:
         """Handle a count: if equal, it is proof; if not, compare ids or halve the range."""
         self._compare.pop()
-        if visible == expected:
+        if visible_count == expected_count:
             return
-        if visible < self.limit or call.span.size <= self.limit:
-            self._compare.append(Ids(call.span, self.limit))
+        if visible_count < self.limit or audit_call.span.size <= self.limit:
+            self._compare.append(Ids(audit_call.span, self.limit))
             return
-        self._compare += [Count(half) for half in reversed(halved_range(call.span))]
+        self._compare += [
+            Count(half_range) for half_range in reversed(halved_range(audit_call.span))
+        ]
 
-    def count_less(self, call: Count) -> None:
+    def count_less(self, audit_call: Count) -> None:
         """Count the halves of a range that the site does not count, unless they are small."""
-        if call.span.size > SMALLEST_COUNT:
+        if audit_call.span.size > SMALLEST_COUNT:
             self._compare.pop()
-            self._compare += [Count(half) for half in reversed(halved_range(call.span))]
+            self._compare += [
+                Count(half_range) for half_range in reversed(halved_range(audit_call.span))
+            ]
 
-    def page_less(self, call: Ids, limit: int) -> None:
+    def page_less(self, audit_call: Ids, row_limit: int) -> None:
         """Compare fewer ids at once: the site does not answer this many."""
-        self.limit = limit
+        self.limit = row_limit
         self._compare.pop()
-        self._compare.append(Ids(call.span, limit))
+        self._compare.append(Ids(audit_call.span, row_limit))
 
-    def fetch_less(self, call: Fetch) -> None:
+    def fetch_less(self, audit_call: Fetch) -> None:
         """Fetch the halves of what the site does not give; a single id that fails stays missing."""
         self._fetch.pop()
-        spans = call.spans if len(call.spans) > 1 else halved_range(call.spans[0])
-        middle = len(spans) // 2
-        if middle:
-            parts = (spans[middle:], spans[:middle])
-            self._fetch += [Fetch(part, call.limit) for part in parts]
+        id_spans = (
+            audit_call.spans if len(audit_call.spans) > 1 else halved_range(audit_call.spans[0])
+        )
+        middle_id = len(id_spans) // 2
+        if middle_id:
+            parts = (id_spans[middle_id:], id_spans[:middle_id])
+            self._fetch += [Fetch(part, audit_call.limit) for part in parts]
 
-    def take_comparison(self, call: Ids, last_done: int, new: Iterable[int]) -> None:
+    def take_comparison(self, audit_call: Ids, last_done: int, new_ids: Iterable[int]) -> None:
         """Handle a page of ids up to id `last_done`: continue behind it, and keep what is new."""
         self._compare.pop()
-        if last_done < call.span.last:
-            self._compare.append(Ids(Span(last_done + 1, call.span.last), self.limit))
-        spans = spans_of(list(new))
-        if self.new and spans and self.new[-1].last + 1 == spans[0].first:  # spans two pages
-            spans = (Span(self.new.pop().first, spans[0].last), *spans[1:])
-        self.new += spans
+        if last_done < audit_call.span.last:
+            self._compare.append(Ids(Span(last_done + 1, audit_call.span.last), self.limit))
+        id_spans = spans_of(list(new_ids))
+        if self.new and id_spans and self.new[-1].last + 1 == id_spans[0].first:  # spans two pages
+            id_spans = (Span(self.new.pop().first, id_spans[0].last), *id_spans[1:])
+        self.new += id_spans
 
-    def plan_fetches(self, spans: Sequence[Span]) -> None:
+    def plan_fetches(self, id_spans: Sequence[Span]) -> None:
         """Fetch the rows of ascending ranges; nothing else has to be decided about the new ids."""
         self.new = []
-        self._fetch = list(_fetch_calls(spans, self.limit))[::-1]
+        self._fetch = list(_fetch_calls(id_spans, self.limit))[::-1]
 
-    def take_fetched(self, call: Fetch, last_id: int | None) -> None:
+    def take_fetched(self, audit_call: Fetch, last_id: int | None) -> None:
         """Handle fetched rows; a full page that ends at `last_id` says nothing about higher ids."""
         self._fetch.pop()
         if last_id is not None:
-            unanswered = [
-                Span(max(span.first, last_id + 1), span.last)
-                for span in call.spans
-                if span.last > last_id
+            unanswered_ranges = [
+                Span(max(id_span.first, last_id + 1), id_span.last)
+                for id_span in audit_call.spans
+                if id_span.last > last_id
             ]
-            self._fetch += _fetch_calls(unanswered, self.limit)
+            self._fetch += _fetch_calls(unanswered_ranges, self.limit)
 
 
-def halved_range(span: Span) -> tuple[Span, ...]:
+def halved_range(id_span: Span) -> tuple[Span, ...]:
     """Return the two halves of a range, the lower first, or a single id as it is."""
-    middle = (span.first + span.last) // 2
-    parts = (Span(span.first, middle), Span(middle + 1, span.last))
-    return tuple(part for part in parts if part.size)
+    middle_id = (id_span.first + id_span.last) // 2
+    id_halves = (Span(id_span.first, middle_id), Span(middle_id + 1, id_span.last))
+    return tuple(id_half for id_half in id_halves if id_half.size)
 
 
-def _fetch_calls(spans: Sequence[Span], limit: int) -> Iterator[Fetch]:
-    for start in range(0, len(spans), MOST_FETCHED_SPANS):
-        yield Fetch(tuple(spans[start : start + MOST_FETCHED_SPANS]), limit)
+def _fetch_calls(id_spans: Sequence[Span], row_limit: int) -> Iterator[Fetch]:
+    for start_index in range(0, len(id_spans), MOST_FETCHED_SPANS):
+        yield Fetch(tuple(id_spans[start_index : start_index + MOST_FETCHED_SPANS]), row_limit)
 
 
 def due_window(
-    interval: tuple[AuditWindow, ...], last_done: Mapping[str, float], observed: float
+    interval: tuple[AuditWindow, ...], last_done: Mapping[str, float], observed_seconds: float
 ) -> tuple[AuditWindow | None, float]:
     """Return the audit to run now, farthest-reaching first, and the seconds until the next is due.
 
     Args:
         interval: The audits of the feed.
         last_done: Name of an audit -> observed second at which it last ended; absent means now.
-        observed: Observed time, in seconds.
+        observed_seconds: Observed time, in seconds.
     """
-    waits = [
-        (last_done.get(window.name, float("-inf")) + window.interval - observed)
-        for window in interval
+    window_waits = [
+        (last_done.get(audit_window.name, float("-inf")) + audit_window.interval - observed_seconds)
+        for audit_window in interval
     ]
-    for window, wait in zip(reversed(interval), reversed(waits), strict=True):
-        if wait <= 0:
-            return window, 0.0
-    return None, min(waits)
+    for audit_window, shortest_wait in zip(reversed(interval), reversed(window_waits), strict=True):
+        if shortest_wait <= 0:
+            return audit_window, 0.0
+    return None, min(window_waits)

@@ -30,9 +30,9 @@ def decoded(body: bytes | str) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        text = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
+        json_text = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
     return json.loads(
-        _without_deep_parts(text).decode("utf-8", "replace"),
+        _without_deep_parts(json_text).decode("utf-8", "replace"),
         parse_int=_bounded_integer,
         strict=False,
     )
@@ -96,40 +96,46 @@ def decoded_row(body: bytes) -> dict[str, Any]:
         return msgspec.convert(decoded(body), dict[str, Any])
 
 
-def in_whole_characters(text: str) -> str:
+def in_whole_characters(json_text: str) -> str:
     """Return text with `?` for lone surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return json_text if json_text.isascii() else json_text.encode("utf-8", "replace").decode()
 
 
 def _without_deep_parts(body: bytes) -> bytes:
     """Return a JSON text with null for what is nested too deeply."""
     kept_parts, kept_until = [], 0
-    for start, end in _deep_parts(body):
-        kept_parts += [body[kept_until:start], b"null"]
-        kept_until = end
+    for part_start, part_end in _deep_parts(body):
+        kept_parts += [body[kept_until:part_start], b"null"]
+        kept_until = part_end
     return b"".join([*kept_parts, body[kept_until:]])
 
 
 def _deep_parts(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the parts of a JSON text that are nested too deeply begin and end."""
-    depth = start = 0
-    for token in _STRING_OR_BRACKET.finditer(body):
-        if token[0] in b"[{":
-            depth += 1
-            start = token.start() if depth == DEEPEST_LEVEL + 1 else start
-        elif token[0] in b"]}":
-            if depth == DEEPEST_LEVEL + 1:
-                yield start, token.end()
-            depth -= 1
+    nesting_depth = start = 0
+    for json_token in _STRING_OR_BRACKET.finditer(body):
+        if json_token[0] in b"[{":
+            nesting_depth += 1
+            start = json_token.start() if nesting_depth == DEEPEST_LEVEL + 1 else start
+        elif json_token[0] in b"]}":
+            if nesting_depth == DEEPEST_LEVEL + 1:
+                yield start, json_token.end()
+            nesting_depth -= 1
 
 
-def _bounded_integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+def _bounded_integer(digit_text: str) -> int | str:
+    return int(digit_text) if len(digit_text) <= LONGEST_INTEGER else digit_text
 
 
 def _in_whole_characters(value: Any) -> Any:
     if isinstance(value, str):
         return in_whole_characters(value)
     if isinstance(value, dict):
-        return {in_whole_characters(key): _in_whole_characters(v) for key, v in value.items()}
-    return [_in_whole_characters(item) for item in value] if isinstance(value, list) else value
+        return {
+            in_whole_characters(item_key): _in_whole_characters(v) for item_key, v in value.items()
+        }
+    return (
+        [_in_whole_characters(item_value) for item_value in value]
+        if isinstance(value, list)
+        else value
+    )

@@ -114,26 +114,26 @@ class BoundedSocket:
 
     def sendall(self, data: Any) -> None:
         """Send all of it, or raise when time runs out."""
-        unsent = memoryview(data).cast("B")
-        while unsent:
+        unsent_bytes = memoryview(data).cast("B")
+        while unsent_bytes:
             self._apply_deadline()
-            self._sock.sendall(unsent[:_SENT_AT_ONCE])
-            self._deadline.moved(len(unsent[:_SENT_AT_ONCE]))
-            unsent = unsent[_SENT_AT_ONCE:]
+            self._sock.sendall(unsent_bytes[:_SENT_AT_ONCE])
+            self._deadline.moved(len(unsent_bytes[:_SENT_AT_ONCE]))
+            unsent_bytes = unsent_bytes[_SENT_AT_ONCE:]
 
     def receive_into(self, buffer: Any) -> int:
         """Receive what has arrived, and return the number of bytes; 0 at the end."""
         self._apply_deadline()
         try:
-            count = self._sock.recv_into(buffer)
+            byte_count = self._sock.recv_into(buffer)
         except TimeoutError:
             self._deadline.seconds_left()  # raises with its own message
             raise
-        self.received_bytes += count
-        self._deadline.moved(count)
+        self.received_bytes += byte_count
+        self._deadline.moved(byte_count)
         if self._most_bytes is not None and self.received_bytes > self._most_bytes:
             raise too_large(self._most_bytes)
-        return count
+        return byte_count
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:
         """Return a reader, as a socket does; the line stays open until the reader is closed too."""
@@ -174,9 +174,9 @@ class BoundedSocket:
         """Return whether nothing arrived since the last answer, not even a close."""
         try:
             if hasattr(select, "poll"):
-                poll = select.poll()
-                poll.register(self._sock, select.POLLIN)
-                return not poll.poll(0)
+                socket_poll = select.poll()
+                socket_poll.register(self._sock, select.POLLIN)
+                return not socket_poll.poll(0)
             return not select.select([self._sock], [], [], 0)[0]  # Windows
         except (OSError, ValueError):
             return False
@@ -238,16 +238,18 @@ def dial(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
 
 def _connect_to_host(host: str, port: int, deadline: Deadline) -> socket.socket:
     """Connect to one of the addresses; those not yet tried share the time left."""
-    addresses = _look_up_addresses(host, port, deadline)
+    host_addresses = _look_up_addresses(host, port, deadline)
     last_error: OSError = OSError(f"{host} has no address")
-    for tried_count, (family, socket_type, protocol, _, address) in enumerate(addresses):
+    for tried_count, (address_family, socket_type, socket_protocol, _, socket_address) in enumerate(
+        host_addresses
+    ):
         seconds_left = deadline.seconds_left()
-        sock = socket.socket(family, socket_type, protocol)
+        sock = socket.socket(address_family, socket_type, socket_protocol)
         try:
             sock.settimeout(
-                None if seconds_left is None else seconds_left / (len(addresses) - tried_count)
+                None if seconds_left is None else seconds_left / (len(host_addresses) - tried_count)
             )
-            sock.connect(address)
+            sock.connect(socket_address)
         except OSError as error:
             sock.close()
             last_error = error
@@ -263,23 +265,23 @@ def _look_up_addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
     seconds_left = deadline.seconds_left()
     if seconds_left is None or host == "localhost" or _is_ip_address(host):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    results: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+    lookup_results: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
     def look_up() -> None:
         try:
-            results.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            lookup_results.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except Exception as error:  # an error of the resolver, or an impossible name
-            results.put(error)
+            lookup_results.put(error)
 
     threading.Thread(target=look_up, name=f"sgevents-lookup-{host[:40]}", daemon=True).start()
     try:
-        addresses = results.get(timeout=seconds_left)
+        host_addresses = lookup_results.get(timeout=seconds_left)
     except Empty:
         deadline.seconds_left()
         raise TimeoutError("the name of the host could not be looked up in time") from None
-    if isinstance(addresses, Exception):
-        raise addresses
-    return addresses
+    if isinstance(host_addresses, Exception):
+        raise host_addresses
+    return host_addresses
 
 
 def _is_ip_address(host: str) -> bool:
@@ -292,27 +294,27 @@ def _is_ip_address(host: str) -> bool:
 def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEP_ALIVE_OPTIONS.items():
-        option = getattr(socket, name, None)
-        if option is not None:
+    for option_name, option_value in _KEEP_ALIVE_OPTIONS.items():
+        socket_option = getattr(socket, option_name, None)
+        if socket_option is not None:
             with suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+                sock.setsockopt(socket.IPPROTO_TCP, socket_option, option_value)
 
 
-def _open_tunnel(bounded_socket: BoundedSocket, place: Endpoint, proxy: Proxy) -> None:
+def _open_tunnel(bounded_socket: BoundedSocket, site_endpoint: Endpoint, proxy: Proxy) -> None:
     """Ask a proxy for a connection to the site."""
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    target = f"{host}:{place.effective_port}"
-    headers = {"Host": target, **proxy.headers}
+    host = f"[{site_endpoint.host}]" if ":" in site_endpoint.host else site_endpoint.host
+    tunnel_target = f"{host}:{site_endpoint.effective_port}"
+    request_headers = {"Host": tunnel_target, **proxy.headers}
     request_lines = [
-        f"CONNECT {target} HTTP/1.1",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        f"CONNECT {tunnel_target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in request_headers.items()),
     ]
     bounded_socket.sendall("\r\n".join([*request_lines, "", ""]).encode("latin-1"))
-    with HTTPResponse(cast("socket.socket", bounded_socket), method="CONNECT") as answer:
-        answer.begin()
-        if not 200 <= answer.status < 300:
-            raise ProxyRefusedError(answer.status, answer.reason)
+    with HTTPResponse(cast("socket.socket", bounded_socket), method="CONNECT") as proxy_answer:
+        proxy_answer.begin()
+        if not 200 <= proxy_answer.status < 300:
+            raise ProxyRefusedError(proxy_answer.status, proxy_answer.reason)
 
 
 def tls_context_of(ca_certs: str | None) -> ssl.SSLContext:
@@ -330,6 +332,6 @@ def _cached_tls_context(ca_certs: str | None, _file_version: object) -> ssl.SSLC
     """Return a cached context: reading the world's certificates takes 20 ms."""
     if ca_certs is None:
         return ssl.create_default_context()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(ca_certs)
-    return context
+    tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls_context.load_verify_locations(ca_certs)
+    return tls_context

@@ -27,22 +27,22 @@ class EventLog:
     """The reader of one site's event log.
 
     Args:
-        site: The site and its credentials.
-        fields: Fields to read besides the usual ones.
-        scripts: Learns the names of scripts from the rows read; None if they are not needed.
+        site_settings: The site and its credentials.
+        extra_fields: Fields to read besides the usual ones.
+        script_lookup: Learns the names of scripts from the rows read; None if they are not needed.
     """
 
     def __init__(
         self,
-        site: SiteSettings,
-        fields: Sequence[str] = (),
-        scripts: ScriptLookup | None = None,
+        site_settings: SiteSettings,
+        extra_fields: Sequence[str] = (),
+        script_lookup: ScriptLookup | None = None,
     ) -> None:
-        self._scripts = scripts
-        self.host = urlsplit(site.url).hostname or ""
-        self._reader = LogReader(site, tuple(dict.fromkeys((*FIELDS, *fields))))
+        self._scripts = script_lookup
+        self.host = urlsplit(site_settings.url).hostname or ""
+        self._reader = LogReader(site_settings, tuple(dict.fromkeys((*FIELDS, *extra_fields))))
         self._range_readers = RangeReaders(self._reader.another)
-        self.longest_call = MOST_CALLS * site.timeout
+        self.longest_call = MOST_CALLS * site_settings.timeout
         """Seconds that one question of the feed may take."""
 
     def page_size(self) -> int:
@@ -61,16 +61,16 @@ class EventLog:
         """
         return self._reader.schema()
 
-    def read_ahead(self, calls: Sequence[PageRange], connections: int) -> None:
+    def read_ahead(self, range_calls: Sequence[PageRange], connection_count: int) -> None:
         """Ask for ranges on connections of their own, and give up all that are not among them.
 
         Args:
-            calls: The ranges that will be asked for next, in order.
-            connections: How many may be asked for at the same time.
+            range_calls: The ranges that will be asked for next, in order.
+            connection_count: How many may be asked for at the same time.
         """
-        self._range_readers.read_ahead(calls, connections)
+        self._range_readers.read_ahead(range_calls, connection_count)
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, site_call: Call) -> Answer:
         """Ask the site and return its answer, checked; for a range read ahead, wait for it.
 
         Raises:
@@ -79,22 +79,24 @@ class EventLog:
             SiteRefused: The credentials are not accepted.
             SiteFault: The site understood the call and refused it.
         """
-        if isinstance(call, PageRange):
-            reading = self._range_readers.wait(call)
+        if isinstance(site_call, PageRange):
+            site_reading = self._range_readers.wait(site_call)
         else:
-            reading = self._reader.read(call)
-        if self._scripts is not None and reading.answer.rows:
-            self._scripts.look(reading.scripts, self.scripts)
-        return reading.answer
+            site_reading = self._reader.read(site_call)
+        if self._scripts is not None and site_reading.answer.rows:
+            self._scripts.look(site_reading.scripts, self.scripts)
+        return site_reading.answer
 
-    def scripts(self, filters: list[Any], fields: Sequence[str] = (NAME,)) -> list[dict[str, Any]]:
-        """Return the scripts (ApiUsers) that `filters` find, as the site gives them.
+    def scripts(
+        self, script_filters: list[Any], script_fields: Sequence[str] = (NAME,)
+    ) -> list[dict[str, Any]]:
+        """Return the scripts (ApiUsers) that `script_filters` find, as the site gives them.
 
         Raises:
             SiteError: The site could not be asked, or does not let them be read.
         """
         liveness.report_alive(self.longest_call)
-        return self._reader.find_scripts(filters, fields)
+        return self._reader.find_scripts(script_filters, script_fields)
 
     def close(self) -> None:
         """Close all connections."""

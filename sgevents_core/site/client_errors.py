@@ -45,51 +45,62 @@ class Redirected(SiteRedirected, ProtocolError):
 
 
 def unreachable(
-    url: str, error: Exception, reason: str, retry_after: float | None = None
+    url: str, error: Exception, reason_text: str, retry_after: float | None = None
 ) -> SiteUnreachable:
     """Return the error for a site that could not be asked, with fitting advice.
 
     Args:
         url: The site.
         error: What was raised.
-        reason: The reason in words, without secrets.
+        reason_text: The reason in words, without secrets.
         retry_after: Seconds to wait, if the answer asked for it.
     """
-    objection: Objection | None = None
+    tls_objection: Objection | None = None
     error_class: type[SiteUnreachable] = SiteNotTrusted
     if isinstance(error, ssl.SSLError):
-        objection = objection_to(error, time.time())
+        tls_objection = objection_to(error, time.time())
     elif isinstance(error, ProxyRefusedError):
         error_class = SiteProxyRefused
-        objection = objection_of_proxy(error.proxy_status, error.reason)
-    if objection is None:
-        return SiteUnreachable(url=url, reason=reason, after=retry_after)
-    return error_class(url=url, reason=objection.reason, advice=objection.advice, after=retry_after)
+        tls_objection = objection_of_proxy(error.proxy_status, error.reason)
+    if tls_objection is None:
+        return SiteUnreachable(url=url, reason=reason_text, after=retry_after)
+    return error_class(
+        url=url, reason=tls_objection.reason, advice=tls_objection.advice, after=retry_after
+    )
 
 
-def redirected(url: str, status: int, location: str, headers: Any) -> Redirected:
+def redirected(
+    url: str, http_status: int, redirect_location: str, answer_headers: Any
+) -> Redirected:
     """Return the error for a site that points elsewhere.
 
     Args:
         url: The site.
-        status: The HTTP status.
-        location: Where it points.
-        headers: The headers of its answer, kept in the error as shotgun_api3 does.
+        http_status: The HTTP status.
+        redirect_location: Where it points.
+        answer_headers: The headers of its answer, kept in the error as shotgun_api3 does.
     """
-    target = pointed_to(location, url)
-    reason = f"it points to {target}"
+    target_text = pointed_to(redirect_location, url)
+    reason_text = f"it points to {target_text}"
     return Redirected(
-        url=url, reason=reason, where=target, errcode=status, errmsg=reason, headers=headers
+        url=url,
+        reason=reason_text,
+        where=target_text,
+        errcode=http_status,
+        errmsg=reason_text,
+        headers=answer_headers,
     )
 
 
-def pointed_to(location: str, base: str) -> str:
+def pointed_to(redirect_location: str, site_url: str) -> str:
     """Return where a redirect points, for people: only scheme, host and port."""
-    if not location:
+    if not redirect_location:
         return "no address"
     try:
-        parts = urlsplit(urljoin(base, location))
-        port = f":{parts.port}" if parts.port else ""
+        url_parts = urlsplit(urljoin(site_url, redirect_location))
+        port_text = f":{url_parts.port}" if url_parts.port else ""
     except ValueError:
         return "something that is not an address"
-    return excerpt(f"{parts.scheme}://{parts.hostname or ''}{port}".encode(errors="replace"))
+    return excerpt(
+        f"{url_parts.scheme}://{url_parts.hostname or ''}{port_text}".encode(errors="replace")
+    )

@@ -143,19 +143,21 @@ _TLS_OBJECTIONS: Final[Mapping[str, Objection]] = {
 _CHECK_THE_ADDRESS: Final = f"check the host and port in url of [site], {_OR_FIND_WHAT_IS_BETWEEN}"
 
 
-def objection_to(error: ssl.SSLError, now: float) -> Objection:
+def objection_to(error: ssl.SSLError, current_time: float) -> Objection:
     """Return the objection of TLS.
 
     Args:
         error: What was raised.
-        now: Seconds since 1970, by this machine's clock.
+        current_time: Seconds since 1970, by this machine's clock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        message = str(getattr(error, "verify_message", "") or error)
+        error_message = str(getattr(error, "verify_message", "") or error)
         objection = _CERTIFICATE_OBJECTIONS.get(error.verify_code) or Objection(
-            _one_line(message), _CHECK_THE_ADDRESS
+            _one_line(error_message), _CHECK_THE_ADDRESS
         )
-        utc_clock = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        utc_clock = datetime.fromtimestamp(current_time, timezone.utc).strftime(
+            "%Y-%m-%d %H:%M UTC"
+        )
         return Objection(objection.reason, objection.advice.replace("{now}", utc_clock))
     if isinstance(error, ssl.SSLEOFError):
         return _TLS_BROKEN_OFF
@@ -164,17 +166,19 @@ def objection_to(error: ssl.SSLError, now: float) -> Objection:
     )
 
 
-def objection_of_proxy(status: int, reason: str) -> Objection:
+def objection_of_proxy(http_status: int, reason_text: str) -> Objection:
     """Return the objection of a proxy, by the status of its answer."""
-    answer = _one_line(f"{status} {reason}")
-    if status == 407:
-        advice = "write its user and password as http_proxy = user:password@host:port in [site]"
-    elif 400 <= status < 500:
-        advice = "whoever runs the proxy has to let this machine through to the site"
+    answer_text = _one_line(f"{http_status} {reason_text}")
+    if http_status == 407:
+        advice_text = (
+            "write its user and password as http_proxy = user:password@host:port in [site]"
+        )
+    elif 400 <= http_status < 500:
+        advice_text = "whoever runs the proxy has to let this machine through to the site"
     else:
-        advice = "the proxy may be in trouble, or not reach the site; try again later"
-    return Objection(f"its proxy answers {answer}", advice)
+        advice_text = "the proxy may be in trouble, or not reach the site; try again later"
+    return Objection(f"its proxy answers {answer_text}", advice_text)
 
 
-def _one_line(text: Any) -> str:
-    return excerpt(str(text).encode(errors="replace"))
+def _one_line(message_text: Any) -> str:
+    return excerpt(str(message_text).encode(errors="replace"))

@@ -59,34 +59,34 @@ class Feed:
     """The follower of one site's event log, which writes it to the journal.
 
     Args:
-        log: The site's event log.
-        state: A connection of its own to the journal.
-        settings: How to follow it.
-        grown: Called after rows were appended.
-        told: Called with what to report to people, after it was committed and logged.
-        health: Whether the site answers, shared with the connections of plugins.
+        event_log: The site's event log.
+        feed_writer: A connection of its own to the journal.
+        feed_settings: How to follow it.
+        on_growth: Called after rows were appended.
+        on_notice: Called with what to report to people, after it was committed and logged.
+        site_health: Whether the site answers, shared with the connections of plugins.
     """
 
     def __init__(
         self,
-        log: EventLog,
-        state: FeedWriter,
-        settings: FeedSettings,
-        grown: Callable[[], None],
-        told: Callable[[notices.Notice], None],
+        event_log: EventLog,
+        feed_writer: FeedWriter,
+        feed_settings: FeedSettings,
+        on_growth: Callable[[], None],
+        on_notice: Callable[[notices.Notice], None],
         *,
-        health: SiteHealth | None = None,
+        site_health: SiteHealth | None = None,
     ) -> None:
-        self.health = SiteHealth() if health is None else health
+        self.health = SiteHealth() if site_health is None else site_health
         self.health.on_want(self._wake_up)
         self.error: SgEventsError | None = None
         self.idle = threading.Event()
-        self._log = log
-        self._state = state
-        self._rules = rules_of(settings)
-        self._report_growth = grown
-        self._report_notice = told
-        self._mender = Mender(log, state)
+        self._log = event_log
+        self._state = feed_writer
+        self._rules = rules_of(feed_settings)
+        self._report_growth = on_growth
+        self._report_notice = on_notice
+        self._mender = Mender(event_log, feed_writer)
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._person_requests: deque[Request] = deque()
@@ -121,9 +121,9 @@ class Feed:
     def _wake_up(self) -> None:
         self._woken.set()
 
-    def decide(self, request: Request) -> None:
+    def decide(self, person_request: Request) -> None:
         """Queue a person's request to the feed; its own thread carries it out."""
-        self._person_requests.append(request)
+        self._person_requests.append(person_request)
         self._woken.set()
 
     def run(self) -> None:
@@ -164,32 +164,32 @@ class Feed:
             return
         self._mend_entries()
         self._remind_of_decision()
-        call = self._follower.next_call(time.monotonic())
-        if isinstance(call, float):
+        site_call = self._follower.next_call(time.monotonic())
+        if isinstance(site_call, float):
             if self._follower.is_idle:
                 self.idle.set()
-            liveness.report_alive(call)
-            self._woken.wait(call)
+            liveness.report_alive(site_call)
+            self._woken.wait(site_call)
             return
         self.idle.clear()
-        answer = self._ask_follower_call(call)
-        if answer is None or self._stopping.is_set():
+        site_answer = self._ask_follower_call(site_call)
+        if site_answer is None or self._stopping.is_set():
             return
         is_new = self.state is None
-        taken = self._follower.take_answer(call, answer, time.monotonic())
-        if self._commit(taken):
+        step_result = self._follower.take_answer(site_call, site_answer, time.monotonic())
+        if self._commit(step_result):
             if is_new:
                 self._log_beginning()
-            self._report(taken)
+            self._report(step_result)
 
     def _remind_of_decision(self) -> None:
         """Repeat from time to time that a person has to decide where a log continues."""
-        monotonic_now, state = time.monotonic(), self.state
-        if state is None or not state.rewound:
+        monotonic_now, feed_writer = time.monotonic(), self.state
+        if feed_writer is None or not feed_writer.rewound:
             self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
         elif monotonic_now >= self._next_reminder_at:
             self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
-            notices.log(notices.LogRewound(state.rewound, again=True))
+            notices.log(notices.LogRewound(feed_writer.rewound, again=True))
 
     def _mend_entries(self) -> None:
         """Ask the site again for what can no longer be read from the journal."""
@@ -200,9 +200,9 @@ class Feed:
         except StateError as error:
             self._wait_for_journal(error)
 
-    def _carry_out_request(self, request: Request) -> None:
+    def _carry_out_request(self, person_request: Request) -> None:
         try:
-            carry_out_feed_request(self._log, self._rules, self._state, request)
+            carry_out_feed_request(self._log, self._rules, self._state, person_request)
         except StateError as error:
             self._wait_for_journal(error)
             return
@@ -249,27 +249,27 @@ class Feed:
             self._stopping.wait(self._wait_after(error))
         return not self._tries_site
 
-    def _ask_and_note(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
+    def _ask_and_note(self, make_call: Callable[[], _T], *, is_aside: bool = False) -> _T:
         """Ask the site, and let everybody know whether it answered.
 
         Args:
-            ask: Makes the call.
-            aside: Whether a failure of this call proves nothing.
+            make_call: Makes the call.
+            is_aside: Whether a failure of this call proves nothing.
         """
-        began = time.monotonic()
+        began_at = time.monotonic()
         try:
-            answer = ask()
+            site_answer = make_call()
         except SiteFault:
-            self.health.answered(began)
+            self.health.answered(began_at)
             raise
         except SiteError:
-            if not aside:
-                self.health.failed(began, time.monotonic())
+            if not is_aside:
+                self.health.failed(began_at, time.monotonic())
             raise
-        if isinstance(answer, Answer) and answer.asked_at is not None:
-            began = answer.asked_at
-        self.health.answered(began)
-        return answer
+        if isinstance(site_answer, Answer) and site_answer.asked_at is not None:
+            began_at = site_answer.asked_at
+        self.health.answered(began_at)
+        return site_answer
 
     def _recognises_site(self) -> bool:
         """Return whether this state belongs to the site; ask the site if its name is new.
@@ -279,47 +279,53 @@ class Feed:
         Raises:
             OtherSiteError: The site has none of them.
         """
-        state = self._follower.state
-        if state is None or state.site in {"", self._log.host} or not state.recent:
+        feed_writer = self._follower.state
+        if (
+            feed_writer is None
+            or feed_writer.site in {"", self._log.host}
+            or not feed_writer.recent
+        ):
             return True
-        known_times = dict(state.recent[-FEWEST_RECENT:])
+        known_times = dict(feed_writer.recent[-FEWEST_RECENT:])
         try:
             recent_call = Recent(spans_of(sorted(known_times)), len(known_times) + 1)
-            rows = self._ask_and_note(lambda: self._log.ask(recent_call)).rows
+            event_rows = self._ask_and_note(lambda: self._log.ask(recent_call)).rows
         except SiteError as error:
             self._stopping.wait(self._wait_after(error))
             return False
         self._is_accepted = True
-        if not any(is_same(row, known_times[row.id]) for row in rows):
-            raise OtherSiteError(before=state.site, now=self._log.host)
-        state.site = self._log.host
+        if not any(is_same(event_row, known_times[event_row.id]) for event_row in event_rows):
+            raise OtherSiteError(before=feed_writer.site, now=self._log.host)
+        feed_writer.site = self._log.host
         return True
 
     # The site
 
-    def _ask_follower_call(self, call: Call) -> Answer | None:
+    def _ask_follower_call(self, site_call: Call) -> Answer | None:
         liveness.report_alive(self._log.longest_call)
         self._log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
         try:
-            answer = self._ask_and_note(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
+            site_answer = self._ask_and_note(
+                lambda: self._log.ask(site_call), is_aside=isinstance(site_call, ASIDE)
+            )
         except SiteFault as error:
-            if isinstance(call, Count) and call.span.size <= SMALLEST_COUNT:
+            if isinstance(site_call, Count) and site_call.span.size <= SMALLEST_COUNT:
                 self._note_refused_counts(error)
             else:
-                self._note_failure(call, error)
+                self._note_failure(site_call, error)
             return None
         except SiteError as error:
-            self._note_failure(call, error)
+            self._note_failure(site_call, error)
             return None
-        self._note_answer(call)
+        self._note_answer(site_call)
         self._is_accepted = True
-        return answer
+        return site_answer
 
-    def _note_answer(self, call: Call) -> None:
-        self._is_after_probe = isinstance(call, After)
+    def _note_answer(self, site_call: Call) -> None:
+        self._is_after_probe = isinstance(site_call, After)
         if self._is_after_probe:
             return
-        if isinstance(call, ASIDE):
+        if isinstance(site_call, ASIDE):
             self._aside_trouble.record_success()
             return
         self._trouble.record_success()
@@ -328,14 +334,16 @@ class Feed:
             self._last_aside_error = None
 
     def _note_refused_counts(self, error: SiteError) -> None:
-        message = "%s Audits compare ids instead of counts from now on."
-        logger.warning(message, error, extra={"action": "feed.counts_refused"})
+        log_message = "%s Audits compare ids instead of counts from now on."
+        logger.warning(log_message, error, extra={"action": "feed.counts_refused"})
         self._follower.counts_refused()
 
-    def _note_failure(self, call: Call, error: SiteError) -> None:
+    def _note_failure(self, site_call: Call, error: SiteError) -> None:
         was_quick, self._is_after_probe = self._is_after_probe, False
-        self._follower.take_failure(call, time.monotonic(), answers=isinstance(error, SiteFault))
-        if isinstance(call, ASIDE):
+        self._follower.take_failure(
+            site_call, time.monotonic(), is_answering=isinstance(error, SiteFault)
+        )
+        if isinstance(site_call, ASIDE):
             # The follower puts such calls off, and pages continue. If those fail as well, it is an
             # outage, which is reported once.
             self._last_aside_error = error
@@ -364,27 +372,27 @@ class Feed:
 
     # The journal
 
-    def _commit(self, taken: Taken) -> bool:
+    def _commit(self, step_result: Taken) -> bool:
         """Write rows and state in one transaction; if that fails, rebuild the follower."""
         monotonic_now = time.monotonic()
-        is_needed = taken.rows or taken.notices or self._follower.known.has_changes
+        is_needed = step_result.rows or step_result.notices or self._follower.known.has_changes
         if not is_needed and monotonic_now - self._last_saved_at < SAVE_INTERVAL:
             return True
-        change = self._follower.take_changes()
-        if change is None:
+        feed_change = self._follower.take_changes()
+        if feed_change is None:
             return True
-        change.state.answered, change.state.site = time.time(), self._log.host
+        feed_change.state.answered, feed_change.state.site = time.time(), self._log.host
         try:
-            set_aside = [one._replace(at=time.time()) for one in change.set_aside]
-            change = change._replace(set_aside=set_aside)
-            self._journal_end = self._state.append(self._journal_end, taken.rows, change)
+            set_aside = [one._replace(at=time.time()) for one in feed_change.set_aside]
+            feed_change = feed_change._replace(set_aside=set_aside)
+            self._journal_end = self._state.append(self._journal_end, step_result.rows, feed_change)
         except StateError as error:
             self._is_loaded = False
             self._wait_for_journal(error)
             return False
         self._journal_trouble.record_success()
         self._last_saved_at = monotonic_now
-        if taken.rows:
+        if step_result.rows:
             self._report_growth()
         return True
 
@@ -397,46 +405,46 @@ class Feed:
     def _log_beginning(self) -> None:
         if self.state is not None:
             message = "The journal is new: it begins behind event %d"
-            extra = {"action": "feed.began", "event_id": self.state.frontier}
-            logger.info(message, self.state.frontier, extra=extra)
+            log_extra = {"action": "feed.began", "event_id": self.state.frontier}
+            logger.info(message, self.state.frontier, extra=log_extra)
 
-    def _report(self, taken: Taken) -> None:
-        for notice in taken.notices:
+    def _report(self, step_result: Taken) -> None:
+        for notice in step_result.notices:
             notices.log(notice)
             self._report_notice(notice)
 
 
 def carry_out_feed_request(
-    log: EventLog, rules: Rules, state: FeedWriter, request: Request
+    event_log: EventLog, feed_rules: Rules, feed_writer: FeedWriter, person_request: Request
 ) -> None:
     """Carry out a person's request to the feed, and answer it.
 
     Args:
-        log: The site's event log.
-        rules: How the feed follows it.
-        state: The journal; nobody else appends to it meanwhile.
-        request: What is asked; repeating a request changes nothing.
+        event_log: The site's event log.
+        feed_rules: How the feed follows it.
+        feed_writer: The journal; nobody else appends to it meanwhile.
+        person_request: What is asked; repeating a request changes nothing.
 
     Raises:
         StateError: It cannot be written; the request waits.
     """
-    if request.kind == "reset":
-        begin_anew(log, rules, state, request)
-    elif request.kind == "aside":
-        forget_aside(state, request)
+    if person_request.kind == "reset":
+        begin_anew(event_log, feed_rules, feed_writer, person_request)
+    elif person_request.kind == "aside":
+        forget_aside(feed_writer, person_request)
     else:
-        decide_parked(state, request)
+        decide_parked(feed_writer, person_request)
 
 
-def rules_of(settings: FeedSettings) -> Rules:
+def rules_of(feed_settings: FeedSettings) -> Rules:
     """Return the follower's rules, as the configuration sets them."""
     return Rules(
-        page_size=settings.page_size,
-        poll_interval=settings.poll_interval,
-        idle_interval=max(settings.idle_interval, settings.poll_interval),
-        backlog_timeout=settings.backlog_timeout,
-        settle=settings.settle,
-        audit_horizon=settings.audit_horizon,
-        start=settings.start,
-        connections=settings.connections,
+        page_size=feed_settings.page_size,
+        poll_interval=feed_settings.poll_interval,
+        idle_interval=max(feed_settings.idle_interval, feed_settings.poll_interval),
+        backlog_timeout=feed_settings.backlog_timeout,
+        settle=feed_settings.settle,
+        audit_horizon=feed_settings.audit_horizon,
+        start=feed_settings.start,
+        connections=feed_settings.connections,
     )

@@ -37,111 +37,123 @@ class FirstStart:
     """The first questions to the site, which find out where to begin.
 
     Args:
-        rules: Hold what the settings say about the start.
+        feed_rules: Hold what the settings say about the start.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, feed_rules: Rules) -> None:
+        self._rules = feed_rules
         self._newest_rows: list[Row] = []
-        self._page_size = rules.page_size
+        self._page_size = feed_rules.page_size
         self._start_time: int | None = None
         self._has_asked_since = False
         self._first_row: Row | None = None
-        if isinstance(rules.start, datetime):
-            self._start_time = max(int(rules.start.timestamp()), 1)
+        if isinstance(feed_rules.start, datetime):
+            self._start_time = max(int(feed_rules.start.timestamp()), 1)
 
     def next_call(self) -> Call:
         """Return what to ask the site."""
-        start = self._rules.start
-        if isinstance(start, int):
+        start_position = self._rules.start
+        if isinstance(start_position, int):
             return Newest(1)  # any row will do: the site answers this script
-        if start == "now":
-            below = self._newest_rows[-1].id if self._newest_rows else None
-            return Newest(self._page_size, below)
+        if start_position == "now":
+            below_id = self._newest_rows[-1].id if self._newest_rows else None
+            return Newest(self._page_size, below_id)
         if self._start_time is None:
             return Newest(1)
         if self._has_asked_since:
             return Newest(1, self._first_row.id if self._first_row else None)
         return Since(self._start_time)
 
-    def take_failure(self, call: Call) -> None:
+    def take_failure(self, site_call: Call) -> None:
         """Note that the site does not answer a page of that length, while it answers others."""
-        if isinstance(call, Newest):
-            self._page_size = max(call.limit // 2, 1)
+        if isinstance(site_call, Newest):
+            self._page_size = max(site_call.limit // 2, 1)
 
-    def take_answer(self, call: Call, answer: Answer) -> Beginning | None:
+    def take_answer(self, site_call: Call, site_answer: Answer) -> Beginning | None:
         """Handle the site's answer; return where to begin, None while more has to be asked.
 
         Raises:
             StartAheadError: The site has not reached the start yet.
         """
-        start = self._rules.start
-        if isinstance(start, int):
-            return _begin_at_id(start, answer)
-        if start == "now":
-            full = isinstance(call, Newest) and reach_of(call, answer) is not None
-            return self._begin_now(answer, full=full)
-        if isinstance(call, Since):
+        start_position = self._rules.start
+        if isinstance(start_position, int):
+            return _begin_at_id(start_position, site_answer)
+        if start_position == "now":
+            is_full = isinstance(site_call, Newest) and reach_of(site_call, site_answer) is not None
+            return self._begin_now(site_answer, is_full=is_full)
+        if isinstance(site_call, Since):
             self._has_asked_since = True
-            self._first_row = answer.rows[0] if answer.rows else None
+            self._first_row = site_answer.rows[0] if site_answer.rows else None
             return None
         if self._start_time is None:
-            self._start_time = _start_time_ago(start, answer) if isinstance(start, Ago) else 0
+            self._start_time = (
+                _start_time_ago(start_position, site_answer)
+                if isinstance(start_position, Ago)
+                else 0
+            )
             return None
-        if answer.date is not None and self._start_time > answer.date + MOST_AHEAD:
-            raise _ahead_error(str(start), answer)
-        return self._begin_behind(self._start_time, answer.rows[0] if answer.rows else None)
+        if site_answer.date is not None and self._start_time > site_answer.date + MOST_AHEAD:
+            raise _ahead_error(str(start_position), site_answer)
+        return self._begin_behind(
+            self._start_time, site_answer.rows[0] if site_answer.rows else None
+        )
 
-    def _begin_behind(self, at: int, last: Row | None) -> Beginning | None:
+    def _begin_behind(self, start_time: int, last_row: Row | None) -> Beginning | None:
         """Begin behind the last row before a time, so that what is missing above it is waited for.
 
         Args:
-            at: The time.
-            last: The row below the first one since then, or the newest of all if there is none.
+            start_time: The time.
+            last_row: The row below the first one since then, or the newest of all if there is none.
         """
-        if self._first_row is None and last is not None and last.at >= at:
+        if self._first_row is None and last_row is not None and last_row.at >= start_time:
             self._has_asked_since = False  # a row was created between the two questions
             return None
-        if last is not None:
-            return Beginning(last.id + 1, (last,))
+        if last_row is not None:
+            return Beginning(last_row.id + 1, (last_row,))
         return Beginning(self._first_row.id if self._first_row else 1)
 
-    def _begin_now(self, answer: Answer, *, full: bool) -> Beginning | None:
+    def _begin_now(self, site_answer: Answer, *, is_full: bool) -> Beginning | None:
         """Begin behind the newest row; ids missing shortly below it may still arrive."""
-        rows, most = self._newest_rows, START_PAGES * self._rules.page_size
-        rows += answer.rows
-        if not rows:
+        event_rows, row_limit = self._newest_rows, START_PAGES * self._rules.page_size
+        event_rows += site_answer.rows
+        if not event_rows:
             return Beginning(1)
-        clock = answer.date or median_of([row.at for row in rows[:ASKED_FOR_THE_TIME]])
-        oldest = clock - self._rules.backlog_timeout
-        reached = median_of([row.at for row in rows[-ASKED_FOR_THE_TIME:]])
-        if full and reached >= oldest and len(rows) < most:
+        site_clock = site_answer.date or median_of(
+            [event_row.at for event_row in event_rows[:ASKED_FOR_THE_TIME]]
+        )
+        oldest_id = site_clock - self._rules.backlog_timeout
+        has_reached_old = median_of(
+            [event_row.at for event_row in event_rows[-ASKED_FOR_THE_TIME:]]
+        )
+        if is_full and has_reached_old >= oldest_id and len(event_rows) < row_limit:
             return None
-        young = [place for place, row in enumerate(rows) if row.at >= oldest]
-        count = min(young[-1] + 2 if young else 1, len(rows))
-        return Beginning(rows[count - 1].id, tuple(reversed(rows[:count])))
+        young_rows = [
+            row_index for row_index, event_row in enumerate(event_rows) if event_row.at >= oldest_id
+        ]
+        row_count = min(young_rows[-1] + 2 if young_rows else 1, len(event_rows))
+        return Beginning(event_rows[row_count - 1].id, tuple(reversed(event_rows[:row_count])))
 
 
-def _start_time_ago(start: Ago, answer: Answer) -> int:
+def _start_time_ago(start_position: Ago, site_answer: Answer) -> int:
     """Return when a start given as a duration begins, by the site's clock or its newest row."""
-    newest = answer.rows[0].at if answer.rows else 0
-    return max((answer.date or newest) - int(start.seconds), 1)
+    newest_row = site_answer.rows[0].at if site_answer.rows else 0
+    return max((site_answer.date or newest_row) - int(start_position.seconds), 1)
 
 
-def _begin_at_id(start: int, answer: Answer) -> Beginning:
-    newest = answer.rows[0].id if answer.rows else 0
-    if start > newest + 1:
-        raise _ahead_error(str(start), answer)
-    return Beginning(max(start, 1))
+def _begin_at_id(start_position: int, site_answer: Answer) -> Beginning:
+    newest_row = site_answer.rows[0].id if site_answer.rows else 0
+    if start_position > newest_row + 1:
+        raise _ahead_error(str(start_position), site_answer)
+    return Beginning(max(start_position, 1))
 
 
-def _ahead_error(start: str, answer: Answer) -> StartAheadError:
-    newest = answer.rows[0].id if answer.rows else 0
-    at = answer.rows[0].at if answer.rows and answer.rows[0].dated else 0
-    of = (
-        f" of {to_local_time(datetime.fromtimestamp(at, timezone.utc)):%Y-%m-%d %H:%M:%S}"
-        if at
+def _ahead_error(start_position: str, site_answer: Answer) -> StartAheadError:
+    newest_row = site_answer.rows[0].id if site_answer.rows else 0
+    start_time = site_answer.rows[0].at if site_answer.rows and site_answer.rows[0].dated else 0
+    newest_text = (
+        f" of {to_local_time(datetime.fromtimestamp(start_time, timezone.utc)):%Y-%m-%d %H:%M:%S}"
+        if start_time
         else ""
     )
-    named = f"{newest}{of}" if newest else "none at all"
-    return StartAheadError(start=start, newest=named, highest=newest + 1)
+    position_text = f"{newest_row}{newest_text}" if newest_row else "none at all"
+    return StartAheadError(start=start_position, newest=position_text, highest=newest_row + 1)

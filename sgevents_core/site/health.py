@@ -42,13 +42,13 @@ class SiteHealth:
         self._change_listeners: list[Callable[[], None]] = []
         self._want_listeners: list[Callable[[], None]] = []
 
-    def on_change(self, tell: Callable[[], None]) -> None:
+    def on_change(self, listener: Callable[[], None]) -> None:
         """Call a function whenever an outage begins or ends, or a doubt is over."""
-        self._change_listeners.append(tell)
+        self._change_listeners.append(listener)
 
-    def on_want(self, tell: Callable[[], None]) -> None:
+    def on_want(self, listener: Callable[[], None]) -> None:
         """Call a function whenever a call to the site is wanted."""
-        self._want_listeners.append(tell)
+        self._want_listeners.append(listener)
 
     @property
     def is_down(self) -> bool:
@@ -60,37 +60,37 @@ class SiteHealth:
         """Whether somebody needs to know if the site answers."""
         return self._is_wanted
 
-    def answered(self, began: float) -> None:
+    def answered(self, began_at: float) -> None:
         """Note that a call was answered, the feed's or a plugin's.
 
         Args:
-            began: When the call began.
+            began_at: When the call began.
         """
         with self._lock:
-            matters = self.is_down or self._is_wanted
-            self._answered_began_at = max(self._answered_began_at, began)
-            if not matters or self.is_down:
+            is_newest = self.is_down or self._is_wanted
+            self._answered_began_at = max(self._answered_began_at, began_at)
+            if not is_newest or self.is_down:
                 return
             self._is_wanted = False
         self._call_listeners(self._change_listeners)
 
-    def failed(self, began: float, ended: float) -> None:
+    def failed(self, began_at: float, ended_at: float) -> None:
         """Note that a call of the feed got no answer.
 
         Args:
-            began: When the call began.
-            ended: When that was known.
+            began_at: When the call began.
+            ended_at: When that was known.
         """
         with self._lock:
             was_down = self.is_down
             self._failed_began_at, self._trouble_known_at = (
-                max(self._failed_began_at, began),
-                max(self._trouble_known_at, ended),
+                max(self._failed_began_at, began_at),
+                max(self._trouble_known_at, ended_at),
             )
             self.outages += self.is_down and not was_down
-            changed = self.is_down != was_down or self._is_wanted
+            has_changed = self.is_down != was_down or self._is_wanted
             self._is_wanted = False
-        if changed:
+        if has_changed:
             self._call_listeners(self._change_listeners)
 
     def want(self) -> None:
@@ -99,19 +99,21 @@ class SiteHealth:
             self._is_wanted = True
         self._call_listeners(self._want_listeners)
 
-    def standing(self, failed: float) -> Standing:
+    def standing(self, failed_at: float) -> Standing:
         """Return the state of the site when a call got no answer.
 
         Args:
-            failed: When the failure was known.
+            failed_at: When the failure was known.
         """
         with self._lock:
             if self.is_down:
                 return Standing.DOWN
-            if self._answered_began_at <= failed:
+            if self._answered_began_at <= failed_at:
                 return Standing.UNKNOWN
-            return Standing.OVER if self._trouble_known_at > failed - CALM_SECONDS else Standing.OWN
+            return (
+                Standing.OVER if self._trouble_known_at > failed_at - CALM_SECONDS else Standing.OWN
+            )
 
     def _call_listeners(self, listeners: list[Callable[[], None]]) -> None:
-        for tell in listeners:
-            tell()
+        for listener in listeners:
+            listener()

@@ -37,10 +37,10 @@ class History:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._past = open_state(settings.state.path).past()
-        with closing(open_state(settings.state.path).reader()) as state:
-            feed = state.load_feed()
-        self._era = feed.state.era if feed else 1
-        self._frontier = feed.state.frontier if feed else 0
+        with closing(open_state(settings.state.path).reader()) as opened_state:
+            feed_state = opened_state.load_feed()
+        self._era = feed_state.state.era if feed_state else 1
+        self._frontier = feed_state.state.frontier if feed_state else 0
         self._kept_from = self._past.kept_from(self._era)
         self._log: EventLog | None = None
 
@@ -58,14 +58,14 @@ class History:
         Raises:
             SiteError: The site could not be asked.
         """
-        journaled = self._past.event(event_id)
-        if journaled is not None:
-            return journaled
-        rows = self._event_log.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
-        return self._from_site(rows[0]) if rows else None
+        journaled_event = self._past.event(event_id)
+        if journaled_event is not None:
+            return journaled_event
+        event_rows = self._event_log.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
+        return self._from_site(event_rows[0]) if event_rows else None
 
-    def between(self, first: int, last: int) -> list[ReplayEvent]:
-        """Return the events with an id from `first` to `last`, in the order of the journal.
+    def between(self, first_id: int, last_id: int) -> list[ReplayEvent]:
+        """Return the events with an id from `first_id` to `last_id`, in the order of the journal.
 
         Those that the site shows and the journal does not have come first: older ones, and those
         that were parked, dropped or given up. Missing ids reach the plugins by themselves.
@@ -74,31 +74,37 @@ class History:
             NotTakenYet: The feed has taken none of them yet.
             SiteError: The site could not be asked.
         """
-        if first > self._frontier:
-            raise NotTakenYet(event_id=first, newest=self._frontier)
-        journaled = self._past.between(self._era, first, last)
-        known_ids = {replayed.event_id for replayed in journaled}
+        if first_id > self._frontier:
+            raise NotTakenYet(event_id=first_id, newest=self._frontier)
+        journaled = self._past.between(self._era, first_id, last_id)
+        known_ids = {replayed_events.event_id for replayed_events in journaled}
         last_older = min(
-            last, self._frontier if self._kept_from is None else self._kept_from.event_id - 1
+            last_id, self._frontier if self._kept_from is None else self._kept_from.event_id - 1
         )
-        left_out = self._left_out_ranges(max(first, last_older + 1), min(last, self._frontier))
+        left_out = self._left_out_ranges(
+            max(first_id, last_older + 1), min(last_id, self._frontier)
+        )
         return [
-            *self._older_events(first, last_older, known_ids),
+            *self._older_events(first_id, last_older, known_ids),
             *self._events_in(left_out, known_ids),
             *journaled,
         ]
 
-    def since(self, moment: datetime | Ago, now: float) -> list[ReplayEvent]:
+    def since(self, start_moment: datetime | Ago, current_time: float) -> list[ReplayEvent]:
         """Return the events created since a moment, in the order of the journal.
 
         Args:
-            moment: When, or how long before now.
-            now: Now, in seconds since 1970.
+            start_moment: When, or how long before now.
+            current_time: Now, in seconds since 1970.
 
         Raises:
             SiteError: The site could not be asked.
         """
-        since_seconds = int(now - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
+        since_seconds = int(
+            current_time - start_moment.seconds
+            if isinstance(start_moment, Ago)
+            else start_moment.timestamp()
+        )
         journaled = self._past.since(self._era, since_seconds)
         if self._kept_from is not None and self._kept_from.created <= since_seconds:
             return journaled
@@ -107,45 +113,54 @@ class History:
             return journaled
         last_older = self._frontier if self._kept_from is None else self._kept_from.event_id - 1
         older_events = self._older_events(
-            rows[0].id, last_older, {one.event_id for one in journaled}, since=since_seconds
+            rows[0].id,
+            last_older,
+            {older_event.event_id for older_event in journaled},
+            created_since=since_seconds,
         )
         return [*older_events, *journaled]
 
     def _older_events(
-        self, first: int, last: int, known: set[int], since: int = 0
+        self, first_id: int, last_id: int, known_ids: set[int], created_since: int = 0
     ) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, what the journal does not have."""
-        while first <= last:
-            rows = self._event_log.ask(Page(first - 1, _PAGE_SIZE, None)).rows
-            for row in rows:
-                if row.id <= last and row.id not in known and row.at >= since:
-                    yield self._from_site(row)
+        while first_id <= last_id:
+            rows = self._event_log.ask(Page(first_id - 1, _PAGE_SIZE, None)).rows
+            for event_row in rows:
+                if (
+                    event_row.id <= last_id
+                    and event_row.id not in known_ids
+                    and event_row.at >= created_since
+                ):
+                    yield self._from_site(event_row)
             if not rows:
                 return
-            first = rows[-1].id + 1
+            first_id = rows[-1].id + 1
 
-    def _left_out_ranges(self, first: int, last: int) -> list[Span]:
-        """Return the ids from `first` to `last` that no plugin was given, or will be by itself."""
+    def _left_out_ranges(self, first_id: int, last_id: int) -> list[Span]:
+        """Return the ids from `first_id` to `last_id` that no plugin got, or will get by itself."""
         left_out = [
-            (max(start, first), min(end, last))
-            for kind in get_args(LeftOut)
-            for start, end in self._past.left_out(kind, self._era)
-            if start <= last and end >= first
+            (max(range_start, first_id), min(range_end, last_id))
+            for range_kind in get_args(LeftOut)
+            for range_start, range_end in self._past.left_out(range_kind, self._era)
+            if range_start <= last_id and range_end >= first_id
         ]
-        return [Span(*span) for span in sorted(left_out)]
+        return [Span(*id_span) for id_span in sorted(left_out)]
 
-    def _events_in(self, spans: list[Span], known: set[int]) -> Iterator[ReplayEvent]:
+    def _events_in(self, id_spans: list[Span], known_ids: set[int]) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, the visible rows of some ranges."""
-        while spans:
-            asked_spans = spans[:MOST_FETCHED_SPANS]
+        while id_spans:
+            asked_spans = id_spans[:MOST_FETCHED_SPANS]
             rows = self._event_log.ask(Fetch(tuple(asked_spans), _PAGE_SIZE)).rows
-            yield from (self._from_site(row) for row in rows if row.id not in known)
+            yield from (
+                self._from_site(event_row) for event_row in rows if event_row.id not in known_ids
+            )
             read_to = rows[-1].id if rows else asked_spans[-1].last
-            spans = [Span(max(span.first, read_to + 1), span.last) for span in spans]
-            spans = [span for span in spans if span.first <= span.last]
+            id_spans = [Span(max(id_span.first, read_to + 1), id_span.last) for id_span in id_spans]
+            id_spans = [id_span for id_span in id_spans if id_span.first <= id_span.last]
 
-    def _from_site(self, row: Row) -> ReplayEvent:
-        return ReplayEvent(self._era, 0, row.id, row.body)
+    def _from_site(self, event_row: Row) -> ReplayEvent:
+        return ReplayEvent(self._era, 0, event_row.id, event_row.body)
 
     @property
     def _event_log(self) -> EventLog:

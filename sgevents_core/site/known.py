@@ -49,41 +49,43 @@ class Known:
             known, so they may be gone as well.
     """
 
-    def __init__(self, record: FeedRecord | None = None) -> None:
+    def __init__(self, feed_record: FeedRecord | None = None) -> None:
         self.hot: RangeMap[Hole] = RangeMap()
         self.cold: RangeMap[Hole] = RangeMap()
         self.gone: RangeMap[None] = RangeMap()
         self.parked: RangeMap[Parking] = RangeMap()
         self._closed_ranges: list[tuple[int, int]] = []
         self._dropped_ranges: list[tuple[int, int]] = []
-        if record is not None:
-            self._load(record)
+        if feed_record is not None:
+            self._load(feed_record)
 
-    def _load(self, record: FeedRecord) -> None:
-        for missing_range in record.missing:
+    def _load(self, feed_record: FeedRecord) -> None:
+        for missing_range in feed_record.missing:
             (self.hot if missing_range.hot else self.cold).add(
                 missing_range.first,
                 missing_range.last,
                 Hole(missing_range.below_at, missing_range.noticed),
             )
-        for first, last in record.gone:
-            self.gone.add(first, last, None)
-        for parked_range in record.parked:
+        for first_id, last_id in feed_record.gone:
+            self.gone.add(first_id, last_id, None)
+        for parked_range in feed_record.parked:
             self.parked.add(
                 parked_range.first, parked_range.last, Parking(parked_range.number, parked_range.at)
             )
-        self.take_changes(record.state)  # loading is not a change
+        self.take_changes(feed_record.state)  # loading is not a change
 
     def is_missing(self, id_: int) -> bool:
         """Return whether an id was never seen."""
         return id_ in self.hot or id_ in self.cold
 
-    def missing_within(self, spans: Iterable[Span]) -> list[Span]:
+    def missing_within(self, id_spans: Iterable[Span]) -> list[Span]:
         """Return the parts of ascending ranges that were never seen, ascending."""
         return [
-            part
-            for span in spans
-            for part, _ in heapq.merge(self.hot.within(*span), self.cold.within(*span))
+            missing_part
+            for id_span in id_spans
+            for missing_part, _ in heapq.merge(
+                self.hot.within(*id_span), self.cold.within(*id_span)
+            )
         ]
 
     def note_found(self, id_: int) -> bool:
@@ -94,73 +96,78 @@ class Known:
         """Note that a gone id is visible again; return False if it was not gone."""
         return bool(self.gone.cut(id_, id_))
 
-    def take_rows(self, rows: Iterable[Row]) -> list[Row]:
+    def take_rows(self, event_rows: Iterable[Row]) -> list[Row]:
         """Note that rows are visible; return those that were missing, which are to be kept."""
         new_rows = []
-        for row in rows:
-            if self.note_found(row.id):
-                new_rows.append(row)
+        for event_row in event_rows:
+            if self.note_found(event_row.id):
+                new_rows.append(event_row)
             else:
-                self.note_back(row.id)
+                self.note_back(event_row.id)
         return new_rows
 
-    def note_vanished(self, ids: Iterable[int]) -> list[int]:
+    def note_vanished(self, event_ids: Iterable[int]) -> list[int]:
         """Note that known ids are no longer visible; return those for which this is new."""
-        newly_vanished = [id_ for id_ in ids if id_ not in self.gone]
-        for span in spans_of(newly_vanished):
-            self.gone.add(*span, None)
+        newly_vanished = [id_ for id_ in event_ids if id_ not in self.gone]
+        for id_span in spans_of(newly_vanished):
+            self.gone.add(*id_span, None)
         return newly_vanished
 
-    def stop_waiting(self, span: Span) -> None:
+    def stop_waiting(self, id_span: Span) -> None:
         """Stop waiting for a hot range."""
-        for part, hole in self.hot.cut(span.first, span.last):
-            self.cold.add(part.first, part.last, hole)
+        for missing_part, missing_hole in self.hot.cut(id_span.first, id_span.last):
+            self.cold.add(missing_part.first, missing_part.last, missing_hole)
 
-    def give_up_below(self, below: int) -> list[Span]:
+    def give_up_below(self, below_id: int) -> list[Span]:
         """Give up for good what lies below an id, below which nothing is hot; return the ranges."""
-        closed = [span for span, _ in self.cold.cut(0, below - 1)]
-        self._closed_ranges += [(span.first, span.last) for span in closed]
-        self.gone.cut(0, below - 1)
-        return closed
+        closed_ranges = [id_span for id_span, _ in self.cold.cut(0, below_id - 1)]
+        self._closed_ranges += [(id_span.first, id_span.last) for id_span in closed_ranges]
+        self.gone.cut(0, below_id - 1)
+        return closed_ranges
 
-    def park(self, spans: Iterable[Span], parking: Parking) -> None:
+    def park(self, id_spans: Iterable[Span], parking: Parking) -> None:
         """Park ids that are not waited for: plugins are not given them until a person decides."""
-        for span in spans:
-            self.cold.cut(*span)
-            self.parked.add(*span, parking)
+        for id_span in id_spans:
+            self.cold.cut(*id_span)
+            self.parked.add(*id_span, parking)
 
-    def ranges_parked_as(self, numbers: Collection[int]) -> list[Span]:
+    def ranges_parked_as(self, parking_numbers: Collection[int]) -> list[Span]:
         """Return the ranges of some parkings, ascending."""
-        return [span for span, parking in self.parked if parking.number in numbers]
+        return [id_span for id_span, parking in self.parked if parking.number in parking_numbers]
 
-    def handle_parked(self, spans: Iterable[Span], hole: Hole) -> None:
+    def handle_parked(self, id_spans: Iterable[Span], missing_hole: Hole) -> None:
         """Wait for parked ids as for missing ones."""
-        for span in spans:
-            self.parked.cut(*span)
-            self.gone.cut(*span)
-            self.hot.add(*span, hole)
+        for id_span in id_spans:
+            self.parked.cut(*id_span)
+            self.gone.cut(*id_span)
+            self.hot.add(*id_span, missing_hole)
 
-    def drop_parked(self, spans: Iterable[Span]) -> None:
+    def drop_parked(self, id_spans: Iterable[Span]) -> None:
         """Count parked ids as known from now on, as if their rows had been handled."""
-        for span in spans:
-            self.parked.cut(*span)
-            self._dropped_ranges.append((span.first, span.last))
+        for id_span in id_spans:
+            self.parked.cut(*id_span)
+            self._dropped_ranges.append((id_span.first, id_span.last))
 
-    def count_visible(self, span: Span) -> int:
+    def count_visible(self, id_span: Span) -> int:
         """Return how many rows of a range should be visible."""
-        invisible = sum(range_map.count(*span) for range_map in (self.hot, self.cold, self.gone))
-        return span.size - invisible
+        invisible_count = sum(
+            range_map.count(*id_span) for range_map in (self.hot, self.cold, self.gone)
+        )
+        return id_span.size - invisible_count
 
-    def visible_ids(self, span: Span) -> Iterator[int]:
+    def visible_ids(self, id_span: Span) -> Iterator[int]:
         """Yield the ids of a range whose rows should be visible, ascending."""
         range_maps = (self.hot, self.cold, self.gone)
-        next_id = span.first
-        for invisible in heapq.merge(
-            *((invisible for invisible, _ in range_map.within(*span)) for range_map in range_maps)
+        next_id = id_span.first
+        for invisible_count in heapq.merge(
+            *(
+                (invisible_count for invisible_count, _ in range_map.within(*id_span))
+                for range_map in range_maps
+            )
         ):
-            yield from range(next_id, invisible.first)
-            next_id = invisible.last + 1
-        yield from range(next_id, span.last + 1)
+            yield from range(next_id, invisible_count.first)
+            next_id = invisible_count.last + 1
+        yield from range(next_id, id_span.last + 1)
 
     def lowest_missing_id(self) -> int | None:
         """Return the lowest id not seen, None when nothing is missing."""
@@ -177,27 +184,31 @@ class Known:
             self._closed_ranges or self._dropped_ranges
         )
 
-    def take_changes(self, state: FeedState) -> FeedChange:
+    def take_changes(self, feed_state: FeedState) -> FeedChange:
         """Return what changed since the last call, to be written with the state."""
         hot, removed_hot = self.hot.take_changes()
         cold, removed_cold = self.cold.take_changes()
         gone, removed_gone = self.gone.take_changes()
         parked, removed_parked = self.parked.take_changes()
-        put_missing = [MissingRange(*span, hole.below_at, hole.noticed, True) for span, hole in hot]
+        put_missing = [
+            MissingRange(*id_span, missing_hole.below_at, missing_hole.noticed, True)
+            for id_span, missing_hole in hot
+        ]
         put_missing += [
-            MissingRange(*span, hole.below_at, hole.noticed, False) for span, hole in cold
+            MissingRange(*id_span, missing_hole.below_at, missing_hole.noticed, False)
+            for id_span, missing_hole in cold
         ]
         kept_starts = {missing_range.first for missing_range in put_missing}
         closed_ranges, self._closed_ranges = self._closed_ranges, []
         dropped_ranges, self._dropped_ranges = self._dropped_ranges, []
         return FeedChange(
-            state=state,
+            state=feed_state,
             put=put_missing,
             cut=[first for first in (*removed_hot, *removed_cold) if first not in kept_starts],
-            put_gone=[(span.first, span.last) for span, _ in gone],
+            put_gone=[(id_span.first, id_span.last) for id_span, _ in gone],
             cut_gone=removed_gone,
             closed=closed_ranges,
-            put_parked=[ParkedRange(*span, *parking) for span, parking in parked],
+            put_parked=[ParkedRange(*id_span, *parking) for id_span, parking in parked],
             cut_parked=removed_parked,
             dropped=dropped_ranges,
         )

@@ -81,26 +81,30 @@ class Reader(GuardedShotgun):
     MAX_ATTEMPTS = 1
     date: int | None = None
 
-    def _json_loads(self, body: str | bytes) -> Any:
-        question = self._question
-        if question is None or question.method != "read" or question.params["type"] != ENTITY:
-            return decoded(body)
-        return decoded_rows(body)
+    def _json_loads(self, json_body: str | bytes) -> Any:
+        rpc_question = self._question
+        if (
+            rpc_question is None
+            or rpc_question.method != "read"
+            or rpc_question.params["type"] != ENTITY
+        ):
+            return decoded(json_body)
+        return decoded_rows(json_body)
 
-    def _transform_inbound(self, data: Any) -> Any:
-        return data
+    def _transform_inbound(self, response_data: Any) -> Any:
+        return response_data
 
-    def _parse_records(self, records: Any) -> Any:
-        return records
+    def _parse_records(self, response_records: Any) -> Any:
+        return response_records
 
     def _http_request(self, *args: Any, **kwargs: Any) -> Any:
         answer = super()._http_request(*args, **kwargs)
         self.date = _date_seconds(answer[1].get("date"))
         return answer
 
-    def share_server_info(self, other: Reader) -> None:
+    def share_server_info(self, other_reader: Reader) -> None:
         """Take what another client of the same site has learned of the site."""
-        self._server_caps = other.server_caps
+        self._server_caps = other_reader.server_caps
 
 
 class Reading(NamedTuple):
@@ -114,29 +118,29 @@ class LogReader:
     """One connection to a site's event log, for one thread at a time.
 
     Args:
-        site: The site and its credentials.
+        site_settings: The site and its credentials.
         fields: The fields to read.
     """
 
-    def __init__(self, site: SiteSettings, fields: Sequence[str]) -> None:
-        self._site = site
+    def __init__(self, site_settings: SiteSettings, fields: Sequence[str]) -> None:
+        self._site = site_settings
         self._fields = list(fields)
         self._client = Reader(
-            site.url,
-            script_name=site.script_name,
-            api_key=site.api_key.reveal(),
-            http_proxy=site.http_proxy,
-            ca_certs=site.ca_certs,
+            site_settings.url,
+            script_name=site_settings.script_name,
+            api_key=site_settings.api_key.reveal(),
+            http_proxy=site_settings.http_proxy,
+            ca_certs=site_settings.ca_certs,
             connect=False,
         )
-        self._client.config.timeout_secs = site.timeout
+        self._client.config.timeout_secs = site_settings.timeout
 
     def another(self) -> LogReader:
         """Return another connection, which need not ask the site what this one knows of it."""
-        other = LogReader(self._site, self._fields)
+        other_reader = LogReader(self._site, self._fields)
         with self.errors():
-            other._client.share_server_info(self._client)
-        return other
+            other_reader._client.share_server_info(self._client)
+        return other_reader
 
     def page_size(self) -> int:
         """Return the largest number of rows the site gives in one page; ask the site once."""
@@ -148,7 +152,7 @@ class LogReader:
         with self.errors():
             return dict(self._client.schema_read())
 
-    def read(self, call: Call) -> Reading:
+    def read(self, site_call: Call) -> Reading:
         """Ask the site and return its answer, checked.
 
         Raises:
@@ -159,36 +163,47 @@ class LogReader:
         """
         asked_at = time.monotonic()
         with self.errors():
-            if isinstance(call, Count):
-                return Reading(Answer(count=self._count_rows(call.span), date=self._client.date))
-            limit = (
-                max(call.limit, _FEWEST_ROWS) if isinstance(call, Newest | Since) else call.limit
+            if isinstance(site_call, Count):
+                return Reading(
+                    Answer(count=self._count_rows(site_call.span), date=self._client.date)
+                )
+            row_limit = (
+                max(site_call.limit, _FEWEST_ROWS)
+                if isinstance(site_call, Newest | Since)
+                else site_call.limit
             )
-            ids_only = isinstance(call, Ids | After)
-            records = self._find_records(call, limit, ["id"] if ids_only else self._fields)
-            took = time.monotonic() - asked_at
-            rows = decode_rows(records, ids_only=ids_only)
-            answer = answer_of(call, rows, limit, self._client.date)
-        return Reading(replace(answer, asked_at=asked_at, took=took), tuple(rows.scripts))
+            ids_only = isinstance(site_call, Ids | After)
+            response_records = self._find_records(
+                site_call, row_limit, ["id"] if ids_only else self._fields
+            )
+            seconds_taken = time.monotonic() - asked_at
+            decoded_answer = decode_rows(response_records, ids_only=ids_only)
+            answer = answer_of(site_call, decoded_answer, row_limit, self._client.date)
+        return Reading(
+            replace(answer, asked_at=asked_at, took=seconds_taken), tuple(decoded_answer.scripts)
+        )
 
     def find_scripts(self, filters: list[Any], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return the scripts (ApiUsers) that `filters` find, as the site gives them."""
         with self.errors():
-            return [dict(script) for script in self._client.find(API_USER, filters, list(fields))]
+            return [
+                dict(script_name)
+                for script_name in self._client.find(API_USER, filters, list(fields))
+            ]
 
     def close(self) -> None:
         """Close the connection; a call that another thread is making over it fails."""
         self._client.close()
 
-    def _find_records(self, call: Call, limit: int, fields: list[str]) -> list[Any]:
-        filters, direction = _filters_and_direction(call)
-        order: list[Any] = [{"field_name": "id", "direction": direction}]
-        return list(self._client.find(ENTITY, filters, fields, order, limit=limit))
+    def _find_records(self, site_call: Call, row_limit: int, fields: list[str]) -> list[Any]:
+        filters, sort_direction = _filters_and_direction(site_call)
+        sort_order: list[Any] = [{"field_name": "id", "direction": sort_direction}]
+        return list(self._client.find(ENTITY, filters, fields, sort_order, limit=row_limit))
 
-    def _count_rows(self, span: Span) -> int:
+    def _count_rows(self, id_span: Span) -> int:
         answer = self._client.summarize(
             ENTITY,
-            filters=[["id", "between", span.first, span.last]],
+            filters=[["id", "between", id_span.first, id_span.last]],
             summary_fields=[{"field": "id", "type": "count"}],
         )
         return int(answer["summaries"]["id"])
@@ -219,40 +234,42 @@ class LogReader:
         return " ".join(error_text.split())[:300]
 
 
-def _filters_and_direction(call: Call) -> tuple[list[Any], str]:
+def _filters_and_direction(site_call: Call) -> tuple[list[Any], str]:
     """Return a call's filters and direction."""
-    match call:
+    match site_call:
         case Page() | After():
-            return [["id", "greater_than", call.above]], "asc"
+            return [["id", "greater_than", site_call.above]], "asc"
         case Newest():
-            return ([["id", "less_than", call.below]] if call.below is not None else []), "desc"
+            return (
+                [["id", "less_than", site_call.below]] if site_call.below is not None else []
+            ), "desc"
         case Since():
-            since_moment = datetime.fromtimestamp(call.at - 1, timezone.utc)
+            since_moment = datetime.fromtimestamp(site_call.at - 1, timezone.utc)
             return [["created_at", "greater_than", since_moment]], "asc"
         case Ids():
-            return [["id", "between", call.span.first, call.span.last]], "asc"
+            return [["id", "between", site_call.span.first, site_call.span.last]], "asc"
         case PageRange() | Look() | Recent() | Fetch():
-            return _filter_for_spans(call.spans), "asc"
+            return _filter_for_spans(site_call.spans), "asc"
         case Count():
             raise AssertionError("counts are summarized, not read")
 
 
-def _filter_for_spans(spans: Sequence[Span]) -> list[Any]:
+def _filter_for_spans(id_spans: Sequence[Span]) -> list[Any]:
     """Return the filter for rows with an id in any of the ranges."""
-    ids: list[int] = []
-    ranges: list[list[Any]] = []
-    for span in spans:
-        if span.size <= LARGEST_LISTED_SPAN and len(ids) + span.size <= SINGLE_IDS:
-            ids += range(span.first, span.last + 1)
+    event_ids: list[int] = []
+    id_ranges: list[list[Any]] = []
+    for id_span in id_spans:
+        if id_span.size <= LARGEST_LISTED_SPAN and len(event_ids) + id_span.size <= SINGLE_IDS:
+            event_ids += range(id_span.first, id_span.last + 1)
         else:
-            ranges.append(["id", "between", span.first, span.last])
-    filters = [*([["id", "in", ids]] if ids else []), *ranges]
+            id_ranges.append(["id", "between", id_span.first, id_span.last])
+    filters = [*([["id", "in", event_ids]] if event_ids else []), *id_ranges]
     return filters if len(filters) == 1 else [{"filter_operator": "any", "filters": filters}]
 
 
-def _date_seconds(header: str | None) -> int | None:
+def _date_seconds(date_header: str | None) -> int | None:
     try:
-        return int(parsedate_to_datetime(header).timestamp()) if header else None
+        return int(parsedate_to_datetime(date_header).timestamp()) if date_header else None
     except ValueError:
         return None
 
@@ -260,5 +277,9 @@ def _date_seconds(header: str | None) -> int | None:
 def _requested_wait(error: BaseException) -> float | None:
     """Return how many seconds an answer asks to wait before the next call."""
     headers = getattr(error, "headers", None)
-    asked = headers.get("retry-after") if isinstance(headers, dict) else None
-    return None if asked is None else retry_after_seconds(str(asked), time.time())
+    requested_seconds = headers.get("retry-after") if isinstance(headers, dict) else None
+    return (
+        None
+        if requested_seconds is None
+        else retry_after_seconds(str(requested_seconds), time.time())
+    )

@@ -27,54 +27,56 @@ class Mender:
     """Replacement of entries that lanes have passed over with rows read again from the site.
 
     Args:
-        log: The site's event log.
-        state: The feed's connection to the journal.
+        event_log: The site's event log.
+        feed_writer: The feed's connection to the journal.
     """
 
-    def __init__(self, log: EventLog, state: FeedWriter) -> None:
-        self._log = log
-        self._state = state
+    def __init__(self, event_log: EventLog, feed_writer: FeedWriter) -> None:
+        self._log = event_log
+        self._state = feed_writer
         self._next_check_at = float("-inf")
         self._wait_seconds = FIRST_WAIT
         self._asked_ids: frozenset[int] = frozenset()
 
-    def look(self, era: int, now: float) -> None:
+    def look(self, feed_era: int, current_time: float) -> None:
         """Ask for what was passed over, if it is time.
 
         Args:
-            era: The era of the feed.
-            now: The monotonic clock, in seconds.
+            feed_era: The era of the feed.
+            current_time: The monotonic clock, in seconds.
 
         Raises:
             StateError: It cannot be read or written now.
         """
-        if now < self._next_check_at:
+        if current_time < self._next_check_at:
             return
-        self._next_check_at = now + CHECK_INTERVAL
-        ids = [
+        self._next_check_at = current_time + CHECK_INTERVAL
+        event_ids = [
             event_id
-            for event_id in self._state.passed_over_ids(era)
+            for event_id in self._state.passed_over_ids(feed_era)
             if 0 < event_id < _BEYOND_SQLITE
         ][:MOST_EVENTS]
-        if not ids:
+        if not event_ids:
             return
         self._wait_seconds = (
-            min(self._wait_seconds * 2, LONGEST_WAIT) if self._asked_ids >= {*ids} else FIRST_WAIT
+            min(self._wait_seconds * 2, LONGEST_WAIT)
+            if self._asked_ids >= {*event_ids}
+            else FIRST_WAIT
         )
-        self._asked_ids = frozenset(ids)
-        self._next_check_at = now + self._wait_seconds
-        rows = self._read_rows(ids)
-        self._state.mend(era, rows)
-        for row in rows:
-            extra = {"action": "feed.mended", "event_id": row.id}
-            text = "Event %d was read from the site anew, and is handed out now"
-            logger.warning(text, row.id, extra=extra)
-            self._next_check_at = now
+        self._asked_ids = frozenset(event_ids)
+        self._next_check_at = current_time + self._wait_seconds
+        event_rows = self._read_rows(event_ids)
+        self._state.mend(feed_era, event_rows)
+        for event_row in event_rows:
+            log_extra = {"action": "feed.mended", "event_id": event_row.id}
+            log_text = "Event %d was read from the site anew, and is handed out now"
+            logger.warning(log_text, event_row.id, extra=log_extra)
+            self._next_check_at = current_time
 
-    def _read_rows(self, ids: list[int]) -> list[Row]:
+    def _read_rows(self, event_ids: list[int]) -> list[Row]:
         try:
-            answer = self._log.ask(Fetch(spans_of(sorted(ids)), len(ids) + 1))
+            site_answer = self._log.ask(Fetch(spans_of(sorted(event_ids)), len(event_ids) + 1))
         except SiteError as error:
             logger.debug("Events are not read anew yet: %s", error)
             return []
-        return [row for row in answer.rows if row.id in ids]
+        return [event_row for event_row in site_answer.rows if event_row.id in event_ids]

@@ -20,8 +20,8 @@ MOST_NAMED: Final = 5
 """Ranges of one look that are reported singly when given up; more are reported in one notice."""
 
 
-def _count_ids(ranges: Iterable[Span]) -> int:
-    return sum(span.size for span in ranges)
+def _count_ids(id_ranges: Iterable[Span]) -> int:
+    return sum(id_span.size for id_span in id_ranges)
 
 
 class Notice:
@@ -80,10 +80,12 @@ class BacklogTimedOut(Notice):
         """The sentence for people."""
         if len(self.ranges) == 1:
             return f"Timeout elapsed on backlog event id{_id_text(self.ranges[0])}"
-        named = ",".join(_id_text(span).removeprefix("s") for span in self.ranges[:MOST_NAMED])
-        more = len(self.ranges) - MOST_NAMED
-        which = f"{self.ids} ids between {self.first} and {self.last}"
-        return f"Timeout elapsed on backlog event {which}:{named} and {counted(more, 'more range')}"
+        named_ids = ",".join(
+            _id_text(id_span).removeprefix("s") for id_span in self.ranges[:MOST_NAMED]
+        )
+        more_ranges = counted(len(self.ranges) - MOST_NAMED, "more range")
+        ids_text = f"{self.ids} ids between {self.first} and {self.last}"
+        return f"Timeout elapsed on backlog event {ids_text}:{named_ids} and {more_ranges}"
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -96,15 +98,20 @@ class BacklogTimedOut(Notice):
         }
 
 
-def backlog_timed_out(elapsed: Sequence[tuple[Span, float]]) -> list[Notice]:
+def backlog_timed_out(elapsed_ranges: Sequence[tuple[Span, float]]) -> list[Notice]:
     """Return a notice for each range that is no longer waited for, or one notice for many ranges.
 
     Args:
-        elapsed: Ascending ranges, each with its age in seconds.
+        elapsed_ranges: Ascending ranges, each with its age in seconds.
     """
-    if len(elapsed) <= MOST_NAMED:
-        return [BacklogTimedOut((span,), age) for span, age in elapsed]
-    return [BacklogTimedOut(tuple(s for s, _ in elapsed), max(age for _, age in elapsed))]
+    if len(elapsed_ranges) <= MOST_NAMED:
+        return [BacklogTimedOut((id_span,), age_seconds) for id_span, age_seconds in elapsed_ranges]
+    return [
+        BacklogTimedOut(
+            tuple(s for s, _ in elapsed_ranges),
+            max(age_seconds for _, age_seconds in elapsed_ranges),
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +150,9 @@ class RowsVanished(Notice):
     @property
     def text(self) -> str:
         """The sentence for people."""
-        first, count = self.ids[0], len(self.ids)
-        rows = counted(count, "known row is", "known rows are")
-        return f"{rows} no longer visible, the first is event {first}."
+        first_id, row_count = self.ids[0], len(self.ids)
+        rows_text = counted(row_count, "known row is", "known rows are")
+        return f"{rows_text} no longer visible, the first is event {first_id}."
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -153,9 +160,9 @@ class RowsVanished(Notice):
         return {"event_ids": list(self.ids[:10])}
 
 
-def rows_vanished(ids: Sequence[int]) -> list[Notice]:
-    """Return the notice that rows vanished, None without `ids`."""
-    return [RowsVanished(tuple(ids))] if ids else []
+def rows_vanished(event_ids: Sequence[int]) -> list[Notice]:
+    """Return the notice that rows vanished, None without `event_ids`."""
+    return [RowsVanished(tuple(event_ids))] if event_ids else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +180,12 @@ class RowsParked(Notice):
     @property
     def text(self) -> str:
         """The sentence for people."""
-        rows, (first, _), (_, last) = self._rows, self.ranges[0], self.ranges[-1]
+        rows_text, (first_id, _), (_, last_id) = self._rows, self.ranges[0], self.ranges[-1]
         return (
-            f"{rows} rows that are older than an hour show for the first time, events {first} to"
-            f" {last}: has the script been granted more rights? They are parked, and plugins get"
-            " none of them, until somebody runs sgevents feed parked handle, or drop."
+            f"{rows_text} rows that are older than an hour show for the first time, events "
+            f"{first_id} to {last_id}: has the script been granted more rights? They are parked, "
+            "and plugins get none of them, until somebody runs sgevents feed parked handle, or "
+            "drop."
         )
 
     @property
@@ -236,8 +244,8 @@ class LogRewound(Notice):
     def text(self) -> str:
         """The sentence for people."""
         if self.again:
-            still = "Nothing is appended still, as the event log went backwards"
-            return f"{still}: {self.why}. {WAYS_OUT}"
+            still_text = "Nothing is appended still, as the event log went backwards"
+            return f"{still_text}: {self.why}. {WAYS_OUT}"
         return (
             f"The site's event log went backwards: {self.why}. Nothing is appended until the log"
             f" is back. If it stays so: {WAYS_OUT}."
@@ -256,5 +264,5 @@ class LogResumed(Notice):
         return "The site's event log is back where it was; the feed continues."
 
 
-def _id_text(span: Span) -> str:
-    return f" {span.first}" if span.size == 1 else f"s {span.first} to {span.last}"
+def _id_text(id_span: Span) -> str:
+    return f" {id_span.first}" if id_span.size == 1 else f"s {id_span.first} to {id_span.last}"

@@ -26,78 +26,91 @@ class SetAsideRows:
     """The names of the rows that are set aside. Pure.
 
     Args:
-        names: The names already on record.
+        recorded_names: The names already on record.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._known_names = set(names)
+    def __init__(self, recorded_names: Iterable[str]) -> None:
+        self._known_names = set(recorded_names)
         self._newly_set_aside: list[SetAside] = []
         self._unreported: list[SetAside] = []
         self._taken_names: list[str] = []
 
-    def report_odd(self, odd: Iterable[Odd], taken: Taken) -> None:
+    def report_odd(self, odd_rows: Iterable[Odd], step_result: Taken) -> None:
         """Set aside rows that were not set aside yet, and report them."""
-        new = [*self._unreported, *self._add_new(odd)]
-        taken.notices += [EventSetAside(event.event, event.reason) for event in new]
+        new_rows = [*self._unreported, *self._add_new(odd_rows)]
+        step_result.notices += [
+            EventSetAside(set_aside_event.event, set_aside_event.reason)
+            for set_aside_event in new_rows
+        ]
         self._unreported = []
 
-    def note_odd(self, odd: Iterable[Odd]) -> None:
+    def note_odd(self, odd_rows: Iterable[Odd]) -> None:
         """Set aside rows that were not set aside yet; they are reported with the next answer."""
-        self._unreported += self._add_new(odd)
+        self._unreported += self._add_new(odd_rows)
 
-    def _add_new(self, odd: Iterable[Odd]) -> list[SetAside]:
-        new = []
-        for name, reason in odd:
-            if name not in self._known_names and len(self._known_names) < MOST_ON_RECORD:
-                self._known_names.add(name)
-                new.append(SetAside(name, reason, "site", 0.0))
-        self._newly_set_aside += new
-        return new
+    def _add_new(self, odd_rows: Iterable[Odd]) -> list[SetAside]:
+        new_rows = []
+        for odd_name, odd_reason in odd_rows:
+            if odd_name not in self._known_names and len(self._known_names) < MOST_ON_RECORD:
+                self._known_names.add(odd_name)
+                new_rows.append(SetAside(odd_name, odd_reason, "site", 0.0))
+        self._newly_set_aside += new_rows
+        return new_rows
 
-    def clear_rows(self, rows: Iterable[LateRow]) -> None:
+    def clear_rows(self, late_rows: Iterable[LateRow]) -> None:
         """Remove from the record what was read correctly since."""
         if self._known_names:
-            right = [name for row, _ in rows if (name := str(row.id)) in self._known_names]
-            self._known_names.difference_update(right)
-            self._taken_names += right
+            readable_names = [
+                odd_name
+                for late_row, _ in late_rows
+                if (odd_name := str(late_row.id)) in self._known_names
+            ]
+            self._known_names.difference_update(readable_names)
+            self._taken_names += readable_names
 
-    def clear_ids(self, spans: Iterable[Span]) -> None:
+    def clear_ids(self, id_spans: Iterable[Span]) -> None:
         """Remove from the record the ids on which the site failed and no longer fails."""
-        ids = {int(name): name for name in self._known_names if name.isdecimal()}
-        right = [
-            ids[id_] for s in (spans if ids else ()) for id_ in ids if s.first <= id_ <= s.last
+        failing_ids = {
+            int(odd_name): odd_name for odd_name in self._known_names if odd_name.isdecimal()
+        }
+        readable_names = [
+            failing_ids[id_]
+            for s in (id_spans if failing_ids else ())
+            for id_ in failing_ids
+            if s.first <= id_ <= s.last
         ]
-        self._known_names.difference_update(right)
-        self._taken_names += right
+        self._known_names.difference_update(readable_names)
+        self._taken_names += readable_names
 
-    def with_changes(self, change: FeedChange) -> FeedChange:
+    def with_changes(self, feed_change: FeedChange) -> FeedChange:
         """Return a change with what is new here; it is reported only once."""
-        era = change.state.era
-        change = change._replace(
-            set_aside=[one._replace(era=era) for one in self._newly_set_aside],
+        feed_era = feed_change.state.era
+        feed_change = feed_change._replace(
+            set_aside=[one._replace(era=feed_era) for one in self._newly_set_aside],
             no_more_aside=self._taken_names,
         )
         self._newly_set_aside, self._taken_names = [], []
-        return change
+        return feed_change
 
 
-def forget_aside(state: FeedWriter, request: Request) -> RequestAnswer:
+def forget_aside(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer:
     """Carry out a request to forget what is set aside, and return the result.
 
     It covers what the person was shown; rows set aside since then stay on record.
 
     Args:
-        state: The journal.
-        request: Its detail holds `set_aside`, each with the fields of `SetAside`.
+        feed_writer: The journal.
+        person_request: Its detail holds `set_aside`, each with the fields of `SetAside`.
 
     Raises:
         StateError: It cannot be written; the request waits.
     """
-    ones = [SetAside(*one) for one in request.detail["set_aside"]]
-    answer = RequestAnswer(
-        "done", f"{counted(len(ones), 'event is', 'events are')} no longer on record as set aside"
+    forgotten = [SetAside(*one) for one in person_request.detail["set_aside"]]
+    request_answer = RequestAnswer(
+        "done",
+        f"{counted(len(forgotten), 'event is', 'events are')} no longer on record as set aside",
     )
-    state.forget_aside(ones, RequestStep(request.number, answer=answer))
-    extra = {"action": "feed.aside_forgotten", "events": len(ones)}
-    logger.warning("%s decided: %s", request.asked_by, answer.text, extra=extra)
-    return answer
+    feed_writer.forget_aside(forgotten, RequestStep(person_request.number, answer=request_answer))
+    log_extra = {"action": "feed.aside_forgotten", "events": len(forgotten)}
+    logger.warning("%s decided: %s", person_request.asked_by, request_answer.text, extra=log_extra)
+    return request_answer

@@ -30,45 +30,47 @@ class Paging:
     page begins behind the id in the way: that id is then missing, and waited for like others.
 
     Args:
-        rules: Times and sizes.
+        feed_rules: Times and sizes.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, feed_rules: Rules) -> None:
         self.next_at = 0.0
         self.full_in_a_row = 0
-        self._rules = rules
-        self._poll_interval = rules.poll_interval
+        self._rules = feed_rules
+        self._poll_interval = feed_rules.poll_interval
         self._last_news_at: float | None = None
-        self._page_size = Size(rules.page_size, SMALLEST_PAGE)
+        self._page_size = Size(feed_rules.page_size, SMALLEST_PAGE)
         self._is_probing = False
         self._is_stuck = False
         self._failures_in_a_row = 0
         self._failed_size = 0
         self._skip_to: int | None = None
 
-    def next_call(self, state: FeedState) -> Page | After:
+    def next_call(self, feed_state: FeedState) -> Page | After:
         """Return what to ask next."""
         if self._is_probing:
-            return After(max(state.frontier, self._skip_to or 0), PROBED_IDS)
+            return After(max(feed_state.frontier, self._skip_to or 0), PROBED_IDS)
         if self._skip_to is not None:
             return Page(self._skip_to, self._page_size.current, None)
-        above = state.frontier if state.anchor_id is None else state.anchor_id - 1
-        return Page(above, self._page_size.current, state.anchor_id)
+        above_id = feed_state.frontier if feed_state.anchor_id is None else feed_state.anchor_id - 1
+        return Page(above_id, self._page_size.current, feed_state.anchor_id)
 
-    def take_failure(self, call: Page | After, now: float, *, answers: bool) -> None:
+    def take_failure(
+        self, page_call: Page | After, current_time: float, *, is_answering: bool
+    ) -> None:
         """Note that a call failed.
 
         Args:
-            call: What was asked.
-            now: The host's monotonic clock, in seconds.
-            answers: Whether the site understood it nevertheless.
+            page_call: What was asked.
+            current_time: The host's monotonic clock, in seconds.
+            is_answering: Whether the site understood it nevertheless.
         """
-        if isinstance(call, Page):
+        if isinstance(page_call, Page):
             self._failures_in_a_row += 1
-            self._failed_size = call.limit
+            self._failed_size = page_call.limit
             self._is_probing = True
-        elif answers:
-            self.take_probe((), now)
+        elif is_answering:
+            self.take_probe((), current_time)
 
     @property
     def limit(self) -> int:
@@ -80,18 +82,18 @@ class Paging:
         """Whether something stands in the way of pages."""
         return self._is_probing or self._skip_to is not None
 
-    def took_range(self, call: PageRange, now: float) -> None:
+    def took_range(self, page_call: PageRange, current_time: float) -> None:
         """Note that a range was taken, behind which more rows follow directly."""
-        self._page_size.succeeded(call.limit)
-        self._last_news_at, self._poll_interval = now, self._rules.poll_interval
+        self._page_size.succeeded(page_call.limit)
+        self._last_news_at, self._poll_interval = current_time, self._rules.poll_interval
         self.full_in_a_row += 1
-        self.next_at = now
+        self.next_at = current_time
 
-    def read_soon(self, now: float) -> None:
+    def read_soon(self, current_time: float) -> None:
         """Read the next page soon, even if the log is quiet."""
-        self.next_at = min(self.next_at, now + self._rules.poll_interval)
+        self.next_at = min(self.next_at, current_time + self._rules.poll_interval)
 
-    def take_probe(self, rows: Sequence[Row], now: float) -> None:
+    def take_probe(self, event_rows: Sequence[Row], current_time: float) -> None:
         """Handle the ids above the last one, or above what is left out: the site answers."""
         self._is_probing = False
         if not self._is_stuck and self._failures_in_a_row < FAILURES_OF_A_PAGE:
@@ -99,37 +101,43 @@ class Paging:
         if not self._is_stuck and self._failed_size > SMALLEST_PAGE:
             self._page_size.failed(self._failed_size)
             return
-        if not rows:
+        if not event_rows:
             self._skip_to, self._is_stuck = None, False
-            self.next_at = now + self._poll_interval
+            self.next_at = current_time + self._poll_interval
             return
-        below = rows[0].id - 1
-        seen = self._skip_to is not None and self._skip_to >= below
-        self._skip_to = rows[0].id if seen else below
+        below_id = event_rows[0].id - 1
+        seen = self._skip_to is not None and self._skip_to >= below_id
+        self._skip_to = event_rows[0].id if seen else below_id
 
     def take_page(
-        self, call: Page, now: float, *, is_full: bool, has_fresh: bool, has_news: bool
+        self,
+        page_call: Page,
+        current_time: float,
+        *,
+        is_full: bool,
+        has_fresh: bool,
+        has_news: bool,
     ) -> None:
         """Note that a page was answered, and decide when the next one is read.
 
         Args:
-            call: What was asked.
-            now: The host's monotonic clock, in seconds.
+            page_call: What was asked.
+            current_time: The host's monotonic clock, in seconds.
             is_full: Whether more rows may follow directly.
             has_fresh: Whether any row above the last one could be handled.
             has_news: Whether there is any such row, even one that has to wait.
         """
-        self._page_size.succeeded(call.limit)
+        self._page_size.succeeded(page_call.limit)
         self._failures_in_a_row, self._skip_to = 0, None
         self._is_stuck = self._is_probing = is_full and not has_fresh
         if is_full:
             self.full_in_a_row += has_fresh
-            self.next_at = now
+            self.next_at = current_time
             return
         self.full_in_a_row = 0
         if has_news or self._last_news_at is None:
-            self._last_news_at, self._poll_interval = now, self._rules.poll_interval
-        elif now - self._last_news_at >= QUIET_SECONDS:
+            self._last_news_at, self._poll_interval = current_time, self._rules.poll_interval
+        elif current_time - self._last_news_at >= QUIET_SECONDS:
             next_interval = self._poll_interval * IDLE_FACTOR
             self._poll_interval = min(next_interval, self._rules.idle_interval)
-        self.next_at = now + self._poll_interval
+        self.next_at = current_time + self._poll_interval

@@ -15,7 +15,7 @@ from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 logger = logging.getLogger("sgevents.feed")
 
 
-def decide_parked(state: FeedWriter, request: Request) -> RequestAnswer:
+def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer:
     """Carry out a decision about parked rows, and return the result.
 
     Rows to be handled are looked for like missing ones, from the next call to the site on. The
@@ -23,44 +23,54 @@ def decide_parked(state: FeedWriter, request: Request) -> RequestAnswer:
     what was parked since waits for a decision of its own.
 
     Args:
-        state: The journal; nobody else appends to it meanwhile.
-        request: Its detail holds `decision` (`handle` or `drop`), `era` and `numbers`, the parkings
-            it covers.
+        feed_writer: The journal; nobody else appends to it meanwhile.
+        person_request: Its detail holds `decision` (`handle` or `drop`), `era` and `numbers`, the
+            parkings it covers.
 
     Raises:
         StateError: It cannot be written; the request waits.
     """
-    record = state.load_feed()
-    known = Known(record)
-    spans = known.ranges_parked_as(frozenset(request.detail["numbers"]))
-    if record is None or record.state.era != request.detail["era"] or not spans:
-        answer = RequestAnswer("done", "nothing of that is parked any more")
-        state.answer(RequestStep(request.number, answer=answer))
-        return answer
-    if request.detail["decision"] == "handle":
-        known.handle_parked(spans, Hole(ages.site_clock(record.state, None), record.state.observed))
+    feed_record = feed_writer.load_feed()
+    known_ids = Known(feed_record)
+    id_spans = known_ids.ranges_parked_as(frozenset(person_request.detail["numbers"]))
+    if feed_record is None or feed_record.state.era != person_request.detail["era"] or not id_spans:
+        request_answer = RequestAnswer("done", "nothing of that is parked any more")
+        feed_writer.answer(RequestStep(person_request.number, answer=request_answer))
+        return request_answer
+    if person_request.detail["decision"] == "handle":
+        known_ids.handle_parked(
+            id_spans, Hole(ages.site_clock(feed_record.state, None), feed_record.state.observed)
+        )
         what_happens = "will be handed to the plugins as late events"
     else:
-        known.drop_parked(spans)
+        known_ids.drop_parked(id_spans)
         what_happens = "are dropped: no plugin gets them"
-    answer = RequestAnswer("done", f"{rows_of(spans)} {what_happens}")
-    change = known.take_changes(record.state)
-    state.decide(state.end(), change, RequestStep(request.number, answer=answer))
-    _log_decision(spans, answer, request)
-    return answer
+    request_answer = RequestAnswer("done", f"{rows_of(id_spans)} {what_happens}")
+    feed_change = known_ids.take_changes(feed_record.state)
+    feed_writer.decide(
+        feed_writer.end(), feed_change, RequestStep(person_request.number, answer=request_answer)
+    )
+    _log_decision(id_spans, request_answer, person_request)
+    return request_answer
 
 
-def rows_of(spans: Sequence[Span]) -> str:
+def rows_of(id_spans: Sequence[Span]) -> str:
     """Return in words how many rows some ranges hold, and between which ids."""
-    rows, first, last = sum(span.size for span in spans), spans[0].first, spans[-1].last
-    return f"{counted(rows, 'parked row')}, events {first} to {last},"
+    row_count, first_id, last_id = (
+        sum(id_span.size for id_span in id_spans),
+        id_spans[0].first,
+        id_spans[-1].last,
+    )
+    return f"{counted(row_count, 'parked row')}, events {first_id} to {last_id},"
 
 
-def _log_decision(spans: Sequence[Span], answer: RequestAnswer, request: Request) -> None:
-    extra = {
+def _log_decision(
+    id_spans: Sequence[Span], request_answer: RequestAnswer, person_request: Request
+) -> None:
+    log_extra = {
         "action": "feed.unparked",
-        "rows": sum(span.size for span in spans),
-        "event_id": spans[0].first,
-        "last_event_id": spans[-1].last,
+        "rows": sum(id_span.size for id_span in id_spans),
+        "event_id": id_spans[0].first,
+        "last_event_id": id_spans[-1].last,
     }
-    logger.warning("%s decided: %s", request.asked_by, answer.text, extra=extra)
+    logger.warning("%s decided: %s", person_request.asked_by, request_answer.text, extra=log_extra)

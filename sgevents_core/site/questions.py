@@ -144,23 +144,23 @@ class Answer:
     took: float = 0.0
 
 
-def reach_of(call: Limited, answer: Answer) -> int | None:
+def reach_of(limited_call: Limited, site_answer: Answer) -> int | None:
     """Return the id up to which an answer is complete, None if it is complete throughout."""
-    if answer.reach is None and len(answer.rows) >= call.limit:
-        return answer.rows[-1].id
-    return answer.reach
+    if site_answer.reach is None and len(site_answer.rows) >= limited_call.limit:
+        return site_answer.rows[-1].id
+    return site_answer.reach
 
 
-def spans_of(ids: list[int]) -> tuple[Span, ...]:
+def spans_of(ascending_ids: list[int]) -> tuple[Span, ...]:
     """Return ascending ids as ranges.
 
     >>> spans_of([1, 2, 3, 7])
     (Span(first=1, last=3), Span(first=7, last=7))
     """
-    spans: list[Span] = []
-    for id_ in ids:
-        if spans and spans[-1].last == id_ - 1:
-            spans[-1] = Span(spans[-1].first, id_)
+    id_spans: list[Span] = []
+    for id_ in ascending_ids:
+        if id_spans and id_spans[-1].last == id_ - 1:
+            id_spans[-1] = Span(id_spans[-1].first, id_)
         else:
-            spans.append(Span(id_, id_))
-    return tuple(spans)
+            id_spans.append(Span(id_, id_))
+    return tuple(id_spans)

@@ -17,46 +17,49 @@ class RangeReaders:
     """Connections that ask for ranges at the same time; each is opened when first needed.
 
     Args:
-        connect: Returns a connection; may be called from any thread.
+        open_reader: Returns a connection; may be called from any thread.
     """
 
-    def __init__(self, connect: Callable[[], LogReader]) -> None:
-        self._connect = connect
+    def __init__(self, open_reader: Callable[[], LogReader]) -> None:
+        self._connect = open_reader
         self._executor: ThreadPoolExecutor | None = None
         self._under_way: dict[PageRange, Future[Reading]] = {}
         self._given_up: list[Future[Reading]] = []
         self._idle: SimpleQueue[LogReader] = SimpleQueue()
         self._readers: list[LogReader] = []
 
-    def read_ahead(self, calls: Sequence[PageRange], connections: int) -> None:
+    def read_ahead(self, range_calls: Sequence[PageRange], connection_count: int) -> None:
         """Ask for ranges that were not asked for yet, as connections are free; give up all others.
 
         After a failure nothing more is asked before the feed has seen it. A call that was given up
         still occupies its connection until the site answers.
 
         Args:
-            calls: The ranges that come next, in order.
-            connections: How many may be asked for at the same time.
+            range_calls: The ranges that come next, in order.
+            connection_count: How many may be asked for at the same time.
         """
-        for call in self._under_way.keys() - set(calls):
-            self._give_up(self._under_way.pop(call))
-        self._given_up = [future for future in self._given_up if not future.done()]
+        for range_call in self._under_way.keys() - set(range_calls):
+            self._give_up(self._under_way.pop(range_call))
+        self._given_up = [
+            reading_future for reading_future in self._given_up if not reading_future.done()
+        ]
         has_failed = any(
-            future.done() and future.exception() for future in self._under_way.values()
+            reading_future.done() and reading_future.exception()
+            for reading_future in self._under_way.values()
         )
-        for call in () if has_failed else calls:
-            if call not in self._under_way and self._occupied < connections:
-                self._begin(call)
+        for range_call in () if has_failed else range_calls:
+            if range_call not in self._under_way and self._occupied < connection_count:
+                self._begin(range_call)
 
-    def wait(self, call: PageRange) -> Reading:
+    def wait(self, range_call: PageRange) -> Reading:
         """Return the answer to a range, which is asked for now if it is not under way.
 
         Raises:
             SiteError: The call failed.
         """
-        if call not in self._under_way:
-            self._begin(call)
-        return self._under_way.pop(call).result()
+        if range_call not in self._under_way:
+            self._begin(range_call)
+        return self._under_way.pop(range_call).result()
 
     def close(self) -> None:
         """Give up all ranges and close the connections; calls under way fail."""
@@ -67,35 +70,35 @@ class RangeReaders:
         self._close_readers()  # those that were just being opened
 
     def _close_readers(self) -> None:
-        for reader in self._readers:
-            reader.close()
+        for log_reader in self._readers:
+            log_reader.close()
 
     @property
     def _occupied(self) -> int:
         """How many connections are, or are about to be, in use."""
-        asked = sum(not future.done() for future in self._under_way.values())
+        asked = sum(not reading_future.done() for reading_future in self._under_way.values())
         return asked + len(self._given_up)
 
-    def _give_up(self, future: Future[Reading]) -> None:
-        if not future.cancel():
-            self._given_up.append(future)
+    def _give_up(self, reading_future: Future[Reading]) -> None:
+        if not reading_future.cancel():
+            self._given_up.append(reading_future)
 
-    def _begin(self, call: PageRange) -> None:
+    def _begin(self, range_call: PageRange) -> None:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(MOST_CONNECTIONS, "feed-range")
-        self._under_way[call] = self._executor.submit(self._read, call)
+        self._under_way[range_call] = self._executor.submit(self._read, range_call)
 
-    def _read(self, call: PageRange) -> Reading:
-        reader = self._idle_reader()
+    def _read(self, range_call: PageRange) -> Reading:
+        log_reader = self._idle_reader()
         try:
-            return reader.read(call)
+            return log_reader.read(range_call)
         finally:
-            self._idle.put(reader)
+            self._idle.put(log_reader)
 
     def _idle_reader(self) -> LogReader:
         try:
             return self._idle.get_nowait()
         except Empty:
-            reader = self._connect()
-            self._readers.append(reader)
-            return reader
+            log_reader = self._connect()
+            self._readers.append(log_reader)
+            return log_reader

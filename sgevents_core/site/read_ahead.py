@@ -38,21 +38,21 @@ class Connections:
     """How many ranges are asked for at the same time: fewer after trouble, more after successes.
 
     Args:
-        most: The setting.
+        connection_limit: The setting.
     """
 
-    def __init__(self, most: int) -> None:
-        self.now = most
-        self._most = most
+    def __init__(self, connection_limit: int) -> None:
+        self.now = connection_limit
+        self._most = connection_limit
         self._patience = 1
         self._succeeded = 0
         self._usual: float | None = None
 
-    def succeeded(self, took: float) -> None:
+    def succeeded(self, seconds_taken: float) -> None:
         """Note that the site answered, and how many seconds it took."""
-        usual = took if self._usual is None else self._usual
-        self._usual = min(took, usual * FORGETTING)
-        if took > usual + SLOW and took > usual * SLOWER:
+        usual_seconds = seconds_taken if self._usual is None else self._usual
+        self._usual = min(seconds_taken, usual_seconds * FORGETTING)
+        if seconds_taken > usual_seconds + SLOW and seconds_taken > usual_seconds * SLOWER:
             self._fewer(self.now - 1)
             return
         self._succeeded += 1
@@ -64,8 +64,8 @@ class Connections:
         """Note that the site did not answer, or refused."""
         self._fewer(self.now // 2)
 
-    def _fewer(self, number: int) -> None:
-        self.now, self._succeeded = max(number, 1), 0
+    def _fewer(self, connection_count: int) -> None:
+        self.now, self._succeeded = max(connection_count, 1), 0
         self._patience = min(max(self._patience * 2, FIRST_PATIENCE), LONGEST_PATIENCE)
 
 
@@ -73,12 +73,12 @@ class ReadAhead:
     """Decisions on which ranges are read ahead.
 
     Args:
-        most: The largest number of connections.
+        connection_limit: The largest number of connections.
     """
 
-    def __init__(self, most: int) -> None:
-        self.connections = Connections(most)
-        self._most = most
+    def __init__(self, connection_limit: int) -> None:
+        self.connections = Connections(connection_limit)
+        self._most = connection_limit
         self._ranges: deque[PageRange] = deque()
         self._next: int | None = None
         self._highest = 0
@@ -90,82 +90,91 @@ class ReadAhead:
         """The ranges to ask for, in the order in which they are taken."""
         return tuple(self._ranges)
 
-    def next_call(self, state: FeedState, limit: int) -> PageRange | Newest | None:
+    def next_call(self, feed_state: FeedState, row_limit: int) -> PageRange | Newest | None:
         """Return what to ask next; None for an ordinary page.
 
         Args:
-            state: The feed's state.
-            limit: The largest number of rows to ask for at once.
+            feed_state: The feed's state.
+            row_limit: The largest number of rows to ask for at once.
         """
-        is_possible = self._next is not None and state.anchor_id is not None
-        if not is_possible or self.connections.now < 2 or self._width(limit) < 1:
+        is_possible = self._next is not None and feed_state.anchor_id is not None
+        if not is_possible or self.connections.now < 2 or self._width(row_limit) < 1:
             self.discard()
             return None
-        if self._highest <= state.frontier and self._pages_left <= 0:
+        if self._highest <= feed_state.frontier and self._pages_left <= 0:
             self._pages_left = PAGES_BETWEEN_HIGHEST
             return Newest(1)
-        distance = self._highest - state.frontier
-        if self._ranges or distance >= FAR_BEHIND * self._width(limit):
-            self._extend(state, limit)
+        id_distance = self._highest - feed_state.frontier
+        if self._ranges or id_distance >= FAR_BEHIND * self._width(row_limit):
+            self._extend(feed_state, row_limit)
         return self._ranges[0] if self._ranges else None
 
-    def _extend(self, state: FeedState, limit: int) -> None:
+    def _extend(self, feed_state: FeedState, row_limit: int) -> None:
         """Add ranges up to the highest id, as many as may be asked for at the same time."""
-        anchor_id, anchor_at, first = state.anchor_id, state.anchor_at, self._next
-        while first is not None and anchor_id is not None:
-            last = first + self._width(limit) - 1
-            if last > self._highest or len(self._ranges) >= READY * self.connections.now:
+        anchor_id, anchor_at, first_id = feed_state.anchor_id, feed_state.anchor_at, self._next
+        while first_id is not None and anchor_id is not None:
+            last_id = first_id + self._width(row_limit) - 1
+            if last_id > self._highest or len(self._ranges) >= READY * self.connections.now:
                 return
-            self._ranges.append(PageRange(first, last, limit, anchor_id, anchor_at))
-            self._next = first = last + 1
+            self._ranges.append(PageRange(first_id, last_id, row_limit, anchor_id, anchor_at))
+            self._next = first_id = last_id + 1
 
-    def _width(self, limit: int) -> int:
+    def _width(self, row_limit: int) -> int:
         """Return how many ids a range has: no more than have their rows in one answer.
 
         One row is the anchor, and an answer is only known to be complete if it is not full.
         """
-        rows = limit - 2
-        return rows if self._density >= DENSE else int(rows * DENSE / self._density)
+        event_rows = row_limit - 2
+        return event_rows if self._density >= DENSE else int(event_rows * DENSE / self._density)
 
-    def show_highest(self, rows: Sequence[Row]) -> None:
+    def show_highest(self, event_rows: Sequence[Row]) -> None:
         """Note the highest id that the site shows, as far as rows show it."""
-        self._highest = max((row.id for row in rows), default=0)
+        self._highest = max((event_row.id for event_row in event_rows), default=0)
 
-    def read_page(self, rows: Sequence[Row], frontier: int, took: float, *, full: bool) -> None:
+    def read_page(
+        self, event_rows: Sequence[Row], frontier_id: int, seconds_taken: float, *, is_full: bool
+    ) -> None:
         """Note an ordinary page.
 
         Args:
-            rows: The rows above the frontier that were taken, ascending.
-            frontier: The highest id taken.
-            took: How many seconds the site took.
-            full: Whether more rows follow.
+            event_rows: The rows above the frontier that were taken, ascending.
+            frontier_id: The highest id taken.
+            seconds_taken: How many seconds the site took.
+            is_full: Whether more rows follow.
         """
         self.discard()
-        if not full:
+        if not is_full:
             self._pages_left, self._highest = 1, 0
             return
-        self.connections.succeeded(took)
+        self.connections.succeeded(seconds_taken)
         self._pages_left -= 1
-        if rows:
-            self._next, self._density = frontier + 1, _density(rows)
+        if event_rows:
+            self._next, self._density = frontier_id + 1, _density(event_rows)
 
-    def took_range(self, call: PageRange, rows: Sequence[Row], took: float, *, full: bool) -> None:
+    def took_range(
+        self,
+        range_call: PageRange,
+        event_rows: Sequence[Row],
+        seconds_taken: float,
+        *,
+        is_full: bool,
+    ) -> None:
         """Note that a range was taken; one that was empty, or not complete, discards the others.
 
         Args:
-            call: The range.
-            rows: The rows that were taken, ascending.
-            took: How many seconds the site took.
-            full: Whether the answer may lack rows of the range.
+            range_call: The range.
+            event_rows: The rows that were taken, ascending.
+            seconds_taken: How many seconds the site took.
+            is_full: Whether the answer may lack rows of the range.
         """
-        self.connections.succeeded(took)
-        if not rows or full:
+        self.connections.succeeded(seconds_taken)
+        if not event_rows or is_full:
             self.discard()
             return
         self._ranges.popleft()
         self._pages_left = 0
-        density = len(rows) / (call.last - call.first + 1)
-        self._density = max(density, self._density / 2)  # a hole is not the rule
+        row_density = len(event_rows) / (range_call.last - range_call.first + 1)
+        self._density = max(row_density, self._density / 2)  # a hole is not the rule
 
     def failed(self) -> None:
         """Note that the site did not answer for rows that come next."""
@@ -178,8 +187,8 @@ class ReadAhead:
         self._next = None
 
 
-def _density(rows: Sequence[Row]) -> float:
+def _density(event_rows: Sequence[Row]) -> float:
     """Return the share of visible ids, where most of them are: a hole between two rows aside."""
-    middle = len(rows) // 2
-    halves = (rows[: middle + 1], rows[middle:])
-    return max(len(half) / (half[-1].id - half[0].id + 1) for half in halves)
+    middle_index = len(event_rows) // 2
+    row_halves = (event_rows[: middle_index + 1], event_rows[middle_index:])
+    return max(len(row_half) / (row_half[-1].id - row_half[0].id + 1) for row_half in row_halves)

@@ -18,62 +18,68 @@ from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 logger = logging.getLogger("sgevents.feed")
 
 
-def begin_anew(log: EventLog, rules: Rules, state: FeedWriter, request: Request) -> RequestAnswer:
+def begin_anew(
+    event_log: EventLog, feed_rules: Rules, feed_writer: FeedWriter, person_request: Request
+) -> RequestAnswer:
     """Carry out a request to begin anew, and return the result.
 
     What is in the journal stays, and is handled before what comes. The new era and the answer are
     written together; repeating a request changes nothing.
 
     Args:
-        log: The site's event log.
-        rules: How the feed follows it.
-        state: The journal; nobody else appends to it meanwhile.
-        request: Its detail holds `from`, `era` (the one it was asked in) and `force`.
+        event_log: The site's event log.
+        feed_rules: How the feed follows it.
+        feed_writer: The journal; nobody else appends to it meanwhile.
+        person_request: Its detail holds `from`, `era` (the one it was asked in) and `force`.
 
     Raises:
         StateError: It cannot be written; the request waits.
     """
-    answer = _refuse(state, request)
-    if answer is None:
+    request_answer = _refuse(feed_writer, person_request)
+    if request_answer is None:
         try:
-            change = first_change(log, rules, parse_start(str(request.detail["from"])))
+            feed_change = first_change(
+                event_log, feed_rules, parse_start(str(person_request.detail["from"]))
+            )
         except StartAheadError as error:
-            answer = RequestAnswer("refused", f"{error} Nothing was changed.")
+            request_answer = RequestAnswer("refused", f"{error} Nothing was changed.")
         except SiteError as error:
-            answer = RequestAnswer("failed", f"{error} Nothing was changed; ask again.")
+            request_answer = RequestAnswer("failed", f"{error} Nothing was changed; ask again.")
         else:
-            return _begin_era(state, request, change)
-    state.answer(RequestStep(request.number, answer=answer))
-    return answer
+            return _begin_era(feed_writer, person_request, feed_change)
+    feed_writer.answer(RequestStep(person_request.number, answer=request_answer))
+    return request_answer
 
 
-def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
+def first_change(event_log: EventLog, feed_rules: Rules, start_position: Start) -> FeedChange:
     """Ask the site where a start lies, and return the feed's state there, before any row.
 
     Raises:
         SiteError: The site could not be asked.
         StartAheadError: The site has not reached the start yet.
     """
-    page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's limit may be lower
-    follower = Follower(replace(rules, start=start, page_size=page_size))
+    page_size = min(
+        feed_rules.page_size, max(event_log.page_size(), 2)
+    )  # the site's limit may be lower
+    follower = Follower(replace(feed_rules, start=start_position, page_size=page_size))
     while follower.state is None:
-        call = follower.next_call(0.0)
-        if follower.state is None and not isinstance(call, float):
-            follower.take_answer(call, log.ask(call), 0.0)
-    change = follower.take_changes()
-    assert change is not None  # noqa: S101 - there is a state, so there is a change
-    return change
+        site_call = follower.next_call(0.0)
+        if follower.state is None and not isinstance(site_call, float):
+            follower.take_answer(site_call, event_log.ask(site_call), 0.0)
+    feed_change = follower.take_changes()
+    assert feed_change is not None  # noqa: S101 - there is a state, so there is a change
+    return feed_change
 
 
-def _refuse(state: FeedWriter, request: Request) -> RequestAnswer | None:
-    feed = state.load_feed()
-    if feed is None:
+def _refuse(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer | None:
+    feed_record = feed_writer.load_feed()
+    if feed_record is None:
         return RequestAnswer("refused", "nothing was read yet: start in [feed] says where to begin")
-    if feed.state.era != request.detail["era"]:
+    if feed_record.state.era != person_request.detail["era"]:
         return RequestAnswer(
-            "done", f"the feed has begun anew already; this is era {feed.state.era}"
+            "done", f"the feed has begun anew already; this is era {feed_record.state.era}"
         )
-    if not feed.state.rewound and not request.detail.get("force"):
+    if not feed_record.state.rewound and not person_request.detail.get("force"):
         return RequestAnswer(
             "refused",
             "the event log has not gone backwards, and events could be handed out twice or not at"
@@ -82,15 +88,19 @@ def _refuse(state: FeedWriter, request: Request) -> RequestAnswer | None:
     return None
 
 
-def _begin_era(state: FeedWriter, request: Request, change: FeedChange) -> RequestAnswer:
-    change.state.era = int(request.detail["era"]) + 1
-    change.state.answered = time.time()
-    first_id = change.state.frontier + 1
+def _begin_era(
+    feed_writer: FeedWriter, person_request: Request, feed_change: FeedChange
+) -> RequestAnswer:
+    feed_change.state.era = int(person_request.detail["era"]) + 1
+    feed_change.state.answered = time.time()
+    first_id = feed_change.state.frontier + 1
     outcome_text = (
-        f"era {change.state.era} begins at event {first_id}; the journal is handed out first"
+        f"era {feed_change.state.era} begins at event {first_id}; the journal is handed out first"
     )
-    answer = RequestAnswer("done", outcome_text)
-    state.begin_era(state.end(), change, RequestStep(request.number, answer=answer))
-    extra = {"action": "feed.reset", "era": change.state.era, "event_id": first_id}
-    logger.warning("The feed begins anew: %s", outcome_text, extra=extra)
-    return answer
+    request_answer = RequestAnswer("done", outcome_text)
+    feed_writer.begin_era(
+        feed_writer.end(), feed_change, RequestStep(person_request.number, answer=request_answer)
+    )
+    log_extra = {"action": "feed.reset", "era": feed_change.state.era, "event_id": first_id}
+    logger.warning("The feed begins anew: %s", outcome_text, extra=log_extra)
+    return request_answer

@@ -83,83 +83,98 @@ class DecodedRows(NamedTuple):
     total: int
 
 
-def decode_rows(records: Sequence[Any], *, ids_only: bool = False) -> DecodedRows:
+def decode_rows(answer_records: Sequence[Any], *, ids_only: bool = False) -> DecodedRows:
     """Return the rows of an answer; of rows with the same id, the first.
 
     Args:
-        records: The records of the answer, as JSON if they are `msgspec.Raw`.
+        answer_records: The records of the answer, as JSON if they are `msgspec.Raw`.
         ids_only: Whether only ids were asked for.
     """
-    decoded_rows = DecodedRows({}, [], {}, len(records))
-    for record in records:
-        if type(record) is not Raw:
-            _add_unusual(record, decoded_rows, ids_only=ids_only)
+    decoded_rows = DecodedRows({}, [], {}, len(answer_records))
+    for answer_record in answer_records:
+        if type(answer_record) is not Raw:
+            _add_unusual(answer_record, decoded_rows, ids_only=ids_only)
             continue
-        body = bytes(record)
-        head = _head_of(body)
-        if head is None:
-            _add_unusual(decoded(body), decoded_rows, ids_only=ids_only)
-        elif head.id not in decoded_rows.rows:
-            row = Row(head.id, 0, "", b"") if ids_only else _usual_row(body, head, decoded_rows)
-            decoded_rows.rows[head.id] = row
+        row_body = bytes(answer_record)
+        row_head = _head_of(row_body)
+        if row_head is None:
+            _add_unusual(decoded(row_body), decoded_rows, ids_only=ids_only)
+        elif row_head.id not in decoded_rows.rows:
+            event_row = (
+                Row(row_head.id, 0, "", b"")
+                if ids_only
+                else _usual_row(row_body, row_head, decoded_rows)
+            )
+            decoded_rows.rows[row_head.id] = event_row
     return decoded_rows
 
 
-def _head_of(body: bytes) -> _RowHead | None:
+def _head_of(row_body: bytes) -> _RowHead | None:
     """Return the head of a usual row; None for any other."""
     try:
-        head = _decode_head(body)
+        row_head = _decode_head(row_body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    is_deep = body.count(b"{") + body.count(b"[") > DEEPEST_LEVEL
-    is_long = len(body) > LONGEST_INTEGER and _LONG_INTEGER.search(body) is not None
-    return None if is_deep or is_long or not 1 <= head.id <= HIGHEST_ID else head
+    is_deep = row_body.count(b"{") + row_body.count(b"[") > DEEPEST_LEVEL
+    is_long = len(row_body) > LONGEST_INTEGER and _LONG_INTEGER.search(row_body) is not None
+    return None if is_deep or is_long or not 1 <= row_head.id <= HIGHEST_ID else row_head
 
 
-def _usual_row(body: bytes, head: _RowHead, decoded_rows: DecodedRows) -> Row:
-    created_at, user, meta = head.created_at, head.user, head.meta
-    if user is not None and user.type == API_USER and user.id is not None:
-        decoded_rows.scripts[user.id, str(user.name)] = None
+def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -> Row:
+    time_text, user_link, meta = row_head.created_at, row_head.user, row_head.meta
+    if user_link is not None and user_link.type == API_USER and user_link.id is not None:
+        decoded_rows.scripts[user_link.id, str(user_link.name)] = None
     if meta is not None and meta.sudo_actual_user is not UNSET:
         details = {"sudo_actual_user": decoded(bytes(meta.sudo_actual_user))}
         _add_links(scripts_on(None, details), decoded_rows)
-    event_type = stock_text(head.event_type or "")
-    at = _seconds(created_at) if created_at and len(created_at) <= _LONGEST_TIME else None
-    strands = _usual_strands(body, head, event_type)
-    return Row(head.id, at or 0, event_type, body, at is not None, strands)
+    event_type = stock_text(row_head.event_type or "")
+    created_at = _seconds(time_text) if time_text and len(time_text) <= _LONGEST_TIME else None
+    packed_strands = _usual_strands(row_body, row_head, event_type)
+    return Row(
+        row_head.id, created_at or 0, event_type, row_body, created_at is not None, packed_strands
+    )
 
 
-def _add_links(links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRows) -> None:
-    for link in links:
-        if type(link.get("id")) is int:
-            decoded_rows.scripts[link["id"], str(link.get("name"))] = None
+def _add_links(user_links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRows) -> None:
+    for user_link in user_links:
+        if type(user_link.get("id")) is int:
+            decoded_rows.scripts[user_link["id"], str(user_link.get("name"))] = None
 
 
-def _usual_strands(body: bytes, head: _RowHead, event_type: str) -> int:
-    entity, project = head.entity, head.project
-    if entity is None or entity.type is None or entity.id is None or event_type.endswith("_View"):
-        return strands_of(decoded(body))
-    of_project = None if project is None or project.id is None else project_key(project.id)
-    return pack_strands(head.id, record_key(entity.type, entity.id), of_project)
+def _usual_strands(row_body: bytes, row_head: _RowHead, event_type: str) -> int:
+    entity_link, project_link = row_head.entity, row_head.project
+    if (
+        entity_link is None
+        or entity_link.type is None
+        or entity_link.id is None
+        or event_type.endswith("_View")
+    ):
+        return strands_of(decoded(row_body))
+    of_project = (
+        None if project_link is None or project_link.id is None else project_key(project_link.id)
+    )
+    return pack_strands(row_head.id, record_key(entity_link.type, entity_link.id), of_project)
 
 
-def _add_unusual(record: Any, decoded_rows: DecodedRows, *, ids_only: bool) -> None:
+def _add_unusual(answer_record: Any, decoded_rows: DecodedRows, *, ids_only: bool) -> None:
     """Add a row that is not of the usual types, or the reason why it cannot be handled."""
-    id_ = record.get("id") if type(record) is dict else None
+    id_ = answer_record.get("id") if type(answer_record) is dict else None
     if type(id_) is not int or not 1 <= id_ <= HIGHEST_ID:
-        decoded_rows.odd.append(Odd(_name_of_odd(record), _fault_of(record)))
+        decoded_rows.odd.append(Odd(_name_of_odd(answer_record), _fault_of(answer_record)))
     elif id_ not in decoded_rows.rows:
         decoded_rows.rows[id_] = (
-            Row(id_, 0, "", b"") if ids_only else _unusual_row(id_, record, decoded_rows)
+            Row(id_, 0, "", b"") if ids_only else _unusual_row(id_, answer_record, decoded_rows)
         )
 
 
-def _unusual_row(id_: int, record: dict[str, Any], decoded_rows: DecodedRows) -> Row:
-    event = Event(record)
+def _unusual_row(id_: int, answer_record: dict[str, Any], decoded_rows: DecodedRows) -> Row:
+    event = Event(answer_record)
     _add_links(acting_links(event), decoded_rows)
-    at = _created_seconds(record.get("created_at"))
-    event_type = stock_text(in_whole_characters(str(record.get("event_type") or "")))
-    return Row(id_, at or 0, event_type, encoded(record), at is not None, strands_of(record))
+    at = _created_seconds(answer_record.get("created_at"))
+    event_type = stock_text(in_whole_characters(str(answer_record.get("event_type") or "")))
+    return Row(
+        id_, at or 0, event_type, encoded(answer_record), at is not None, strands_of(answer_record)
+    )
 
 
 def _created_seconds(created_at: object) -> int | None:
@@ -168,25 +183,29 @@ def _created_seconds(created_at: object) -> int | None:
     return None
 
 
-def _fault_of(record: Any) -> str:
+def _fault_of(answer_record: Any) -> str:
     """Return why a record cannot be handled."""
-    if not isinstance(record, dict):
+    if not isinstance(answer_record, dict):
         return "the site sent it as something that is not a record"
-    if type(record.get("id")) is not int:
+    if type(answer_record.get("id")) is not int:
         return "its id is not an integer"
     return "its id is out of range"
 
 
-def _name_of_odd(record: Any) -> str:
+def _name_of_odd(answer_record: Any) -> str:
     """Return what an odd record is known by: the same each time it appears."""
-    if not isinstance(record, dict):
-        return _shown_value(record)
-    values = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
-    described = ", ".join(_shown_value(value).strip('"') for value in values)
-    name = _shown_value(record.get("id"))
-    return f"{name} ({described})" if described else name
+    if not isinstance(answer_record, dict):
+        return _shown_value(answer_record)
+    known_values = [
+        answer_record[key]
+        for key in ("event_type", "created_at")
+        if answer_record.get(key) is not None
+    ]
+    content_text = ", ".join(_shown_value(value).strip('"') for value in known_values)
+    name = _shown_value(answer_record.get("id"))
+    return f"{name} ({content_text})" if content_text else name
 
 
 def _shown_value(value: Any) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."
+    shown_text = json.dumps(value)
+    return shown_text if len(shown_text) <= _LONGEST_NAME else f"{shown_text[:_LONGEST_NAME]}..."

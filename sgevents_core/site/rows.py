@@ -28,74 +28,98 @@ from sgevents_core.state.entries import Row
 Asked: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Ids | Fetch
 
 
-def answer_of(call: Asked, decoded: DecodedRows, limit: int, date: int | None) -> Answer:
+def answer_of(
+    site_call: Asked, decoded_rows: DecodedRows, row_limit: int, site_date: int | None
+) -> Answer:
     """Return what the site answered to a call.
 
     Args:
-        call: What was asked.
-        decoded: The rows of the answer.
-        limit: The largest number of records asked for.
-        date: The site's clock, if it sent it.
+        site_call: What was asked.
+        decoded_rows: The rows of the answer.
+        row_limit: The largest number of records asked for.
+        site_date: The site's clock, if it sent it.
 
     Raises:
         ValueError: These rows answer another question, or none of them can be handled.
     """
-    odd, full = decoded.odd, decoded.total >= limit
-    rows = _ordered_rows(
-        list(decoded.rows.values()), full=full, descending=isinstance(call, Newest)
+    odd_rows, is_full = decoded_rows.odd, decoded_rows.total >= row_limit
+    event_rows = _ordered_rows(
+        list(decoded_rows.rows.values()),
+        is_full=is_full,
+        is_descending=isinstance(site_call, Newest),
     )
-    rows = _requested_rows(call, rows)
-    if full and not rows:
-        raise ValueError(f"none of the {decoded.total} rows can be taken: {odd[0].reason}")
-    rows = rows[: call.limit]
-    reach = rows[-1].id if full or len(rows) == call.limit else None
-    return Answer(tuple(rows), date=date, odd=tuple(odd), reach=reach)
+    event_rows = _requested_rows(site_call, event_rows)
+    if is_full and not event_rows:
+        raise ValueError(
+            f"none of the {decoded_rows.total} rows can be taken: {odd_rows[0].reason}"
+        )
+    event_rows = event_rows[: site_call.limit]
+    reach_id = event_rows[-1].id if is_full or len(event_rows) == site_call.limit else None
+    return Answer(tuple(event_rows), date=site_date, odd=tuple(odd_rows), reach=reach_id)
 
 
-def _ordered_rows(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
+def _ordered_rows(event_rows: list[Row], *, is_full: bool, is_descending: bool) -> list[Row]:
     """Return the rows in the order asked for.
 
     A site that keeps no order may have left out any row of a full page: then it is not a valid
     answer.
     """
-    ids = [row.id for row in rows]
-    misplaced = sum((earlier < later) is descending for earlier, later in pairwise(ids))
-    if full and misplaced * 4 >= len(ids) and misplaced:
+    event_ids = [event_row.id for event_row in event_rows]
+    misplaced_rows = sum(
+        (earlier < later) is is_descending for earlier, later in pairwise(event_ids)
+    )
+    if is_full and misplaced_rows * 4 >= len(event_ids) and misplaced_rows:
         raise ValueError("the rows are not in the order asked for")
-    return sorted(rows, key=lambda row: row.id, reverse=descending) if misplaced else rows
+    return (
+        sorted(event_rows, key=lambda event_row: event_row.id, reverse=is_descending)
+        if misplaced_rows
+        else event_rows
+    )
 
 
-def _requested_rows(call: Asked, rows: list[Row]) -> list[Row]:
+def _requested_rows(site_call: Asked, event_rows: list[Row]) -> list[Row]:
     """Return the rows that answer the question; a row that answers another proves nothing.
 
     Raises:
         ValueError: They do not answer it. A page may hold lower ids besides those asked for.
     """
-    unrequested = _unrequested_rows(call, rows)
-    if isinstance(call, Page) and len(unrequested) < len(rows):
-        return [row for row in rows if row.id > call.above]
-    if unrequested:
-        raise ValueError(f"event {unrequested[0].id} was not asked for")
-    return rows
+    unrequested_rows = _unrequested_rows(site_call, event_rows)
+    if isinstance(site_call, Page) and len(unrequested_rows) < len(event_rows):
+        return [event_row for event_row in event_rows if event_row.id > site_call.above]
+    if unrequested_rows:
+        raise ValueError(f"event {unrequested_rows[0].id} was not asked for")
+    return event_rows
 
 
-def _unrequested_rows(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
-    match call:
+def _unrequested_rows(site_call: Asked, event_rows: Sequence[Row]) -> Sequence[Row]:
+    match site_call:
         case Page() | After():
-            return [row for row in rows if row.id <= call.above]
+            return [event_row for event_row in event_rows if event_row.id <= site_call.above]
         case Newest():
-            return [row for row in rows if call.below is not None and row.id >= call.below]
+            return [
+                event_row
+                for event_row in event_rows
+                if site_call.below is not None and event_row.id >= site_call.below
+            ]
         case Since():
             # The question was for later than the second before; a site may keep fractions of
             # seconds.
-            return [row for row in rows if row.dated and row.at < call.at - 1]
-        case Ids():
-            return [row for row in rows if not call.span.first <= row.id <= call.span.last]
-        case PageRange() | Look() | Recent() | Fetch():
-            firsts = [span.first for span in call.spans]
-            span_indexes = [bisect_right(firsts, row.id) - 1 for row in rows]
             return [
-                row
-                for row, span_index in zip(rows, span_indexes, strict=True)
-                if span_index < 0 or row.id > call.spans[span_index].last
+                event_row
+                for event_row in event_rows
+                if event_row.dated and event_row.at < site_call.at - 1
+            ]
+        case Ids():
+            return [
+                event_row
+                for event_row in event_rows
+                if not site_call.span.first <= event_row.id <= site_call.span.last
+            ]
+        case PageRange() | Look() | Recent() | Fetch():
+            first_rows = [id_span.first for id_span in site_call.spans]
+            span_indexes = [bisect_right(first_rows, event_row.id) - 1 for event_row in event_rows]
+            return [
+                event_row
+                for event_row, span_index in zip(event_rows, span_indexes, strict=True)
+                if span_index < 0 or event_row.id > site_call.spans[span_index].last
             ]

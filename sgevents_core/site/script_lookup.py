@@ -33,41 +33,41 @@ class ScriptLookup:
     """The look-up of the names of scripts, for the feed's thread.
 
     Args:
-        scripts: Gets what is learned.
-        own: The names of the scripts that sign in.
-        keep: Saves it.
-        clock: Seconds of a monotonic clock.
+        known_scripts: Gets what is learned.
+        own_names: The names of the scripts that sign in.
+        save_scripts: Saves it.
+        read_clock: Seconds of a monotonic clock.
     """
 
     def __init__(
         self,
-        scripts: Scripts,
-        own: Iterable[str],
-        keep: Keep,
-        clock: Callable[[], float] = time.monotonic,
+        known_scripts: Scripts,
+        own_names: Iterable[str],
+        save_scripts: Keep,
+        read_clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._scripts = scripts
-        self._keep = keep
-        self._clock = clock
-        self._own_names = sorted(set(own))
+        self._scripts = known_scripts
+        self._keep = save_scripts
+        self._clock = read_clock
+        self._own_names = sorted(set(own_names))
         self._wanted_ids: dict[int, str] = {}
         self._shown_names: dict[int, set[str]] = {}
         self._found_by_name: set[int] = set()  # found by name, not seen on a row yet
         self._not_before = float("-inf")
         self._failures = 0
 
-    def look(self, scripts: Iterable[tuple[int, str]], ask: Ask) -> None:
+    def look(self, row_scripts: Iterable[tuple[int, str]], ask_scripts: Ask) -> None:
         """Learn the names of scripts, each given as its id and what a row shows; raise nothing."""
-        for script_id, shown in scripts:
+        for script_id, shown_names in row_scripts:
             if _is_record_id(script_id):
-                self._note_shown(script_id, shown)
+                self._note_shown(script_id, shown_names)
         if (self._own_names or self._wanted_ids) and self._clock() >= self._not_before:
-            self._ask_site(ask)
+            self._ask_site(ask_scripts)
 
-    def _note_shown(self, script_id: int, shown: str) -> None:
-        if shown in self._shown_names.get(script_id, ()):
+    def _note_shown(self, script_id: int, shown_name: str) -> None:
+        if shown_name in self._shown_names.get(script_id, ()):
             return
-        self._wanted_ids[script_id] = shown
+        self._wanted_ids[script_id] = shown_name
         if script_id in self._found_by_name:
             self._found_by_name.discard(script_id)
             self._note_asked(script_id)
@@ -76,44 +76,44 @@ class ScriptLookup:
         """Note that an id was asked for since its rows show this name."""
         self._shown_names.setdefault(script_id, set()).add(self._wanted_ids.pop(script_id))
 
-    def _ask_site(self, ask: Ask) -> None:
+    def _ask_site(self, ask_scripts: Ask) -> None:
         try:
             while self._own_names:
-                self._ask_names(self._own_names[:MOST_AT_ONCE], ask)
+                self._ask_names(self._own_names[:MOST_AT_ONCE], ask_scripts)
                 del self._own_names[:MOST_AT_ONCE]
             while self._wanted_ids:
-                self._ask_ids(list(self._wanted_ids)[:MOST_AT_ONCE], ask)
+                self._ask_ids(list(self._wanted_ids)[:MOST_AT_ONCE], ask_scripts)
         except SiteError as error:
             self._put_off(error)
         else:
             self._failures = 0
 
-    def _ask_names(self, names: list[str], ask: Ask) -> None:
-        named_scripts = _named_scripts(ask([[NAME, "in", names]]))
+    def _ask_names(self, names: list[str], ask_scripts: Ask) -> None:
+        named_scripts = _named_scripts(ask_scripts([[NAME, "in", names]]))
         ids_by_name = {name: ids_of(name, named_scripts) for name in names}
-        settled = {name: ids for name, ids in ids_by_name.items() if ids}
-        for name, ids in settled.items():
+        settled_names = {name: ids for name, ids in ids_by_name.items() if ids}
+        for name, ids in settled_names.items():
             self._scripts.settle(name, ids)
             self._found_by_name.update(ids)
         for one in self._found_by_name & self._wanted_ids.keys():
             self._found_by_name.discard(one)
             self._note_asked(one)
-        for name in ids_by_name.keys() - settled.keys():
-            message = (
+        for name in ids_by_name.keys() - settled_names.keys():
+            log_message = (
                 "The site shows no script called %s: it is recognised by the names that rows show"
             )
-            logger.warning(message, name, extra={"action": "scripts.not_found", "script": name})
-        self._save_names({}, settled)
+            logger.warning(log_message, name, extra={"action": "scripts.not_found", "script": name})
+        self._save_names({}, settled_names)
 
-    def _ask_ids(self, ids: list[int], ask: Ask) -> None:
+    def _ask_ids(self, script_ids: list[int], ask_scripts: Ask) -> None:
         names = {
             script_id: name
-            for script_id, name in _named_scripts(ask([["id", "in", ids]]))
-            if script_id in ids
+            for script_id, name in _named_scripts(ask_scripts([["id", "in", script_ids]]))
+            if script_id in script_ids
         }
         self._scripts.learn(names)
         self._save_names(names, {})
-        for script_id in ids:
+        for script_id in script_ids:
             self._note_asked(script_id)
 
     def _save_names(
@@ -122,29 +122,29 @@ class ScriptLookup:
         try:
             self._keep(names, ids_by_name)
         except StateError as error:  # they are known for this run, and asked for again in the next
-            message = "%s Names of scripts are not kept for the next start."
-            logger.warning(message, error, extra={"action": "scripts.not_kept"})
+            log_message = "%s Names of scripts are not kept for the next start."
+            logger.warning(log_message, error, extra={"action": "scripts.not_kept"})
 
     def _put_off(self, error: SiteError) -> None:
         wait_seconds = min(FIRST_WAIT_SECONDS * 2**self._failures, LONGEST_WAIT_SECONDS)
         self._failures += 1
         self._not_before = self._clock() + wait_seconds
-        message = (
+        log_message = (
             "The scripts of the site cannot be read: %s They are asked for again in %d s; until"
             " then they are recognised by the names that rows show"
         )
         if self._failures == 1:  # the message says that it will be asked again
-            logger.warning(message, error, wait_seconds, extra={"action": "scripts.not_read"})
+            logger.warning(log_message, error, wait_seconds, extra={"action": "scripts.not_read"})
 
 
-def _named_scripts(found: Found) -> list[tuple[int, str]]:
+def _named_scripts(found_records: Found) -> list[tuple[int, str]]:
     """Return id and name of ApiUsers as read."""
     return [
-        (record["id"], record[NAME])
-        for record in found
-        if record.get("type", API_USER) == API_USER
-        and _is_record_id(record.get("id"))
-        and isinstance(record.get(NAME), str)
+        (script_record["id"], script_record[NAME])
+        for script_record in found_records
+        if script_record.get("type", API_USER) == API_USER
+        and _is_record_id(script_record.get("id"))
+        and isinstance(script_record.get(NAME), str)
     ]
 
 

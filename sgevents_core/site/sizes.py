@@ -23,35 +23,35 @@ class Size:
     its size.
 
     Args:
-        most: The largest size.
-        least: The smallest.
+        largest_size: The largest size.
+        smallest_size: The smallest.
     """
 
-    def __init__(self, most: int, least: int = 1) -> None:
-        self.current = most
-        self._largest = most
-        self._smallest = least
+    def __init__(self, largest_size: int, smallest_size: int = 1) -> None:
+        self.current = largest_size
+        self._largest = largest_size
+        self._smallest = smallest_size
         self._proved_size = 0
         self._successes = 0
         self._failures = 0
         self._patience = FIRST_PATIENCE
 
-    def failed(self, size: int) -> None:
+    def failed(self, failed_size: int) -> None:
         """Note that a question of this size failed, while the site answers others."""
         self._failures += 1
         self._successes = 0
         if self._failures >= FAILURES_IN_A_ROW:
             self._proved_size = 0
         # A size that has worked fails because of the content: only larger ones are halved.
-        if size > self._proved_size:
-            self.current = max(min(self.current, size) // 2, self._smallest, 1)
+        if failed_size > self._proved_size:
+            self.current = max(min(self.current, failed_size) // 2, self._smallest, 1)
             self._patience = min(self._patience * 2, LONGEST_PATIENCE)
 
-    def succeeded(self, size: int) -> None:
+    def succeeded(self, succeeded_size: int) -> None:
         """Note that a question of this size was answered."""
         self._failures = 0
-        self._proved_size = max(self._proved_size, size)
-        if size < self.current or self.current >= self._largest:
+        self._proved_size = max(self._proved_size, succeeded_size)
+        if succeeded_size < self.current or self.current >= self._largest:
             return
         self._successes += 1
         if self._successes >= self._patience:
@@ -69,10 +69,12 @@ class Budget:
         self._calls_left = float(MOST_AT_ONCE)
         self._refilled_at: float | None = None
 
-    def seconds_to_wait(self, now: float) -> float:
+    def seconds_to_wait(self, current_time: float) -> float:
         """Return the seconds until the next may be asked, 0 if it may now."""
-        seconds_passed = 0.0 if self._refilled_at is None else max(now - self._refilled_at, 0.0)
-        self._refilled_at = now
+        seconds_passed = (
+            0.0 if self._refilled_at is None else max(current_time - self._refilled_at, 0.0)
+        )
+        self._refilled_at = current_time
         self._calls_left = min(
             self._calls_left + seconds_passed * CALLS_PER_MINUTE / 60, MOST_AT_ONCE
         )
@@ -94,15 +96,15 @@ class Pause:
         self._ends_at = float("-inf")
         self._failures = 0
 
-    def extend(self, now: float) -> None:
+    def extend(self, current_time: float) -> None:
         """Put it off longer, after a failure."""
-        self._ends_at = now + min(2.0**self._failures, LONGEST_PAUSE)
+        self._ends_at = current_time + min(2.0**self._failures, LONGEST_PAUSE)
         self._failures = min(self._failures + 1, 10)
 
     def end(self) -> None:
         """End the pause, after an answer."""
         self._failures = 0
 
-    def seconds_left(self, now: float) -> float:
+    def seconds_left(self, current_time: float) -> float:
         """Return the seconds until it may be asked again, 0 if it may now."""
-        return max(self._ends_at - now, 0.0)
+        return max(self._ends_at - current_time, 0.0)

@@ -54,41 +54,45 @@ def stock_client() -> ModuleType:
             raise NoMoreFilesError(reason=error.strerror or str(error)) from error
         raise _client_error(f"importing it raised {type(error).__name__}: {error}") from error
     except Exception as error:  # an old or incomplete copy may raise anything at import
-        described = " ".join(f"{type(error).__name__}: {error}".split())
-        raise _client_error(f"importing it raised {described}") from error
-    problem = _problem_with(module)
-    if problem:
-        raise _client_error(problem)
+        error_text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _client_error(f"importing it raised {error_text}") from error
+    problem_text = _problem_with(module)
+    if problem_text:
+        raise _client_error(problem_text)
     return module
 
 
-def _client_error(problem: str) -> StockClientError:
-    file = _imported_file()
-    distributions = _owning_distributions(file) if file else ""
-    if distributions:
-        whence = f"It is imported from {file}, which belongs to {distributions}"
-    elif file:
-        whence = f"It is imported from {file}, a copy that no installed distribution lists"
+def _client_error(problem_text: str) -> StockClientError:
+    module_file = _imported_file()
+    distribution_names = _owning_distributions(module_file) if module_file else ""
+    if distribution_names:
+        origin_text = f"It is imported from {module_file}, which belongs to {distribution_names}"
+    elif module_file:
+        origin_text = (
+            f"It is imported from {module_file}, a copy that no installed distribution lists"
+        )
     else:
-        whence = "No module of that name is on the path"
-    return StockClientError(problem=problem, whence=whence, file=file, owner=distributions)
+        origin_text = "No module of that name is on the path"
+    return StockClientError(
+        problem=problem_text, whence=origin_text, file=module_file, owner=distribution_names
+    )
 
 
 def _problem_with(module: ModuleType) -> str:
     missing_names = [name for name in __all__ if not hasattr(module, name)]
     if missing_names:
         return f"it has no {', '.join(missing_names)}"
-    version = str(getattr(module, "__version__", "") or "unknown")
-    if _version_numbers(version) < OLDEST_VERSION:
-        return f"its version is {version}, and 3.9 or newer is needed"
+    version_text = str(getattr(module, "__version__", "") or "unknown")
+    if _version_numbers(version_text) < OLDEST_VERSION:
+        return f"its version is {version_text}, and 3.9 or newer is needed"
     missing_methods = [
         name for name in OVERRIDDEN_METHODS if not callable(getattr(module.Shotgun, name, None))
     ]
     return f"its Shotgun has no {', '.join(missing_methods)}" if missing_methods else ""
 
 
-def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d{1,6}", version)[:2])
+def _version_numbers(version_text: str) -> tuple[int, ...]:
+    return tuple(int(version_part) for version_part in re.findall(r"\d{1,6}", version_text)[:2])
 
 
 def _imported_file() -> str:
@@ -97,32 +101,32 @@ def _imported_file() -> str:
     if module_file:
         return str(module_file)
     try:
-        spec = PathFinder.find_spec(MODULE)
+        module_spec = PathFinder.find_spec(MODULE)
     except Exception:  # an error of a path hook is not ours to report
         return ""
-    if spec is None:
+    if module_spec is None:
         return ""
-    locations = list(spec.submodule_search_locations or ())
-    return str(spec.origin or (locations[0] if locations else ""))
+    search_locations = list(module_spec.submodule_search_locations or ())
+    return str(module_spec.origin or (search_locations[0] if search_locations else ""))
 
 
-def _owning_distributions(file: str) -> str:
+def _owning_distributions(module_file: str) -> str:
     """Return the installed distributions that list a file, or something in a folder."""
-    metadata = importlib.import_module("importlib_metadata")
-    real_path = os.path.realpath(file)
-    owners = {
+    installed_metadata = importlib.import_module("importlib_metadata")
+    real_path = os.path.realpath(module_file)
+    owning_names = {
         f"{distribution.metadata['Name']} {distribution.version}"
-        for distribution in metadata.distributions()
+        for distribution in installed_metadata.distributions()
         if any(_owns_file(distribution, path, real_path) for path in distribution.files or ())
     }
-    return " and ".join(sorted(owners))
+    return " and ".join(sorted(owning_names))
 
 
-def _owns_file(distribution: Any, path: Any, wanted: str) -> bool:
+def _owns_file(distribution: Any, path: Any, wanted_path: str) -> bool:
     if path.parts[0] not in {MODULE, f"{MODULE}.py"}:
         return False
-    real: str = os.path.realpath(distribution.locate_file(path))
-    return real == wanted or real.startswith(wanted + os.sep)
+    real_path: str = os.path.realpath(distribution.locate_file(path))
+    return real_path == wanted_path or real_path.startswith(wanted_path + os.sep)
 
 
 if not TYPE_CHECKING:

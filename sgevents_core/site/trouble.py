@@ -69,32 +69,34 @@ class Trouble:
     """A count of failures in a row, which decides how long to wait and when to report.
 
     Args:
-        sayings: What to say.
+        trouble_sayings: What to say.
     """
 
-    def __init__(self, sayings: Sayings) -> None:
+    def __init__(self, trouble_sayings: Sayings) -> None:
         self.failure_count = 0
         self.lasting_failure: LastingFailure | None = None
         """The last failure, and when the first in a row was; None after a success."""
-        self._sayings = sayings
+        self._sayings = trouble_sayings
         self._began_at = 0.0
         self._has_reported_lasting = False
 
-    def record_failure(self, error: SgEventsError) -> float:
+    def record_failure(self, failure_error: SgEventsError) -> float:
         """Record a failure, report it at first and if it lasts; return the seconds to wait."""
         monotonic_now = time.monotonic()
         began_at = time.time() if self.lasting_failure is None else self.lasting_failure.since
-        self.lasting_failure = LastingFailure(str(error), began_at, isinstance(error, SiteRefused))
+        self.lasting_failure = LastingFailure(
+            str(failure_error), began_at, isinstance(failure_error, SiteRefused)
+        )
         if not self.failure_count:
             self._began_at = monotonic_now
-            _log_saying(self._sayings.first, error)
+            _log_saying(self._sayings.first, failure_error)
         elif monotonic_now - self._began_at > LASTING_SECONDS and not self._has_reported_lasting:
             self._has_reported_lasting = True
-            _log_saying(self._sayings.lasting, monotonic_now - self._began_at, error)
+            _log_saying(self._sayings.lasting, monotonic_now - self._began_at, failure_error)
         self.failure_count += 1
         longest_wait = min(FIRST_WAIT * 2.0 ** min(self.failure_count - 1, 10), LONGEST_WAIT)
         wait_seconds = longest_wait * (0.5 + random.random() / 2)  # noqa: S311 - jitter
-        requested_wait = error.after if isinstance(error, SiteUnreachable) else None
+        requested_wait = failure_error.after if isinstance(failure_error, SiteUnreachable) else None
         return max(wait_seconds, min(requested_wait or 0.0, LONGEST_REQUESTED_WAIT))
 
     def record_success(self) -> None:
@@ -108,5 +110,7 @@ class Trouble:
         self.failure_count, self.lasting_failure, self._has_reported_lasting = 0, None, False
 
 
-def _log_saying(saying: Saying, *values: object) -> None:
-    logger.log(saying.level, saying.text, *values, extra={"action": saying.action})
+def _log_saying(trouble_saying: Saying, *values: object) -> None:
+    logger.log(
+        trouble_saying.level, trouble_saying.text, *values, extra={"action": trouble_saying.action}
+    )

@@ -34,11 +34,11 @@ class Wire:
     """A connection to a site, opened when needed.
 
     Args:
-        place: Where the site is.
+        site_endpoint: Where the site is.
     """
 
-    def __init__(self, place: Endpoint) -> None:
-        self.place: Final = place
+    def __init__(self, site_endpoint: Endpoint) -> None:
+        self.place: Final = site_endpoint
         self._lock = threading.Lock()
         self._http_connection: HTTPConnection | None = None
         self._bounded_socket: BoundedSocket | None = None
@@ -179,8 +179,8 @@ class _OpenWires:
         if monotonic_now - self._last_check_at < IDLE_SECONDS:
             return
         self._last_check_at = monotonic_now
-        for reference in list(self._wire_references.values()):
-            wire = reference()
+        for wire_reference in list(self._wire_references.values()):
+            wire = wire_reference()
             if wire is not None:
                 wire.close_if_idle(monotonic_now)
 
@@ -191,54 +191,59 @@ class _OpenWires:
 _OPEN_WIRES: Final = _OpenWires()
 
 
-def _read_reply(answer: HTTPResponse) -> HttpReply:
-    headers = {name.lower(): value for name, value in answer.getheaders()}
-    encoding = headers.get("content-encoding", "").strip().lower()
-    body = _unpack_body(encoding, _read_body(answer))
-    return HttpReply(answer.status, answer.reason, headers, body)
+def _read_reply(http_response: HTTPResponse) -> HttpReply:
+    headers = {
+        header_name.lower(): header_value
+        for header_name, header_value in http_response.getheaders()
+    }
+    content_encoding = headers.get("content-encoding", "").strip().lower()
+    body = _unpack_body(content_encoding, _read_body(http_response))
+    return HttpReply(http_response.status, http_response.reason, headers, body)
 
 
-def _read_body(answer: HTTPResponse) -> bytes:
+def _read_body(http_response: HTTPResponse) -> bytes:
     """Return the body as received; http.client would first allocate whatever size is announced."""
-    if answer.length is not None:
-        if answer.length > LARGEST_ANSWER:
+    if http_response.length is not None:
+        if http_response.length > LARGEST_ANSWER:
             raise too_large(LARGEST_ANSWER)
-        return answer.read()
-    pieces = []
-    while piece := answer.read(_PIECE_SIZE):
-        pieces.append(piece)
-    return b"".join(pieces)
+        return http_response.read()
+    body_pieces = []
+    while body_piece := http_response.read(_PIECE_SIZE):
+        body_pieces.append(body_piece)
+    return b"".join(body_pieces)
 
 
-def _unpack_body(encoding: str, packed: bytes) -> bytes:
-    if encoding in {"", "identity"} or not packed:
-        return packed
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise NotAnAnswerError(f"it is packed as {encoding[:20]!r}, which nobody asked for")
+def _unpack_body(content_encoding: str, packed_body: bytes) -> bytes:
+    if content_encoding in {"", "identity"} or not packed_body:
+        return packed_body
+    if content_encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise NotAnAnswerError(f"it is packed as {content_encoding[:20]!r}, which nobody asked for")
     try:
-        return _decompress(packed, _GZIP_OR_ZLIB)
+        return _decompress(packed_body, _GZIP_OR_ZLIB)
     except zlib.error:
-        if encoding != "deflate":
-            raise NotAnAnswerError(f"it says {encoding}, and cannot be unpacked") from None
+        if content_encoding != "deflate":
+            raise NotAnAnswerError(f"it says {content_encoding}, and cannot be unpacked") from None
     try:
-        return _decompress(packed, -zlib.MAX_WBITS)  # as some servers understand deflate
+        return _decompress(packed_body, -zlib.MAX_WBITS)  # as some servers understand deflate
     except zlib.error:
-        raise NotAnAnswerError(f"it says {encoding}, and cannot be unpacked") from None
+        raise NotAnAnswerError(f"it says {content_encoding}, and cannot be unpacked") from None
 
 
-def _decompress(packed: bytes, window_bits: int) -> bytes:
+def _decompress(packed_body: bytes, window_bits: int) -> bytes:
     """Unpack all members of a compressed body; stop where it would become too large."""
-    unpacked: list[bytes] = []
+    unpacked_body: list[bytes] = []
     unpacked_size = 0
     for _ in range(_MOST_MEMBERS):
-        member = zlib.decompressobj(window_bits)
-        unpacked.append(member.decompress(packed, LARGEST_ANSWER - unpacked_size + 1))
-        unpacked_size += len(unpacked[-1])
+        gzip_member = zlib.decompressobj(window_bits)
+        unpacked_body.append(
+            gzip_member.decompress(packed_body, LARGEST_ANSWER - unpacked_size + 1)
+        )
+        unpacked_size += len(unpacked_body[-1])
         if unpacked_size > LARGEST_ANSWER:
             raise too_large(LARGEST_ANSWER)
-        if not member.eof:
+        if not gzip_member.eof:
             raise zlib.error("it ends too early")
-        packed = member.unused_data
-        if not packed.strip(b"\0"):
-            return b"".join(unpacked)
+        packed_body = gzip_member.unused_data
+        if not packed_body.strip(b"\0"):
+            return b"".join(unpacked_body)
     raise zlib.error("it has too many parts")

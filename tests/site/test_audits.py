@@ -87,7 +87,7 @@ class NaiveSite:
 
     def run(self, audit: Audit, *, by_ids: bool = False) -> None:
         """Carry an audit through as the follower does."""
-        audit.begin(by_ids, counted=10**9)
+        audit.begin(by_ids, counted_ids=10**9)
         while (call := audit.next_call()) is not None:
             self.calls += 1
             assert self.calls < 10_000
@@ -180,7 +180,7 @@ def test_one_row_in_a_hundred_thousand_costs_a_handful_of_calls() -> None:
 def test_a_count_refused_midway_goes_on_by_ids() -> None:
     """What was still to be counted is compared by ids instead."""
     audit = Audit(WINDOW, Span(1, 100), 10)
-    audit.begin(by_ids=False, counted=10**9)
+    audit.begin(by_ids=False, counted_ids=10**9)
     first = audit.next_call()
     assert isinstance(first, Count)
     audit.take_count(first, 60, 61)

@@ -214,7 +214,7 @@ def test_a_start_reads_shorter_pages_where_long_ones_are_refused() -> None:
         assert isinstance(call, Newest)
         if call.limit > 100:
             refused.append(call)
-            feed.follower.take_failure(call, feed.monotonic, answers=True)
+            feed.follower.take_failure(call, feed.monotonic, is_answering=True)
         else:
             feed.follower.take_answer(call, site.answer(call), feed.monotonic)
     assert len(refused) == 3

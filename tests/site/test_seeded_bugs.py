@@ -198,8 +198,8 @@ def remainder_of_a_range_skipped(patch: Patch) -> None:
     """Behind a full answer the next range is taken, not the rest of this one."""
     real = ReadAhead.took_range
 
-    def took_range(self: ReadAhead, *args: Any, full: bool) -> None:
-        real(self, *args, full=False)
+    def took_range(self: ReadAhead, *args: Any, is_full: bool) -> None:
+        real(self, *args, is_full=False)
 
     patch.setattr(ReadAhead, "took_range", took_range)
 

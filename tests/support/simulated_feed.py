@@ -229,7 +229,7 @@ class SimulatedFeed:
             self.site.advance(self.site.now + self._random.uniform(0.1, 3))
             return
         if refused is not None:
-            self.follower.take_failure(call, self.monotonic, answers=refused.answers)
+            self.follower.take_failure(call, self.monotonic, is_answering=refused.answers)
             self.site.advance(self.site.now + self._random.uniform(0.1, 1))
             return
         if isinstance(call, Count) and not self.site.counts:
