@@ -270,9 +270,8 @@ def print_next_steps(move: Move, target: Path, positions: Positions | None) -> N
     steps += [f"set the environment variables {variables}"] if variables else []
     steps.append(f"check everything:\n       sgevents check{option}")
     steps.append(
-        "try plugins beside the classic daemon: the first command only reads events, the second"
-        f" shows what a plugin would write:\n       sgevents run{option} --safe-mode\n"
-        f"       sgevents replay{option} --since 1h --dry-run --plugin NAME"
+        "try the plugins beside the classic daemon; what they would write is shown, not made:"
+        f"\n       sgevents run{option} --dry-run"
     )
     imported = f"\n       sgevents migrate{option} --import-id {move.ini.path}" if positions else ""
     steps.append(

@@ -17,6 +17,8 @@ from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest_name
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from sgevents_core.daemon.daemon import Daemon
     from sgevents_core.daemon.restarting import CommandLine
     from sgevents_core.settings import Settings
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 @click.option(
     "--disable", "disabled", metavar="NAME", multiple=True, help="Leave a plugin out of this run."
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Show what plugins would write, on a copy of the state."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log every call of a callback.")
 @click.option("--rehearse", is_flag=True, hidden=True, help="Report what would run, as JSON.")
 def run(
@@ -39,6 +44,7 @@ def run(
     strict: bool,
     safe_mode: bool,
     disabled: tuple[str, ...],
+    dry_run: bool,
     verbose: bool,
     rehearse: bool,
 ) -> None:
@@ -48,7 +54,7 @@ def run(
     what `sgevents reload` does. A wrong configuration exits with 2.
 
     A plugin that is left out with --disable or --safe-mode loses nothing: it continues where it
-    stopped.
+    stopped. With --dry-run nothing at all changes, neither on the site nor in the state.
     """
     from sgevents_core.daemon.daemon import Daemon
     from sgevents_core.daemon.restarting import command_line, end_at_once
@@ -56,6 +62,9 @@ def run(
     start_command = command_line()
     settings = read_configuration(config)
     plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
+    if dry_run:
+        _run_trial(settings, plugins, verbose=verbose, drain=drain, strict=strict)
+        return
     daemon = Daemon(settings, drain=drain, strict=strict, without=plugins, started=start_command)
     if rehearse:
         _rehearse(daemon, settings)
@@ -72,6 +81,23 @@ def run(
             refused=refusal_reason,
         )
         _run_daemon(daemon, settings, verbose=verbose, drain=drain)
+    if daemon.has_hung_threads:
+        end_at_once()
+
+
+def _run_trial(
+    settings: Settings, without: Container[str], *, verbose: bool, drain: bool, strict: bool
+) -> None:
+    """Run plugins on a copy of the state, and print what they would write."""
+    from sgevents_core.daemon.daemon import Daemon
+    from sgevents_core.daemon.restarting import end_at_once
+    from sgevents_core.requests.trial_run import TrialServices, trial_settings
+
+    with trial_settings(settings) as trial:
+        daemon = Daemon(
+            trial, drain=drain, strict=strict, without=without, services_class=TrialServices
+        )
+        _run_daemon(daemon, trial, verbose=verbose, drain=drain)
     if daemon.has_hung_threads:
         end_at_once()
 

@@ -9,6 +9,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from sgevents_core.calling.context import Services
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
@@ -58,6 +59,7 @@ class Daemon:
         without: Enabled plugins to leave out of this run; their events are kept for them.
         started: How the process was started; None if it cannot be reloaded.
         refused: Why an earlier attempt to replace this process failed; empty if there was none.
+        services_class: The class of what the calls of a plugin share.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Daemon:
         without: Container[str] = (),
         started: CommandLine | None = None,
         refused: str = "",
+        services_class: type[Services] = Services,
     ) -> None:
+        self._services_class = services_class
         self._refusal_text = refused
         self._settings = settings
         self._is_drain = drain
@@ -197,6 +201,7 @@ class Daemon:
             recorder=recorder,
             presence=presence,
             children=children,
+            services_class=self._services_class,
         )
         parts = assembly.assemble(self._loading_watch)
         classic_files = None

@@ -84,6 +84,7 @@ class Assembly:
         recorder: Keeps evidence of whose call ends the process.
         presence: Shows that this machine runs the daemon.
         children: The worker processes.
+        services_class: The class of what the calls of a plugin share.
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class Assembly:
         recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
+        services_class: type[Services] = Services,
     ) -> None:
+        self._services_class = services_class
         self._settings = settings
         self._loaded = loaded
         self._state = state_writer
@@ -119,6 +122,7 @@ class Assembly:
             settings,
             self._loaded,
             state_writer,
+            self._services_class,
             site_health=self._site_health,
             stopping=self._children.stopping,
         )
@@ -205,6 +209,7 @@ class Assembly:
                 self._settings,
                 changed,
                 self._state,
+                self._services_class,
                 site_health=self._site_health,
                 stopping=self._children.stopping,
             )

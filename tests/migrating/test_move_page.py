@@ -88,9 +88,9 @@ def test_the_page_leads_over_and_back(studio: OldStudio, site: Sandbox) -> None:
     assert "imported the positions" in reader.type("sgevents migrate /etc")
     assert "All is well." in reader.type("sgevents check")
     tried = site.event("Studio_Tried")
-    reader.type("--safe-mode", more=" --drain")
-    shown = reader.type("--dry-run")
-    assert f'would create Shot {{"code": "{tried}"' in shown
+    shown = reader.type("--dry-run", more=" --drain 2>&1").replace('\\"', '"')
+    wanted = f'event {tried} classic:plugins/notify note: would create Shot {{"code": "{tried}"'
+    assert wanted in shown
     assert site.find("Shot", [["code", "is", str(tried)]]) == []
     daemon.calls.unlink()
 
