@@ -43,7 +43,7 @@ CALCULATED: Final = {
         f"request.{outcome}" for outcome in get_args(get_type_hints(RequestAnswer)["outcome"])
     },
     "notice.action": {notice.action for notice in NOTICES},
-    "saying.action": set(),  # of what MADE_BY makes
+    "trouble_saying.action": set(),  # of what MADE_BY makes
 }
 """How the source calculates an action -> what can come of it."""
 
