@@ -17,15 +17,20 @@ from msgspec.structs import replace
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.making import CallRequest, Hung, do_nothing
 from sgevents_core.calling.outcome import (
-    CallDeath,
     CallMessage,
     CallOutcome,
-    ErrorFacts,
     RaisedElsewhere,
     RaisedError,
-    Unmade,
 )
-from sgevents_core.calling.store import Store, StoreChanges
+from sgevents_core.calling.store import Store
+from sgevents_core.children.failed_calls import (
+    death_error,
+    death_outcome,
+    end_overdue_call,
+    end_without_changes,
+    not_called_error,
+    unmade_outcome,
+)
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.messages import (
     PREPARATION,
@@ -40,10 +45,9 @@ from sgevents_core.children.messages import (
     StoreWanted,
 )
 from sgevents_core.children.process import Child, ChildDeath, Replies
-from sgevents_core.errors import CallbackTimeout, SgEventsError
+from sgevents_core.errors import SgEventsError
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.liveness import report_alive, report_busy
-from sgevents_core.settings import format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -123,7 +127,7 @@ class Worker:
         start_error = self._replace_child(self._child)
         child = self._child
         if start_error is not None or child is None or child.prepared is None:
-            return start_error or _not_called_error("it has ended already")
+            return start_error or not_called_error("it has ended already")
         return child.prepared
 
     def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
@@ -143,10 +147,10 @@ class Worker:
         """Make a call; return None if its process died before the call began."""
         request.began_at = time.perf_counter()
         if not self.prepare(for_new_event=request.source.body is not self._last_body):
-            return _unmade(_not_called_error("a stop waits"))
+            return unmade_outcome(not_called_error("a stop waits"))
         child, child_error = self._child_for(request.callback.plugin)
         if child is None:
-            return _unmade(child_error or _not_called_error("there is no process"))
+            return unmade_outcome(child_error or not_called_error("there is no process"))
         context = request.context or request.open_context()
         call_number = next(self._call_numbers)
         replies = child.listen(call_number)
@@ -160,8 +164,10 @@ class Worker:
             if isinstance(reply, CallEnded):
                 return _note_store_use(request, reply.outcome)
             if isinstance(reply, ChildDeath):
-                return self._death_outcome(request, reply) if reply.is_in(call_number) else None
-            return self._timed_out(request, child, limit or 0.0)
+                if not reply.is_in(call_number):
+                    return None
+                return death_outcome(request, reply, self._lane_children.name)
+            return end_overdue_call(request, child, limit or 0.0)
         finally:
             child.forget(call_number)
             child.running_call = None
@@ -182,7 +188,7 @@ class Worker:
                 child_death
             )  # no call beside it
             if is_own or try_number == MAX_HOOK_TRIES:
-                raise RaisedElsewhere(_death_error(f"in its {hook_name}", child_death))
+                raise RaisedElsewhere(death_error(f"in its {hook_name}", child_death))
 
     def _try_hook(
         self, plugin_name: str, hook_name: str, arguments: tuple[object, ...]
@@ -195,7 +201,7 @@ class Worker:
         context: CallContext = arguments[-1]  # type: ignore[assignment]  # as every hook is called
         child, child_error = self._child_for(plugin_name)
         if child is None:
-            raise RaisedElsewhere(child_error or _not_called_error("there is no process"))
+            raise RaisedElsewhere(child_error or not_called_error("there is no process"))
         call_number = next(self._call_numbers)
         replies = child.listen(call_number)
         try:
@@ -317,7 +323,7 @@ class Worker:
                 if previous_child.death is not None:
                     self._lane_children.note_thread_death(previous_child.death)
             if self._is_closed:
-                return _not_called_error("the lane has ended")
+                return not_called_error("the lane has ended")
             return self._start_child()
 
     def _start_child(self) -> RaisedError | None:
@@ -345,7 +351,7 @@ class Worker:
             is_stopping = self._lane_children.stopping.is_set()  # it was ended for that reason
             if not is_stopping and not self._lane_children.leave_out(reply):
                 return self._report_start_failure(reply.how)
-        return _not_called_error("a stop waits")
+        return not_called_error("a stop waits")
 
     def _await_preparation(self, child: Child) -> Prepared | ChildDeath:
         """Let a child load its plugins; return what it has loaded, or how it ended."""
@@ -401,7 +407,7 @@ class Worker:
             reason_text,
             extra={"action": "worker.not_started", "lane": self._lane_children.name},
         )
-        return _not_called_error(f"a worker process cannot be started: {reason_text}")
+        return not_called_error(f"a worker process cannot be started: {reason_text}")
 
     # Calls
 
@@ -425,66 +431,6 @@ class Worker:
             b"" if is_there else source.body,
             request.attempt,
             request.runs_filter,
-        )
-
-    def _death_outcome(self, request: CallRequest, child_death: ChildDeath) -> CallOutcome:
-        """Return the outcome of a call whose process has died."""
-        services = request.services
-        kept_changes = _end_without_changes(request)
-        services.contact.take_report(is_waiting=False)
-        seconds = time.perf_counter() - request.began_at
-        death_error = _death_error("in this call", child_death)
-        redacted_error = RaisedError(
-            death_error.type_name,
-            services.redact(death_error.line),
-            services.redact(death_error.traceback),
-        )
-        logger.warning(
-            "Worker process of lane %s died in %s of plugin %s on event %d: %s",
-            self._lane_children.name,
-            request.callback_name,
-            request.plugin,
-            request.event_id,
-            services.redact(child_death.how),
-            extra={
-                "action": "worker.died",
-                "lane": self._lane_children.name,
-                "plugin": request.plugin,
-                "callback": request.callback_name,
-                "event_id": request.event_id,
-            },
-        )
-        return CallOutcome(
-            seconds,
-            error=redacted_error,
-            store_changes=kept_changes,
-            death=CallDeath(
-                services.redact(child_death.how),
-                services.redact(child_death.traceback),
-                is_proved=child_death.is_proved and child_death.is_of_call,
-            ),
-        )
-
-    def _timed_out(self, request: CallRequest, child: Child, time_limit: float) -> CallOutcome:
-        """End the process of a call that exceeded its limit, and return the call's outcome."""
-        services, contact = request.services, request.services.contact
-        kept_changes, site_unanswered = _end_without_changes(request), contact.is_waiting
-        stack_text = child.stack()
-        child.kill()
-        child.wait()
-        seconds = time.perf_counter() - request.began_at
-        site_unanswered = site_unanswered or contact.has_failed_since(time.monotonic() - seconds)
-        contact.take_report(is_waiting=False)
-        timeout_error = CallbackTimeout(within=format_duration(time_limit), stack=stack_text)
-        error_line = services.redact(f"CallbackTimeout: {timeout_error}")
-        error_traceback = services.redact(f"{stack_text}{error_line}\n")
-        return CallOutcome(
-            seconds,
-            error=RaisedError("CallbackTimeout", error_line, error_traceback),
-            timed_out=True,
-            worker_was_ended=True,
-            store_changes=kept_changes,
-            site_unanswered=site_unanswered,
         )
 
 
@@ -527,39 +473,16 @@ def _report_limit(time_limit: float | None) -> None:
 
 def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
     """Return an outcome that says that the store was granted, even if only a `startup` used it."""
-    if _end_without_changes(request) is None or outcome.store_changes is not None:
+    if end_without_changes(request) is None or outcome.store_changes is not None:
         return outcome
     return replace(outcome, store_changes={})
-
-
-def _end_without_changes(request: CallRequest) -> StoreChanges | None:
-    """End a call; return no changes, or None if its store was not granted."""
-    store_changes = None if request.context is None else request.context.end()
-    return None if store_changes is None else {}
 
 
 def _grant_values(call_number: int, store: Store) -> StoreGranted:
     return StoreGranted(number=call_number, values=store.as_json())
 
 
-def _death_error(place_text: str, child_death: ChildDeath) -> RaisedError:
-    error_line = f"ProcessDied: its worker process died {place_text}: {child_death.how}"
-    return RaisedError("ProcessDied", error_line, child_death.traceback)
-
-
 def _has_loaded(child: Child, plugin_name: str) -> bool:
     return child.prepared is not None and any(
         loaded_plugin.name == plugin_name for loaded_plugin in child.prepared.plugins
     )
-
-
-def _unmade(error: RaisedError) -> CallOutcome:
-    """Return the outcome of a call that could not be made, for now or until a person looks."""
-    unmade: Unmade = "for now" if error.facts.asks_retry else "until resumed"
-    return CallOutcome(was_called=False, error=error, unmade=unmade)
-
-
-def _not_called_error(reason: str) -> RaisedError:
-    """Return the error of a call that was not made; it is tried again, whatever the policy."""
-    error_line = f"WorkerNotReady: {reason}"
-    return RaisedError("WorkerNotReady", error_line, "", ErrorFacts(asks_retry=True))

@@ -11,6 +11,7 @@ import select
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -19,6 +20,7 @@ from worker_house import WorkerHouse
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import PluginStore
+from sgevents_core.children import worker
 from sgevents_core.children.channel import Channel, ChannelClosed
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.lane_lock import LaneLock
@@ -33,7 +35,7 @@ test_lane_workers = importlib.import_module("test_lane_workers")
 class Bug(NamedTuple):
     """A bug: the attributes that are replaced, and the test that catches it."""
 
-    replaced: Mapping[tuple[type, str], Any]
+    replaced: Mapping[tuple[type | ModuleType, str], Any]
     caught_by: Callable[..., None]
 
 
@@ -41,7 +43,7 @@ def _grant_at_once(store: PluginStore, call: Any) -> Mapping[str, bytes]:
     return dict(store._committed)
 
 
-def _end_it_later(worker: Worker, request: CallRequest, child: Child, limit: float) -> CallOutcome:
+def _end_it_later(request: CallRequest, child: Child, limit: float) -> CallOutcome:
     threading.Timer(0.5, child.kill).start()
     changes = None if request.context is None else request.context.end()
     error = RaisedError("CallbackTimeout", "CallbackTimeout: It had not returned within 3s.")
@@ -75,7 +77,7 @@ BUGS: Final = {
         test_workers.test_a_lane_starts_only_when_its_old_processes_are_gone,
     ),
     "a call that is given up goes on": Bug(
-        {(Worker, "_timed_out"): _end_it_later},
+        {(worker, "end_overdue_call"): _end_it_later},
         test_workers.test_a_call_that_exceeds_its_limit_is_ended_for_good,
     ),
     "what was not read before a death is lost": Bug(
@@ -83,7 +85,7 @@ BUGS: Final = {
         test_workers.test_nothing_that_was_sent_before_a_death_is_lost,
     ),
     "a process may grow for ever": Bug(
-        {(Worker, "_has_outgrown"): lambda worker, child: False},
+        {(Worker, "_has_outgrown"): lambda self, child: False},
         test_workers.test_a_process_that_outgrows_max_rss_is_replaced_between_events,
     ),
     "a later process does not call startup": Bug(
