@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -177,6 +178,7 @@ def _load(settings: Any, watch: PluginWatch) -> list[_LoadedFile]:
     from sgevents_core.classic.finding import find_plugins
     from sgevents_core.plugins.loading import load
 
+    sys.dont_write_bytecode = True  # this is another process, which leaves nothing behind
     loaded = load(settings, find_plugins(settings), watch=watch)
     callbacks = {plugin.name: plugin.callbacks for plugin in loaded.plugins}
     return [

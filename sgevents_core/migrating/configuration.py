@@ -26,6 +26,7 @@ _PAGE_SIZES: Final = (2, 5000)
 _LEVELS: Final = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
 _TRUE: Final = frozenset({"1", "yes", "true", "on"})
 _FALSE: Final = frozenset({"0", "no", "false", "off"})
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HANDLED_ELSEWHERE: Final = {
     ("daemon", "pidfile"): "one daemon for each state is enforced by a lock",
@@ -284,7 +285,8 @@ class _Drafting:
         if level is not None:
             lines += self._above(level)
             number = _number(level.value)
-            word = next((word for least, word in _LEVELS if (number or 0) >= least), "info")
+            known = 20.0 if number is None else number
+            word = next(word for least, word in _LEVELS if known >= least)
             if word != "info":
                 lines.append(f'level = "{word}"')
         lines += self._log_file()
@@ -420,10 +422,9 @@ def _site_url(written: str) -> str:
 
 
 def _number(written: str) -> float | None:
-    try:
-        return float(written)
-    except ValueError:
-        return None
+    """Return a number, behind which Python 2 allowed a comment; None if there is none."""
+    found = _NUMBER.match(written)
+    return None if found is None else float(found[0])
 
 
 def _duration(seconds: float) -> str:

@@ -41,6 +41,21 @@ _HOOKS: Final = {
 """What happened to a record -> the hook for it."""
 
 
+_USED_NAMES: Final = frozenset(
+    {
+        "Any",
+        "Callable",
+        "Context",
+        "Event",
+        "annotations",
+        "callbacks",
+        "hookimpl",
+        "match",
+        "_call",
+    }
+)
+
+
 class DraftNames(NamedTuple):
     """The names in a draft.
 
@@ -274,8 +289,7 @@ class _Drafting:
                 constants[args.constant] = args.source
             for wanted in filter_of(each.match) or ():
                 names.append(each.callback_name)
-                count = names.count(each.callback_name)
-                function = each.callback_name if count == 1 else f"{each.callback_name}_{count}"
+                function = _function_name(each.callback_name, names.count(each.callback_name))
                 hooks.append(_hook(each, wanted, function, args.constant or "None"))
                 if _may_be_called(wanted):
                     tests.append(self._test(each, wanted, function))
@@ -315,6 +329,12 @@ class _Drafting:
         lines = ["", "", f"# TRANSLATE: {ENTRANCE} also did this, if it is still needed:", "#"]
         lines += [f"# {line}".rstrip() for line in self._moved.entrance_rest.splitlines()]
         return "\n".join(lines)
+
+
+def _function_name(callback: str, count: int) -> str:
+    """Return the name of a hook's function, which hides nothing that its module uses."""
+    name = f"{callback}_hook" if callback in _USED_NAMES else callback
+    return name if count == 1 else f"{name}_{count}"
 
 
 def _may_be_called(wanted: TypeFilter) -> bool:

@@ -285,13 +285,16 @@ def test_output_names_another_folder(studio: OldStudio) -> None:
     assert not studio.config.exists()
 
 
-def test_check_writes_nothing(studio: OldStudio) -> None:
-    """Not even a folder."""
+@pytest.mark.parametrize("words", [["--check"], ["--check", "--load"]])
+def test_check_writes_nothing(studio: OldStudio, words: list[str]) -> None:
+    """Not even a folder, and no compiled module beside those that plugins import."""
+    studio.write("studio/_tools.py", "x = 1\n")
+    studio.write("studio/tools.py", "import _tools\ndef registerCallbacks(reg): pass\n")
     studio.write_noting("studio/notify.py")
     studio.write_conf()
     studio.write_id(notify=(5, [3]))
     before = studio.files()
-    checked = studio.run("--check", "shotgunEventDaemon.conf")
+    checked = studio.run(*words, "shotgunEventDaemon.conf")
     assert checked.exit_code == 0
     assert studio.files() == before
     assert "notify goes on after event 5" in checked.output
@@ -390,3 +393,20 @@ def test_without_a_state_there_is_nothing_to_export(studio: OldStudio) -> None:
     assert exported.exit_code == 2
     assert "no position to write" in exported.output
     assert studio.files() == before
+
+
+def test_comments_behind_numbers_are_passed_over(tmp_path: Path) -> None:
+    """Python 2 allowed them; a level that is no number is the usual one."""
+    text = WHOLE.replace("logging: 10", "logging: 40 ; errors").replace(
+        "fetch_interval = 2", "fetch_interval = 2   ; seconds"
+    )
+    settings = settings_of(draft(tmp_path, text), tmp_path)
+    assert (settings.log.level, settings.feed.poll_interval) == ("error", 2.0)
+    text = WHOLE.replace("logging: 10", "logging: often")
+    assert settings_of(draft(tmp_path, text), tmp_path).log.level == "info"
+
+
+def test_paths_may_stand_on_several_lines(tmp_path: Path) -> None:
+    """Each is a folder, once."""
+    text = "[plugins]\npaths: /a/one,\n    /a/two,\n    /a/one,\n"
+    assert [each.group for each in draft(tmp_path, text).folders] == ["one", "two"]

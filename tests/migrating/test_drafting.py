@@ -247,3 +247,15 @@ def test_a_key_in_any_form_is_left_out(studio: OldStudio, where: str) -> None:
     assert KEY not in texts(folder)
     for path in folder.rglob("*.py"):
         compile(path.read_text(), str(path), "exec")
+
+
+def test_callbacks_may_have_any_name(studio: OldStudio) -> None:
+    """Also those that the drafted module uses itself."""
+    names = ["match", "hookimpl", "Event", "callbacks", "_call"]
+    lines = "".join(
+        f"    reg.registerCallback('a', KEY, {name}, {{'Shotgun_Shot_New': None}})\n"
+        for name in names
+    )
+    defined = "".join(f"def {name}(sg, logger, event, args): pass\n" for name in names)
+    studio.write("studio/notify.py", f"KEY = ''\ndef registerCallbacks(reg):\n{lines}\n{defined}")
+    assert "5 passed" in own_tests(draft(studio, "notify"))
