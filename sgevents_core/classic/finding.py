@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from sgevents_core.classic.mailing import Mailer
 from sgevents_core.classic.source import ClassicSource
 from sgevents_core.observe.redaction import Redactor
@@ -28,6 +30,19 @@ def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
     if settings.smtp is not None and files:
         mailer = Mailer(settings.smtp, Redactor.of(settings))
     return {name: _found_plugin(name, path, settings, mailer) for name, path in files.items()}
+
+
+def without_classic(settings: Settings) -> Settings:
+    """Return settings without classic plugins: they have no commands and no settings model.
+
+    So nobody has to execute them to learn of those.
+    """
+    packaged = {
+        name: table
+        for name, table in settings.plugins.items()
+        if name not in settings.classic_files
+    }
+    return replace(settings, plugins=packaged)
 
 
 def _found_plugin(name: str, path: Path, settings: Settings, mailer: Mailer | None) -> FoundPlugin:

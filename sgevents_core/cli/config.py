@@ -72,13 +72,14 @@ def _described_plugins(
     settings: Settings, watch: PluginWatch
 ) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
     """Return the schemas of the plugins' settings, their definitions, and why some are left out."""
-    from sgevents_core.classic.finding import find_plugins
+    from sgevents_core.classic.finding import without_classic
+    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.loading import described_models
 
     plugin_schemas: dict[str, Schema] = {}
     definitions: dict[str, Schema] = {}
     missing_reasons: dict[str, str] = {}
-    for name, described_model in described_models(settings, find_plugins(settings), watch):
+    for name, described_model in described_models(without_classic(settings), discover(), watch):
         if isinstance(described_model, str):
             missing_reasons[name] = described_model
         else:

@@ -68,11 +68,11 @@ def load_command(plugin: str, command_name: str, settings: Settings) -> click.Co
     """Import a plugin that has loaded elsewhere, and return its command; None if it is gone."""
     from msgspec.structs import replace
 
-    from sgevents_core.classic.finding import find_plugins
+    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.loading import load
 
     single_plugin_settings = replace(settings, plugins={plugin: settings.plugins[plugin]})
-    for loaded_plugins in load(single_plugin_settings, find_plugins(settings)).plugins:
+    for loaded_plugins in load(single_plugin_settings, discover()).plugins:
         return _commands_of_plugin(loaded_plugins, (), {}, []).get(command_name)
     return None
 
@@ -80,13 +80,14 @@ def load_command(plugin: str, command_name: str, settings: Settings) -> click.Co
 def _load_commands(
     settings: Settings, taken_names: Container[str], watch: PluginWatch
 ) -> tuple[dict[str, PluginCommand], list[str]]:
-    """Load all plugins; return their commands, and why some are missing."""
-    from sgevents_core.classic.finding import find_plugins
+    """Load all packaged plugins; return their commands, and why some are missing."""
+    from sgevents_core.classic.finding import without_classic
+    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.load_watching import LoadingTurn, watch_loading
     from sgevents_core.plugins.loading import load
     from sgevents_core.plugins.plugin_status import status_words
 
-    loaded_plugins = load(settings, find_plugins(settings), watch=watch)
+    loaded_plugins = load(without_classic(settings), discover(), watch=watch)
     missing_reasons = [
         f"Commands of {status.name} are missing, if it has any: "
         f"it is {status_words(status.status)}: {status.reason}"

@@ -102,9 +102,16 @@ def test_a_plugin_that_has_been_behind_loses_nothing(
 
 
 def test_commands_know_classic_plugins(
-    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+    studio: ClassicStudio,
+    daemon: RunningDaemon,
+    site: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`plugins list`, `plan`, `explain`, `status` and `check`, as for any other."""
+    """`plugins list`, `plan`, `explain`, `status` and `check`, as for any other.
+
+    Commands that need no callbacks do not execute the files.
+    """
+    monkeypatch.chdir(studio.folder)
     studio.write_noting("studio/a.py", match='{"Studio_A": ["x", "y"]}')
     studio.write("studio/broken.py", "registerCallbacks(\n")
     event = site.event("Studio_A")
@@ -120,6 +127,10 @@ def test_commands_know_classic_plugins(
     explained = command("explain", event).text
     assert "attribute None is not 'x' or 'y'" in explained
     assert "classic:studio/a" in command("status").text
+    studio.write("studio/b.py", "open('executed', 'w')\n# registerCallbacks\n")
+    assert command("config", "schema").code == 0
+    assert command("no-such-command").code == 2
+    assert not Path("executed").exists()
     checked = command("check").text
     assert "classic:studio/broken" in checked
 
