@@ -128,6 +128,7 @@ class ClassicListing:
             _check_group(folders, index, diagnostics)
             try:
                 files |= plugin_files(folder)
+                _check_helpers(folders, index, diagnostics)
                 for name in folders_that_register(folder.path):
                     message = f"{name}/__init__.py registers callbacks, and only files are plugins"
                     fix = f"move registerCallbacks to {name}_plugin.py next to that folder"
@@ -169,6 +170,17 @@ def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diag
         message = f"the folder {others[0]} has the group {toml_string(group)} already"
         fix = 'give this folder another one: group = "..."'
         diagnostics.add_problem(("classic", "paths", index, "group"), message, fix)
+
+
+def _check_helpers(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:
+    """Warn of modules to import that an earlier folder has too: all plugins get that one."""
+    folder, earlier = folders[index].path, folders[:index]
+    for name in python_files(folder) if earlier else ():
+        others = [one.path for one in earlier if (one.path / name).is_file()]
+        if others and is_helper(folder / name):
+            message = f"{name} is also in {others[0]}: whoever imports it gets that one"
+            fix = "rename one of the two"
+            diagnostics.add_warning(("classic", "paths", index, "path"), message, fix)
 
 
 def file_order(settings: Settings) -> dict[str, str]:

@@ -213,3 +213,13 @@ def test_defaults_of_a_classic_plugin_are_those_it_expects(studio: ClassicStudio
     a, b = plugins["classic:studio/a"], plugins["classic:studio/b"]
     assert (a.max_attempts, a.concurrency, a.breaker_events) == (1, 1, 0)
     assert (b.max_attempts, b.concurrency, b.breaker_events) == (5, 8, 0)
+
+
+def test_modules_of_one_name_in_two_folders_are_warned_of(studio: ClassicStudio) -> None:
+    """Python imports one module of a name; plugins of one name are no trouble."""
+    for folder in ("one", "two"):
+        studio.write(f"{folder}/a.py", ONE_CALLBACK)
+        studio.write(f"{folder}/common.py", f"FOLDER = {folder!r}\n")
+    (warning,) = studio.settings("one", "two").warnings
+    assert warning.message.startswith("common.py is also in ")
+    assert warning.line == 8
