@@ -1,11 +1,7 @@
-"""The entrance of a worker process: its descriptors and signals are put in order, then it works.
-
-It ends with the daemon, whatever it is doing.
-"""
+"""The entrance of a worker process: its descriptors and signals are put in order, then it works."""
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import mmap
 import os
@@ -23,15 +19,13 @@ from sgevents_core.children.launching import STACK_SIGNAL
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.observe.printed_output import unbuffered_stream
 
-_SET_DEATH_SIGNAL: Final = 1
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_exit: Final = os._exit
 
 
 def main() -> None:
-    """Run a worker process; its descriptors and its daemon's pid are in the command line."""
-    connection_descriptor, evidence_descriptor, page_descriptor, lock_descriptor, daemon_pid = map(
-        int, sys.argv[-5:]
+    """Run a worker process; its descriptors are in the command line, before the daemon's pid."""
+    connection_descriptor, evidence_descriptor, page_descriptor, lock_descriptor = map(
+        int, sys.argv[-5:-1]
     )
     for descriptor in (
         connection_descriptor,
@@ -41,7 +35,6 @@ def main() -> None:
     ):
         os.set_inheritable(descriptor, False)
     _release_in_forks(lock_descriptor)
-    _end_with_daemon(daemon_pid)
     for (
         signal_number
     ) in _STOP_SIGNALS:  # the daemon ends this process, once the running call has returned
@@ -59,14 +52,6 @@ def main() -> None:
     with suppress(ChannelClosed):
         channel = Channel(socket.socket(fileno=connection_descriptor))
         ChildProcess(channel, evidence_recorder, mmap.mmap(page_descriptor, mmap.PAGESIZE)).run()
-
-
-def _end_with_daemon(daemon_pid: int) -> None:
-    """Let the system end this process with the daemon, and end now if that is gone already."""
-    with suppress(Exception):
-        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != daemon_pid:
-        _exit(1)
 
 
 def _release_in_forks(lock_descriptor: int) -> None:

@@ -28,6 +28,8 @@ STACK_SIGNAL: Final = signal.SIGRTMIN + 7
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _CHILD_PROGRAM: Final = (
     "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv[1]]; "
+    "from sgevents_core.children.death_signal import end_with_daemon; "
+    "end_with_daemon(int(sys.argv[-1])); "
     "from sgevents_core.children.child_main import main; main()"
 )
 """What a child runs; a module in the working folder must not take the place of another."""

@@ -53,6 +53,8 @@ logger = logging.getLogger("sgevents.dispatch")
 
 MAX_HOOK_TRIES: Final = 3
 """How often a hook is called if a call beside it ends the process."""
+MAX_KILLS: Final = 4
+"""How often a process may be killed from outside while it starts, before that is a failure."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
 """Seconds between two tries to start a child, if the system has no room for one."""
@@ -184,9 +186,9 @@ class Worker:
             child_death = self._try_hook(plugin_name, hook_name, arguments)
             if child_death is None:
                 return
-            is_own = child_death.is_of_hook or self._lane_children.leave_out(
-                child_death
-            )  # no call beside it
+            is_own = child_death.is_proved and (
+                child_death.is_of_hook or self._lane_children.leave_out(child_death)
+            )  # no call beside it, and no kill from outside
             if is_own or try_number == MAX_HOOK_TRIES:
                 raise RaisedElsewhere(death_error(f"in its {hook_name}", child_death))
 
@@ -327,7 +329,11 @@ class Worker:
             return self._start_child()
 
     def _start_child(self) -> RaisedError | None:
-        """Start a process; one that a plugin ends while it is loaded is tried without it."""
+        """Start a process; one that a plugin ends while it is loaded is tried without it.
+
+        A kill from outside is nobody's fault: after one, it is tried again as it was.
+        """
+        kills = 0
         while not self._lane_children.stopping.is_set():
             try:
                 child = self._lane_children.launch()
@@ -349,7 +355,10 @@ class Worker:
                 return None
             child.close(0.0)
             is_stopping = self._lane_children.stopping.is_set()  # it was ended for that reason
-            if not is_stopping and not self._lane_children.leave_out(reply):
+            if not reply.is_proved and kills < MAX_KILLS:
+                kills += 1
+                self._lane_children.stopping.wait(FIRST_WAIT)
+            elif not is_stopping and not self._lane_children.leave_out(reply):
                 return self._report_start_failure(reply.how)
         return not_called_error("a stop waits")
 
@@ -369,8 +378,11 @@ class Worker:
                 continue
             if isinstance(reply, StoreWanted):
                 child.send(self._readable_store(reply))
-            elif isinstance(reply, Prepared | ChildDeath):
+            elif isinstance(reply, Prepared):
                 return reply
+            elif isinstance(reply, ChildDeath):
+                was_too_slow = deadline == math.inf
+                return reply._replace(is_proved=True) if was_too_slow else reply
 
     def _await_end(self, child: Child, replies: Replies) -> None:
         """Wait until a child has ended, and let its plugins' `shutdown` read their stores."""

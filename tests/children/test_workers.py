@@ -427,6 +427,50 @@ def test_a_plugin_that_ends_the_process_while_it_is_loaded_is_left_out(
     assert "importing bad" in statuses["bad"].reason
 
 
+def kill_once_written(house: WorkerHouse, name: str) -> threading.Thread:
+    """Start a thread that kills the process whose pid a plugin writes to a file."""
+
+    def kill() -> None:
+        wait_until(lambda: house.written(name) != "")
+        os.kill(int(house.written(name)), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    return killer
+
+
+WAITS_ONCE = """
+def wait_once():
+    if not (FOLDER / "pid").exists():
+        (FOLDER / "new").write_text(str(os.getpid()))
+        (FOLDER / "new").rename(FOLDER / "pid")
+        time.sleep(1000)
+"""
+
+
+def test_a_kill_from_outside_while_a_plugin_is_loaded_is_nobodys_fault(house: WorkerHouse) -> None:
+    """The lane starts in another process, with all its plugins."""
+    house.plugin("waits", WAITS_ONCE + "wait_once()\n" + NOTES)
+    house.plugin("notes", NOTES)
+    killer = kill_once_written(house, "pid")
+    with house.working() as worker:
+        killer.join()
+        assert house.call(worker, "waits", 1).error is None
+    assert {status.status for status in house.prepared.statuses} == {"enabled"}
+    assert house.lane.known_broken == {}
+
+
+def test_a_kill_from_outside_in_startup_is_nobodys_fault(house: WorkerHouse) -> None:
+    """The hook is called again in another process."""
+    house.plugin("waits", WAITS_ONCE + "@hookimpl\ndef startup():\n    wait_once()\n" + NOTES)
+    with house.working() as worker:
+        killer = kill_once_written(house, "pid")
+        house.start("waits")
+        killer.join()
+        assert house.call(worker, "waits", 1).error is None
+    assert house.lane.known_broken == {}
+
+
 STARTS = """
 @hookimpl
 def startup(ctx):
