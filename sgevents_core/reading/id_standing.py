@@ -54,7 +54,7 @@ def _parked_or_dropped(folder: Path, record: FeedRecord, event_id: int) -> str:
 
 def _missing_text(is_waited_for: bool, *, is_set_aside: bool) -> str:
     if is_set_aside:
-        return "set aside: the site fails when asked for its row; it is asked again later"
+        return "set aside: the site fails when its row is requested; it is requested again later"
     if is_waited_for:
         return "missing: no row of this id has been visible so far; it is waited for"
     return "missing: no row of this id arrived in time; audits still look for it"

@@ -10,7 +10,7 @@ from sgevents_core.state.protocols import FeedWriter, Reader
 
 
 def oldest_kept(state_reader: Reader, retention_seconds: float) -> int:
-    """Return since when events stay, in seconds since 1970; 0 if all do.
+    """Return the time since which events are kept, in seconds since 1970; 0 to keep all.
 
     Args:
         state_reader: The state.
@@ -31,6 +31,6 @@ def prune(feed_writer: FeedWriter, enabled_plugins: Collection[str], kept_since:
     Args:
         feed_writer: The state.
         enabled_plugins: The plugins whose events stay until they have finished them.
-        kept_since: Since when events stay, in seconds since 1970.
+        kept_since: The time since which events are kept, in seconds since 1970.
     """
     return feed_writer.prune(kept_since, lowest_cursor(feed_writer, enabled_plugins) + 1)

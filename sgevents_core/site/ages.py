@@ -20,18 +20,18 @@ MARKS_PER_AGE: Final = 10
 
 
 def median_of(created_times: Sequence[int]) -> int:
-    """Return the middle one of some times, the earlier of two."""
+    """Return the median of some times, the earlier of two."""
     return sorted(created_times)[(len(created_times) - 1) // 2]
 
 
 def site_clock(feed_state: FeedState, site_date: int | None, first_rows: Sequence[Row] = ()) -> int:
-    """Return the site's clock in seconds since 1970: the middle of what the last rows say.
+    """Return the site's clock in seconds since 1970: the median time of the last rows.
 
     It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
 
     Args:
         feed_state: The feed's state.
-        site_date: What the site itself says the time is, if it does: no row is younger than that.
+        site_date: The time that the site itself reports, if it does: no row is younger than that.
         first_rows: The first rows of all, which give the time below them while none are remembered.
     """
     created_times = [at for _, at in feed_state.recent[-ASKED_FOR_THE_TIME:] if at]
@@ -76,12 +76,12 @@ def remember_rows(
     """Remember the last ids, to recognise the log, and marks that date ids.
 
     A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
-    the ids that were being asked for at that time.
+    the ids that were being requested at that time.
 
     Args:
         feed_state: The feed's state.
         event_rows: The rows taken in id order.
-        site_date: What the site says the time is, None if it does not.
+        site_date: The time that the site reports, None if it does not.
         horizon_seconds: How far back marks are needed, in seconds.
     """
     if not event_rows:

@@ -15,7 +15,7 @@ from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
 FEWEST_RECENT: Final = 10
-"""Known ids by which the log is recognised if the site does not answer for more."""
+"""Known ids by which the log is recognised if the site does not answer queries for more."""
 
 
 class Anchoring:
@@ -36,7 +36,7 @@ class Anchoring:
         return bool(self._search_for)
 
     def next_search(self, feed_state: FeedState) -> Call | None:
-        """Return what to ask to find the anchor again, None if it is not lost."""
+        """Return the query that finds the anchor again, None if it is not lost."""
         if not self._search_for:
             return None
         if self._search_for == "recent" and feed_state.recent:
@@ -46,7 +46,7 @@ class Anchoring:
         return Newest(1)
 
     def take_failure(self, site_call: Recent) -> None:
-        """Note that the site does not answer for that many ids, while it answers others."""
+        """Note that the site does not answer a query for that many ids, while it answers others."""
         self._most_recent_ids = max(
             sum(id_span.size for id_span in site_call.spans) // 2, FEWEST_RECENT
         )
@@ -81,7 +81,7 @@ class Anchoring:
     ) -> None:
         """Anchor on the highest known row that is still visible; those above it are gone.
 
-        A log that went backwards is not back merely because a few ids are given out again.
+        A log that went backwards is not back merely because a few ids are used again.
         """
         if not event_rows:
             self._search_for = "highest"

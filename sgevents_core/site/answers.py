@@ -66,7 +66,7 @@ def answer_in(
     Args:
         body: The body, unpacked, whatever type it claims to have.
         method: The method of the API that was called.
-        call_params: What it was called with.
+        call_params: The parameters of the call.
         decode_json: Decodes JSON.
         remove_secrets: Removes from a text what must not be shown.
 
@@ -125,7 +125,7 @@ def _check_results(answer: Mapping[str, Any], method: str, call_params: Any) -> 
 
 def _check_info(results: Any, _params: Any) -> None:
     if not isinstance(results, dict) or not isinstance(results.get("version"), list):
-        raise NotAnAnswerError("it does not tell the site's version")
+        raise NotAnAnswerError("it lacks the site's version")
 
 
 def _check_read(results: Any, call_params: Any) -> None:
@@ -141,7 +141,7 @@ def _check_read(results: Any, call_params: Any) -> None:
         if asked_parameters.get(parameter_name) and not (
             isinstance(paging_info, dict) and paging_key in paging_info
         ):
-            raise NotAnAnswerError("the answer does not tell whether there are more rows")
+            raise NotAnAnswerError("the answer does not say whether there are more rows")
 
 
 def _check_summarize(results: Any, _params: Any) -> None:
@@ -160,7 +160,7 @@ def _check_update(results: Any, call_params: Any) -> None:
     asked_id = call_params.get("id") if isinstance(call_params, dict) else None
     if asked_id is not None and written_record["id"] != asked_id:
         raise NotAnAnswerError(
-            f"it is about {written_record['id']!r}, and {asked_id!r} was asked for"
+            f"it is about {written_record['id']!r}, and {asked_id!r} was requested"
         )
 
 

@@ -1,4 +1,4 @@
-"""Carrying out audits: comparing what the site shows with what is known, and mending the rest.
+"""Carrying out audits: comparing what the site shows with what is known, and correcting it.
 
 Pure: calls out, answers in.
 """
@@ -85,7 +85,7 @@ class Auditor:
         self._failed_call = None
 
     def site_answers(self) -> None:
-        """Note that the site answers, so that a call which failed has asked for too much."""
+        """Note that the site answers, so that a failed call must have asked too much at once."""
         audit_call, self._failed_call = self._failed_call, None
         if audit_call is None or self._audit is None:
             return
@@ -107,11 +107,11 @@ class Auditor:
     def next_call(
         self, feed_state: FeedState, observed_seconds: float, site_date: int | None
     ) -> tuple[Call | None, float]:
-        """Return what an audit has to ask now, or the observed seconds until one is due.
+        """Return the query that an audit needs now, or the observed seconds until one is due.
 
         Args:
             feed_state: The feed's state.
-            observed_seconds: Observed time as it will be if the site answers now, in seconds.
+            observed_seconds: The observed time if the site answers now, in seconds.
             site_date: What the site says the time is, in seconds since 1970, if it does.
         """
         if self._audit is not None and self._audit.next_call() is None:
@@ -142,7 +142,7 @@ class Auditor:
         return due_window(self._windows, feed_state.audits, observed_seconds)
 
     def _first_id(self, feed_state: FeedState, audit_window: AuditWindow, site_time: int) -> int:
-        """Return the id at which an audit has to start to look back as far as it should."""
+        """Return the id at which an audit must start to look back far enough."""
         first_id = (
             ages.first_id_after(feed_state, site_time - audit_window.looks_back) or feed_state.floor
         )
@@ -162,7 +162,7 @@ class Auditor:
         Args:
             feed_state: The feed's state.
             audit_call: What was asked.
-            site_answer: What the site said.
+            site_answer: The site's answer.
             step_result: Gets the rows that were found and what to report.
         """
         audit = self._audit

@@ -1,4 +1,4 @@
-"""Audits, the proof that nothing is missing: when one is due and what it asks next. Pure."""
+"""Audits, the proof that nothing is missing: when one is due and its next query. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86400
 MOST_FETCHED_SPANS: Final = 400
-"""The most ranges of new ids asked for in one call."""
+"""The most ranges of new ids requested in one call."""
 SMALLEST_COUNT: Final = 1000
 """Ids counted in one call if the site does not count more."""
 
@@ -88,7 +88,7 @@ class Audit:
         self._compare = [Count(id_span) for id_span in reversed(id_spans)]
 
     def next_call(self) -> Call | None:
-        """Return what to ask next, None when the audit is over."""
+        """Return the next query, None when the audit is over."""
         if self._compare:
             return self._compare[-1]
         return self._fetch[-1] if self._fetch else None
@@ -124,7 +124,7 @@ class Audit:
         self._compare.append(Ids(audit_call.span, row_limit))
 
     def fetch_less(self, audit_call: Fetch) -> None:
-        """Fetch the halves of what the site does not give; a single id that fails stays missing."""
+        """Fetch the halves of a range on which the site fails; a single such id stays missing."""
         self._fetch.pop()
         id_spans = (
             audit_call.spans if len(audit_call.spans) > 1 else halved_range(audit_call.spans[0])
@@ -145,7 +145,7 @@ class Audit:
         self.new += id_spans
 
     def plan_fetches(self, id_spans: Sequence[Span]) -> None:
-        """Fetch the rows of ascending ranges; nothing else has to be decided about the new ids."""
+        """Fetch the rows of ascending ranges; nothing else is left to decide about the new ids."""
         self.new = []
         self._fetch = list(_fetch_calls(id_spans, self.limit))[::-1]
 

@@ -20,11 +20,11 @@ LONGEST_BETWEEN_LOOKS: Final = 15.0
 LOOKS_PER_AGE: Final = 4
 LEAST_BETWEEN_LOOKS: Final = 0.01
 DUE_SOON: Final = 0.5
-"""Seconds by which ids may be looked for early, so that looks are few."""
+"""Seconds by which ids may be looked for early, which keeps looks few."""
 MOST_SPANS: Final = 400
-"""The most missing ranges asked for in one look."""
+"""The most missing ranges requested in one look."""
 LONGEST_PUT_OFF: Final = 600.0
-"""The longest time between two looks for an id that the site fails on, in seconds."""
+"""The longest time between two looks for an id on which the site fails, in seconds."""
 FAILURES_BEFORE_REPORT: Final = 6
 """Failed looks for a single id before it is set aside by name."""
 
@@ -42,8 +42,8 @@ class Backlog:
 
     Every hot id has one turn: waiting, due, to be looked for first, in a part of a look that
     failed, or in the look under way. What a start finds is looked for first, in the order of ids.
-    If more is due than can be asked for in time, half of a look is for the newest ids and half for
-    those that have waited longest.
+    If more is due than can be requested in time, half of a look is for the newest ids and half
+    for those that have waited longest.
 
     Args:
         feed_rules: Hold how long ids are waited for.
@@ -218,7 +218,7 @@ class Backlog:
         return backlog_timed_out(given_up)
 
     def _learn_size(self, id_spans: int) -> None:
-        """Note that the site answers for that many ranges; parts of a failed look teach most."""
+        """Note that the site answers queries for that many ranges; failed looks tell most."""
         self._size.succeeded(id_spans)
         if self._is_part:
             self._largest_part = max(self._largest_part, id_spans)
@@ -226,7 +226,7 @@ class Backlog:
                 self._size.current, self._largest_part = self._largest_part, 0
 
     def _looked_in_vain(self, id_span: Span, age_seconds: float, current_time: float) -> bool:
-        """Note that a range was looked for in vain at an age; return whether it is given up."""
+        """Note that a range was looked for in vain; return whether it is given up at its age."""
         seconds_left = self._rules.backlog_timeout - age_seconds
         if seconds_left <= 0:
             self._known.stop_waiting(id_span)
@@ -250,7 +250,7 @@ class Backlog:
         self._failed_ranges = ()
 
     def site_answers(self, current_time: float) -> list[Odd]:
-        """Note that the site answers, so that a look which failed has asked for too much.
+        """Note that the site answers, so that a failed look must have asked too much at once.
 
         Its halves are looked for one after the other. An id that fails alone does not delay others;
         it is looked for less and less often, and returned once it has failed several times.
@@ -276,9 +276,7 @@ class Backlog:
         next_wait = min(2.0 ** min(failure_count, 10), LONGEST_PUT_OFF)
         heappush(self._single_turns, LookTurn(current_time + next_wait, *id_span))
         is_reported = failure_count == FAILURES_BEFORE_REPORT
-        return [
-            Odd(str(id_span.first), "the site fails when it is asked for its row")
-        ] * is_reported
+        return [Odd(str(id_span.first), "the site fails when its row is requested")] * is_reported
 
     def date_gaps(self, site_time: int, observed_seconds: float, *, catching_up: bool) -> None:
         """Give ids that were already old when first seen, by the site's clock, one look only.

@@ -1,4 +1,4 @@
-"""JSON from a site, readable whatever a single value in it is.
+"""JSON from a site, readable even if a single value in it is not.
 
 A value that cannot be held becomes null or text, so that it does not spoil its neighbours.
 """
@@ -102,7 +102,7 @@ def in_whole_characters(json_text: str) -> str:
 
 
 def _without_deep_parts(body: bytes) -> bytes:
-    """Return a JSON text with null for what is nested too deeply."""
+    """Return a JSON text with null in place of parts that are nested too deeply."""
     kept_parts, kept_until = [], 0
     for part_start, part_end in _deep_parts(body):
         kept_parts += [body[kept_until:part_start], b"null"]

@@ -88,7 +88,7 @@ class ProxyRefusedError(ConnectionError):
 
 
 class BoundedSocket:
-    """An open socket, in the form that http.client asks for.
+    """An open socket, in the form that http.client requires.
 
     Args:
         sock: The socket.

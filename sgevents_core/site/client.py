@@ -1,4 +1,4 @@
-"""The site's event log: asks what the feed needs, over one connection or several.
+"""The site's event log: sends the feed's queries, over one connection or several.
 
 Scripts that turn up in rows are looked up beside it.
 """
@@ -20,7 +20,7 @@ from sgevents_core.site.script_lookup import ScriptLookup
 from sgevents_core.site.stock_client import AuthenticationFault, Fault
 
 MOST_CALLS: Final = 4
-"""The most calls, each with its own timeout, for one question of the feed."""
+"""The most calls, each with its own timeout, for one query of the feed."""
 
 
 class EventLog:
@@ -43,7 +43,7 @@ class EventLog:
         self._reader = LogReader(site_settings, tuple(dict.fromkeys((*FIELDS, *extra_fields))))
         self._range_readers = RangeReaders(self._reader.another)
         self.longest_call = MOST_CALLS * site_settings.timeout
-        """Seconds that one question of the feed may take."""
+        """Seconds that one query of the feed may take."""
 
     def page_size(self) -> int:
         """Return the largest number of rows the site gives in one page; ask the site once.

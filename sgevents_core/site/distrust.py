@@ -30,19 +30,19 @@ _CERTIFICATE_OBJECTIONS: Final[Mapping[int, Objection]] = {
     ),
     10: Objection(
         "its certificate has expired",
-        "whoever runs the site renews it; first see that this machine's clock is right: {now}."
-        " No setting here helps",
+        "ask whoever runs the site to renew it; first check that this machine's clock is right: "
+        "{now}. No setting here helps",
     ),
     18: Objection(
         "its certificate is signed by itself alone",
-        "if that is meant, set ca_certs in [site] to that certificate; if not,"
+        "if that is intended, set ca_certs in [site] to that certificate; if not,"
         f" {_OR_FIND_WHAT_IS_BETWEEN[3:]}",
     ),
     19: Objection(
-        "an authority that is not known here has signed its certificate", _TRUST_THE_AUTHORITY
+        "its certificate is signed by an authority that is not known here", _TRUST_THE_AUTHORITY
     ),
     20: Objection(
-        "an authority that is not known here has signed its certificate", _TRUST_THE_AUTHORITY
+        "its certificate is signed by an authority that is not known here", _TRUST_THE_AUTHORITY
     ),
     21: Objection(
         "it does not send the certificates between its own and a known authority",
@@ -58,7 +58,7 @@ _CERTIFICATE_OBJECTIONS: Final[Mapping[int, Objection]] = {
         "if ca_certs is set in [site], it has to name an authority's certificate",
     ),
     26: Objection(
-        "its certificate is not meant for web servers",
+        "its certificate is not for web servers",
         "whoever runs the site has one made that is",
     ),
     62: Objection(

@@ -1,4 +1,4 @@
-"""The feed's thread: asks the site what the follower needs, commits rows, reports trouble."""
+"""The feed's thread: sends the follower's queries to the site, commits rows, reports trouble."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Feed:
         feed_writer: A connection of its own to the journal.
         feed_settings: How to follow it.
         on_growth: Called after rows were appended.
-        on_notice: Called with what to report to people, after it was committed and logged.
+        on_notice: Called with each notice for people, after it was committed and logged.
         site_health: Whether the site answers, shared with the connections of plugins.
     """
 
@@ -110,12 +110,12 @@ class Feed:
 
     @property
     def site_trouble(self) -> LastingFailure | None:
-        """Why the site does not answer; None while it does. May be asked from any thread."""
+        """Why the site does not answer; None while it does. May be read from any thread."""
         return self._trouble.lasting_failure
 
     @property
     def journal_trouble(self) -> LastingFailure | None:
-        """Why the journal cannot be written; None while it can. May be asked from any thread."""
+        """Why the journal cannot be written; None while it can. May be read from any thread."""
         return self._journal_trouble.lasting_failure
 
     def _wake_up(self) -> None:

@@ -34,7 +34,7 @@ class Beginning:
 
 
 class FirstStart:
-    """The first questions to the site, which find out where to begin.
+    """The first queries to the site, which find out where to begin.
 
     Args:
         feed_rules: Hold what the settings say about the start.
@@ -51,7 +51,7 @@ class FirstStart:
             self._start_time = max(int(feed_rules.start.timestamp()), 1)
 
     def next_call(self) -> Call:
-        """Return what to ask the site."""
+        """Return the next query to the site."""
         start_position = self._rules.start
         if isinstance(start_position, int):
             return Newest(1)  # any row will do: the site answers this script

@@ -1,8 +1,8 @@
 """Following a log with holes: rows and times in, decisions out. No I/O, no clock, no database.
 
-The follower says what to ask the site next and handles the answers. Its decisions must be committed
-(rows and change together) before the next answer is given to it; if that fails, it is rebuilt from
-what was committed.
+The follower decides the next query to the site and handles the answers. Its decisions must be
+committed (rows and change together) before the next answer is given to it; if that fails, it is
+rebuilt from what was committed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SHORTEST_WAIT: Final = 0.001
 
 
 class Follower:
-    """Decisions on what to ask the site next and what its answers mean.
+    """Decisions on the next query to the site and on the meaning of its answers.
 
     Args:
         feed_rules: Times and sizes.
@@ -84,7 +84,7 @@ class Follower:
     # What to ask next
 
     def next_call(self, current_time: float) -> Call | float:
-        """Return what to ask the site now, or the seconds to wait.
+        """Return the query to send to the site now, or the seconds to wait.
 
         Args:
             current_time: The host's monotonic clock, in seconds.
@@ -110,12 +110,12 @@ class Follower:
 
     @property
     def ranges_ahead(self) -> tuple[PageRange, ...]:
-        """The ranges to be taken next, in order, which may be asked for at the same time."""
+        """The ranges to be taken next, in order, which may be requested at the same time."""
         return self._read_ahead.ranges
 
     @property
     def connections(self) -> int:
-        """How many ranges may be asked for at the same time."""
+        """How many ranges may be requested at the same time."""
         return self._read_ahead.connections.now
 
     def _next_page(self, feed_state: FeedState) -> Call:
@@ -173,11 +173,11 @@ class Follower:
     # What the answers mean
 
     def take_answer(self, site_call: Call, site_answer: Answer, current_time: float) -> Taken:
-        """Handle the site's answer to a call, and return what it led to.
+        """Handle the site's answer to a call, and return the result.
 
         Args:
             site_call: What `next_call` said to ask.
-            site_answer: What the site said.
+            site_answer: The site's answer.
             current_time: The host's monotonic clock when the answer arrived, in seconds.
         """
         self._site_date = site_answer.date
@@ -258,8 +258,8 @@ class Follower:
         """Note that a call failed: nothing is concluded, and no time was observed.
 
         Looks and audits that fail are put off while pages continue: what the site cannot answer
-        must not delay what it can. Anything that fails while the site answers something else is
-        asked for in smaller pieces.
+        must not delay what it can. Anything that fails while the site answers other queries is
+        requested in smaller pieces.
 
         Args:
             site_call: What was asked.

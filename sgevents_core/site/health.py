@@ -1,6 +1,6 @@
-"""Whether the site answers: what the feed and the plugins' connections know of it together.
+"""Whether the site answers, from the calls of the feed and of the plugins' connections.
 
-The feed's calls decide: if one gets no answer, that is an outage until any call is answered again.
+The feed's calls decide: if one gets no answer, there is an outage until any call is answered again.
 A plugin's call without an answer proves nothing yet, since its query may be the cause: the feed is
 asked to try.
 """

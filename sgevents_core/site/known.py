@@ -19,7 +19,7 @@ from sgevents_core.state.feed_values import (
 
 
 class Hole(NamedTuple):
-    """What is known of a range of missing ids.
+    """The facts about a range of missing ids.
 
     Args:
         below_at: The latest time at which its ids were handed out, by the visible row above it, in
@@ -32,7 +32,7 @@ class Hole(NamedTuple):
 
 
 class Parking(NamedTuple):
-    """What is known of a range of parked ids: see `ParkedRange`."""
+    """The facts about a range of parked ids: see `ParkedRange`."""
 
     number: int
     at: int
@@ -119,7 +119,7 @@ class Known:
             self.cold.add(missing_part.first, missing_part.last, missing_hole)
 
     def give_up_below(self, below_id: int) -> list[Span]:
-        """Give up for good what lies below an id, below which nothing is hot; return the ranges."""
+        """Give up for good all ranges below an id, below which nothing is hot; return them."""
         closed_ranges = [id_span for id_span, _ in self.cold.cut(0, below_id - 1)]
         self._closed_ranges += [(id_span.first, id_span.last) for id_span in closed_ranges]
         self.gone.cut(0, below_id - 1)

@@ -1,4 +1,4 @@
-"""One connection that reads a site's event log, and the questions that it can ask.
+"""One connection that reads a site's event log, and its queries.
 
 A call is made once; anything that goes wrong becomes one of the errors of `SiteError`, without
 secrets in its text. The feed decides about retries.
@@ -60,9 +60,9 @@ FIELDS: Final = (
     "created_at",
 )
 SINGLE_IDS: Final = 500
-"""The most ids named one by one in a query; ranges beyond that are asked for as ranges."""
+"""The most ids named one by one in a query; ranges beyond that are requested as ranges."""
 _FEWEST_ROWS: Final = 10
-"""Rows asked for if one is needed: the first may be odd."""
+"""Rows requested if one is needed: the first may be odd."""
 LARGEST_LISTED_SPAN: Final = 4
 """Ranges up to this size are named id by id: `in` is the cheapest query for a site."""
 
@@ -103,12 +103,12 @@ class Reader(GuardedShotgun):
         return answer
 
     def share_server_info(self, other_reader: Reader) -> None:
-        """Take what another client of the same site has learned of the site."""
+        """Adopt what another client has learned about the same site."""
         self._server_caps = other_reader.server_caps
 
 
 class Reading(NamedTuple):
-    """What the site answered, and which scripts caused its rows: see `DecodedRows`."""
+    """The site's answer, and the scripts that caused its rows: see `DecodedRows`."""
 
     answer: Answer
     scripts: Sequence[tuple[int, str]] = ()
@@ -136,7 +136,7 @@ class LogReader:
         self._client.config.timeout_secs = site_settings.timeout
 
     def another(self) -> LogReader:
-        """Return another connection, which need not ask the site what this one knows of it."""
+        """Return another connection, which shares what this one knows of the site."""
         other_reader = LogReader(self._site, self._fields)
         with self.errors():
             other_reader._client.share_server_info(self._client)

@@ -17,9 +17,9 @@ CHECK_INTERVAL: Final = 2.0
 """Seconds between two checks for such an event."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
-"""The longest time until an event is asked for again that the site did not return, in seconds."""
+"""The longest time until an event that the site did not return is requested again, in seconds."""
 MOST_EVENTS: Final = 20
-"""The most events asked for at once."""
+"""The most events requested at once."""
 _BEYOND_SQLITE: Final = 2**63
 
 
@@ -39,7 +39,7 @@ class Mender:
         self._asked_ids: frozenset[int] = frozenset()
 
     def look(self, feed_era: int, current_time: float) -> None:
-        """Ask for what was passed over, if it is time.
+        """Request what was passed over, if it is time.
 
         Args:
             feed_era: The era of the feed.
@@ -69,7 +69,7 @@ class Mender:
         self._state.mend(feed_era, event_rows)
         for event_row in event_rows:
             log_extra = {"action": "feed.mended", "event_id": event_row.id}
-            log_text = "Event %d was read from the site anew, and is handed out now"
+            log_text = "Event %d was read from the site again, and is handed out now"
             logger.warning(log_text, event_row.id, extra=log_extra)
             self._next_check_at = current_time
 
@@ -77,6 +77,6 @@ class Mender:
         try:
             site_answer = self._log.ask(Fetch(spans_of(sorted(event_ids)), len(event_ids) + 1))
         except SiteError as error:
-            logger.debug("Events are not read anew yet: %s", error)
+            logger.debug("Events cannot be read again yet: %s", error)
             return []
         return [event_row for event_row in site_answer.rows if event_row.id in event_ids]

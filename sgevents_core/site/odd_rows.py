@@ -58,7 +58,7 @@ class SetAsideRows:
         return new_rows
 
     def clear_rows(self, late_rows: Iterable[LateRow]) -> None:
-        """Remove from the record what was read correctly since."""
+        """Remove from the record the rows that have been read correctly since."""
         if self._known_names:
             readable_names = [
                 odd_name

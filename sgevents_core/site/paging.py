@@ -17,7 +17,7 @@ IDLE_FACTOR: Final = 1.1
 """The factor by which the time to the next page then grows with each page without news."""
 SMALLEST_PAGE: Final = 2
 PROBED_IDS: Final = 2
-"""Ids asked for if a page fails or brings nothing."""
+"""Ids requested if a page fails or brings nothing."""
 FAILURES_OF_A_PAGE: Final = 2
 """Failures of a page in a row, while the site answers, that are not a coincidence."""
 
@@ -25,7 +25,7 @@ FAILURES_OF_A_PAGE: Final = 2
 class Paging:
     """Decisions on which page is read next.
 
-    A page that fails is asked for again, shorter, once a small question has shown that the site
+    A page that fails is requested again, shorter, once a small query has shown that the site
     answers. If the shortest fails too, or a full page holds nothing that can be handled, the next
     page begins behind the id in the way: that id is then missing, and waited for like others.
 
@@ -47,7 +47,7 @@ class Paging:
         self._skip_to: int | None = None
 
     def next_call(self, feed_state: FeedState) -> Page | After:
-        """Return what to ask next."""
+        """Return the next query."""
         if self._is_probing:
             return After(max(feed_state.frontier, self._skip_to or 0), PROBED_IDS)
         if self._skip_to is not None:
@@ -74,7 +74,7 @@ class Paging:
 
     @property
     def limit(self) -> int:
-        """How many rows are asked for at once."""
+        """How many rows are requested at once."""
         return self._page_size.current
 
     @property

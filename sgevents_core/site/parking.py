@@ -34,7 +34,7 @@ def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAn
     known_ids = Known(feed_record)
     id_spans = known_ids.ranges_parked_as(frozenset(person_request.detail["numbers"]))
     if feed_record is None or feed_record.state.era != person_request.detail["era"] or not id_spans:
-        request_answer = RequestAnswer("done", "nothing of that is parked any more")
+        request_answer = RequestAnswer("done", "none of these rows is parked any more")
         feed_writer.answer(RequestStep(person_request.number, answer=request_answer))
         return request_answer
     if person_request.detail["decision"] == "handle":

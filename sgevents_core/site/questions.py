@@ -1,4 +1,4 @@
-"""What the feed asks the site, and what its answers must look like, as values."""
+"""The feed's queries to the site, and the form of their answers, as values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PageRange:
 
     @property
     def spans(self) -> tuple[Span, Span]:
-        """The ranges of ids that are asked for."""
+        """The ranges of ids that are requested."""
         return Span(self.anchor, self.anchor), Span(self.first, self.last)
 
 
@@ -123,7 +123,7 @@ class Odd(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the site answered.
+    """The site's answer.
 
     Args:
         rows: The rows that can be handled.
@@ -131,7 +131,7 @@ class Answer:
         date: The site's clock, if it sent it.
         odd: The rows that cannot be handled.
         reach: The id up to which the rows are complete, None if nothing lies above.
-        asked_at: When the site was asked, in seconds of the host's monotonic clock.
+        asked_at: When the query was sent, in seconds of the host's monotonic clock.
         took: How many seconds the site took to answer.
     """
 

@@ -14,7 +14,7 @@ MOST_CONNECTIONS: Final = 16
 
 
 class RangeReaders:
-    """Connections that ask for ranges at the same time; each is opened when first needed.
+    """Connections that request ranges at the same time; each is opened when first needed.
 
     Args:
         open_reader: Returns a connection; may be called from any thread.
@@ -31,12 +31,12 @@ class RangeReaders:
     def read_ahead(self, range_calls: Sequence[PageRange], connection_count: int) -> None:
         """Ask for ranges that were not asked for yet, as connections are free; give up all others.
 
-        After a failure nothing more is asked before the feed has seen it. A call that was given up
-        still occupies its connection until the site answers.
+        After a failure, nothing more is requested before the feed has seen it. A call that was
+        given up still occupies its connection until the site answers.
 
         Args:
             range_calls: The ranges that come next, in order.
-            connection_count: How many may be asked for at the same time.
+            connection_count: How many may be requested at the same time.
         """
         for range_call in self._under_way.keys() - set(range_calls):
             self._give_up(self._under_way.pop(range_call))

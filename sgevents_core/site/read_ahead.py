@@ -1,4 +1,4 @@
-"""Reading ahead while the feed is far behind: which ranges are asked for at the same time. Pure.
+"""Reading ahead while the feed is far behind: which ranges are requested at the same time. Pure.
 
 Every range lies at or below the highest id that the site has shown, so that a row lies above any id
 that is missing. Ranges are taken in order, each once the one below is complete. Whatever goes
@@ -16,15 +16,15 @@ from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
 FAR_BEHIND: Final = 4
-"""Ranges that have to fit below the highest id before they are asked for."""
+"""Ranges that must fit below the highest id before they are requested."""
 PAGES_BETWEEN_HIGHEST: Final = 4
-"""Full pages after which the highest id is asked for again, if it was not far ahead."""
+"""Full pages after which the highest id is requested again, if it was not far ahead."""
 READY: Final = 2
 """Ranges per connection that are asked for or wait to be taken: one slow answer delays no other."""
 DENSE: Final = 0.9
 """The share of visible ids above which a range never holds more ids than fit in an answer."""
 FIRST_PATIENCE: Final = 8
-"""Answers after trouble before another connection is tried."""
+"""Answers after a failure before another connection is tried."""
 LONGEST_PATIENCE: Final = 256
 SLOWER: Final = 4.0
 """How many times as long as usual an answer may take before the site counts as slow..."""
@@ -35,7 +35,7 @@ FORGETTING: Final = 1.02
 
 
 class Connections:
-    """How many ranges are asked for at the same time: fewer after trouble, more after successes.
+    """How many ranges are requested at the same time: fewer after failures, more after successes.
 
     Args:
         connection_limit: The setting.
@@ -91,7 +91,7 @@ class ReadAhead:
         return tuple(self._ranges)
 
     def next_call(self, feed_state: FeedState, row_limit: int) -> PageRange | Newest | None:
-        """Return what to ask next; None for an ordinary page.
+        """Return the next query; None for an ordinary page.
 
         Args:
             feed_state: The feed's state.

@@ -31,7 +31,7 @@ Asked: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | I
 def answer_of(
     site_call: Asked, decoded_rows: DecodedRows, row_limit: int, site_date: int | None
 ) -> Answer:
-    """Return what the site answered to a call.
+    """Return the site's answer to a call.
 
     Args:
         site_call: What was asked.
@@ -87,7 +87,7 @@ def _requested_rows(site_call: Asked, event_rows: list[Row]) -> list[Row]:
     if isinstance(site_call, Page) and len(unrequested_rows) < len(event_rows):
         return [event_row for event_row in event_rows if event_row.id > site_call.above]
     if unrequested_rows:
-        raise ValueError(f"event {unrequested_rows[0].id} was not asked for")
+        raise ValueError(f"event {unrequested_rows[0].id} was not requested")
     return event_rows
 
 

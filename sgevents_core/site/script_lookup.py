@@ -1,6 +1,6 @@
 """Asking the site which script is behind which id, beside the feed and without delaying it.
 
-The scripts that sign in here are asked for by name once per run. Those whose events turn up are
+The scripts that sign in here are looked up by name once per run. Those whose events turn up are
 asked for by id, once per run, and again when the site shows another name. A site that refuses or
 does not answer is asked again later; until then names are known from the state, or guessed.
 """
@@ -18,7 +18,7 @@ from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of
 logger = logging.getLogger("sgevents.feed")
 
 MOST_AT_ONCE: Final = 50
-"""The most ids or names in one question: a site refuses longer lists."""
+"""The most ids or names in one query: a site refuses longer lists."""
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 600.0
 
@@ -73,7 +73,7 @@ class ScriptLookup:
             self._note_asked(script_id)
 
     def _note_asked(self, script_id: int) -> None:
-        """Note that an id was asked for since its rows show this name."""
+        """Note that an id was looked up since its rows show this name."""
         self._shown_names.setdefault(script_id, set()).add(self._wanted_ids.pop(script_id))
 
     def _ask_site(self, ask_scripts: Ask) -> None:
@@ -121,7 +121,7 @@ class ScriptLookup:
     ) -> None:
         try:
             self._keep(names, ids_by_name)
-        except StateError as error:  # they are known for this run, and asked for again in the next
+        except StateError as error:  # they are known for this run, and looked up again in the next
             log_message = "%s Names of scripts are not kept for the next start."
             logger.warning(log_message, error, extra={"action": "scripts.not_kept"})
 

@@ -1,11 +1,11 @@
-"""How much is asked of the site at once, and how often, learnt from its answers. Pure."""
+"""How much is requested from the site at once, and how often, learnt from its answers. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
 FIRST_PATIENCE: Final = 4
-"""Questions of a size that have to succeed before a larger one is tried."""
+"""Queries of a size that must succeed before a larger one is tried."""
 LONGEST_PATIENCE: Final = 1024
 FAILURES_IN_A_ROW: Final = 3
 """Failures after which a size that once succeeded is no longer trusted."""

@@ -173,7 +173,7 @@ def test_a_decision_is_about_what_was_shown(daemon: RunningDaemon, sgevents: Com
             assert daemon.stop(process) == 0
         answer = requests.answer_of(number)
     assert answer is not None
-    assert answer.text == "nothing of that is parked any more"
+    assert answer.text == "none of these rows is parked any more"
     assert parked(sgevents) == len(OLD)
 
 

@@ -190,7 +190,7 @@ def test_bodies_that_are_no_answer(scripted: ScriptedSite, call: Call, connect: 
 def test_rows_that_were_not_asked_for(scripted: ScriptedSite, call: Call, connect: Connect) -> None:
     """An answer to another question, from a cache on the way, is no answer to this one."""
     scripted.rows(ROW)
-    with pytest.raises(SiteAnswerError, match="event 7 was not asked for"):
+    with pytest.raises(SiteAnswerError, match="event 7 was not requested"):
         connect(scripted.url).ask(call)
 
 
