@@ -98,9 +98,12 @@ class CallRequest:
         """The callback's index among all of its lane; None for a call that a person requested."""
         return None
 
-    @property
-    def message(self) -> CallMessage:
-        """The call as a plain value, for another process."""
+    def message(self, body: bytes) -> CallMessage:
+        """Return the call as a plain value, for another process.
+
+        Args:
+            body: The event's row as JSON; empty if the process has it.
+        """
         source, callback = self.source, self.callback
         return CallMessage(
             callback.plugin,
@@ -108,7 +111,7 @@ class CallRequest:
             source.era,
             source.seq,
             source.event_id,
-            source.body,
+            body,
             self.attempt,
             self.runs_filter,
         )

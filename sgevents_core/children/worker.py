@@ -431,19 +431,9 @@ class Worker:
             learned = self._lane_children.scripts_learned()
             if learned is not None:
                 child.send(learned)
-        source, callback = request.source, request.callback
-        is_there = source.body is self._last_body
-        self._last_body = source.body
-        return CallMessage(
-            callback.plugin,
-            callback.name,
-            source.era,
-            source.seq,
-            source.event_id,
-            b"" if is_there else source.body,
-            request.attempt,
-            request.runs_filter,
-        )
+        body = request.source.body
+        is_there, self._last_body = body is self._last_body, body
+        return request.message(b"" if is_there else body)
 
 
 def _await_reply(

@@ -148,7 +148,7 @@ def test_outcomes_and_messages_cross_to_another_process(
     outcome = executor.call(request, None)
     encoded = msgspec.msgpack.encode(outcome)
     assert msgspec.msgpack.decode(encoded, type=CallOutcome) == outcome
-    message = request.message
+    message = request.message(request.source.body)
     assert message == CallMessage("one", "one:run", 2, 3, 7, b'{"id": 7}', 4, False)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=CallMessage) == message
 
