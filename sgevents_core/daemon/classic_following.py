@@ -78,19 +78,19 @@ class ClassicFollowing:
         """Lanes that wait for the state, and when it is tried again, in monotonic seconds."""
 
     def start(self) -> None:
-        """Start to follow; files that are no plugins are reported once."""
+        """Start to follow; files that are not plugins are reported once."""
         plugin_files = set(self._settings.classic_files.values())
         for path in self._folders.files():
             if path not in plugin_files and not is_helper(path):
                 self._folders.report_again(path)
             elif path not in plugin_files:
                 extra = {"action": "classic.no_plugin"}
-                logger.info("%s is no plugin, but may be imported by others", path, extra=extra)
+                logger.info("%s is not a plugin, but others may import it", path, extra=extra)
         self._folders.start()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a lane ends or has ended to start anew."""
+        """Whether a lane is ending or has ended, to be started anew."""
         return bool(self._changes)
 
     def turn(self) -> set[str]:

@@ -35,7 +35,7 @@ class Housekeeping:
         self._inbox = inbox
         self._pruned_at = time.monotonic()
         self._oldest_kept: int | None = None
-        """Since when events stay, while old ones are being removed."""
+        """The time since which events are kept, while old ones are being removed."""
         self._removed_count = 0
         self._has_older_records = True
 
@@ -66,7 +66,7 @@ class Housekeeping:
             removed_count = prune(self._state, enabled_plugins, self._oldest_kept)
         except StateError as error:
             extra = {"action": "journal.not_pruned"}
-            logger.warning("%s Old events stay for now.", error, extra=extra)
+            logger.warning("%s Old events are kept for now.", error, extra=extra)
             removed_count = 0
         self._removed_count += removed_count
         if not removed_count:

@@ -167,7 +167,7 @@ class Assembly:
         changed_plugins: Collection[str],
         watch: PluginWatch,
     ) -> None:
-        """Start a lane anew that has ended, with other plugins; everything else goes on.
+        """Start anew a lane that has ended, with other plugins; everything else continues.
 
         It is what a start does, for one lane: its place, and that of each plugin in it, is in the
         ledger, by the callbacks' names.
@@ -176,7 +176,7 @@ class Assembly:
             parts: The parts of this run.
             lane_name: The lane's name.
             loaded: Its plugins, with their statuses.
-            changed_plugins: Those that were loaded again, have come or are gone.
+            changed_plugins: Those that were reloaded, added or removed.
             watch: Watches the plugins' code.
 
         Raises:
@@ -227,7 +227,7 @@ class Assembly:
         new_lane: Lane | None,
         changed_plugins: Collection[str],
     ) -> None:
-        """Put a lane in the place of one that has ended, and start its thread."""
+        """Replace a lane that has ended by another, and start its thread."""
         if ended_lane is not None:
             position = parts.lanes.index(ended_lane)
             del parts.lanes[position], parts.lane_threads[position]

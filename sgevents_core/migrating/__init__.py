@@ -1,4 +1,4 @@
 """Moving over from the classic daemon: its configuration, its positions and its plugin files.
 
-Only the command `sgevents migrate` comes in here. Nothing in this room executes a plugin.
+Only the command `sgevents migrate` uses it. Nothing in this room executes a plugin.
 """

@@ -57,7 +57,7 @@ def read_id_file(path: Path) -> StoredState:
     """Return the content of an `.id` file.
 
     Raises:
-        IdFileError: It cannot be read, or is no such file.
+        IdFileError: It cannot be read, or is not such a file.
     """
     try:
         return parse_id_file(read_plain_file(path, _MOST_BYTES))
@@ -89,7 +89,7 @@ def parse_id_file(content: bytes) -> StoredState:
 
 
 class ShapeError(Exception):
-    """The content is not what the classic daemon writes."""
+    """The classic daemon does not write such content."""
 
 
 def _folder(value: Any) -> StoredFolder:

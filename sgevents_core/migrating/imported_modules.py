@@ -1,4 +1,4 @@
-"""The modules that a plugin file imports: which of them are there. Nothing is imported."""
+"""The modules that a plugin file imports, and which of them exist. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def imported_names(module: ast.Module) -> list[str]:
 
 
 class ImportedModules:
-    """The modules that a file imports: which are there, and which are not.
+    """The modules that a file imports: which exist, and which do not.
 
     Args:
         path: The file.
@@ -75,7 +75,7 @@ class _Import(NamedTuple):
     Args:
         name: The top module.
         line: Its line.
-        is_certain: Whether loading the file comes to it.
+        is_certain: Whether loading the file reaches it.
         is_optional: Whether the file expects that it may fail.
     """
 

@@ -1,4 +1,4 @@
-"""The classic daemon's configuration: an ini file, with the comments that tell something."""
+"""The classic daemon's configuration: an ini file, with the comments that a person wrote."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class IniOption(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its section and name, in lower case: the classic daemon does not tell cases apart."""
+        """Its section and name, in lower case: the classic daemon ignores case."""
         return self.section, self.name.lower()
 
     @property
@@ -84,7 +84,7 @@ def read_ini_file(path: Path, environment: Mapping[str, str] = os.environ) -> In
         environment: The environment that its values may use.
 
     Raises:
-        IniFileError: It cannot be read, or is no ini file. No value is in the message.
+        IniFileError: It cannot be read, or is not an ini file. The message contains no value.
     """
     try:
         content = read_plain_file(path, _MOST_BYTES)

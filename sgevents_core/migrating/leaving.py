@@ -1,4 +1,4 @@
-"""Where each plugin stands in a state, as the classic daemon stores it, to go back to that one."""
+"""The position of each plugin in a state, as the classic daemon stores it, for going back to it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class _Standing:
 
     @classmethod
     def of(cls, record: PluginRecord, state: Reader, imported: ImportedPosition) -> _Standing:
-        """Return how far the plugin of a record is."""
+        """Return how far the plugin of a record has come."""
         if record.apart:
             return cls(Progress(record.cursor), None, record.above, imported)
         places = state.lane_places(record.lane)
@@ -122,7 +122,7 @@ class _Standing:
         return cls(Progress(lane.finished), None, None, imported)
 
     def has_finished(self, entry: Entry) -> bool:
-        """Return whether the plugin needs an event no more."""
+        """Return whether the plugin no longer needs an event."""
         if entry.era == IMPORTED_ERA and self.imported.has_had(entry.event_id):
             return True
         if self.places is not None:
@@ -182,7 +182,7 @@ def _hot_ids(feed: FeedRecord, last_id: int) -> Iterator[int]:
 
 
 def _unread_ids(imported: ImportedPosition, frontier: int) -> Iterator[int]:
-    """Yield the ids of an imported backlog that the feed has not come to."""
+    """Yield the ids of an imported backlog that the feed has not reached."""
     for first, last in imported.missing:
         yield from range(max(first, frontier + 1), last + 1)
 

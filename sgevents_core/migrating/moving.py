@@ -1,4 +1,4 @@
-"""Moving over as a whole: what is found, and what is written. It prints nothing."""
+"""Moving over as a whole: what is read, and what is written. Prints nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATE_FOLDER: Final = "state"
 
 
 class FolderReport(NamedTuple):
-    """What is known of a folder of plugins.
+    """The facts about a folder of plugins.
 
     Args:
         folder: The folder.
@@ -48,7 +48,7 @@ class FolderReport(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """All that is known before anything is written.
+    """All facts that are gathered before anything is written.
 
     Args:
         ini: The classic daemon's configuration.
@@ -70,7 +70,7 @@ class Move:
         return frozenset(of_ini).union(*of_files)
 
     def positions(self, id_file: Path, settings: Settings | None = None) -> Positions:
-        """Return where the plugins go on.
+        """Return where the plugins continue.
 
         Args:
             id_file: The file that says so.

@@ -1,7 +1,7 @@
-"""Where each plugin goes on, from the content of an `.id` file. Pure.
+"""Where each plugin continues, from the content of an `.id` file. Pure.
 
 The feed begins at the lowest position. What plugins with a higher one had before is kept with
-their positions, so that each event goes to those who need it.
+their positions, so that each event goes to those that need it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FolderOfPlugins(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where plugins go on.
+    """Where plugins continue.
 
     Args:
         stored: The position of each plugin that the file has one for, by the plugin's name.
@@ -111,7 +111,7 @@ class Positions:
 
 
 def positions_in(state: StoredState, folders: Iterable[FolderOfPlugins]) -> Positions:
-    """Return where the plugins of some folders go on.
+    """Return where the plugins of some folders continue.
 
     A folder that the file does not know may have been moved: then a plugin has the highest position
     of a plugin of its name in another folder, as in the classic daemon.

@@ -1,4 +1,4 @@
-"""What there is to know about a plugin file, one remark for each thing."""
+"""The remarks about a plugin file, one for each thing to know."""
 
 from __future__ import annotations
 

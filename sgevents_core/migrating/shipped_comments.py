@@ -1,4 +1,4 @@
-"""Which comments of an ini file came with the classic daemon, and tell nothing of a studio.
+"""The comments of an ini file that came with the classic daemon, and say nothing about a studio.
 
 They are known by a hash: their wording is not ours.
 """

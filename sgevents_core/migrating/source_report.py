@@ -1,4 +1,4 @@
-"""What becomes of each classic plugin file here, as its syntax tree shows it; nothing is run."""
+"""The report on a classic plugin file, from its syntax tree alone; nothing is run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CALL_ARGUMENTS: Final = 4
 
 
 class SourceReport(NamedTuple):
-    """What is known of a plugin file without running it.
+    """The facts about a plugin file without running it.
 
     Args:
         path: The file.
@@ -84,7 +84,7 @@ class SourceReport(NamedTuple):
 def report_on(
     path: Path, search_path: Sequence[Path] = (), environment: Mapping[str, str] = os.environ
 ) -> SourceReport:
-    """Return what becomes of a file.
+    """Return the report on a file.
 
     Args:
         path: The file.

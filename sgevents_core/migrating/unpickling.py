@@ -1,7 +1,7 @@
 """Reading a pickle without trusting it: a machine that knows texts, numbers, dicts, tuples, times.
 
 It builds nothing else and calls nothing that a pickle names, so that a file from anywhere may be
-read. What else a pickle asks for is refused by its name.
+read. Anything else that a pickle requests is refused by its name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 100
 
 
 class RefusedPickleError(Exception):
-    """It asks for something that the file cannot hold; `name` says for what."""
+    """It requests something that the file cannot hold, which `name` names."""
 
     def __init__(self, name: str) -> None:
         Exception.__init__(self, name[:_LONGEST_NAME])
@@ -36,15 +36,15 @@ class RefusedPickleError(Exception):
 
 
 class BrokenPickleError(Exception):
-    """It is no pickle, or only a part of one."""
+    """It is not a pickle, or only a part of one."""
 
 
 def unpickle(data: bytes) -> Any:
     """Return the value of a pickle; texts of Python 2 come as bytes.
 
     Raises:
-        RefusedPickleError: It asks for something else than texts, numbers, dicts, tuples and times.
-        BrokenPickleError: It is no pickle, or ends too early.
+        RefusedPickleError: It requests anything but texts, numbers, dicts, tuples and times.
+        BrokenPickleError: It is not a pickle, or ends too early.
     """
     return _Machine(data).run()
 

@@ -1,4 +1,4 @@
-"""The values that a source writes down, as far as its syntax tree shows them."""
+"""The values in a source, as far as its syntax tree shows them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class WrittenValues:
 
 
 def environment_variables(module: ast.Module) -> dict[str, int]:
-    """Return the environment variables that a module cannot do without, and a line of each."""
+    """Return the environment variables that a module requires, and a line of each."""
     values = WrittenValues(module)
     found: dict[str, int] = {}
     for node in ast.walk(module):

@@ -265,7 +265,7 @@ def _plugin_overview(
 
 
 def _held_strands(record: PluginRecord) -> list[StrandRecord]:
-    """Return the strands in which a plugin is held while it goes on in others."""
+    """Return the strands in which a plugin is held while it continues in others."""
     if record.state != "active":
         return []
     return [strand for strand in record.strands.values() if strand.is_held]

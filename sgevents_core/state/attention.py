@@ -94,7 +94,7 @@ def _state_needs(pulse: Pulse, now: float) -> Iterator[Need]:
     if trouble is not None and now - trouble.since >= LASTING_AFTER:
         text = f"Nothing can be written to the state: {trouble.error}"
         yield Need(
-            "state_not_written", text, "make space on its disk, or let the daemon write there"
+            "state_not_written", text, "free space on its disk, or allow the daemon to write there"
         )
 
 
@@ -167,7 +167,7 @@ def daemon_needs(daemon_pid: int | None, pulse: Pulse | None, now: float) -> Ite
 def refused_reload_need(reason_text: str) -> ShownNeed:
     """Return the need that reports a refused reload."""
     text = f"The last reload was refused, and the daemon continues as before: {reason_text}"
-    return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
+    return ShownNeed("not_reloaded", text, "fix that, then: sgevents reload")
 
 
 def plugin_needs(

@@ -80,7 +80,7 @@ class CallTimes(CallObserver):
         self._used_bytes += _CALL_RECORD.size
 
     def write(self, *, now: bool = False) -> None:
-        """Write what was noted, at most once a second unless `now`."""
+        """Write the recorded calls, at most once a second unless `now`."""
         if not self._used_bytes or not (now or time.perf_counter() >= self._next_write_at):
             return
         content = bytes(memoryview(self._call_buffer)[: self._used_bytes])

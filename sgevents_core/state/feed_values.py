@@ -158,7 +158,7 @@ def named_scripts(
     new_names: Mapping[int, str],
     ids_by_name: Mapping[str, Collection[int]],
 ) -> dict[int, str]:
-    """Return the names of scripts by id, after more became known; see `FeedWriter.keep_scripts`."""
+    """Return the names of scripts by id, with new ones; see `FeedWriter.keep_scripts`."""
     current_names = {
         script_id: script_name
         for script_name, script_ids in ids_by_name.items()

@@ -1,4 +1,4 @@
-"""Where a plugin stood in the daemon that called it before this one, as a value. Pure."""
+"""The position of a plugin in the daemon that called it before this one, as a value. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import BEGINNING
 
 IMPORTED_ERA: Final = 1
-"""The era of the feed in which the ids of imported positions mean anything: the first."""
+"""The only era of the feed in which the ids of imported positions are valid: the first."""
 
 
 class ImportedPosition(NamedTuple):
-    """The events that a plugin had before this state began; it is not given them again.
+    """The events that a plugin had before this state began, and does not get again.
 
     Args:
         last_id: The last event that it had.
         missing: Ranges of ids up to `last_id`, both ends included and ascending, whose events it
-            had not.
+            had not had.
     """
 
     last_id: int
@@ -28,7 +28,7 @@ class ImportedPosition(NamedTuple):
 
     @classmethod
     def of(cls, last_id: int, missing_ids: Iterable[int]) -> ImportedPosition:
-        """Return the position after an event, without some before it."""
+        """Return the position after an event, except for some before it."""
         return cls(last_id, tuple(ranges_of(id_ for id_ in missing_ids if id_ <= last_id)))
 
     def has_had(self, event_id: int) -> bool:
@@ -36,7 +36,7 @@ class ImportedPosition(NamedTuple):
         return event_id <= self.last_id and not self.is_missing(event_id)
 
     def is_missing(self, event_id: int) -> bool:
-        """Return whether an event is one of those that it had not."""
+        """Return whether an event is one of those that it had not had."""
         place = bisect_right(self.missing, (event_id, self.last_id)) - 1
         return place >= 0 and self.missing[place][1] >= event_id
 

@@ -1,4 +1,4 @@
-"""Opening a state: the only place that knows which homes there are, and which one a state has."""
+"""Opening a state: the only place that knows which homes exist, and which one a state has."""
 
 from __future__ import annotations
 

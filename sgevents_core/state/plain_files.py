@@ -31,7 +31,7 @@ def open_plain_file(path: Path | str, flags: int) -> int:
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no plain file: remove it", str(path))
+        raise OSError(errno.EINVAL, "it is not a plain file: remove it", str(path))
     return descriptor
 
 

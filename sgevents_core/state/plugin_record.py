@@ -68,7 +68,7 @@ class _PlacedPlugin:
         return False
 
     def is_level_with(self, lane: Progress) -> bool:
-        """Return whether it is at the same position as its lane, between two events."""
+        """Return whether it is at its lane's position, between two events."""
         return self.progress == lane and not lane.done and not self.has_finished_more
 
     def rejoin_lane(self) -> None:
@@ -186,7 +186,7 @@ class PluginRecord(_PlacedPlugin):
         return self.above is not None
 
     def has_finished(self, entry: Entry) -> bool:
-        """Return whether an entry above its progress was finished in a strand that it left."""
+        """Return whether an entry above its progress is finished, in a strand that it left."""
         above = self.above
         return above is not None and above.is_finished(entry.seq, strand_of(entry, above.order_by))
 
@@ -217,7 +217,7 @@ class PluginRecord(_PlacedPlugin):
         self.order_by, self.strands = None, {}
 
     def _keep_longest_hold(self) -> None:
-        """Hold the plugin for as long as it is held in any strand; it asked not to be called."""
+        """Hold the plugin for as long as it is held in any strand."""
         held_strands = [
             strand_record
             for strand_record in self.strands.values()
@@ -241,7 +241,7 @@ class PluginRecord(_PlacedPlugin):
         return list(copy.strands.values())
 
     def join_strands(self, order_by: OrderBy) -> None:
-        """Go with the strands of its lane, but for those that its records say it is apart from."""
+        """Join the strands of its lane, except those from which its records separate it."""
         self.apart, self.order_by = False, order_by
 
 
@@ -249,7 +249,7 @@ class PluginRecord(_PlacedPlugin):
 class StrandRecord(_PlacedPlugin):
     """The ledger's record of one plugin in one strand of its lane.
 
-    A hold is of the strand alone. A pause, and the count of failures, are of the plugin.
+    A hold belongs to the strand alone; a pause and the count of failures belong to the plugin.
 
     Args:
         plugin: The record of the plugin.

@@ -260,7 +260,7 @@ def _decode_content(content: bytes) -> NotedLane | None:
     """
     is_older_format = content.startswith(_OLDER_MAGIC_BYTES)
     if not is_older_format and not content.startswith(_MAGIC_BYTES):
-        raise ValueError("this is no register")
+        raise ValueError("this is not a register")
     length_offset = 3 * _WORD_SIZE if is_older_format else _WORD_SIZE
     header_length = int.from_bytes(
         content[length_offset : length_offset + _WORD_SIZE], sys.byteorder

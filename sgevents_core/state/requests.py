@@ -95,7 +95,7 @@ class RequestAnswer(NamedTuple):
     """The answer to a request.
 
     Args:
-        outcome: `done`, `refused` if it could not apply, or `failed` if it went wrong.
+        outcome: `done`, `refused` if it could not apply, or `failed` if an error occurred.
         text: The answer for the person who asked.
     """
 

@@ -36,12 +36,12 @@ STRAND_SHIFTS: Final[Mapping[OrderBy, int]] = {
 def strands_of(row: Mapping[str, Any]) -> int:
     """Return the packed strands of an event.
 
-    The key by entity is the record that the event is about, also if it is retired; without one the
+    The key by entity is the record that the event is about, even if it is retired; without one the
     project; without either the event itself. A back-reference belongs to the record whose field
     changed, a view to what was viewed. By project it is the project, without one the record.
 
     Args:
-        row: The event's row as read from the site; whatever it lacks is passed over.
+        row: The event's row as read from the site; missing parts are ignored.
     """
     event_id = row.get("id")
     known_event_id = event_id if type(event_id) is int else 0

@@ -43,7 +43,7 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
         return True
 
     def upgrade_records(self, limit: int = 1_000) -> int:
-        """Return 0: no older version wrote any of it."""
+        """Return 0: no record is of an older version."""
         return 0
 
 
@@ -51,7 +51,7 @@ class MemoryPresence:
     """The watch of a state in memory, which cannot be deleted or replaced."""
 
     def look(self) -> None:
-        """Do nothing: it is there as long as the process."""
+        """Do nothing: it exists as long as the process."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""

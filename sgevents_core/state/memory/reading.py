@@ -178,7 +178,7 @@ class MemoryReader:
             return plugin_records
 
     def imported_positions(self) -> dict[str, ImportedPosition]:
-        """Return where plugins stood in the daemon before this one, by name."""
+        """Return the positions of plugins in the daemon before this one, by name."""
         with self._tables.lock:
             return dict(self._tables.imported)
 

@@ -1,4 +1,4 @@
-"""What a state in memory holds, under one lock."""
+"""The content of a state in memory, under one lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KeptLane:
     strands: dict[int, Progress] = field(default_factory=dict)
 
     def divide(self, order_by: OrderBy | None) -> None:
-        """Divide it in another way; its old strands are no longer known."""
+        """Divide it differently; its old strands are no longer known."""
         self.order_by, self.strands = order_by, {}
 
     def places(self) -> StrandPlaces | None:
@@ -61,7 +61,7 @@ class FailedCall(NamedTuple):
 
 @dataclass(slots=True)
 class KeptRequest:
-    """A request; `detail` and `progress` as JSON, so that nobody shares values with it."""
+    """A request; `detail` and `progress` as JSON, so that no values are shared with it."""
 
     kind: str
     plugin: str
@@ -77,7 +77,7 @@ class KeptRequest:
 
 @dataclass(slots=True)
 class Tables:
-    """All that a state holds; read and changed only under its lock."""
+    """The content of a state; read and changed only under its lock."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     journal: dict[int, Entry] = field(default_factory=dict)

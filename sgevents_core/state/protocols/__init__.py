@@ -1,7 +1,7 @@
 """The state as protocols; a home of it is a room beside this one, and `opening` chooses it.
 
 They fit a distributed log: what must be written together is one call about one key, which a stale
-writer is refused. Reading is apart from writing, so that a home may read from a copy.
+writer is refused. Reading is separate from writing, so that a home may read from a copy.
 """
 
 from sgevents_core.state.protocols.homes import Presence, State, Storage

@@ -66,7 +66,7 @@ class State(Protocol):
 
 
 class Storage(Protocol):
-    """What a state keeps on this host's disk, for those who look after it."""
+    """The part of a state on this host's disk, for maintenance."""
 
     @property
     def folder(self) -> Path:

@@ -100,7 +100,7 @@ class Reader(Connection, Protocol):
         """Return the records of all plugins ever enabled, by name."""
 
     def imported_positions(self) -> dict[str, ImportedPosition]:
-        """Return where plugins stood in the daemon before this one, by name."""
+        """Return the positions of plugins in the daemon before this one, by name."""
 
     def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""

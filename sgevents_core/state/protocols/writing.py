@@ -187,7 +187,7 @@ class Writer(FeedWriter, LaneWriter, Protocol):
         Args:
             change: The feed's state there; a feed that has read further, and from there on,
                 continues where it is.
-            positions: Where each plugin stood, by name; each gets a record at the beginning of the
+            positions: Each plugin's position, by name; each gets a record at the beginning of the
                 journal.
             lane_name: The lane of these records.
 
@@ -218,7 +218,7 @@ class Requests(Connection, Protocol):
         """Record a request and return its number.
 
         Args:
-            request_kind: What is asked for.
+            request_kind: The kind of request.
             plugin_name: The plugin concerned; empty for the feed.
             request_detail: Further values, as JSON types.
             asked_by: The person who asks, for people.

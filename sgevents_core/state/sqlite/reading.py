@@ -251,7 +251,7 @@ class SqliteReader:
         return read_plugin_records(self._database, self._checksum_column)
 
     def imported_positions(self) -> dict[str, ImportedPosition]:
-        """Return where plugins stood in the daemon before this one, by name."""
+        """Return the positions of plugins in the daemon before this one, by name."""
         return read_imported(self._database)
 
     def attempts(self) -> dict[tuple[CallKey, int], int]:

@@ -59,7 +59,7 @@ class SqliteRequests:
         """Record a request and return its number.
 
         Args:
-            request_kind: What is asked for.
+            request_kind: The kind of request.
             plugin_name: The plugin concerned; empty for the feed.
             request_detail: Further values, as JSON types.
             asked_by: The person who asks, for people.
