@@ -54,7 +54,7 @@ def _problems(move: Move) -> list[str]:
     try:
         read_settings(move.draft.text, _place(move), secrets_required=False)
     except ConfigError as error:
-        return [f"{each.key}: {each.message}; {each.fix}" for each in error.problems]
+        return [f"{problem.key}: {problem.message}; {problem.fix}" for problem in error.problems]
     return []
 
 
@@ -91,11 +91,12 @@ def print_plugins(move: Move) -> None:
 def _print_file(move: Move, report: SourceReport) -> None:
     name = report.path.name
     _line(move, f"  {name}: {_verdict(report)}")
-    for each in report.registrations:
-        repeated = ", for each turn of a loop" if each.repeated else ""
-        policy = "" if each.stop_on_error is not False else ", goes on after errors"
-        text = f"      {each.callback_name}: {shown_filter(each.match)}{repeated}{policy}"
-        _line(move, f"{text} (line {each.line})")
+    for registration in report.registrations:
+        repeated = ", for each turn of a loop" if registration.repeated else ""
+        policy = "" if registration.stop_on_error is not False else ", goes on after errors"
+        wanted = f"{shown_filter(registration.match)}{repeated}{policy}"
+        line = f"(line {registration.line})"
+        _line(move, f"      {registration.callback_name}: {wanted} {line}")
     for remark in report.remarks:
         place = f"{name}:{remark.line}" if remark.line else name
         if remark.kind != "helper":
@@ -168,8 +169,8 @@ def print_loaded(move: Move, target: Path) -> None:
         verdict = f"loads, {count}" if file.status == "enabled" else f"is {file.status}"
         reason = f": {file.reason}" if file.reason else ""
         _line(move, f"  {file.plugin} {verdict}{reason}")
-        for each in file.callbacks:
-            _line(move, f"      {each.name}: {each.match} (on error: {each.on_error})")
+        for callback in file.callbacks:
+            _line(move, f"      {callback.name}: {callback.match} (on error: {callback.on_error})")
         for warning in file.warnings:
             _line(move, f"    ! {warning}")
 
@@ -188,8 +189,8 @@ def _load(settings: Any, watch: PluginWatch) -> list[_LoadedFile]:
             status.reason,
             status.warnings,
             tuple(
-                _LoadedCallback(each.name, str(each.match), str(each.on_error))
-                for each in callbacks.get(status.name, ())
+                _LoadedCallback(callback.name, str(callback.match), str(callback.on_error))
+                for callback in callbacks.get(status.name, ())
             ),
         )
         for status in loaded.statuses
@@ -245,7 +246,7 @@ def print_left(left: Left, target: Path) -> None:
                 f"    {counted(half_done, 'callback')} of it handled the next event already, and"
                 " will be called for it again: the classic daemon knows whole events only"
             )
-    if any(each.position.backlog for each in left.positions.values()):
+    if any(left_position.position.backlog for left_position in left.positions.values()):
         echo_line(
             "  when an id of a backlog appears, the classic daemon calls a plugin for newer events"
             " again; export once nothing is waited for (sgevents status) to avoid that"
@@ -253,11 +254,13 @@ def print_left(left: Left, target: Path) -> None:
     for name in left.without:
         echo_line(f"  {name} never ran here: the classic daemon begins with it as with a new one")
     if left.dead_letters:
-        what = counted(left.dead_letters, "dead letter")
-        echo_line(f"  {what} stay behind: the classic daemon knows none; retry them here first")
+        counted_things = counted(left.dead_letters, "dead letter")
+        echo_line(
+            f"  {counted_things} stay behind: the classic daemon knows none; retry them here first"
+        )
     if left.parked:
-        what = counted(left.parked, "parked row")
-        echo_line(f"  {what} stay behind: sgevents feed parked")
+        counted_things = counted(left.parked, "parked row")
+        echo_line(f"  {counted_things} stay behind: sgevents feed parked")
     echo_line(
         f"Wrote {target}. Start the classic daemon with it within five minutes: it waits no longer"
         " for ids that are missing."

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
+from sgevents_core.migrating.config_values import (
+    ClassicPath,
+    Draft,
+    SecretPlace,
+    duration_text,
+    free_group,
+    leading_number,
+    site_url,
+    toml_text,
+)
 from sgevents_core.migrating.ini_file import IniFile, IniOption
-from sgevents_core.printable import escaped_toml, one_line
+from sgevents_core.printable import one_line
 
 DECIDE: Final = "DECIDE"
 """Marks the comments that ask a person for a decision."""
 _KEY_VARIABLE: Final = "SGEVENTS_API_KEY"
 _PASSWORD_VARIABLE: Final = "SGEVENTS_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 _PROXY_VARIABLE: Final = "SGEVENTS_HTTP_PROXY"
-_SHORTEST_SECRET: Final = 6
-"""Characters; a shorter text stands in other words too."""
 _FETCH_INTERVAL: Final = 5.0
 _BATCH_SIZE: Final = 500
 _PAGE_SIZES: Final = (2, 5000)
 _LEVELS: Final = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
 _TRUE: Final = frozenset({"1", "yes", "true", "on"})
 _FALSE: Final = frozenset({"0", "no", "false", "off"})
-_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HANDLED_ELSEWHERE: Final = {
     ("daemon", "pidfile"): "one daemon for each state is enforced by a lock",
@@ -36,60 +41,6 @@ _HANDLED_ELSEWHERE: Final = {
     ("daemon", "timing_log"): "",
 }
 """Options that have no counterpart -> why not; those with no reason are looked at."""
-
-
-class ClassicPath(NamedTuple):
-    """A folder of plugins.
-
-    Args:
-        written: As the ini file has it.
-        path: Where it is.
-        group: The group of its plugins.
-    """
-
-    written: str
-    path: Path
-    group: str
-
-
-class SecretPlace(NamedTuple):
-    """A secret that stands in the ini file, and the variable that is to hold it."""
-
-    option: IniOption
-    variable: str
-
-
-@dataclass(slots=True)
-class Draft:
-    """A configuration made from an ini file.
-
-    Args:
-        text: The text of `sgevents.toml`.
-        folders: The folders of plugins, in their order.
-        id_file: Where the classic daemon keeps its positions; None if nothing says so.
-        pid_file: Where it keeps its process id; None if nothing says so.
-        variables: The environment variables that the configuration refers to.
-        secrets: Secrets that stand in the ini file, to be moved into variables.
-        decisions: What a person decides, in sentences.
-    """
-
-    text: str = ""
-    folders: list[ClassicPath] = field(default_factory=list)
-    id_file: Path | None = None
-    pid_file: Path | None = None
-    variables: list[str] = field(default_factory=list)
-    secrets: list[SecretPlace] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)
-
-    @property
-    def body(self) -> str:
-        """The text behind its first lines, which explain the marks."""
-        return self.text.partition("\n\n")[2]
-
-    def is_secret(self, text: str) -> bool:
-        """Return whether a text holds a secret of the ini file."""
-        values = [place.option.value for place in self.secrets]
-        return any(len(value) >= _SHORTEST_SECRET and value in text for value in values)
 
 
 def draft_of(
@@ -158,14 +109,14 @@ class _Drafting:
 
     def _get(self, section: str, *names: str) -> IniOption | None:
         """Return the first of some options that is given and not empty."""
-        found = None
+        given_option = None
         for name in names:
             option = self._ini.options.get((section, name))
             if option is not None:
                 self._used.add(option.key)
-                if found is None and not option.is_empty:
-                    found = option
-        return found
+                if given_option is None and not option.is_empty:
+                    given_option = option
+        return given_option
 
     def _path_at(self, key: tuple[str, str]) -> Path | None:
         option = self._get(*key)
@@ -231,7 +182,7 @@ class _Drafting:
         if server is None:
             lines += [self._decide("the site's address is missing"), '# url = "https://"']
         else:
-            lines += self._text_lines("url", server, _site_url)
+            lines += self._text_lines("url", server, site_url)
         name = self._get("shotgun", "name", "script_name")
         if name is None:
             lines += [self._decide("the script to sign in as is missing"), '# script_name = ""']
@@ -267,12 +218,12 @@ class _Drafting:
     def _feed(self) -> list[str]:
         lines: list[str] = []
         interval = self._get("daemon", "fetch_interval")
-        if interval is not None and (seconds := _number(interval.value)) is not None:
+        if interval is not None and (seconds := leading_number(interval.value)) is not None:
             lines += self._above(interval)
             if seconds != _FETCH_INTERVAL and seconds > 0:
-                lines.append(f'poll_interval = "{_duration(seconds)}"')
+                lines.append(f'poll_interval = "{duration_text(seconds)}"')
         size = self._get("daemon", "max_event_batch_size")
-        if size is not None and (rows := _number(size.value)) is not None:
+        if size is not None and (rows := leading_number(size.value)) is not None:
             lines += self._above(size)
             if rows != _BATCH_SIZE:
                 low, high = _PAGE_SIZES
@@ -284,7 +235,7 @@ class _Drafting:
         level = self._get("daemon", "logging")
         if level is not None:
             lines += self._above(level)
-            number = _number(level.value)
+            number = leading_number(level.value)
             known = 20.0 if number is None else number
             word = next(word for least, word in _LEVELS if known >= least)
             if word != "info":
@@ -301,14 +252,19 @@ class _Drafting:
     def _log_file(self) -> list[str]:
         folder, name = self._get("daemon", "logpath"), self._get("daemon", "logfile")
         mode = self._get("daemon", "logmode")
-        place = folder or name
+        place_option = folder or name
         lines: list[str] = []
-        if place is not None and not place.missing:
-            log_folder = self._full(place.value if folder else str(Path(place.value).parent))
-            lines += [*self._above(place), "# Not the file of the classic daemon: both may run."]
+        if place_option is not None and not place_option.missing:
+            log_folder = self._full(
+                place_option.value if folder else str(Path(place_option.value).parent)
+            )
+            lines += [
+                *self._above(place_option),
+                "# Not the file of the classic daemon: both may run.",
+            ]
             lines.append(f"file = {toml_text(str(log_folder / 'sgevents.log'))}")
-        elif place is not None:
-            lines.append(self._decide(self._unset(place)))
+        elif place_option is not None:
+            lines.append(self._decide(self._unset(place_option)))
         if mode is not None and mode.value == "1" and any(line[:4] == "file" for line in lines):
             lines += [*self._above(mode), "per_plugin = true"]
         return lines
@@ -326,7 +282,7 @@ class _Drafting:
         if server is None or (enabled is not None and enabled.value.lower() in _FALSE):
             return []
         lines = ["[classic.smtp]", *self._text_of_mails("server", server)]
-        if port is not None and (number := _number(port.value)) is not None:
+        if port is not None and (number := leading_number(port.value)) is not None:
             lines += [*self._above(port), f"port = {int(number)}"]
         if sender is not None:
             lines += self._text_of_mails("sender", sender)
@@ -335,7 +291,9 @@ class _Drafting:
         if recipients is not None and recipients.missing:
             lines += [self._decide(self._unset(recipients)), "# recipients = []"]
         elif recipients is not None:
-            addresses = [each.strip() for each in recipients.value.split(",") if each.strip()]
+            addresses = [
+                address.strip() for address in recipients.value.split(",") if address.strip()
+            ]
             shown = ", ".join(map(toml_text, addresses))
             lines += [*self._above(recipients), f"recipients = [{shown}]"]
         if subject is not None:
@@ -363,17 +321,19 @@ class _Drafting:
             yield [self._decide(self._unset(paths)), "# [[classic.paths]]", '# path = ""']
             return
         groups: set[str] = set()
-        written = [each.strip() for each in paths.value.split(",") if each.strip()]
-        for number, each in enumerate(dict.fromkeys(written)):
-            path = self._full(each)
-            group = _group_of(path, groups)
+        written = [
+            written_path.strip() for written_path in paths.value.split(",") if written_path.strip()
+        ]
+        for number, written_path in enumerate(dict.fromkeys(written)):
+            path = self._full(written_path)
+            group = free_group(path, groups)
             groups.add(group)
-            self._draft.folders.append(ClassicPath(each, path, group))
+            self._draft.folders.append(ClassicPath(written_path, path, group))
             lines = list(self._above(paths)) if not number else []
             if not path.is_dir():
                 lines.append(self._decide(f"{path} is no folder"))
-            if not Path(each).is_absolute():
-                sentence = f"{each} is relative: is {path} meant?"
+            if not Path(written_path).is_absolute():
+                sentence = f"{written_path} is relative: is {path} meant?"
                 lines.append(self._decide(sentence))
             lines += ["[[classic.paths]]", f"path = {toml_text(str(path))}"]
             lines.append(f"group = {toml_text(group)}")
@@ -409,31 +369,3 @@ _MAIL_OPTIONS: Final = (
     "password",
     "usetls",
 )
-
-
-def toml_text(text: str) -> str:
-    """Return a text as a TOML string."""
-    return escaped_toml(json.dumps(text, ensure_ascii=False))
-
-
-def _site_url(written: str) -> str:
-    address = written.strip().rstrip("/")
-    return address if "://" in address else f"https://{address}"
-
-
-def _number(written: str) -> float | None:
-    """Return a number, behind which Python 2 allowed a comment; None if there is none."""
-    found = _NUMBER.match(written)
-    return None if found is None else float(found[0])
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
-
-
-def _group_of(path: Path, taken: Iterable[str]) -> str:
-    """Return a name for the group of a folder that no other has."""
-    name = path.name or "plugins"
-    names = [name, f"{path.parent.name or 'root'}-{name}"]
-    names += [f"{name}-{number}" for number in range(2, 1000)]
-    return next(each for each in names if each not in taken)

@@ -112,9 +112,9 @@ def _position(value: Any) -> StoredPosition:
     return StoredPosition(None if last_id is None else _event_id(last_id, "a position"), ids)
 
 
-def _event_id(value: Any, what: str) -> int:
+def _event_id(value: Any, value_name: str) -> int:
     if type(value) is not int or not 0 <= value <= _HIGHEST_ID:
-        raise ShapeError(f"{what} in it is no id of an event")
+        raise ShapeError(f"{value_name} in it is no id of an event")
     return value
 
 

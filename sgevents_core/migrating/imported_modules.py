@@ -19,7 +19,7 @@ _DAEMON_MODULES: Final = frozenset({"shotgunEventDaemon", "daemonizer", "importl
 
 def imported_names(module: ast.Module) -> list[str]:
     """Return the names of the top modules that a module imports anywhere."""
-    return list(dict.fromkeys(each.name for each in _imports_in(module)))
+    return list(dict.fromkeys(import_line.name for import_line in _imports_in(module)))
 
 
 class ImportedModules:

@@ -92,23 +92,23 @@ def read_ini_file(path: Path, environment: Mapping[str, str] = os.environ) -> In
         raise IniFileError(path=path, problem=f"it {error.problem_text}") from None
     except OSError as error:
         raise IniFileError(path=path, problem=f"it cannot be read: {error.strerror}") from None
-    text = _decoded(content)
+    ini_text = _decoded(content)
     parser = configparser.RawConfigParser(interpolation=None)
     try:
-        parser.read_string(text)
+        parser.read_string(ini_text)
     except configparser.MissingSectionHeaderError as error:
         problem = "no section such as [shotgun] is above this line"
         raise IniFileError(path=f"{path}:{error.lineno}", problem=problem) from None
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        what = f"[{error.section}]"
+        given_twice = f"[{error.section}]"
         if isinstance(error, configparser.DuplicateOptionError):
-            what = f"{error.option} of {what}"
-        problem = f"{what} is given twice, and the classic daemon does not start with it"
+            given_twice = f"{error.option} of {given_twice}"
+        problem = f"{given_twice} is given twice, and the classic daemon does not start with it"
         raise IniFileError(path=f"{path}:{error.lineno}", problem=problem) from None
     except configparser.ParsingError as error:
         line = error.errors[0][0] if error.errors else 1
         raise IniFileError(path=f"{path}:{line}", problem="this line is no option") from None
-    return _ini_file(path, text, parser, environment)
+    return _ini_file(path, ini_text, parser, environment)
 
 
 def _decoded(content: bytes) -> str:
@@ -128,27 +128,34 @@ class _Found(NamedTuple):
 
 
 def _ini_file(
-    path: Path, text: str, parser: configparser.RawConfigParser, environment: Mapping[str, str]
+    path: Path, ini_text: str, parser: configparser.RawConfigParser, environment: Mapping[str, str]
 ) -> IniFile:
     options: dict[tuple[str, str], IniOption] = {}
     left_out: list[int] = []
-    for found in _options_in(text):
+    for option_lines in _options_in(ini_text):
         section = next(
-            (each for each in parser.sections() if each.lower() == found.section.lower()), None
+            (
+                section_name
+                for section_name in parser.sections()
+                if section_name.lower() == option_lines.section.lower()
+            ),
+            None,
         )
-        if section is None or not parser.has_option(section, found.name):
+        if section is None or not parser.has_option(section, option_lines.name):
             continue
-        raw = parser.get(section, found.name) or ""
-        filling = _Filling(parser, section, environment, found.name)
+        raw = parser.get(section, option_lines.name) or ""
+        filling = _Filling(parser, section, environment, option_lines.name)
         value = filling.filled(raw)
-        left_out += [line for line, comment in found.comments if seems_secret(comment)]
-        comments = tuple(comment for _, comment in found.comments if not seems_secret(comment))
+        left_out += [line for line, comment in option_lines.comments if seems_secret(comment)]
+        comments = tuple(
+            comment for _, comment in option_lines.comments if not seems_secret(comment)
+        )
         option = IniOption(
             section.lower(),
-            found.name,
+            option_lines.name,
             raw,
             value.strip(),
-            found.line,
+            option_lines.line,
             comments,
             tuple(dict.fromkeys(filling.variables)),
             tuple(dict.fromkeys(filling.missing)),
@@ -162,11 +169,11 @@ def seems_secret(comment: str) -> bool:
     return bool(_LIKE_A_KEY.search(comment) or _NAMES_A_SECRET.search(comment))
 
 
-def _options_in(text: str) -> Iterator[_Found]:
+def _options_in(ini_text: str) -> Iterator[_Found]:
     """Yield the options in the order of the lines, each with the comments above it."""
     section = ""
     comments: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(ini_text.splitlines(), 1):
         if line.lstrip()[:1] in {"#", ";"}:
             comment = line.strip().lstrip("#;").strip()
             if comment and not is_shipped(comment):

@@ -61,8 +61,8 @@ def positions_left(state: Reader, plugins: Iterable[str], now: datetime) -> dict
         return {}
     sums = {standing: _Sum(standing, feed.state.era) for standing in standings}
     for entry in _entries(state):
-        for each in sums.values():
-            each.add(entry)
+        for standing_sum in sums.values():
+            standing_sum.add(entry)
     left = {}
     for standing, names in standings.items():
         position = sums[standing].position(feed, now)
@@ -80,8 +80,10 @@ def _count_half_done(record: PluginRecord, state: Reader) -> int:
     if places is None:
         lane = state.lane_progress(record.lane) or BEGINNING
         return len(lane.of(record.name).done)
-    own = {strand: each.progress for strand, each in record.strands.items()}
-    of_strands = (own.get(number, place) for number, place in enumerate(places.places))
+    own_progress = {
+        strand: strand_record.progress for strand, strand_record in record.strands.items()
+    }
+    of_strands = (own_progress.get(number, place) for number, place in enumerate(places.places))
     return sum(len(place.of(record.name).done) for place in of_strands)
 
 
@@ -115,8 +117,8 @@ class _Standing:
             return cls(Progress(record.cursor), None, record.above, imported)
         places = state.lane_places(record.lane)
         if places is not None:
-            for strand, own in record.strands.items():
-                places = places.with_place(strand, own.progress)
+            for strand, strand_record in record.strands.items():
+                places = places.with_place(strand, strand_record.progress)
             return cls(BEGINNING, _without_calls(places), None, imported)
         lane = state.lane_progress(record.lane) or BEGINNING
         return cls(Progress(lane.finished), None, None, imported)

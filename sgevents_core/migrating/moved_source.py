@@ -59,7 +59,7 @@ def moved_source(
         variables.append((variable, node.lineno))
         edits.append(lines.edit(node, f'os.environ.get("{variable}", "")'))
     entrance = report.entrance
-    rest = ""
+    entrance_rest = ""
     if entrance is not None and not keeps_entrance:
         inside = [edit for edit in edits if lines.holds(entrance.function, edit)]
         text = lines.changed(inside)
@@ -68,7 +68,7 @@ def moved_source(
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.FunctionDef) and node.name == entrance.function.name
         )
-        rest = _without_registrations(function)
+        entrance_rest = _without_registrations(function)
         edits = [edit for edit in edits if edit not in inside]
         edits.append(lines.edit(entrance.function, "", decorated=True))
         kept = {edit.begin for edit in edits}
@@ -78,7 +78,9 @@ def moved_source(
         text = with_lines(text, "import os\n")
     text = _BLANK_LINES.sub("\n\n\n", text).rstrip("\n") + "\n"
     return MovedSource(
-        without_keys(text, report), without_keys(rest, report), tuple(dict.fromkeys(variables))
+        without_keys(text, report),
+        without_keys(entrance_rest, report),
+        tuple(dict.fromkeys(variables)),
     )
 
 
@@ -102,8 +104,8 @@ def with_path(text: str) -> str:
     )
 
 
-def _is_kept(variable: tuple[str, int], edits: Sequence[_Edit], kept: set[int]) -> bool:
-    return any(variable[0].encode() in edit.text and edit.begin in kept for edit in edits)
+def _is_kept(variable: tuple[str, int], edits: Sequence[_Edit], kept_begins: set[int]) -> bool:
+    return any(variable[0].encode() in edit.text and edit.begin in kept_begins for edit in edits)
 
 
 def _key_nodes(module: ast.Module, report: SourceReport) -> Iterator[ast.Constant]:
@@ -121,12 +123,12 @@ def _key_nodes(module: ast.Module, report: SourceReport) -> Iterator[ast.Constan
 
 def _without_registrations(function: ast.FunctionDef) -> str:
     """Return the statements of a function that do more than register or document."""
-    kept = [
+    kept_statements = [
         node
         for node in function.body
         if not _registers(node) and not _is_plain(node) and not _is_text(node)
     ]
-    return "\n".join(ast.unparse(node) for node in kept)
+    return "\n".join(ast.unparse(node) for node in kept_statements)
 
 
 def _registers(node: ast.stmt) -> bool:

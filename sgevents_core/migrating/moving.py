@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.errors import NoPositionsError, NothingToExportError, StateBegunError
-from sgevents_core.migrating.configuration import ClassicPath, Draft, draft_of
+from sgevents_core.migrating.config_values import ClassicPath, Draft
+from sgevents_core.migrating.configuration import draft_of
 from sgevents_core.migrating.id_file import read_id_file, write_id_file
 from sgevents_core.migrating.ini_file import IniFile, read_ini_file
 from sgevents_core.migrating.leaving import LeftPosition, by_folder, positions_left
@@ -65,7 +66,11 @@ class Move:
     @property
     def secrets(self) -> frozenset[str]:
         """The texts that nobody must see."""
-        of_ini = {place.option.value for place in self.draft.secrets if place.option.value}
+        of_ini = {
+            secret_place.option.value
+            for secret_place in self.draft.secrets
+            if secret_place.option.value
+        }
         of_files = (report.secrets for folder in self.folders for report in folder.files)
         return frozenset(of_ini).union(*of_files)
 
@@ -79,7 +84,10 @@ class Move:
         Raises:
             IdFileError: The file cannot be read.
         """
-        folders = [(each.folder.written, _classic_folder(each.folder)) for each in self.folders]
+        folders = [
+            (folder_report.folder.written, _classic_folder(folder_report.folder))
+            for folder_report in self.folders
+        ]
         if settings is not None:
             folders = list(_written_folders(settings, self.ini))
         plugins = [_folder_of_plugins(written, folder) for written, folder in folders]
@@ -95,8 +103,16 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
     ini = read_ini_file(ini_path, environment)
     searched = _daemon_folder(ini_path)
     folders = [_folder_report(folder, searched, environment) for folder in draft_of(ini).folders]
-    imported = {found for folder in folders for report in folder.files for found in report.modules}
-    on_files = {each.folder.group: list(_decisions_on(each.files)) for each in folders}
+    imported = {
+        module_folder
+        for folder in folders
+        for report in folder.files
+        for module_folder in report.modules
+    }
+    on_files = {
+        folder_report.folder.group: list(_decisions_on(folder_report.files))
+        for folder_report in folders
+    }
     draft = draft_of(ini, [folder for folder in searched if folder in imported], on_files)
     return Move(ini, draft, folders, _running(draft.pid_file))
 
@@ -244,7 +260,11 @@ def _written_folders(
     """Yield each folder of classic plugins with the text by which the classic daemon knows it."""
     known = draft_of(ini).folders if ini is not None else []
     for folder in settings.classic_folders:
-        same = [each.written for each in known if os.path.normpath(each.path) == str(folder.path)]
+        same = [
+            classic_path.written
+            for classic_path in known
+            if os.path.normpath(classic_path.path) == str(folder.path)
+        ]
         yield (same[0] if same else str(folder.path)), folder
 
 

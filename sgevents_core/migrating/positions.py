@@ -127,15 +127,15 @@ def positions_in(state: StoredState, folders: Iterable[FolderOfPlugins]) -> Posi
         key = _folder_key(state, folder.path)
         for stem in _stored_stems(state, key) if folder.stems is None else folder.stems:
             name = folder.plugin_name(stem)
-            place = _place_of(state, key, stem)
-            if place is None or place[1].last_id is None:
+            stored_place = _place_of(state, key, stem)
+            if stored_place is None or stored_place[1].last_id is None:
                 without.append(name)
                 continue
-            stored[name] = place[1]
-            used.add((place[0], stem))
-            if key is None and place[0]:
-                moved[name] = place[0]
-    unused = [place for place in _all_places(state) if place not in used]
+            stored[name] = stored_place[1]
+            used.add((stored_place[0], stem))
+            if key is None and stored_place[0]:
+                moved[name] = stored_place[0]
+    unused = [stored_place for stored_place in _all_places(state) if stored_place not in used]
     return Positions(stored, moved, without, unused)
 
 
@@ -170,7 +170,7 @@ def _place_of(state: StoredState, key: str | None, stem: str) -> tuple[str, Stor
         for key, folder in state.folders.items()
         if not isinstance(folder, int) and stem in folder
     ]
-    return max(elsewhere, key=lambda place: place[1].last_id or 0, default=None)
+    return max(elsewhere, key=lambda stored_place: stored_place[1].last_id or 0, default=None)
 
 
 def _all_places(state: StoredState) -> Iterator[tuple[str, str]]:

@@ -117,7 +117,15 @@ def entrance_of(module: ast.Module) -> Entrance | None:
     return Entrance(
         function,
         registrar,
-        tuple(sorted(registrations, key=lambda each: (each.line, each.node.col_offset))),
+        tuple(
+            sorted(
+                registrations,
+                key=lambda registration_made: (
+                    registration_made.line,
+                    registration_made.node.col_offset,
+                ),
+            )
+        ),
         tuple(dict.fromkeys(additions)),
         tuple(emails),
     )
@@ -146,30 +154,30 @@ def _calls_in(
 def _registration(
     node: ast.Call, values: WrittenValues, *, repeated: bool
 ) -> tuple[Registration, list[Addition]]:
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     additions = []
     for position, argument in zip(_POSITIONS, node.args, strict=False):
-        given[position] = values.value_of(argument)
+        arguments[position] = values.value_of(argument)
     for keyword in node.keywords:
         name = _KEYWORDS.get(keyword.arg or "")
         if keyword.arg is None:
-            given.update({key: Unknown("**") for key in _POSITIONS if key not in given})
+            arguments.update({key: Unknown("**") for key in _POSITIONS if key not in arguments})
         elif name is None:
             additions.append(Addition(node.lineno, f"registerCallback({keyword.arg}=...)"))
         else:
-            given[name] = values.value_of(keyword.value)
+            arguments[name] = values.value_of(keyword.value)
     if any(isinstance(argument, ast.Starred) for argument in node.args):
-        given = {key: Unknown("*") for key in _POSITIONS}
+        arguments = {key: Unknown("*") for key in _POSITIONS}
     missing = Unknown("missing")
     return (
         Registration(
             node.lineno,
-            given.get("callback", missing),
-            given.get("match"),
-            given.get("args"),
-            given.get("stop_on_error", True),
-            given.get("script_name", missing),
-            given.get("script_key", missing),
+            arguments.get("callback", missing),
+            arguments.get("match"),
+            arguments.get("args"),
+            arguments.get("stop_on_error", True),
+            arguments.get("script_name", missing),
+            arguments.get("script_key", missing),
             repeated,
             node,
         ),
@@ -200,13 +208,21 @@ def filter_of(match: Any) -> list[TypeFilter] | None:
     if isinstance(match, str):
         match = [match]
     if isinstance(match, list):
-        match = dict.fromkeys(match) if all(isinstance(each, str) for each in match) else None
+        match = (
+            dict.fromkeys(match)
+            if all(isinstance(wanted_type, str) for wanted_type in match)
+            else None
+        )
     if not isinstance(match, Mapping):
         return None
     if "*" in match:
         match = {"*": match["*"]}
     filters = [_type_filter(event_type, wanted) for event_type, wanted in match.items()]
-    return None if None in filters else [each for each in filters if each is not None]
+    return (
+        None
+        if None in filters
+        else [wanted_type for wanted_type in filters if wanted_type is not None]
+    )
 
 
 def _type_filter(event_type: str, wanted: Any) -> TypeFilter | None:
@@ -224,8 +240,8 @@ def shown_filter(match: Any) -> str:
     filters = filter_of(match)
     if filters is None:
         return f"filter {shown(match)}, which only --load shows"
-    parts = []
+    shown_types = []
     for event_type, attributes, _ in filters:
         name = "every type" if event_type == "*" else event_type
-        parts.append(name if attributes is None else f"{name} [{', '.join(attributes)}]")
-    return "; ".join(parts)
+        shown_types.append(name if attributes is None else f"{name} [{', '.join(attributes)}]")
+    return "; ".join(shown_types)

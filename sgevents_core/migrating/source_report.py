@@ -196,32 +196,46 @@ def _remarks_on_entrance(module: ast.Module, entrance: Entrance) -> Iterator[Rem
     if len(entrance.function.args.args) != 1:
         yield Remark("broken", entrance.function.lineno, f"{ENTRANCE} takes one argument")
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
-    for each in entrance.registrations:
-        yield from _remarks_on(each, functions)
+    for registration in entrance.registrations:
+        yield from _remarks_on(registration, functions)
 
 
-def _remarks_on(each: Registration, functions: Mapping[str, ast.FunctionDef]) -> Iterator[Remark]:
-    filters = filter_of(each.match)
-    for wanted in filters or ():
-        if wanted.is_bare:
+def _remarks_on(
+    registration: Registration, functions: Mapping[str, ast.FunctionDef]
+) -> Iterator[Remark]:
+    filters = filter_of(registration.match)
+    for type_filter in filters or ():
+        if type_filter.is_bare:
             text = (
-                f"the attributes of {wanted.event_type} are a bare string: taken as a list of one,"
-                " where the classic daemon searches in it"
+                f"the attributes of {type_filter.event_type} are a bare string: taken as a list of"
+                " one, where the classic daemon searches in it"
             )
-            yield Remark("filter", each.line, text)
-    if isinstance(each.match, list | str) and each.match:
-        yield Remark("filter", each.line, "the filter is no dict: taken as types, any attribute")
-    elif filters is None and isinstance(each.match, int | float | bytes):
-        yield Remark("filter", each.line, "the filter is nothing that can be compared")
-    if isinstance(each.match, Mapping) and "*" in each.match and len(each.match) > 1:
-        yield Remark("filter", each.line, 'the type "*" makes the other types in it useless')
-    function = functions.get(each.callback.name) if isinstance(each.callback, Named) else None
+            yield Remark("filter", registration.line, text)
+    if isinstance(registration.match, list | str) and registration.match:
+        yield Remark(
+            "filter", registration.line, "the filter is no dict: taken as types, any attribute"
+        )
+    elif filters is None and isinstance(registration.match, int | float | bytes):
+        yield Remark("filter", registration.line, "the filter is nothing that can be compared")
+    if (
+        isinstance(registration.match, Mapping)
+        and "*" in registration.match
+        and len(registration.match) > 1
+    ):
+        yield Remark(
+            "filter", registration.line, 'the type "*" makes the other types in it useless'
+        )
+    function = (
+        functions.get(registration.callback.name)
+        if isinstance(registration.callback, Named)
+        else None
+    )
     if function is not None and not _takes(function, _CALL_ARGUMENTS):
         text = f"{function.name} cannot be called with (sg, logger, event, args): each call fails"
-        yield Remark("differs", each.line, text)
-    if each.stop_on_error is False:
-        text = f"an error in {each.callback_name} makes a dead letter, which can be retried"
-        yield Remark("differs", each.line, text)
+        yield Remark("differs", registration.line, text)
+    if registration.stop_on_error is False:
+        text = f"an error in {registration.callback_name} makes a dead letter, which can be retried"
+        yield Remark("differs", registration.line, text)
 
 
 def _takes(function: ast.FunctionDef, count: int) -> bool:

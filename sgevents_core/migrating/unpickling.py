@@ -91,11 +91,11 @@ class _Machine:
     # Reading
 
     def _take(self, count: int) -> bytes:
-        taken = self._data[self._place : self._place + count]
-        if len(taken) < count:
+        taken_bytes = self._data[self._place : self._place + count]
+        if len(taken_bytes) < count:
             raise BrokenPickleError("it ends too early")
         self._place += count
-        return taken
+        return taken_bytes
 
     def _line(self) -> bytes:
         end = self._data.find(b"\n", self._place)
@@ -257,13 +257,13 @@ class _Machine:
 
     def reduce(self) -> None:
         """Make a time, or the bytes of one, of what would be given to its class."""
-        given, function = self._pop(), self._pop()
-        if type(given) is not tuple:
+        arguments, function = self._pop(), self._pop()
+        if type(arguments) is not tuple:
             raise BrokenPickleError("arguments are no tuple")
         if function is _ENCODE:
-            self._stack.append(_encoded(given))
+            self._stack.append(_encoded(arguments))
         elif function is _TIME:
-            self._stack.append(_time(given))
+            self._stack.append(_time(arguments))
         else:
             raise RefusedPickleError(f"a call of {_kind(function)}")
 
@@ -274,15 +274,15 @@ def _number(text: bytes) -> int:
     return int(text)
 
 
-def _encoded(given: tuple[Any, ...]) -> bytes:
-    text, encoding = given if len(given) == 2 else (None, None)
+def _encoded(arguments: tuple[Any, ...]) -> bytes:
+    text, encoding = arguments if len(arguments) == 2 else (None, None)
     if type(text) is not str or encoding not in _LATIN_NAMES:
         raise RefusedPickleError("a call of _codecs.encode with other arguments")
     return text.encode("latin-1")
 
 
-def _time(given: tuple[Any, ...]) -> datetime:
-    packed = given[0] if len(given) == 1 else None
+def _time(arguments: tuple[Any, ...]) -> datetime:
+    packed = arguments[0] if len(arguments) == 1 else None
     if type(packed) is not bytes or len(packed) != _TIME_LENGTH:
         raise RefusedPickleError("a time with a time zone, or of another form")
     month = packed[2] & 0x7F  # its highest bit says which of two equal times it is

@@ -75,18 +75,18 @@ def is_placeholder(key: str) -> bool:
 
 def remarks_on_keys(module: ast.Module, entrance: Entrance | None) -> Iterator[Remark]:
     """Yield a remark for each key in a source, and for each place that waits for one."""
-    lines = {each.line for each in entrance.registrations} if entrance else set()
-    told: set[str] = set()
+    lines = {registration.line for registration in entrance.registrations} if entrance else set()
+    reported_keys: set[str] = set()
     for key, line, given_to in _written_keys(module):
         if len(key) < _SHORTEST_KEY and line not in lines:
             continue
         if is_placeholder(key):
             text = f"{given_to}: a placeholder stands where a key belongs"
-        elif key in told:
+        elif key in reported_keys:
             continue
         else:
             text = f"{given_to}: {WRITTEN}"
-        told.add(key)
+        reported_keys.add(key)
         yield Remark("key", line, text)
 
 
@@ -100,9 +100,9 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 def remarks_on_unparsed(source: str) -> tuple[list[Remark], frozenset[str]]:
     """Return the remarks on keys in a source that cannot be parsed, and the keys."""
     remarks, keys = [], set()
-    for found in _REGISTERED_KEY.finditer(source):
-        line = source.count("\n", 0, found.start()) + 1
-        if not is_placeholder(found["key"]):
+    for key_match in _REGISTERED_KEY.finditer(source):
+        line = source.count("\n", 0, key_match.start()) + 1
+        if not is_placeholder(key_match["key"]):
             remarks.append(Remark("key", line, f"registerCallback: {WRITTEN}"))
-            keys.add(found["key"])
+            keys.add(key_match["key"])
     return remarks, frozenset(keys)

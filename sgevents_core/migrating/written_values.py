@@ -52,7 +52,7 @@ class WrittenValues:
                 *function.args.args,
                 *function.args.kwonlyargs,
             )
-            self._assigned.update(dict.fromkeys((each.arg for each in parameters), None))
+            self._assigned.update(dict.fromkeys((parameter.arg for parameter in parameters), None))
             self._assigned.update(_assignments(function.body))
 
     def value_of(self, node: ast.expr | None, depth: int = 0) -> Any:
@@ -88,10 +88,10 @@ class WrittenValues:
     def _dict(self, node: ast.Dict, depth: int) -> Any:
         pairs = {}
         for key, value in zip(node.keys, node.values, strict=True):
-            found = self.value_of(key, depth + 1)
-            if not isinstance(found, str):
+            key_value = self.value_of(key, depth + 1)
+            if not isinstance(key_value, str):
                 return _unknown(node)
-            pairs[found] = self.value_of(value, depth + 1)
+            pairs[key_value] = self.value_of(value, depth + 1)
         return pairs
 
     def _combined(self, node: ast.BinOp, depth: int) -> Any:
@@ -131,9 +131,12 @@ class WrittenValues:
 
     def _item_or_call(self, node: ast.expr, depth: int) -> Any:
         if isinstance(node, ast.Subscript):
-            held, key = self.value_of(node.value, depth + 1), self.value_of(node.slice, depth + 1)
-            is_known = isinstance(held, dict) and isinstance(key, str) and key in held
-            return held[key] if is_known else _unknown(node)
+            container, key = (
+                self.value_of(node.value, depth + 1),
+                self.value_of(node.slice, depth + 1),
+            )
+            is_known = isinstance(container, dict) and isinstance(key, str) and key in container
+            return container[key] if is_known else _unknown(node)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
             name = ast.unparse(node.func)
             return Named(f"{name}()") if name in self._defined else _unknown(node)
@@ -143,13 +146,13 @@ class WrittenValues:
 def environment_variables(module: ast.Module) -> dict[str, int]:
     """Return the environment variables that a module requires, and a line of each."""
     values = WrittenValues(module)
-    found: dict[str, int] = {}
+    variable_lines: dict[str, int] = {}
     for node in ast.walk(module):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             read = values.value_of(node) if _is_environ(node.value) else None
             if isinstance(read, FromEnvironment):
-                found.setdefault(read.variable, node.lineno)
-    return found
+                variable_lines.setdefault(read.variable, node.lineno)
+    return variable_lines
 
 
 def _is_environ(node: ast.expr) -> bool:

@@ -37,8 +37,8 @@ class ImportedPosition(NamedTuple):
 
     def is_missing(self, event_id: int) -> bool:
         """Return whether an event is one of those that it had not had."""
-        place = bisect_right(self.missing, (event_id, self.last_id)) - 1
-        return place >= 0 and self.missing[place][1] >= event_id
+        range_index = bisect_right(self.missing, (event_id, self.last_id)) - 1
+        return range_index >= 0 and self.missing[range_index][1] >= event_id
 
     @property
     def first_needed(self) -> int:

@@ -9,7 +9,8 @@ import pytest
 from old_studio import OldStudio
 
 from sgevents_core.errors import IniFileError
-from sgevents_core.migrating.configuration import Draft, draft_of
+from sgevents_core.migrating.config_values import Draft
+from sgevents_core.migrating.configuration import draft_of
 from sgevents_core.migrating.ini_file import read_ini_file, seems_secret
 from sgevents_core.settings import Settings, read_settings
 

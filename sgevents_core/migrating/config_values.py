@@ -1,0 +1,101 @@
+"""A drafted configuration, and values as they stand in one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sgevents_core.migrating.ini_file import IniOption
+from sgevents_core.printable import escaped_toml
+
+_SHORTEST_SECRET: Final = 6
+"""Characters; a shorter text stands in other words too."""
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+
+
+class ClassicPath(NamedTuple):
+    """A folder of plugins.
+
+    Args:
+        written: As the ini file has it.
+        path: Where it is.
+        group: The group of its plugins.
+    """
+
+    written: str
+    path: Path
+    group: str
+
+
+class SecretPlace(NamedTuple):
+    """A secret that stands in the ini file, and the variable that is to hold it."""
+
+    option: IniOption
+    variable: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """A configuration made from an ini file.
+
+    Args:
+        text: The text of `sgevents.toml`.
+        folders: The folders of plugins, in their order.
+        id_file: Where the classic daemon keeps its positions; None if nothing says so.
+        pid_file: Where it keeps its process id; None if nothing says so.
+        variables: The environment variables that the configuration refers to.
+        secrets: Secrets that stand in the ini file, to be moved into variables.
+        decisions: What a person decides, in sentences.
+    """
+
+    text: str = ""
+    folders: list[ClassicPath] = field(default_factory=list)
+    id_file: Path | None = None
+    pid_file: Path | None = None
+    variables: list[str] = field(default_factory=list)
+    secrets: list[SecretPlace] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+
+    @property
+    def body(self) -> str:
+        """The text behind its first lines, which explain the marks."""
+        return self.text.partition("\n\n")[2]
+
+    def is_secret(self, text: str) -> bool:
+        """Return whether a text holds a secret of the ini file."""
+        values = [secret_place.option.value for secret_place in self.secrets]
+        return any(len(value) >= _SHORTEST_SECRET and value in text for value in values)
+
+
+def toml_text(text: str) -> str:
+    """Return a text as a TOML string."""
+    return escaped_toml(json.dumps(text, ensure_ascii=False))
+
+
+def site_url(written: str) -> str:
+    """Return a site's address as sgevents takes it, with a scheme."""
+    address = written.strip().rstrip("/")
+    return address if "://" in address else f"https://{address}"
+
+
+def leading_number(written: str) -> float | None:
+    """Return a number, behind which Python 2 allowed a comment; None if there is none."""
+    number_match = _NUMBER.match(written)
+    return None if number_match is None else float(number_match[0])
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as TOML has it."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+
+
+def free_group(path: Path, taken_groups: Iterable[str]) -> str:
+    """Return a name for the group of a folder that no other has."""
+    name = path.name or "plugins"
+    names = [name, f"{path.parent.name or 'root'}-{name}"]
+    names += [f"{name}-{number}" for number in range(2, 1000)]
+    return next(candidate for candidate in names if candidate not in taken_groups)
