@@ -38,6 +38,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
 
 def test_list_has_all_points(played: Days) -> None:
     """A write that is new is killed at too; one that is gone has taken its promise with it."""
+    assert sorted(set(POINTS)) == list(POINTS), f"{LIST.name} is not sorted, or names a point twice"
     reached = {point for points in played.reached.values() for point in points}
     gone, new = sorted(set(POINTS) - reached), sorted(reached - set(POINTS))
     assert not gone, f"{LIST.name} names points that no act reaches any more: {gone}"

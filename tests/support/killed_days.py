@@ -197,6 +197,7 @@ def kill_at_all(played: Days, points: Sequence[str], seed: int) -> tuple[Kills, 
     chance = random.Random(seed)
     results = {point: played.kill_at(point, chance) for point in points}
     wrong = [f"{point}: {one}" for point, result in results.items() for one in result.wrong]
+    wrong += [f"{point}: was not reached" for point, result in results.items() if not result.killed]
     kills = [result for result in results.values() if result.killed]
     repeated = sum(result.repeated for result in kills)
     return Kills(len(points), len(kills), sum(one.lost for one in kills), repeated), wrong
