@@ -477,7 +477,7 @@ def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:
         (another_division_begins_at_the_lowest_place, 1),
         (what_strands_finished_is_forgotten, 1),
         (plugin_leaves_at_the_place_of_its_lane, 1),
-        (rejoins_before_its_old_events, 1249),
+        (rejoins_before_its_old_events, 1029),
         (plugin_joins_one_strand_too_early, 1),
         (pause_of_one_strand, 1),
         (hold_of_one_strand_ends_those_of_others, 1),
