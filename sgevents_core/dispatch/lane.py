@@ -382,10 +382,11 @@ class Lane:
             current_time = time.monotonic()
             if current_time - self._recorded_at > RECORD_INTERVAL:
                 self._record_progress()
-            if current_time > slice_end:
-                if self.errands or any(one.due(current_time) for one in self.lane_plugins):
-                    break
-                slice_end = current_time + SLICE_SECONDS
+            if current_time > slice_end and (
+                self.errands
+                or any(lane_plugin.due(current_time) for lane_plugin in self.lane_plugins)
+            ):
+                break
         return bool(journal_entries)
 
     # The ledger

@@ -15,18 +15,26 @@ from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAsi
 from sgevents_core.state.requests import ReplayEvent, RequestStep
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
+from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
-from sgevents_core.state.sqlite.writing_connection import WritingConnection
 
 _encode_json: Final = msgspec.json.Encoder().encode
-_ROWS_PER_STATEMENT: Final = 100
-"""SQLite takes at least 999 values in a statement."""
+_ROWS_PER_STATEMENT: Final = 50
 _ENTRY_PLACEHOLDERS: Final = f"({', '.join('?' * 9)})"
 
 
-class SqliteFeedWriter(WritingConnection):
-    """The feed's connection; see `WritingConnection`."""
+class SqliteFeedWriter(SqliteReader):
+    """The feed's connection.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: See `SqliteReader`.
+    """
+
+    _is_read_only = False
 
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
@@ -38,7 +46,6 @@ class SqliteFeedWriter(WritingConnection):
                 raise StaleWriter(what="the journal")
             _insert_entries(connection, expected_seq + 1, feed_era, appended_rows)
             write_feed(connection, change)
-        self._recent_entries.append(expected_seq + 1, feed_era, appended_rows)
         return expected_seq + len(appended_rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
@@ -133,7 +140,6 @@ class SqliteFeedWriter(WritingConnection):
         with self._database.transaction(durable=True) as connection:
             for mended_row in mended_rows:
                 _mend_entry(connection, feed_era, mended_row)
-        self._recent_entries.forget()
 
     def keep_scripts(
         self, new_names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
@@ -183,7 +189,6 @@ class SqliteFeedWriter(WritingConnection):
                 "DELETE FROM journal WHERE seq < ?", (first_kept_seq,)
             ).rowcount
             connection.execute("DELETE FROM attempts WHERE seq < ?", (first_kept_seq,))
-        self._recent_entries.forget()
         self._prune_failures(first_kept_seq, entry_limit)
         return removed_entries
 
@@ -238,20 +243,23 @@ def _insert_entries(
     connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
 ) -> None:
     """Insert rows, many in one statement: each one gives other threads the interpreter's lock."""
-    for batch_start in range(0, len(late_rows), _ROWS_PER_STATEMENT):
-        batch_rows = late_rows[batch_start : batch_start + _ROWS_PER_STATEMENT]
-        placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * len(batch_rows))
-        connection.execute(
-            f"INSERT INTO journal VALUES {placeholders}",  # noqa: S608 - our own
-            [
-                column
-                for seq, ((event_id, created, event_type, body, _, strands), late) in enumerate(
-                    batch_rows, first_seq + batch_start
-                )
-                for column in (seq, era, event_id, event_type, created, late, body,
-                               row_checksum(era, event_id, event_type, created, body), strands)
-            ],
-        )  # fmt: skip
+    for rows_at_once in (_ROWS_PER_STATEMENT, 1):
+        row_count = len(late_rows) // rows_at_once * rows_at_once
+        placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)
+        insert_statement = f"INSERT INTO journal VALUES {placeholders}"  # noqa: S608 - our own
+        for batch_start in range(0, row_count, rows_at_once):
+            connection.execute(
+                insert_statement,
+                [
+                    column
+                    for seq, ((event_id, created, event_type, body, _, strands), late) in enumerate(
+                        late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
+                    )
+                    for column in (seq, era, event_id, event_type, created, late, body,
+                                   row_checksum(era, event_id, event_type, created, body), strands)
+                ],
+            )  # fmt: skip
+        first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
 
 
 def write_feed(connection: sqlite3.Connection, change: FeedChange) -> None:

@@ -11,13 +11,22 @@ from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.sqlite.events_aside import write_events_aside
+from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.writing import write_step
-from sgevents_core.state.sqlite.writing_connection import WritingConnection
 from sgevents_core.state.steps import Step
 
 
-class SqliteLaneWriter(WritingConnection):
-    """A lane's connection; see `WritingConnection`."""
+class SqliteLaneWriter(SqliteReader):
+    """A lane's connection.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: See `SqliteReader`.
+    """
+
+    _is_read_only = False
 
     def take_lane(self, lane_name: str) -> int:
         """Return a new fence for the lane; older ones are refused from now on."""

@@ -1,7 +1,6 @@
 """A state in one SQLite database on a local disk, so that a step is one commit.
 
-Each thread opens its own connection; SQLite keeps the writers apart. What this process has
-appended last, its lanes read from memory.
+Each thread opens its own connection; SQLite keeps the writers apart.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.presence import SqlitePresence
 from sgevents_core.state.sqlite.progress_records import write_plugin_record
 from sgevents_core.state.sqlite.reading import SqliteReader
-from sgevents_core.state.sqlite.recent_entries import RecentEntries
 from sgevents_core.state.sqlite.requests import SqliteRequests
 from sgevents_core.state.sqlite.tracebacks import share_tracebacks
 
@@ -71,7 +69,6 @@ class SqliteState:
 
     def __init__(self, state_folder: Path) -> None:
         self.folder: Final = state_folder
-        self._recent_entries = RecentEntries()
 
     def is_made(self) -> bool:
         """Return whether the database exists.
@@ -87,15 +84,15 @@ class SqliteState:
 
     def feed_writer(self) -> SqliteFeedWriter:
         """Open the feed's connection."""
-        return SqliteFeedWriter(self.folder, self._recent_entries)
+        return SqliteFeedWriter(self.folder)
 
     def lane_writer(self) -> SqliteLaneWriter:
         """Open the connection of a lane."""
-        return SqliteLaneWriter(self.folder, self._recent_entries)
+        return SqliteLaneWriter(self.folder)
 
     def writer(self) -> SqliteWriter:
         """Open a connection for all that is written."""
-        return SqliteWriter(self.folder, self._recent_entries)
+        return SqliteWriter(self.folder)
 
     def requests(self) -> SqliteRequests:
         """Open the requests."""
