@@ -43,7 +43,7 @@ _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_e
 
 
 class Route(NamedTuple):
-    """What most filters go by; see the attributes of `Event`."""
+    """The three values that most filters compare; see the attributes of `Event`."""
 
     event_type: str
     attribute: str | None
@@ -386,7 +386,7 @@ def acting_links(event: Event) -> list[dict[str, Any]]:
 
 
 def scripts_of(event: Event) -> Scripts:
-    """Return what is known about the scripts of the event's site."""
+    """Return the known scripts of the event's site."""
     return event._scripts
 
 

@@ -358,7 +358,7 @@ def _has_among(
         meta = meta_of(event)
         value = meta.get(value_key)
         if type(value) is str and len(texts) == len(wanted) and entities_key not in meta:
-            return value in texts  # what is compared most: a status with a status
+            return value in texts  # the most frequent comparison: a status with a status
         values = [value] if value_key in meta else []
         values += meta[entities_key] if isinstance(meta.get(entities_key), list) else []
         return any(_is_same(one, other) for one in wanted for other in values)

@@ -14,7 +14,7 @@ API_USER: Final = "ApiUser"
 NAME: Final = "firstname"
 """The field of an ApiUser with its name; its version is another field."""
 LOGS: Final = "generate_event_log_entries"
-"""Whether a script's writes appear in the event log; by default of a site they do not."""
+"""Whether a script's writes appear in the event log; by default they do not."""
 _WITH_VERSION: Final = re.compile(r"(?P<name>.*\S) +[vV]?[0-9]\S*(?: +[^\s0-9]\S*)*\s*", re.DOTALL)
 """A name followed by what looks like a version: a last word that begins with a digit."""
 
@@ -28,7 +28,7 @@ class Scripts:
 
     def __init__(self, names: Mapping[int, str] | None = None) -> None:
         self.version = 0
-        """A number that is another one after each change."""
+        """A number that differs after each change."""
         self._names: dict[int, str] = dict(names or {})
         self._ids: dict[str, frozenset[int]] = {}
 

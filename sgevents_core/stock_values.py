@@ -30,7 +30,7 @@ def stock_text(text: str) -> str:
 
 
 def stock_field(value: Any) -> Any:
-    """Return a copy of the value of a field; as it is if it is nested too deeply."""
+    """Return a copy of a field's value, or the value itself if it is nested too deeply."""
     value = stock_value(value)
     if isinstance(value, str):
         return stock_text(value)
@@ -41,7 +41,7 @@ def stock_field(value: Any) -> Any:
 
 
 def stock_value(value: Any) -> Any:
-    """Return a copy of a value inside a field; as it is if it is nested too deeply."""
+    """Return a copy of a value inside a field, or the value itself if nested too deeply."""
     try:
         return _stock_copy(value)
     except RecursionError:

@@ -21,7 +21,7 @@ class Breaker:
 
     Args:
         script_name: The script name that the plugin signs in with.
-        is_own: Whether nobody else signs in with it.
+        is_own: Whether no other plugin or script signs in with that name.
         loop_calls: The number of calls that make a loop.
         loop_seconds: The most seconds between the first of these events and the last.
     """

@@ -16,7 +16,7 @@ class CountingShotgun(GuardedShotgun):
 
     writes = 0
     contact = SiteContact()
-    """The record of its calls; clients without one of their own share one that is never read."""
+    """The record of its calls; clients without a record share a dummy that is never read."""
 
     def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self.writes += method in _WRITING_METHODS

@@ -1,4 +1,4 @@
-"""The decisions about calls that end their process: how often they are made, and how soon again.
+"""Decide how often to repeat a call that ends its process, and how soon.
 
 Pure: it takes the counts and the time. A death in a worker process costs its call alone; one of the
 daemon is judged at its next start, by the same rules.
@@ -69,7 +69,7 @@ class EndedWorkers:
         self._end_times: deque[float] = deque()
 
     def count_end(self, current_time: float) -> float:
-        """Note one more; return how many seconds its next call has to wait.
+        """Count one more ended process; return how many seconds the plugin's next call must wait.
 
         Args:
             current_time: The current monotonic time, in seconds.
@@ -84,7 +84,7 @@ class EndedWorkers:
 
     @property
     def are_many(self) -> bool:
-        """Whether there are so many that its other events wait too."""
+        """Whether enough processes have ended that the plugin's other events wait too."""
         return len(self._end_times) > TOLERATED_ENDS
 
     def __len__(self) -> int:

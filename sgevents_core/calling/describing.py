@@ -1,4 +1,4 @@
-"""Describing what a callback raised, in bounded time and size: its text is a plugin's code."""
+"""Describe errors from callbacks in bounded time and size: formatting one runs plugin code."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ _READ_TRACEBACK: Final[Any] = BaseException.__dict__["__traceback__"].__get__
 
 
 def _type_name(error: BaseException) -> str:
-    """Return the real name of an error's type, whatever its class pretends."""
+    """Return the real name of an error's type, even if its class overrides `__class__`."""
     return str(_READ_NAME(type(error)))
 
 

@@ -28,7 +28,7 @@ class WorkerEnd(NamedTuple):
     """What a call has done to the worker process that made it.
 
     Args:
-        is_repeated: Whether the process died in it, and the call is made again all the same.
+        is_repeated: Whether the process died during the call but the call will be repeated anyway.
         wait_seconds: How long its plugin's next call waits, in seconds, if it has to wait.
         slow_reason: Why the plugin's other events wait too, for people; empty if they do not.
     """
@@ -42,7 +42,7 @@ NO_END: Final = WorkerEnd()
 
 
 class Circumstances(NamedTuple):
-    """What the judge knows about a call besides its outcome.
+    """The circumstances of a call, apart from its outcome, that the judge takes into account.
 
     Args:
         rules: The callback's failure policy.
@@ -74,9 +74,9 @@ class Decision(NamedTuple):
     """What follows from a call.
 
     Args:
-        outcome: What becomes of the failure; empty if the call returned, or is judged later.
+        outcome: The fate of the failure; empty if the call returned, or is judged later.
         is_finished: Whether the callback is finished with the event.
-        action: What becomes of the plugin: it stays with its lane, is held for some time, paused,
+        action: The effect on the plugin: it stays with its lane, is held for some time, paused,
             or held until the call returns or the site answers.
         reason: Why it does not stay, for people.
         hold_seconds: How long it is held, in seconds.
@@ -95,11 +95,11 @@ class Decision(NamedTuple):
 
 
 RETURNED: Final = Decision()
-"""The decision about a call that returned, as nearly all do."""
+"""The decision for a call that returned, which is nearly every call."""
 
 
 def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
-    """Decide what follows from a call.
+    """Decide how a call's outcome affects its event and its plugin.
 
     A failure in an outage is judged later, unless the event may be skipped. A plugin that would
     stay with its lane does not if its call still runs, completes a loop, or is one of many that
@@ -168,7 +168,7 @@ def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision
 def step_for(
     decision: Decision, plugin_record: AnyPluginRecord, progress_before: Progress, call_key: CallKey
 ) -> Step:
-    """Move a plugin's record, and return the step that records what follows from a call.
+    """Update a plugin's record, and return the step that writes the decision about a call.
 
     A plugin that leaves its lane stays at the event, before or after the callback; the lane
     continues without it.
@@ -227,7 +227,7 @@ def failure_of(
         attempted_call: The call.
         error: What it raised.
         failed_at: When, in seconds since 1970.
-        outcome: What the failure policy decided; empty before it has.
+        outcome: The failure policy's decision; empty until it is made.
     """
     return Failure(
         plugin=attempted_call.plugin,

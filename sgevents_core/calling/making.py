@@ -1,4 +1,4 @@
-"""Making one call: the callback's filter if need be, the callback, and the outcome of both.
+"""Make one call: run the callback's filter if needed, then the callback, and return the outcome.
 
 Every call of a callback is made here, for live events, repeated calls, dry runs and tests; an
 `Executor` decides in which thread or process.
@@ -23,7 +23,7 @@ from sgevents_core.settings import format_duration
 
 
 class EventSource(Protocol):
-    """The row of an event, and where the feed and the journal have it."""
+    """The row of an event, with its place in the feed and in the journal."""
 
     @property
     def era(self) -> int:
@@ -159,7 +159,7 @@ class Executor(Protocol):
 
     @property
     def hung(self) -> Hung | None:
-        """The call it hangs in; None while it can take a call."""
+        """The call that is hanging in this executor; None while it can take a call."""
 
     def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
         """Make a call, and return its outcome.
@@ -170,7 +170,7 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """End it after its current call; a call that hangs ends with the process."""
+        """End the executor after its current call; a hanging call ends with the process."""
 
 
 def make_call(request: CallRequest, time_limit: float | None = None) -> CallOutcome:

@@ -17,13 +17,13 @@ from sgevents_core.calling.transient_names import MAX_LINKED_ERRORS
 FIRST_WAIT: Final = 1.0
 """The most seconds after the site is back before a held plugin is called again."""
 LONGEST_WAIT: Final = 60.0
-"""The same if an unstable site has answered others but not the plugin."""
+"""The most seconds if an unstable site has answered other plugins but not this one."""
 CLIENT_PACKAGE: Final = "shotgun_api3."
 MAX_FRAMES: Final = 200
 
 
 def waits_for_site(outcome: CallOutcome, *, is_site_down: bool) -> bool:
-    """Return whether a failed call waits for the site instead of being judged now.
+    """Return whether to hold a failed call until the site answers instead of judging it now.
 
     It does if the site did not answer, whatever the plugin raised then, or if it failed in a
     shotgun_api3 client that the plugin created. In a known outage, every transient failure waits

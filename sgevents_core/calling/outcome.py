@@ -17,7 +17,7 @@ class ErrorFacts(msgspec.Struct, frozen=True):
     Args:
         asks_retry: Whether the plugin asked for a retry, with `Retry`.
         is_transient: Whether the failure is transient.
-        retry_after: The least wait in seconds; None if none was asked for.
+        retry_after: The shortest wait in seconds before a retry; None if none was requested.
         is_from_client: Whether it is transient and was raised in a shotgun_api3 client.
     """
 
@@ -70,7 +70,7 @@ class CallDeath(msgspec.Struct, frozen=True):
 
 
 Unmade: TypeAlias = Literal["", "for now", "until resumed"]
-"""Whether a call could not be made at all, and until when."""
+"""Whether a call could not be made, and what it waits for."""
 
 
 class CallOutcome(msgspec.Struct, frozen=True):

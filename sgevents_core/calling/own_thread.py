@@ -33,7 +33,7 @@ from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 
 LATE_LANE: Final = "\0late"
-"""As the lane in the evidence: a call that no lane waits for any more."""
+"""The lane name recorded for a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
 END_TIMEOUT: Final = 1.0

@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 
 def facts_of(error: BaseException, current_time: float) -> ErrorFacts:
-    """Return the relevant facts about an error; inspecting it may run a plugin's code.
+    """Return the facts about an error that decide retries; inspecting it may run plugin code.
 
     Args:
         error: What was raised.
@@ -86,7 +86,7 @@ def judge(
 def _retry_wait(error_facts: ErrorFacts, attempt_number: int, jitter: float) -> float:
     """Return the wait before a retry: as long as the plugin asks, or longer each time.
 
-    A wait asked for by an answer never shortens the usual one: "at once" would use up all attempts
+    A wait that a server requests never shortens the usual one: "at once" would use up all attempts
     immediately.
     """
     if error_facts.asks_retry and error_facts.retry_after is not None:

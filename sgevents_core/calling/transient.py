@@ -73,7 +73,7 @@ def class_names_of(error: BaseException) -> list[tuple[str, str]]:
 def _judge_error(
     error: BaseException, current_time: float, seen_ids: dict[int, None]
 ) -> TransientFailure | None:
-    """Judge one error by what it says itself, otherwise by its cause."""
+    """Judge one error by its own type and attributes, otherwise by its cause."""
     if id(error) in seen_ids or len(seen_ids) >= MAX_LINKED_ERRORS:
         return None
     seen_ids[id(error)] = None
@@ -93,7 +93,7 @@ def _judge_error(
 def _judge_group(
     group: BaseException, current_time: float, seen_ids: dict[int, None]
 ) -> TransientFailure | None:
-    """Judge a group: transient if each of its errors is, with the longest of their waits."""
+    """Judge an exception group: transient if all its errors are, with their longest wait."""
     members = [
         member for member in _as_list(_read_attribute(group, "exceptions")) if _is_error(member)
     ]
@@ -114,7 +114,7 @@ def _judge_group(
 
 
 def _own_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
-    """Return whether an error itself says that it is transient; None if it does not say."""
+    """Return whether an error's own attributes mark it transient; None if they do not tell."""
     if ("sgevents_core", "Retry") in class_names:
         return True
     if ("sgevents_core", "SiteError") in class_names:

@@ -11,7 +11,7 @@ def _split_names(text: str) -> frozenset[str]:
 
 
 MAX_LINKED_ERRORS: Final = 32
-"""The most errors inspected for one: causes, reasons, members of a group."""
+"""The most related errors inspected for one error: causes, reasons, group members."""
 NETWORK_ERRNOS: Final = frozenset(
     {
         *(errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN),
@@ -20,7 +20,7 @@ NETWORK_ERRNOS: Final = frozenset(
     }
 )
 BUSY_ERRNOS: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ESTALE})
-"""Numbers of an `OSError` besides those of the network: something is in use elsewhere now."""
+"""`OSError` numbers, besides network ones, that mean a resource is currently in use."""
 RETRYABLE_STATUSES: Final = frozenset({408, 425, 429})
 """HTTP statuses below 500 that are transient."""
 MYSQL_CODES: Final = frozenset(

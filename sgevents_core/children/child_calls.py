@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 SendMessage = Callable[[ToDaemon], None]
 HEARTBEAT_INTERVAL: Final = 0.005
-"""The least seconds between two signs of life that are sent; the shortest limit is twice that."""
+"""The least seconds between two heartbeats sent; the shortest time limit is twice that."""
 
 
 class StoreGrants:

@@ -131,7 +131,7 @@ class ChildProcess:
     # The thread that receives
 
     def _receive_messages(self) -> None:
-        """Take what the daemon sends; end the process at once when the daemon is gone."""
+        """Receive the daemon's messages; end the process at once when the daemon is gone."""
         try:
             while True:
                 message = decode_to_child(self._channel.receive())
@@ -180,7 +180,7 @@ class ChildProcess:
         )
 
     def _start_again(self, plugin_name: str, call_number: int) -> None:
-        """Call the `startup` of a plugin that has started in another child before.
+        """Call the `startup` of a plugin that was first started in another child.
 
         Args:
             plugin_name: The plugin.

@@ -89,7 +89,7 @@ class Children:
         return loaded_plugins
 
     def replace_lane(self, lane_name: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
-        """End the processes of a lane that does not run, and start its first one anew.
+        """End the processes of a stopped lane, and restart its first one.
 
         Its plugins are those that the configuration enables now; those that had started are started
         again in each process.
@@ -141,7 +141,7 @@ class Children:
         }
 
     def connect(self, services: Mapping[str, Services], scripts: Scripts) -> None:
-        """Let calls in children use what all calls of a plugin share.
+        """Give calls in children the services that each plugin's calls share.
 
         Args:
             services: What the calls of each plugin share, by the plugin's name.

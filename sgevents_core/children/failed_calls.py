@@ -1,4 +1,4 @@
-"""What a call came to that did not return from a worker process, and how it is described."""
+"""Describe the outcome of calls that did not return from a worker process."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def end_without_changes(request: CallRequest) -> StoreChanges | None:
 
 
 def death_error(place_text: str, child_death: ChildDeath) -> RaisedError:
-    """Return the error of what ran in a process when that died."""
+    """Return the error for the callback or hook that was running when its process died."""
     error_line = f"ProcessDied: its worker process died {place_text}: {child_death.how}"
     return RaisedError("ProcessDied", error_line, child_death.traceback)
 

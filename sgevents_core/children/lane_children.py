@@ -1,4 +1,4 @@
-"""The worker processes of one lane: what each of them needs, and what the lane learns from them."""
+"""The data shared by a lane's worker processes, and the facts that the lane learns from them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REPORT_AFTER: Final = 1.0
 
 
 class LaneChildren:
-    """What the worker processes of a lane share.
+    """The data shared by the worker processes of a lane.
 
     Args:
         lane_name: The lane's name.
@@ -69,7 +69,7 @@ class LaneChildren:
         self.plugins = tuple(plugin_names)
         self.known_broken: dict[str, KnownBroken] = dict(known_broken or {})
         self.services: Mapping[str, Services] = {}
-        """What the calls of each plugin share, once that is known."""
+        """The services that each plugin's calls share, once they are known."""
         self.scripts: Scripts | None = None
         self.stopping = threading.Event() if stopping is None else stopping
         self.redact = Redactor.of(settings)
@@ -140,12 +140,12 @@ class LaneChildren:
         )
 
     def note_prepared(self, prepared: Prepared) -> None:
-        """Learn what a child found while it loaded the plugins."""
+        """Record the plugins, errors and secrets that a child reports after loading."""
         for learned_secret in prepared.learned:
             self._settings.learned_secrets.add_text(learned_secret)
 
     def take_over(self, ended: LaneChildren) -> None:
-        """Continue for a lane whose processes have ended: what had started starts in each again."""
+        """Prepare to restart a lane whose processes ended: plugins that had started start again."""
         self.services, self.scripts = ended.services, ended.scripts
         self._started_plugins = [name for name in ended._started_plugins if name in self.plugins]
 
@@ -163,7 +163,7 @@ class LaneChildren:
     def leave_out(self, child_death: ChildDeath) -> bool:
         """Leave out the plugin in whose step a child died while it prepared.
 
-        Return False if it is not known which one that is.
+        Return False if that plugin cannot be identified.
         """
         loading_step = child_death.step
         if (

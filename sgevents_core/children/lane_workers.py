@@ -1,4 +1,4 @@
-"""The worker processes of a lane together, as the one place where the lane's calls are made."""
+"""The executor that spreads a lane's calls over the lane's worker processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LaneWorkers:
     Each call is made in a worker that is idle; as many threads as there are workers may call.
 
     Args:
-        lane_children: What the worker processes of the lane share.
+        lane_children: The data shared by the lane's worker processes.
     """
 
     hung: Hung | None = None

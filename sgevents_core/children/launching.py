@@ -24,7 +24,7 @@ from sgevents_core.observe.printed_output import is_redirected
 from sgevents_core.observe.process_guard import keep_open
 
 STACK_SIGNAL: Final = signal.SIGRTMIN + 7
-"""The signal at which a child writes where its main thread stands, even if that holds the GIL."""
+"""The signal on which a child writes its main thread's stack, even if that holds the GIL."""
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _CHILD_PROGRAM: Final = (
     "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv[1]]; "
@@ -32,7 +32,7 @@ _CHILD_PROGRAM: Final = (
     "end_with_daemon(int(sys.argv[-1])); "
     "from sgevents_core.children.child_main import main; main()"
 )
-"""What a child runs; a module in the working folder must not take the place of another."""
+"""The command of a child; a module in the working folder must not shadow another."""
 
 
 class Launched(NamedTuple):
@@ -43,7 +43,7 @@ class Launched(NamedTuple):
         connection: The daemon's end of the connection.
         evidence_file: A file in memory to which the child writes how it is ended by its own code.
         running_page: A page in memory in which the child keeps the number of the running call.
-        output_pipe: What it prints; None if it prints to where the daemon does.
+        output_pipe: The pipe that it prints to; None if it shares the daemon's output.
     """
 
     process: subprocess.Popen[bytes]
@@ -133,7 +133,7 @@ class Launcher:
 
 
 def _open_output(undo_stack: ExitStack, child_stack: ExitStack) -> tuple[int | None, int | None]:
-    """Return both ends of a pipe for what a child prints, if that becomes records."""
+    """Return both ends of a pipe for a child's output, if that is logged as records."""
     if not is_redirected():
         return None, None
     read_end, write_end = os.pipe2(os.O_CLOEXEC)

@@ -247,7 +247,7 @@ ToDaemon: TypeAlias = (
     Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat | SiteReport | LogRecord
 )
 Reply: TypeAlias = Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat
-"""What belongs to a call or to the preparation."""
+"""A message that belongs to a call or to the preparation."""
 PREPARATION: Final = 0
 """The number that stands for the preparation instead of a call."""
 

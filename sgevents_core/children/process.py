@@ -1,4 +1,4 @@
-"""One worker process as the daemon sees it: its messages, its end, and what ended it."""
+"""One worker process as the daemon sees it: its messages, its end, and the cause of that."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
 CALL_LANE: Final = "call"
-"""As the lane in a child's evidence: its main thread, which makes the calls."""
+"""The lane name in a child's evidence for its main thread, which makes the calls."""
 ALERTS_LANE: Final = "alerts"
-"""The same for the thread of hooks that alert."""
+"""The lane name in a child's evidence for the thread of alerting hooks."""
 END_TIMEOUT: Final = 10.0
 """Seconds that a child may take to end normally, after its running call."""
 _CLOSE_TIMEOUT: Final = 1.0
@@ -88,7 +88,7 @@ class Child:
     Args:
         launched: The process, just started.
         redact: Removes secrets.
-        report_site: Called with what it reports of its calls to the site.
+        report_site: Called with its reports about calls to the site.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Child:
             return 0
 
     def stack(self) -> str:
-        """Return where its main thread stands, for people; only for a child that is then killed."""
+        """Return its main thread's stack, for people; only for a child about to be killed."""
         with self._child_lock:
             if self._is_reaped:
                 return ""
@@ -163,7 +163,7 @@ class Child:
         )
 
     def _await_growth(self, evidence_file: int, size_before: int) -> None:
-        """Wait until a file has grown, and grows no more."""
+        """Wait until a file has grown and then stopped growing."""
         deadline = time.monotonic() + _STACK_TIMEOUT
         last_size = size_before
         while time.monotonic() < deadline and not self._gone_event.wait(_POLL_INTERVAL):
@@ -173,12 +173,12 @@ class Child:
             last_size = current_size
 
     def end(self, *, shuts_down: bool) -> None:
-        """Let it end after its running call; `wait` for it then."""
+        """Ask it to end after its running call; then call `wait`."""
         self._is_ending = True
         self.send(End(shuts_down=shuts_down))
 
     def kill(self) -> None:
-        """End it and the processes it has started, at once."""
+        """Kill it and the processes it has started."""
         self._send_signal(signal.SIGKILL, to_group=True)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -249,7 +249,7 @@ class Child:
             replies.put(received_reply)
 
     def _log_printed(self, output_pipe: int) -> bool:
-        """Log what it has printed; return False if nothing will follow."""
+        """Log its latest output; return False at the end of the output."""
         printed_bytes = os.read(output_pipe, _READ_SIZE)
         self._printed_lines.take(printed_bytes, self.running_call)
         return bool(printed_bytes)

@@ -1,4 +1,4 @@
-"""What worker processes log and print, in the daemon's own log."""
+"""Write the records and output of worker processes to the daemon's own log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def log_received(received: LogRecord) -> None:
 
 
 class PrintedByChild:
-    """What one child prints, line by line, as records that name the call it is in.
+    """Logs one child's output line by line, in records that name the running call.
 
     Args:
         redact: Removes secrets from a line that is too long for one record.
@@ -36,16 +36,16 @@ class PrintedByChild:
         self._lines: Final = PrintedLines(redact)
 
     def take(self, received: bytes, call: CurrentCall | None) -> None:
-        """Log the lines that are complete now.
+        """Log the lines completed by new output.
 
         Args:
-            received: What was printed since.
+            received: The output since the last call.
             call: The running call.
         """
         self._lines.add(received, _fields_of(call))
 
     def end(self, call: CurrentCall | None) -> None:
-        """Log what is left, though its line has no end."""
+        """Log the remaining output, even without a line end."""
         self._lines.end(_fields_of(call))
 
 

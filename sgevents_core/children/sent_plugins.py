@@ -1,4 +1,4 @@
-"""Loaded plugins as values: what the daemon knows of a plugin whose code it never imports."""
+"""Loaded plugins as plain values, for a daemon that never imports their code."""
 
 from __future__ import annotations
 

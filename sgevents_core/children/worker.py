@@ -1,4 +1,4 @@
-"""A worker process of a lane as the place where calls are made: started, watched and replaced."""
+"""The executor of one worker process, which it starts, watches and replaces."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Worker:
     One thread makes calls; hooks may be called from any.
 
     Args:
-        lane_children: What the worker processes of the lane share.
+        lane_children: The data shared by the lane's worker processes.
         worker_number: Its number in the lane, from 1.
     """
 
@@ -104,7 +104,7 @@ class Worker:
         return child is not None and child.running_call is not None
 
     def prepare(self, *, for_new_event: bool = True) -> bool:
-        """Have a process ready for a call; return False if a stop waits instead.
+        """Ensure that a process is ready for a call; return False if the daemon is stopping.
 
         A process that has died is replaced, and between two events also one that has grown beyond
         `max_rss`.
@@ -125,7 +125,7 @@ class Worker:
         return False
 
     def start(self) -> Prepared | RaisedError:
-        """Start its first process; return what that has loaded, or why there is none."""
+        """Start its first process; return the plugins it loaded, or why there is no process."""
         start_error = self._replace_child(self._child)
         child = self._child
         if start_error is not None or child is None or child.prepared is None:
@@ -284,7 +284,7 @@ class Worker:
     def _child_for(self, plugin_name: str) -> tuple[Child | None, RaisedError | None]:
         """Return a living process that has loaded a plugin, or why there is none."""
         with self._replacing_lock:
-            for _ in range(2):  # what kept it from being loaded may have passed
+            for _ in range(2):  # the problem that kept it from being loaded may be gone
                 child = self._child
                 if child is not None and child.death is None and _has_loaded(child, plugin_name):
                     return child, None
@@ -363,7 +363,7 @@ class Worker:
         return not_called_error("a stop waits")
 
     def _await_preparation(self, child: Child) -> Prepared | ChildDeath:
-        """Let a child load its plugins; return what it has loaded, or how it ended."""
+        """Have a child load its plugins; return the loaded plugins, or how the child ended."""
         replies = child.listen(PREPARATION)
         child.send(self._lane_children.preparation())
         deadline = time.monotonic() + self._lane_children.preparation_timeout

@@ -16,8 +16,8 @@ def classic_call(
 
     Args:
         callback: The classic callback.
-        logger: The logger that it is given.
-        args: What it is given as `args`, the same object at every call.
+        logger: The logger passed to it.
+        args: The object passed to it as `args`, the same at every call.
     """
 
     def call(event: Event, ctx: Context) -> object:

@@ -10,7 +10,7 @@ from sgevents_core.events import Event, Route
 from sgevents_core.filters import Match
 
 Attributes: TypeAlias = tuple[str, ...] | None
-"""The attributes wanted of a type; None for any, also for events without one."""
+"""The attributes wanted for an event type; None for any, even for events without one."""
 _ANY: Final = "*"
 
 
@@ -79,7 +79,7 @@ def _accepts(wanted: Attributes, attribute: str | None) -> bool:
 
 
 def classic_match(match_events: object) -> tuple[Match, list[str]]:
-    """Return the filter that `matchEvents` means, and warnings about what is probably a mistake.
+    """Return the filter that `matchEvents` describes, and warnings about likely mistakes.
 
     Whatever the classic daemon accepts is accepted; what it cannot compare with an event matches
     nothing.

@@ -35,7 +35,7 @@ def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
 def without_classic(settings: Settings) -> Settings:
     """Return settings without classic plugins: they have no commands and no settings model.
 
-    So nobody has to execute them to learn of those.
+    So they need not be executed to list commands and models.
     """
     packaged = {
         name: table

@@ -26,7 +26,7 @@ REST_FACTOR: Final = 4.0
 
 
 class FileMark(NamedTuple):
-    """What shows that a file has changed."""
+    """The file attributes that show that a file has changed."""
 
     inode: int
     size: int
@@ -34,7 +34,7 @@ class FileMark(NamedTuple):
 
 
 class SeenFiles:
-    """The files of one folder as they were when they last stood still.
+    """The files of one folder, as they were when last unchanged.
 
     A change counts once two looks in a row have seen the same.
     """
@@ -45,11 +45,11 @@ class SeenFiles:
 
     @property
     def is_settled(self) -> bool:
-        """Whether no file has been seen to change since."""
+        """Whether no file has changed since then."""
         return not self._unsettled
 
     def see(self, marks: Mapping[str, FileMark]) -> list[str]:
-        """Take what a look saw; return the names of files whose change has settled, sorted."""
+        """Compare a look with the last; return the sorted names of files that stopped changing."""
         settled = []
         for name in sorted({*self.marks, *marks, *self._unsettled}):
             mark = marks.get(name)
@@ -107,17 +107,17 @@ class FolderWatch:
             self._thread.start()
 
     def close(self) -> None:
-        """End looking; a look that a disk holds up ends with the process."""
+        """Stop looking; a look blocked by a slow disk ends with the process."""
         self._stopping.set()
 
     def take_changes(self) -> list[tuple[Path, bool]]:
-        """Return the files that have changed since the last call, sorted, and which are there."""
+        """Return the files that have changed since the last call, sorted, and those that exist."""
         with self._lock:
             changed, self._changed = self._changed, {}
         return sorted(changed.items())
 
     def files(self) -> list[Path]:
-        """Return the files that are there, sorted; only before `start`."""
+        """Return the files that exist, sorted; only before `start`."""
         return sorted(path / name for path, seen in self._folders.items() for name in seen.marks)
 
     def report_again(self, path: Path) -> None:
@@ -188,7 +188,7 @@ class FolderWatch:
 
 
 def _add_mark(marks: dict[str, FileMark], entry: os.DirEntry[str], known: FileMark | None) -> None:
-    """Add the mark of a file; a file that cannot be looked at is as it was."""
+    """Record a file's attributes; a file that cannot be examined counts as unchanged."""
     try:
         status = entry.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Finding the keys of scripts that are written into classic files, so that none is shown."""
+"""Find the script keys written into classic files, so that none is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY_POSITION: Final = 1
 
 
 def literal_keys(tree: ast.Module) -> Iterator[str]:
-    """Yield the texts given as keys to `registerCallback`: written there, or in a constant."""
+    """Yield the strings passed as keys to `registerCallback`: literals, or values of constants."""
     constants = dict(_constants(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _is_registration(node.func):
@@ -32,7 +32,7 @@ def _key_arguments(call: ast.Call) -> list[ast.expr]:
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the names that stand for a text anywhere in the file, with the text."""
+    """Yield each name that is assigned a string anywhere in the file, with the string."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
             continue

@@ -1,4 +1,4 @@
-"""Mails about the errors of classic plugins: what they log as an error, and calls that fail."""
+"""Mail the errors of classic plugins: errors that they log, and calls that fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLUSH_TIMEOUT: Final = 5.0
 
 
 class Mailer:
-    """Sends mails, in a thread of its own that is there while mails wait.
+    """Sends mails, in its own thread, which runs only while mails wait.
 
     Args:
         smtp: The mail server and the sender.
@@ -52,7 +52,7 @@ class Mailer:
 
         Args:
             recipients: The addresses.
-            title: What the subject ends with.
+            title: The end of the subject line.
             text: The text; secrets are removed.
         """
         if not recipients:
@@ -143,14 +143,14 @@ class Mailing:
             self.recipients = _addresses(given, place)
 
     def attach_to(self, plugin_logger: logging.Logger) -> None:
-        """Mail the errors that are logged through a logger, instead of what was attached before."""
+        """Mail the errors logged through a logger, replacing the handler attached before."""
         for handler in [one for one in plugin_logger.handlers if isinstance(one, _MailHandler)]:
             plugin_logger.removeHandler(handler)
         if self._mailer is not None and self.recipients:
             plugin_logger.addHandler(_MailHandler(self, self._mailer))
 
     def callback_failed(self, details: CallbackFailure, ctx: Context) -> None:
-        """Mail that a callback of the plugin has failed and is not called again by itself."""
+        """Mail that a callback of the plugin has failed and will not be retried automatically."""
         if details.plugin != self._plugin or details.next_attempt_at is not None:
             return
         if self._mailer is not None:
@@ -182,7 +182,7 @@ class _MailHandler(logging.Handler):
             text = f"Logger: {record.name}\nPlace: {place}, in {record.funcName}\n\n{message}"
             title = f"{record.levelname} of {record.name}"
             self._mailer.send(self._mailing.recipients, title, text)
-        except Exception:  # what is logged is a plugin's, and must not fail its call
+        except Exception:  # formatting runs plugin code, which must not fail the call
             self.handleError(record)
 
 

@@ -1,4 +1,4 @@
-"""Recognising what only Python 2 understands, by the line at which Python 3 stops."""
+"""Recognise Python 2 syntax from the line at which Python 3 stops parsing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ RENAMED_MODULES: Final = frozenset(
 
 
 def old_syntax(error: SyntaxError) -> str | None:
-    """Return what at the line of a syntax error is Python 2; None if nothing is recognised."""
+    """Return the Python 2 construct at the line of a syntax error; None if none is recognised."""
     if isinstance(error, TabError):
         return "tabs and spaces are mixed"
     if "Missing parentheses in call to" in (error.msg or ""):

@@ -1,4 +1,4 @@
-"""What a classic plugin's `registerCallbacks` is given."""
+"""The registrar passed to a classic plugin's `registerCallbacks`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ClassicRegistrar:
         return self.logger
 
     def setEmails(self, *emails: object) -> None:
-        """Say who gets mails about the plugin's errors.
+        """Set who gets mails about the plugin's errors.
 
         Args:
             emails: True for the configured recipients, False for nobody, or addresses.
@@ -90,9 +90,9 @@ class ClassicRegistrar:
         Args:
             sgScriptName: The script with which its connection signs in; also `scriptName`.
             sgScriptKey: That script's key; also `scriptKey`.
-            callback: What is called with `(sg, logger, event, args)`.
+            callback: The function, called with `(sg, logger, event, args)`.
             matchEvents: The events it is called for: types, each with a list of attributes.
-            args: Any object; each call gets it.
+            args: Any object; it is passed to each call.
             stopOnError: Whether an error pauses the plugin; otherwise the event is set aside.
         """
         place = _place_of_caller()

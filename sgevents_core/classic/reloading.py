@@ -1,4 +1,4 @@
-"""Loading classic files again while the daemon runs: what became of each that has changed."""
+"""Reload classic files that changed while the daemon runs, and report the outcome of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def do_nothing(path: Path) -> None:
 
 
 class Change(NamedTuple):
-    """What became of the plugin in a file that has changed.
+    """The outcome of reloading a plugin whose file has changed.
 
     Args:
         name: The plugin's name.
@@ -80,14 +80,14 @@ class ClassicReloading:
         self._loaded = {name for name in names if name in settings.classic_files}
 
     def follow(self, path: Path, *, is_there: bool, watch: PluginWatch) -> Change | None:
-        """Load a file that has changed; return what its lane must know, None for nothing.
+        """Load a changed file; return the change for its lane, None if nothing changes.
 
         A file that cannot be loaded, or is empty for a moment, changes nothing for a plugin that is
         loaded already.
 
         Args:
             path: The file.
-            is_there: Whether it is there.
+            is_there: Whether the file still exists.
             watch: Watches the code in it.
         """
         folder = next(one for one in self._settings.classic_folders if one.path == path.parent)
@@ -118,7 +118,7 @@ class ClassicReloading:
         return None if name in self._loaded else Change(name, lane, loaded)
 
     def _check(self, change: Change, path: Path) -> Change | None:
-        """Return the change of a file that worker processes will load, unless it is no Python."""
+        """Return the change of a file for worker processes to load; None if it does not compile."""
         try:
             compile_file(path, self._settings.learned_secrets)
         except UnusablePluginError as error:

@@ -57,7 +57,7 @@ class ClassicSource:
 
     @property
     def metadata_folder(self) -> Path | None:
-        """None: nothing installed it."""
+        """None: no distribution installed the file."""
         return None
 
     def files(self, plugin: FoundPlugin) -> Iterator[Path]:
@@ -97,7 +97,7 @@ class ClassicSource:
     def _registering(
         self, module: ModuleType, mailing: Mailing
     ) -> Callable[[CallbackRegistrar], None]:
-        """Return what registers the callbacks of the file."""
+        """Return the file's function that registers its callbacks."""
 
         def register_all(registrar: CallbackRegistrar) -> None:
             reg = ClassicRegistrar(
@@ -149,7 +149,7 @@ def compile_file(path: Path, secrets: SecretTexts) -> CodeType:
 
 
 def module_name(plugin: str) -> str:
-    """Return the name of the module of a classic plugin, which nothing else has."""
+    """Return the unique module name of a classic plugin."""
     group, _, stem = plugin.partition(":")[2].rpartition("/")
     return ".".join([_PACKAGE, group.replace(".", "_"), stem.replace(".", "_")])
 

@@ -1,4 +1,4 @@
-"""The remains of a dead process: what ended it, how often, and where its lanes continue.
+"""Recovery after a process died: the cause, the count of deaths, and where lanes continue.
 
 Used by the daemon at its start and end, and by commands that take the state's lock.
 """

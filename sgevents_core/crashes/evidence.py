@@ -39,9 +39,9 @@ _FRAME_LIMIT: Final = 20
 _FLUSH_TIMEOUT: Final = 0.5
 """Seconds to flush the log before the process ends."""
 _UNKNOWN_LANE: Final = ""
-"""As the lane in the evidence: unknown; it may be any running call."""
+"""The lane name in the evidence if unknown: it may be any running call."""
 _MAIN_THREAD: Final = "\0main"
-"""As the lane in the evidence: the main thread, which calls no callback."""
+"""The lane name in the evidence for the main thread, which calls no callback."""
 
 _STEP_KEYS: Final = {
     "plugin_name": "plugin",
@@ -59,7 +59,7 @@ _LINE_KEYS: Final = {
     "oom_kills": "memory",
 }
 LOADING_LANE: Final = "\0loading"
-"""As the lane in the evidence: a plugin being loaded, started or shut down."""
+"""The lane name in the evidence while a plugin is loaded, started or shut down."""
 
 
 class DeathEvidence(NamedTuple):
@@ -167,7 +167,7 @@ class EvidenceRecorder:
 
     @contextmanager
     def attribute_to_step(self, step: LoadingStep) -> Iterator[None]:
-        """Attribute what this thread does in the block to a step of loading a plugin."""
+        """Attribute this thread's actions in the block to a step of loading a plugin."""
         thread = threading.get_ident()
         self._append_line(
             _EvidenceLine(thread_id=thread, lane_name=LOADING_LANE, loading_step=step)
@@ -178,7 +178,7 @@ class EvidenceRecorder:
             self._append_line(_EvidenceLine(thread_id=thread, lane_name=_MAIN_THREAD))
 
     def attribute_thread(self, thread: int, step: LoadingStep) -> None:
-        """Attribute what a thread does to the plugin that started it."""
+        """Attribute a thread's actions to the plugin that started it."""
         self._append_line(
             _EvidenceLine(thread_id=thread, lane_name=_lane_of_thread(thread), loading_step=step)
         )
@@ -203,12 +203,12 @@ class EvidenceRecorder:
         )
 
     def run_lane(self, lane_name: str, run_events: Callable[[], None]) -> None:
-        """Run the body of a lane's thread, and attribute what the thread does to the lane."""
+        """Run the body of a lane's thread, and attribute the thread's actions to the lane."""
         self.attribute_to_lane(threading.get_ident(), lane_name)
         run_events()
 
     def attribute_to_lane(self, thread: int, lane_name: str) -> None:
-        """Attribute what a thread does from now on to a lane; `LATE` for no lane."""
+        """Attribute a thread's actions from now on to a lane; `LATE` for no lane."""
         self._append_line(_EvidenceLine(thread_id=thread, lane_name=lane_name))
 
     def close(self) -> None:
@@ -223,7 +223,7 @@ class EvidenceRecorder:
             faulthandler.enable(sys.__stderr__)
         self._file.close()
         self._file = None
-        with suppress(OSError):  # it is about threads that have ended
+        with suppress(OSError):  # the entry is about threads that have ended
             self._path.unlink(missing_ok=True)
 
     def _stop_in_fork(self) -> None:
@@ -341,7 +341,7 @@ def _parse_own_lines(evidence_text: str) -> Iterator[_EvidenceLine]:
 
 
 def _parse_crash(evidence_text: str, lane_by_thread: dict[int, str]) -> DeathEvidence | None:
-    """Return what faulthandler wrote about the thread that crashed."""
+    """Return faulthandler's stack of the thread that crashed."""
     lines = [line for line in evidence_text.splitlines() if not line.startswith(_OWN_LINE_PREFIX)]
     written_lines = [line for line in lines if line.strip()]
     if not written_lines:

@@ -1,4 +1,4 @@
-"""Carrying out recovery: the ledger is brought up to date with what a dead process left behind."""
+"""Carry out recovery: update the ledger from the registers that a dead process left behind."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def recover(
     """Bring the ledger up to date with the registers, and return where lanes continue.
 
     A plugin that is not in its lane now (not enabled, or broken) keeps its own cursor, so that it
-    loses nothing. What is returned is already in the ledger.
+    loses nothing. The returned values are already in the ledger.
 
     Args:
         settings: The configuration.
@@ -221,7 +221,7 @@ def _recover_lane(
 
 
 def _configured_order(lane_name: str, settings: Settings) -> OrderBy | None:
-    """Return what the config divides a lane by; None for nothing."""
+    """Return the key by which the config divides a lane; None if it is not divided."""
     lane_table = settings.lanes.get(lane_name)
     return None if lane_table is None else lane_table.order_by
 

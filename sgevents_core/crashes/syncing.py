@@ -1,4 +1,4 @@
-"""Bringing progress to disk twice a second, whatever lanes do: a power cut loses what is in memory.
+"""Sync progress to disk twice a second, whatever lanes do: a power cut loses memory.
 
 It also checks that the state still exists: no call is made if its record could not be kept. Its own
 thread reads the registers, so that a lane inside a slow call, or a plugin catching up, is as safe

@@ -1,4 +1,4 @@
-"""Taking up changes of classic files while the daemon runs.
+"""Apply changes of classic files while the daemon runs.
 
 Only the lanes of the plugins that have changed end, each between two callbacks, and start anew.
 """
@@ -33,7 +33,7 @@ OpenWatch = Callable[[], AbstractContextManager[PluginWatch]]
 
 
 class ClassicFollowing:
-    """What follows the classic folders; for the main thread.
+    """Follows changes in the classic folders; for the main thread.
 
     Args:
         settings: The configuration; its classic plugins are kept up to date.
@@ -41,7 +41,7 @@ class ClassicFollowing:
         folders: The watch over the folders.
         assembly: Starts lanes anew.
         parts: The parts of this run.
-        open_watch: Opens what watches a plugin's code while it is loaded.
+        open_watch: Opens the watch for a plugin's code while it is loaded.
         without: Plugins that are left out of this run.
     """
 
@@ -71,7 +71,7 @@ class ClassicFollowing:
         self._statuses = {status.name: status for status in loaded.statuses}
         self._elsewhere: dict[str, LoadedElsewhere] = {}
         self._changes: dict[str, dict[str, Change]] = {}
-        """By lane, what has changed in it since it began to end."""
+        """Lane -> its changes since it began to end."""
         self._files: deque[tuple[Path, bool]] = deque()
         """Files that have changed and are still to be loaded."""
         self._waiting_lanes: dict[str, float] = {}
@@ -94,7 +94,7 @@ class ClassicFollowing:
         return bool(self._changes)
 
     def turn(self) -> set[str]:
-        """Take up what has changed, for a short time unless a plugin takes long to load.
+        """Apply pending changes, for a short time unless a plugin takes long to load.
 
         Returns:
             The plugins whose lanes have started anew because they changed, came or went.
@@ -128,7 +128,7 @@ class ClassicFollowing:
         return lane.name in self._changes and isinstance(lane.error, StateError)
 
     def _note(self, change: Change) -> None:
-        """Note what has changed in a lane, and end the lane."""
+        """Record a change in a lane, and end the lane."""
         self._changes.setdefault(change.lane, {})[change.name] = change
         for lane in self._parts.lanes:
             if lane.name == change.lane:
@@ -171,7 +171,7 @@ class ClassicFollowing:
         self._waiting_lanes[lane] = time.monotonic() + STATE_RETRY_SECONDS
 
     def _take_statuses(self, lane: str, changes: dict[str, Change], watch: PluginWatch) -> None:
-        """Take the statuses that changed plugins have now, in worker processes too."""
+        """Update the statuses of changed plugins, including those in worker processes."""
         for change in changes.values():
             self._statuses.pop(change.name, None)
             if change.loaded is not None:
@@ -190,7 +190,7 @@ class ClassicFollowing:
                 logger.error("Plugin %s", one.status.summary(), extra=extra)
 
     def _loaded_in(self, lane: str, changes: dict[str, Change]) -> Loaded:
-        """Return the plugins of a lane as they are now."""
+        """Return the current plugins of a lane."""
         if has_processes(lane, self._settings):
             plugins = {name: one.plugin for name, one in self._elsewhere.items()}
         else:

@@ -38,7 +38,7 @@ logger = logging.getLogger("sgevents.daemon")
 
 
 class Remains(NamedTuple):
-    """What remains after a drain, for people.
+    """The work left after a drain, for people.
 
     Args:
         waiting_ids: Ids still waited for.
@@ -59,7 +59,7 @@ class Daemon:
         without: Enabled plugins to leave out of this run; their events are kept for them.
         started: How the process was started; None if it cannot be reloaded.
         refused: Why an earlier attempt to replace this process failed; empty if there was none.
-        services_class: The class of what the calls of a plugin share.
+        services_class: The class of a plugin's services, which its calls share.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Daemon:
         )
 
     def run(self) -> Remains:
-        """Run until stopped (or drained), and return what remains.
+        """Run until stopped (or drained), and return the remaining work.
 
         Raises:
             StateInUse: Another daemon runs on the state.
@@ -190,7 +190,7 @@ class Daemon:
         children: Children,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
-        folders = FolderWatch(self._settings.classic_folders)  # as they are before anything is read
+        folders = FolderWatch(self._settings.classic_folders)  # before any file is read
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)

@@ -1,4 +1,4 @@
-"""What the main thread tidies up in the state while the daemon runs."""
+"""The main thread's clean-up of the state while the daemon runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Housekeeping:
     Args:
         settings: The configuration.
         state_writer: The connection of the thread that calls it.
-        inbox: Knows the requests.
+        inbox: The inbox, which removes answered requests.
     """
 
     def __init__(self, settings: Settings, state_writer: Writer, inbox: Inbox) -> None:
@@ -40,7 +40,7 @@ class Housekeeping:
         self._has_older_records = True
 
     def work_briefly(self) -> None:
-        """Do what is due now, for a short time."""
+        """Do the work that is due now, for a short time."""
         if self._has_older_records:
             self._upgrade_records()
         if time.monotonic() - self._pruned_at > PRUNE_INTERVAL:
@@ -73,7 +73,7 @@ class Housekeeping:
             self._report_pruned()
 
     def _report_pruned(self) -> None:
-        """Report what was removed; the next removal comes later."""
+        """Report the removed entries, and schedule the next removal."""
         if self._removed_count:
             details: dict[str, object] = {"action": "journal.pruned", "events": self._removed_count}
             logger.info(

@@ -1,4 +1,4 @@
-"""The parts that work while a daemon runs: what they are, and how they are put together."""
+"""The parts of a running daemon, and how they are assembled."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Parts:
         lanes: The lanes.
         feed: The feed.
         inbox: Hands people's requests to the lanes and the feed.
-        progress_syncer: Flushes to disk what was recorded.
+        progress_syncer: Flushes recorded progress to disk.
         children: The worker processes; it also knows whether a stop waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
         lane_threads: The threads of the lanes.
@@ -84,7 +84,7 @@ class Assembly:
         recorder: Keeps evidence of whose call ends the process.
         presence: Shows that this machine runs the daemon.
         children: The worker processes.
-        services_class: The class of what the calls of a plugin share.
+        services_class: The class of a plugin's services, which its calls share.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Assembly:
         self._script_names = Scripts(state_writer.scripts())
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
-        """Recover what the last process left, start the plugins, and return all parts.
+        """Recover the last process's progress, start the plugins, and return all parts.
 
         Raises:
             LoadingStopped: The watch was stopped.
@@ -217,7 +217,7 @@ class Assembly:
         return start_plugins(changed, parts.services, self._state, watch)
 
     def load_elsewhere(self, lane_name: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
-        """Start the worker processes of a lane anew; return what they have loaded."""
+        """Restart the worker processes of a lane; return the plugins they loaded."""
         return self._children.replace_lane(lane_name, watch)
 
     def _exchange_lane(
@@ -267,7 +267,7 @@ class Assembly:
     def _run_worker(
         self, lane: Lane, liveness: Liveness, worker_number: int, thread_body: Callable[[], None]
     ) -> None:
-        """Run the body of a worker's thread, and attribute what it does to the worker."""
+        """Run the body of a worker's thread, and attribute the thread's actions to the worker."""
         thread_body = partial(
             self._recorder.run_lane, worker_label(lane.name, worker_number), thread_body
         )

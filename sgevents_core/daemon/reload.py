@@ -211,7 +211,7 @@ class _Rehearsal:
         return self._process.poll() is not None
 
     def kill_process(self) -> None:
-        """End it, whatever it is doing."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         self._close_files()
@@ -245,7 +245,7 @@ class _Rehearsal:
 
 
 def describe_loaded(settings: Settings, loaded: Loaded) -> str:
-    """Return what `Reloader` needs to know about a loaded state, as one line of JSON."""
+    """Return the facts about a loaded state that `Reloader` needs, as one line of JSON."""
     unusable_statuses = [
         plugin_status
         for plugin_status in loaded.statuses

@@ -49,7 +49,7 @@ class DaemonRun:
         reloader: Handles requests to reload.
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
-        classic_files: Takes up changes of classic files; None if there are none.
+        classic_files: Applies changes of classic files; None if there are none.
 
     At the end, `is_reloading` says whether the process is to be executed again, and
     `has_hung_threads` whether threads of plugins hang.
@@ -133,7 +133,7 @@ class DaemonRun:
                 self._housekeeping.work_briefly()
 
     def _take_up_changes(self) -> None:
-        """Pass on people's requests, and take up changes of classic files."""
+        """Pass on people's requests, and apply changes of classic files."""
         if self._classic_files is not None:
             changed_plugins = self._classic_files.turn()
             if changed_plugins:

@@ -125,7 +125,7 @@ class Announcer:
         self._queue_alert("backlog_timed_out", timeout_details)
 
     def attention(self, need: Need, *, over: bool) -> None:
-        """Report that something needs a person, or no longer does."""
+        """Report an occurrence that needs a person, or that is over."""
         logger.log(
             logging.INFO if over else logging.ERROR,
             "%s: %s" if over else "%s. To do: %s",

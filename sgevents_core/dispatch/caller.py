@@ -293,7 +293,7 @@ class Caller:
         return self._charge(call, failure, decision)
 
     def _count_worker_end(self, call: Call, outcome: CallOutcome) -> WorkerEnd:
-        """Count a call that has ended its worker process; return what that means for it."""
+        """Count a call that ended its worker process; return the consequences for the call."""
         ended_workers, death = call.lane_plugin.ended_workers, outcome.death
         is_own = death is None or death.is_proved
         wait_seconds = ended_workers.count_end(time.monotonic()) if is_own else FIRST_WAIT
@@ -322,7 +322,7 @@ class Caller:
         is_site_down: bool | None,
         worker_end: WorkerEnd = NO_END,
     ) -> Decision:
-        """Return what follows from a failure."""
+        """Return the decision about a failure."""
         lane_plugin = call.lane_plugin
         circumstances = Circumstances(
             rules_of(call.callback, lane_plugin.rules),

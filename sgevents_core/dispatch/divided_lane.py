@@ -1,6 +1,6 @@
 """A lane whose events are divided into strands, which several workers serve side by side.
 
-Its own thread takes in the journal's entries and looks after what is due; its workers' threads
+Its own thread takes in the journal's entries and does timed work; its workers' threads
 serve strands: each takes one that has work and that no other worker has.
 """
 
@@ -42,7 +42,7 @@ WHOLE_LANE_UNIT: Final = STRANDS
 ERRANDS_UNIT: Final = STRANDS + 1
 """The unit of work of people's requests."""
 _NO_CALL_SLOT: Final = STRANDS + 2
-"""What an errand waits for if its plugin has its full number of calls running."""
+"""The unit an errand waits for while its plugin is at its limit of running calls."""
 
 RunWorkerBody: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Runs the body of the thread of a worker, by its number from 1."""
@@ -55,9 +55,9 @@ class DividedLane(Lane):
         lane_name: The lane's name.
         lane_plugins: Its plugins as a whole, in call order.
         lane_writer: Its own connection to the journal and the ledger.
-        strand_places: How far its strands have come.
+        strand_places: The progress of its strands.
         worker_count: How many workers it has.
-        make_executor: Returns where a worker makes the calls of a plugin.
+        make_executor: Returns a worker's executor for the calls of a plugin.
         attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
         state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
@@ -415,7 +415,7 @@ class DividedLane(Lane):
         return unit.strand.lane_plugins[self.lane_plugins.index(lane_plugin)]
 
     def release_after_call(self, lane_plugin: LanePlugin) -> None:
-        """Give back what `claim_for_call` took."""
+        """Release the strand that `claim_for_call` took."""
         record = lane_plugin.record
         if not isinstance(record, StrandRecord):
             raise TypeError("it is not in a strand")
@@ -556,7 +556,7 @@ class DividedLane(Lane):
         ]
 
     def blocking(self) -> BlockedLane | None:
-        """Return what keeps the lane from taking in more events; None if nothing does."""
+        """Return why the lane cannot take in more events; None if it can."""
         oldest_entry = self._intake.blocking() if self._is_intake_full else None
         if oldest_entry is None:
             return None
@@ -569,7 +569,7 @@ class DividedLane(Lane):
 
     @property
     def places(self) -> StrandPlaces:
-        """How far its strands have come."""
+        """The progress of its strands."""
         return self._intake.places()
 
     @property

@@ -1,4 +1,4 @@
-"""The intake of a lane: the queues of its strands, who serves which, and how far each has come.
+"""The intake of a lane: its strands' queues, their workers and their progress.
 
 Everything here is under one lock: putting an entry on a queue and moving the intake are one step,
 and so is what `places` returns. Nothing here reads the journal, calls a plugin or waits, except
@@ -167,12 +167,12 @@ class Intake:
     # For any thread
 
     def place(self, strand: int) -> Progress:
-        """Return how far a strand has come."""
+        """Return the progress of a strand."""
         with self._condition:
             return self._place_of(strand)
 
     def places(self) -> StrandPlaces:
-        """Return how far all strands have come, at one moment."""
+        """Return the progress of all strands, at one moment."""
         with self._condition:
             return StrandPlaces(self.order_by, tuple(map(self._place_of, range(STRANDS))))
 

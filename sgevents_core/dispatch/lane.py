@@ -69,11 +69,11 @@ class Lane:
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
-        order_by: What divides its events into strands; None if nothing does.
+        order_by: The key that divides its events into strands; None for one strand.
     """
 
     whole_unit = 0
-    """What an errand claims to change a plugin that is apart from the whole lane."""
+    """The unit an errand claims to change a plugin that is separate from the whole lane."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class Lane:
         return self.ledger.plugins().get(plugin_name)
 
     def blocking(self) -> BlockedLane | None:
-        """Return what keeps the lane from taking in more events; None if nothing does."""
+        """Return why the lane cannot take in more events; None if it can."""
         return None
 
     def hung_plugins(self) -> list[str]:
@@ -213,7 +213,7 @@ class Lane:
         return lane_plugin
 
     def release_after_call(self, lane_plugin: LanePlugin) -> None:
-        """Give back what `claim_for_call` took."""
+        """Release the strand that `claim_for_call` took."""
 
     def progress_by(self, record: AnyPluginRecord) -> Progress:
         """Return the progress that a plugin with this record leaves behind."""
@@ -224,7 +224,7 @@ class Lane:
         return record.state in {"held", "paused"}
 
     def next_entry_of(self, record: PluginRecord) -> Entry | None:
-        """Return the entry that a plugin apart from the lane is at; None after the last."""
+        """Return the next entry of a plugin separate from the lane; None after the last."""
         next_entries = self.ledger.read(record.cursor, 1)
         return next_entries[0] if next_entries else None
 
@@ -267,7 +267,7 @@ class Lane:
         return next((one for one in self.lane_plugins if one.record is record), None)
 
     def _waits_to_start(self, lane_plugin: LanePlugin, record: PluginRecord) -> bool:
-        """Hold a plugin that has not started yet, and start it soon; return whether it is one."""
+        """Hold a plugin that has not started, and start it soon; return False if it has started."""
         late_start = lane_plugin.services.late_start
         if late_start is None:
             return False

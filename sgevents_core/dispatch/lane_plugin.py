@@ -69,7 +69,7 @@ class LanePlugin:
         reported_outage: The number of the last outage in which its wait was reported.
         ended_workers: The worker processes that its calls have ended lately.
         concurrency: How many of its calls may run at once in a divided lane; None for any number.
-        admission: What counts them.
+        admission: The counter of those calls.
     """
 
     plugin: LoadedPlugin

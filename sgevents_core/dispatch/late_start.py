@@ -50,7 +50,7 @@ class LateStart:
         self._reported_outage = 0
 
     def hold(self, plugin_record: PluginRecord) -> None:
-        """Record that the plugin waits."""
+        """Record that the plugin waits for the site."""
         plugin_record.hold(time.time(), f"its startup waits for the site: {self._error_line}")
 
     def start_at_once(self) -> None:

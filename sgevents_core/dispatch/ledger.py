@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class StrandLedger(Protocol):
-    """The reads and writes of whoever serves a strand."""
+    """The journal and ledger access of a strand's worker."""
 
     def missed(self, after_seq: int, until_seq: int) -> tuple[list[Entry], int]:
         """Return entries of the strand that a plugin has missed, and how far they reach.

@@ -62,7 +62,7 @@ class TrialOutput:
         sys.__stdout__ = sys.__stderr__ = text_stream  # type: ignore[misc]  # final for other code
 
     def read_printed(self) -> None:
-        """Read what has been printed."""
+        """Read the output printed since the last call."""
         with suppress(BlockingIOError):
             for _ in range(_MAX_READS):
                 printed_bytes = os.read(self._read_end, _READ_SIZE)
@@ -71,7 +71,7 @@ class TrialOutput:
                 self._dropped_count += len(printed_bytes[free_bytes:])
 
     def close(self) -> None:
-        """Stop reading, and show on standard error what was printed.
+        """Stop reading, and show the output on standard error.
 
         Each line is escaped so that it cannot imitate another, and is shown once, even though
         plugins are loaded again when one of them has ended the process.

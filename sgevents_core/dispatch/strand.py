@@ -39,7 +39,7 @@ SLICE_SECONDS: Final = 0.1
 
 @dataclass(frozen=True)
 class LaneParts:
-    """What the strands of a lane share.
+    """The data shared by the strands of a lane.
 
     Args:
         plan: Which callbacks are called for an event.
@@ -50,7 +50,7 @@ class LaneParts:
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
         scripts: The names of the site's scripts; None to guess them from rows.
-        imported: What its plugins had from another daemon.
+        imported: The positions its plugins brought from another daemon.
     """
 
     plan: Plan
@@ -65,7 +65,7 @@ class LaneParts:
 
 
 class Gate(Protocol):
-    """What may keep a callback of a divided lane from being called although it is its turn."""
+    """A gate that can hold back a callback of a divided lane although it is its turn."""
 
     def leaves(self, call: Call) -> bool:
         """Return whether the plugin was paused: it leaves the strand before this call."""
@@ -81,7 +81,7 @@ class Strand:
     """One strand of a lane.
 
     Args:
-        lane_parts: What it shares with the lane's other strands.
+        lane_parts: The data shared with the lane's other strands.
         lane_plugins: The lane's plugins in this strand, in call order.
         progress: Its progress so far.
         ledger: Its access to the journal and the ledger.
@@ -212,7 +212,7 @@ class Strand:
         )
         self.finished, self.done = Progress.at(entry.seq, done_callbacks)
 
-    # Plugins that are separate from it
+    # Plugins separate from the strand
 
     def is_due(self, current_time: float) -> bool:
         """Return whether a plugin that is behind may be called, or waits for the site.

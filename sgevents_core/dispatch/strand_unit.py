@@ -1,4 +1,4 @@
-"""One strand of a divided lane as a unit of work, and what may keep its calls back."""
+"""One strand of a divided lane as a unit of work, and the gate that can hold back its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgevents_core.dispatch.strand import Strand
 
 
 class StrandGate:
-    """What keeps callbacks from being called in one strand: a pause, and `concurrency`.
+    """The gate that holds back callbacks in one strand: for a pause, or for `concurrency`.
 
     Args:
         strand: The strand.
@@ -29,7 +29,7 @@ class StrandGate:
         self._note_pause = note_pause
         self._let_hang = let_hang
         self.waits_for: Admission | None = None
-        """What the strand must wait for before it continues."""
+        """The condition that the strand waits for before it continues."""
 
     def leaves(self, call: Call) -> bool:
         """Return whether the plugin was paused: it leaves the strand before this call."""
@@ -57,11 +57,11 @@ class StrandGate:
 
 
 class StrandUnit:
-    """One strand of a divided lane, and what its next worker needs to know.
+    """One strand of a divided lane, with the state that its next worker needs.
 
     Args:
         strand: The strand.
-        gate: What keeps callbacks from being called in it.
+        gate: The gate that holds back callbacks in it.
     """
 
     def __init__(self, strand: Strand, gate: StrandGate) -> None:

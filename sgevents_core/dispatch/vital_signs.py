@@ -1,4 +1,4 @@
-"""Writing once a second what the daemon is doing, and notifying plugins of what needs a person."""
+"""Write the daemon's pulse once a second, and alert plugins to problems that need a person."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sgevents_core.state.attention import FeedTrouble, Need, attention_needs
 from sgevents_core.state.pulse import Pulse
 
 NEEDS_INTERVAL: Final = 5.0
-"""Seconds between two checks of what needs a person."""
+"""Seconds between two checks for problems that need a person."""
 
 
 class FeedTroubles(Protocol):
-    """The feed, as far as it knows its own trouble."""
+    """The feed's knowledge of its own problems."""
 
     @property
     def site_trouble(self) -> LastingFailure | None:
@@ -72,7 +72,7 @@ class VitalSigns:
         self._known_needs: dict[tuple[AttentionKind, str], Need] = {}
 
     def check(self, current_time: float) -> None:
-        """Write the pulse and report what needs a person, each as often as it is due.
+        """Write the pulse and report problems that need a person, each when it is due.
 
         Args:
             current_time: The current monotonic time, in seconds.
@@ -105,11 +105,11 @@ class VitalSigns:
         )
 
     def _report_needs(self, current_pulse: Pulse) -> None:
-        """Report what needs a person since the last look, and what no longer does."""
+        """Report problems that need a person since the last check, and those that are over."""
         try:
             feed_trouble = self._watched_parts.feed_trouble()
         except StateError:
-            return  # whoever writes to the state reports it
+            return  # the thread that writes to the state reports it
         current_needs = {
             (need.kind, need.plugin): need
             for need in attention_needs(current_pulse, feed_trouble, current_pulse.at)

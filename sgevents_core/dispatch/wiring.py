@@ -1,4 +1,4 @@
-"""Assembling lanes, and what the calls of each plugin share."""
+"""Assemble lanes, and the services that each plugin's calls share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def services_of(
     site_health: SiteHealth | None = None,
     stopping: threading.Event | None = None,
 ) -> dict[str, Services]:
-    """Return what the calls of each plugin share, by plugin name, in call order.
+    """Return the services that each plugin's calls share, by plugin name, in call order.
 
     Args:
         settings: The configuration.
@@ -146,7 +146,7 @@ def lane_of(
         lane_name: The lane's name.
         lane_plugins: Its plugins, in call order.
         lane_writer: Its own connection to the journal and the ledger.
-        make_executor: Returns where a worker makes the calls of a plugin.
+        make_executor: Returns a worker's executor for the calls of a plugin.
         worker_count: How many workers it has if it is divided.
         state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
@@ -193,7 +193,7 @@ def _make_executor(
     lane_plugin: LanePlugin,
     worker_number: int,
 ) -> Executor:
-    """Return where a worker makes the calls of a plugin: all in one place, if there is one."""
+    """Return a worker's executor for a plugin's calls: the lane's shared one, if there is one."""
     return shared_executor or executor_of(
         lane_plugin, worker_label(lane_name, worker_number), attribute_lane
     )

@@ -1,4 +1,4 @@
-"""Where the workers of a divided lane make the calls of its plugins."""
+"""The executors of a divided lane: one for each worker and plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgevents_core.calling.making import Executor
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 
 MakeExecutor: TypeAlias = Callable[[LanePlugin, int], Executor]
-"""Returns where a worker, by its number from 1, makes the calls of a plugin."""
+"""Makes the executor for a plugin's calls in a worker, by the worker's number from 1."""
 
 
 class WorkerExecutors:
@@ -37,14 +37,14 @@ class WorkerExecutors:
     def lend(self, strand_plugins: Sequence[LanePlugin], worker_number: int) -> None:
         """Make the plugins' calls in a strand where its worker makes calls.
 
-        A plugin that hangs in the strand keeps what it hangs in.
+        A plugin that hangs in the strand keeps the executor it hangs in.
         """
         for plugin_index, strand_plugin in enumerate(strand_plugins):
             if strand_plugin.hung is None:
                 strand_plugin.executor = self.executor_for(plugin_index, worker_number)
 
     def executor_for(self, plugin_index: int, worker_number: int) -> Executor:
-        """Return where a worker makes the calls of a plugin, by the plugin's index."""
+        """Return a worker's executor for the calls of a plugin, by the plugin's index."""
         key = (plugin_index, worker_number)
         executor = self._executors.get(key)
         if executor is None:
@@ -62,7 +62,7 @@ class WorkerExecutors:
         for key, other in list(self._executors.items()):
             if other is executor:
                 self._executors.pop(key, None)
-        pending = [admission]  # emptied by whoever notes the return first
+        pending = [admission]  # emptied by the first thread to note the return
 
         def note_return() -> None:
             try:
@@ -84,5 +84,5 @@ class WorkerExecutors:
             self._idle.pop().close()
 
     def all(self) -> list[Executor]:
-        """Return all that no strand hangs in."""
+        """Return the executors in which no strand hangs."""
         return [*self._idle, *self._executors.values()]

@@ -1,4 +1,4 @@
-"""A drafted configuration, and values as they stand in one."""
+"""A drafted configuration, and TOML forms of the values in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClassicPath(NamedTuple):
     """A folder of plugins.
 
     Args:
-        written: As the ini file has it.
+        written: The path as written in the ini file.
         path: Where it is.
         group: The group of its plugins.
     """
@@ -32,7 +32,7 @@ class ClassicPath(NamedTuple):
 
 
 class SecretPlace(NamedTuple):
-    """A secret that stands in the ini file, and the variable that is to hold it."""
+    """A secret in the ini file, and the environment variable that will hold it."""
 
     option: IniOption
     variable: str
@@ -45,11 +45,11 @@ class Draft:
     Args:
         text: The text of `sgevents.toml`.
         folders: The folders of plugins, in their order.
-        id_file: Where the classic daemon keeps its positions; None if nothing says so.
-        pid_file: Where it keeps its process id; None if nothing says so.
+        id_file: Where the classic daemon keeps its positions; None if the ini file does not say.
+        pid_file: Where it keeps its process id; None if the ini file does not say.
         variables: The environment variables that the configuration refers to.
-        secrets: Secrets that stand in the ini file, to be moved into variables.
-        decisions: What a person decides, in sentences.
+        secrets: Secrets found in the ini file, to be moved into variables.
+        decisions: The decisions left to a person, in sentences.
     """
 
     text: str = ""
@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def body(self) -> str:
-        """The text behind its first lines, which explain the marks."""
+        """The text after its first lines, which explain the marks."""
         return self.text.partition("\n\n")[2]
 
     def is_secret(self, text: str) -> bool:
@@ -77,24 +77,24 @@ def toml_text(text: str) -> str:
 
 
 def site_url(written: str) -> str:
-    """Return a site's address as sgevents takes it, with a scheme."""
+    """Return a site's address with a scheme, as sgevents requires."""
     address = written.strip().rstrip("/")
     return address if "://" in address else f"https://{address}"
 
 
 def leading_number(written: str) -> float | None:
-    """Return a number, behind which Python 2 allowed a comment; None if there is none."""
+    """Return a number, ignoring a comment after it as Python 2 did; None if there is no number."""
     number_match = _NUMBER.match(written)
     return None if number_match is None else float(number_match[0])
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as TOML has it."""
+    """Return a duration written as TOML."""
     return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
 
 
 def free_group(path: Path, taken_groups: Iterable[str]) -> str:
-    """Return a name for the group of a folder that no other has."""
+    """Return a unique name for a folder's group."""
     name = path.name or "plugins"
     names = [name, f"{path.parent.name or 'root'}-{name}"]
     names += [f"{name}-{number}" for number in range(2, 1000)]

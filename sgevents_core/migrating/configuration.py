@@ -1,4 +1,4 @@
-"""The classic daemon's configuration as `sgevents.toml`, with a comment where a person decides."""
+"""Draft `sgevents.toml` from the classic configuration, with comments where a person decides."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _HANDLED_ELSEWHERE: Final = {
     ("shotgun", "use_session_uuid"): "",
     ("daemon", "timing_log"): "",
 }
-"""Options that have no counterpart -> why not; those with no reason are looked at."""
+"""Options without a counterpart -> the reason; those without a reason are handled in code."""
 
 
 def draft_of(
@@ -48,7 +48,7 @@ def draft_of(
     syspath: Sequence[Path] = (),
     on_files: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Draft:
-    """Return the configuration that does what an ini file of the classic daemon says.
+    """Return the configuration equivalent to an ini file of the classic daemon.
 
     Args:
         ini: The ini file.
@@ -101,14 +101,14 @@ class _Drafting:
         return draft
 
     def _without_secrets(self, text: str) -> str:
-        """Return the text without what an ini file says is secret, wherever else it stood."""
+        """Return the text with the ini file's secrets removed, wherever they occur in it."""
         lines = [line for line in text.split("\n") if not self._draft.is_secret(line)]
         return "\n".join(lines)
 
     # Reading options
 
     def _get(self, section: str, *names: str) -> IniOption | None:
-        """Return the first of some options that is given and not empty."""
+        """Return the first of several options that is set and not empty."""
         given_option = None
         for name in names:
             option = self._ini.options.get((section, name))
@@ -134,7 +134,7 @@ class _Drafting:
         return f"# {DECIDE}: {one_line(sentence)}"
 
     def _above(self, option: IniOption) -> Iterator[str]:
-        """Yield the comments above an option that tell something."""
+        """Yield the informative comments above an option."""
         yield from (f"# {one_line(comment)}" for comment in option.comments)
 
     def _reference(self, variable: str) -> str:
@@ -145,7 +145,7 @@ class _Drafting:
     def _text_lines(
         self, key: str, option: IniOption, made: Callable[[str], str] = str
     ) -> list[str]:
-        """Return the lines of a text that may stand in an environment variable."""
+        """Return the lines for a string that may come from an environment variable."""
         lines = list(self._above(option))
         variable = option.only_variable
         if variable is not None and _VARIABLE.fullmatch(variable):
@@ -160,7 +160,7 @@ class _Drafting:
         return f"{option.name} (line {option.line}) needs {names}, which is not set here"
 
     def _secret_lines(self, key: str, option: IniOption, variable: str) -> list[str]:
-        """Return the lines of a secret, which is never written."""
+        """Return the lines for a secret, whose value is never written."""
         lines = list(self._above(option))
         named = option.only_variable
         if named is not None and _VARIABLE.fullmatch(named):
@@ -205,7 +205,7 @@ class _Drafting:
         return self._text_lines("http_proxy", proxy)
 
     def _session(self) -> list[str]:
-        """Say so if the session of an event was not to be passed on; it always is."""
+        """Note an option that turned off passing on an event's session: sgevents always does."""
         option = self._get("shotgun", "use_session_uuid")
         if option is None or option.value.lower() not in _FALSE:
             return []
@@ -307,7 +307,7 @@ class _Drafting:
         return lines
 
     def _text_of_mails(self, key: str, option: IniOption) -> list[str]:
-        """Return the lines of a text that cannot stand in an environment variable here."""
+        """Return the lines for a string that must be written in the configuration itself."""
         if option.missing:
             return [self._decide(self._unset(option)), f'# {key} = ""']
         return [*self._above(option), f"{key} = {toml_text(option.value)}"]
@@ -341,7 +341,7 @@ class _Drafting:
             yield [*lines, *(f"# {DECIDE}: {one_line(sentence)}" for sentence in on_files)]
 
     def _rest(self) -> list[str]:
-        """Return lines on options that nothing here corresponds to."""
+        """Return comment lines about options that have no counterpart in sgevents."""
         lines: list[str] = []
         for option in self._ini.options.values():
             if option.key in _HANDLED_ELSEWHERE:

@@ -14,7 +14,7 @@ _HOOKS: Final = {
     "Retirement": "on_retirement",
     "Revival": "on_revival",
 }
-"""What happened to a record -> the hook for it."""
+"""The action on a record -> its hook."""
 
 
 _USED_NAMES: Final = frozenset(
@@ -33,20 +33,20 @@ _USED_NAMES: Final = frozenset(
 
 
 def hook_function_name(callback: str, count: int) -> str:
-    """Return the name of a hook's function, which hides nothing that its module uses."""
+    """Return a name for a hook's function that shadows no name its module uses."""
     name = f"{callback}_hook" if callback in _USED_NAMES else callback
     return name if count == 1 else f"{name}_{count}"
 
 
 def may_be_called(type_filter: TypeFilter) -> bool:
-    """Return whether any event has what a filter wants: only changes have an attribute."""
+    """Return whether any event can match a filter: only changes have an attribute."""
     if type_filter.attributes is None or type_filter.event_type == "*":
         return type_filter.attributes != ()
     return bool(type_filter.attributes) and type_parts(type_filter.event_type).action == "Change"
 
 
 def meets(type_filter: TypeFilter, tested_filter: TypeFilter) -> bool:
-    """Return whether a filter also wants the event that a test makes for another one."""
+    """Return whether a filter also matches the event that a test makes for another filter."""
     if type_filter.event_type not in {"*", tested_filter.event_type}:
         return False
     return type_filter.attributes is None or bool(
@@ -80,7 +80,7 @@ def hook_source(
 
 
 def _conditions(type_filter: TypeFilter) -> tuple[str, list[str]]:
-    """Return the hook for a filter, and the conditions that its marker has."""
+    """Return the hook for a filter, and the conditions of its `@match`."""
     event_parts = type_parts(type_filter.event_type)
     hook = (
         _HOOKS.get(event_parts.action or "", "on_event") if event_parts.entity_type else "on_event"
@@ -96,7 +96,7 @@ def _conditions(type_filter: TypeFilter) -> tuple[str, list[str]]:
 
 
 def event_source(type_filter: TypeFilter) -> str:
-    """Return the source of an event that a filter wants."""
+    """Return the source code that builds an event matching a filter."""
     event_parts = type_parts(type_filter.event_type)
     attribute = type_filter.attributes[0] if type_filter.attributes else "description"
     if type_filter.event_type == "*":
@@ -110,7 +110,7 @@ def event_source(type_filter: TypeFilter) -> str:
 
 
 def filter_words(type_filter: TypeFilter) -> str:
-    """Return the events that a filter wants, for people."""
+    """Describe for people the events that a filter matches."""
     event_type = "every event" if type_filter.event_type == "*" else type_filter.event_type
     return (
         event_type
@@ -120,5 +120,5 @@ def filter_words(type_filter: TypeFilter) -> str:
 
 
 def python_text(text: str) -> str:
-    """Return a text as Python has it."""
+    """Return a string as a Python literal."""
     return json.dumps(text)

@@ -1,4 +1,4 @@
-"""Drafting a package from a classic plugin: its callbacks as they are, behind hooks or an adapter.
+"""Draft a package from a classic plugin: its callbacks unchanged, behind hooks or an adapter.
 
 Where the syntax tree shows what the plugin registers, the draft has a hook with its filter for
 each callback. Where only running it shows that, the draft lets it register as ever.
@@ -155,14 +155,14 @@ def _same_calls(direct: set[int], entrance: Entrance) -> set[int]:
 
 
 class _Args(NamedTuple):
-    """What a callback is given: the name of the constant, and its source."""
+    """The value passed to a callback as `args`: the constant's name, and its source."""
 
     constant: str
     source: str
 
 
 def _args_of(registration: Registration, entrance: Entrance) -> _Args | None:
-    """Return what a callback is given; None if it is not written down as a plain value."""
+    """Return the constant for a callback's `args`; None if the source has no plain value for it."""
     node = _argument(registration.node, 4, "args")
     if node is None or (isinstance(node, ast.Constant) and node.value is None):
         return _Args("", "None")
@@ -207,9 +207,9 @@ class _Drafting:
     """Writes the module of hooks and its tests.
 
     Args:
-        entrance: What the plugin registers.
+        entrance: The plugin's `registerCallbacks`.
         module: Its source.
-        moved: What was taken over of it.
+        moved: The part of the source that was taken over.
         values: The names in the draft.
     """
 
@@ -282,7 +282,7 @@ class _Drafting:
         )
 
     def _rest(self) -> str:
-        """Return what registerCallbacks did besides, as a comment."""
+        """Return a comment with the other statements of `registerCallbacks`."""
         if not self._moved.entrance_rest:
             return ""
         lines = ["", "", f"# TRANSLATE: {ENTRANCE} also did this, if it is still needed:", "#"]
@@ -291,7 +291,7 @@ class _Drafting:
 
 
 def _table(report: SourceReport, moved: MovedSource, names: DraftNames) -> dict[str, str]:
-    """Return what the README says of the plugin's script and of variables."""
+    """Return the README's section on the plugin's script and environment variables."""
     scripts = {shown(registration.script_name) for registration in report.registrations}
     key_variable = f"SGEVENTS_{names.package.upper()}_KEY"
     lines = []

@@ -1,4 +1,4 @@
-"""The position of each plugin in a state, as the classic daemon stores it, for going back to it."""
+"""Return each plugin's position in the classic daemon's form, for going back to that daemon."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import strand_of
 
 WAITED_FOR: Final = timedelta(seconds=BACKLOG_SECONDS)
-"""How long the classic daemon waits for ids that nobody has seen, as it always does."""
+"""How long the classic daemon waits for ids that neither daemon has seen."""
 _HANDLED_WITHIN: Final = timedelta(days=7)
-"""How long it may take to handle an event that is on the site but not handled here."""
+"""How long the classic daemon may wait for an event that is on the site but not handled here."""
 _PAGE: Final = 500
 _NOTHING_HAD: Final = ImportedPosition(-1)
 
 
 class LeftPosition(NamedTuple):
-    """Where one plugin stands.
+    """The position of one plugin.
 
     Args:
-        position: As the classic daemon stores it.
+        position: The position as the classic daemon stores it.
         unhandled: How many events of its backlog are on the site, not handled by the plugin.
         half_done: Its callbacks that handled the event that follows; they are called again.
     """
@@ -41,7 +41,7 @@ class LeftPosition(NamedTuple):
 
 
 def positions_left(state: Reader, plugins: Iterable[str], now: datetime) -> dict[str, LeftPosition]:
-    """Return where plugins stand, by name; those that the state does not know are left out.
+    """Return the plugins' positions by name, without plugins that the state does not know.
 
     The state's registers must have been brought into it.
 
@@ -101,8 +101,8 @@ class _Standing:
     Args:
         progress: Its progress, or its lane's.
         places: The places of its strands; None if its lane has none, or it is apart from it.
-        above: What it finished above its progress.
-        imported: What it had before.
+        above: The events that it finished above its progress.
+        imported: The positions imported earlier.
     """
 
     progress: Progress
@@ -112,7 +112,7 @@ class _Standing:
 
     @classmethod
     def of(cls, record: PluginRecord, state: Reader, imported: ImportedPosition) -> _Standing:
-        """Return how far the plugin of a record has come."""
+        """Return the progress of the plugin with this record."""
         if record.apart:
             return cls(Progress(record.cursor), None, record.above, imported)
         places = state.lane_places(record.lane)
@@ -141,10 +141,10 @@ def _without_calls(places: StrandPlaces) -> StrandPlaces:
 
 @dataclass(slots=True)
 class _Sum:
-    """What the journal says of one standing.
+    """Collects from the journal the position for one standing.
 
     Args:
-        standing: The standing.
+        standing: The plugins' progress.
         era: The feed's era; ids of others mean nothing now.
     """
 

@@ -1,4 +1,4 @@
-"""The source of a classic plugin as it is taken over: as it stands, but without keys in it."""
+"""Take over the source of a classic plugin, unchanged except that keys are removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLANK_LINES: Final = re.compile(r"\n{4,}")
 
 
 class MovedSource(NamedTuple):
-    """What was taken over.
+    """The source taken over into the draft.
 
     Args:
         text: The module of callbacks.
@@ -54,7 +54,7 @@ def moved_source(
     edits = []
     for node in _key_nodes(module, report):
         if lines.value_at(node) != node.value:
-            continue  # a part of a text with values in it
+            continue  # a part of an f-string
         variable = names.setdefault(str(node.value), f"{prefix}_SECRET_{len(names) + 1}")
         variables.append((variable, node.lineno))
         edits.append(lines.edit(node, f'os.environ.get("{variable}", "")'))
@@ -85,7 +85,7 @@ def moved_source(
 
 
 def without_keys(text: str, report: SourceReport) -> str:
-    """Return a text in which no key is left, such as in a comment."""
+    """Return a text with all keys removed, including those in comments."""
     for key in sorted(report.secrets, key=len, reverse=True):
         if not is_placeholder(key):
             text = text.replace(key, "TRANSLATE-a-key-was-here")
@@ -93,7 +93,7 @@ def without_keys(text: str, report: SourceReport) -> str:
 
 
 def with_path(text: str) -> str:
-    """Return a source that finds the modules that were beside it."""
+    """Return a source changed to import the modules that were beside it."""
     return with_lines(
         text,
         "import os\n"
@@ -109,7 +109,7 @@ def _is_kept(variable: tuple[str, int], edits: Sequence[_Edit], kept_begins: set
 
 
 def _key_nodes(module: ast.Module, report: SourceReport) -> Iterator[ast.Constant]:
-    """Yield the texts in a source that hold keys, in their order."""
+    """Yield the string nodes in a source that hold keys, in order."""
     nodes = [
         node
         for node in ast.walk(module)
@@ -170,7 +170,7 @@ class _Lines:
         return _Edit(begin, self._begins[end_line - 1] + (node.end_col_offset or 0), text.encode())
 
     def value_at(self, node: ast.expr) -> object:
-        """Return the value that the source has where a text of the tree stands."""
+        """Return the value in the source at the position of a string node."""
         edit = self.edit(node, "")
         try:
             return ast.literal_eval(self._content[edit.begin : edit.end].decode())

@@ -1,4 +1,4 @@
-"""Moving over as a whole: what is read, and what is written. Prints nothing."""
+"""The whole move: gather the facts, then write the files. Prints nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Move:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The texts that nobody must see."""
+        """The secrets that must never be shown."""
         of_ini = {
             secret_place.option.value
             for secret_place in self.draft.secrets
@@ -95,7 +95,7 @@ class Move:
 
 
 def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move:
-    """Return what a configuration of the classic daemon leads to; no plugin is executed.
+    """Gather the facts about moving a classic configuration; no plugin is executed.
 
     Raises:
         IniFileError: It cannot be read.
@@ -118,7 +118,7 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
 
 
 def _decisions_on(files: Sequence[SourceReport]) -> Iterator[str]:
-    """Yield what a person decides about plugin files."""
+    """Yield the decisions about plugin files that are left to a person."""
     for report in files:
         for remark in report.remarks:
             if report.is_helper or remark.kind not in {*STOPPING, "key"}:
@@ -170,12 +170,12 @@ def _running(pid_file: Path | None) -> int | None:
 
 
 def import_positions(state_folder: Path, positions: Positions, id_file: Path, now: float) -> None:
-    """Begin a state where plugins stand.
+    """Create a state in which plugins continue at their positions.
 
     Args:
         state_folder: The state's folder.
         positions: Where plugins stand.
-        id_file: The file that they are from, for people.
+        id_file: The file that the positions come from, for people.
         now: The time, in seconds since 1970.
 
     Raises:
@@ -195,7 +195,7 @@ def import_positions(state_folder: Path, positions: Positions, id_file: Path, no
 
 
 class Left(NamedTuple):
-    """What was written to go back.
+    """The result of exporting positions to go back.
 
     Args:
         positions: Where each plugin stands.
@@ -211,7 +211,7 @@ class Left(NamedTuple):
 
 
 def export_positions(settings: Settings, path: Path, ini: IniFile | None, now: datetime) -> Left:
-    """Write where the classic plugins stand to a file that the classic daemon reads.
+    """Write the classic plugins' positions to a file that the classic daemon reads.
 
     Args:
         settings: The configuration of sgevents; its daemon must not run.

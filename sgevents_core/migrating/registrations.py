@@ -36,11 +36,11 @@ class Registration(NamedTuple):
         line: Its line.
         callback: The callback.
         match: Its filter.
-        args: What it is given.
+        args: The object passed to it as `args`.
         stop_on_error: Whether an error stops the plugin.
         script_name: The script it signs in as.
         script_key: That script's key.
-        repeated: Whether it stands in a loop, so that there may be several.
+        repeated: Whether the call is in a loop, so that it may register several.
         node: The call, for whoever rewrites it.
     """
 
@@ -73,8 +73,8 @@ class Entrance(NamedTuple):
     Args:
         function: The function.
         registrar: The name of its parameter.
-        registrations: What it registers.
-        additions: What it uses that is not known here.
+        registrations: The callbacks that it registers.
+        additions: The additions of other versions that it uses.
         emails: The lines of calls of `setEmails`.
     """
 
@@ -200,7 +200,7 @@ class TypeFilter(NamedTuple):
 
 
 def filter_of(match: Any) -> list[TypeFilter] | None:
-    """Return what a callback's filter wants, by type; None if only running the source shows it."""
+    """Return the attributes a callback's filter matches, by type; None if only a run shows them."""
     if isinstance(match, Unknown | Named | FromEnvironment):
         return None
     if not match:

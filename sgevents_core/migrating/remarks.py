@@ -12,12 +12,12 @@ STOPPING: Final[frozenset[RemarkKind]] = frozenset({"python 2", "broken", "missi
 
 
 class Remark(NamedTuple):
-    """One thing to know about a file.
+    """One remark about a plugin file.
 
     Args:
-        kind: What kind of thing.
+        kind: The kind of remark.
         line: Its line; 0 if it is about the file.
-        text: What it is, without any secret.
+        text: The remark, without any secret.
     """
 
     kind: RemarkKind

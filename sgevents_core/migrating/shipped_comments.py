@@ -1,6 +1,6 @@
 """The comments of an ini file that came with the classic daemon, and say nothing about a studio.
 
-They are known by a hash: their wording is not ours.
+Only their hashes are stored: the wording is the classic daemon's.
 """
 
 from __future__ import annotations

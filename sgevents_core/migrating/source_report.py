@@ -51,8 +51,8 @@ class SourceReport(NamedTuple):
 
     Args:
         path: The file.
-        entrance: How it registers; None if that is not known.
-        remarks: What to know, by line.
+        entrance: The function that registers its callbacks; None if not found.
+        remarks: The remarks, by line.
         modules: The modules that it imports when it is loaded, from a folder given for that.
         secrets: Keys in the source; for leaving them out of everything that is shown.
     """
@@ -147,9 +147,9 @@ def _may_import_entrance(module: ast.Module) -> bool:
 
 
 def _old_words(module: ast.Module) -> Iterator[Remark]:
-    """Yield a remark for each word of Python 2 that fails once it is reached."""
+    """Yield a remark for each Python 2 name that fails once it is reached."""
     if any(_asks_for_names(node) for node in ast.walk(module)):
-        return  # it asks which Python it runs on
+        return  # the code checks which Python it runs on
     missing = {name for name in _OLD_NAMES if not hasattr(builtins, name)} - _own_names(module)
     for node in ast.walk(module):
         name = ""
@@ -170,7 +170,7 @@ def _asks_for_names(node: ast.AST) -> bool:
 
 
 def _own_names(module: ast.Module) -> set[str]:
-    """Return the names that a module gives to something."""
+    """Return the names that a module binds."""
     names = set()
     for node in ast.walk(module):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):

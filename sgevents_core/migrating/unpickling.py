@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 100
 
 
 class RefusedPickleError(Exception):
-    """It requests something that the file cannot hold, which `name` names."""
+    """The pickle requests an object, `name`, that the file may not contain."""
 
     def __init__(self, name: str) -> None:
         Exception.__init__(self, name[:_LONGEST_NAME])
@@ -36,7 +36,7 @@ class RefusedPickleError(Exception):
 
 
 class BrokenPickleError(Exception):
-    """It is not a pickle, or only a part of one."""
+    """The data is not a pickle, or is incomplete."""
 
 
 def unpickle(data: bytes) -> Any:
@@ -50,7 +50,7 @@ def unpickle(data: bytes) -> Any:
 
 
 class _Machine:
-    """The machine that a pickle is a program for.
+    """The stack machine that executes a pickle.
 
     Args:
         data: The pickle.
@@ -256,7 +256,7 @@ class _Machine:
         self._stack.append(known)
 
     def reduce(self) -> None:
-        """Make a time, or the bytes of one, of what would be given to its class."""
+        """Build a datetime, or its bytes, from the arguments of the class."""
         arguments, function = self._pop(), self._pop()
         if type(arguments) is not tuple:
             raise BrokenPickleError("arguments are no tuple")

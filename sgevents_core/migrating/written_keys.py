@@ -1,4 +1,4 @@
-"""Keys and passwords that stand in a plugin's source; none of them is ever shown."""
+"""Find keys and passwords written in a plugin's source; none of them is ever shown."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _REGISTERED_KEY: Final = re.compile(
 
 
 def keys_in(module: ast.Module) -> frozenset[str]:
-    """Return the texts of a source that are keys or passwords."""
+    """Return the strings in a source that are keys or passwords."""
     return frozenset(text for text, _, _ in _written_keys(module) if len(text) >= _SHORTEST_KEY)
 
 
 def _written_keys(module: ast.Module) -> Iterator[tuple[str, int, str]]:
-    """Yield each key in a source, its line, and what it is given to."""
+    """Yield each key in a source, its line, and the name or call that receives it."""
     entrance = entrance_of(module)
     for registration in entrance.registrations if entrance else ():
         key = registration.script_key
@@ -69,7 +69,7 @@ def _keys_given(node: ast.Call, values: WrittenValues) -> Iterator[tuple[str, in
 
 
 def is_placeholder(key: str) -> bool:
-    """Return whether a text stands where a key belongs, and is none."""
+    """Return whether a string in the place of a key is only a placeholder."""
     return bool(_PLACEHOLDER.fullmatch(key))
 
 

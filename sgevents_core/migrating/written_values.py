@@ -11,7 +11,7 @@ _DEEPEST: Final = 20
 
 
 class Unknown(NamedTuple):
-    """A value that only running the source shows; `text` is its expression, without any text."""
+    """A value known only at run time; `text` is its expression, with string literals removed."""
 
     text: str
 
@@ -198,23 +198,23 @@ def _names(target: ast.expr) -> Iterator[str]:
 
 
 def _unknown(node: ast.expr) -> Unknown:
-    """Return an expression without the texts in it, which may be secrets."""
+    """Return an expression without its string literals, which may be secrets."""
     text = ast.unparse(_WithoutTexts().visit(ast.parse(ast.unparse(node), mode="eval")))
     return Unknown(text if len(text) <= 60 else text[:57] + "...")
 
 
 class _WithoutTexts(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        """Replace a text."""
+        """Replace a string literal."""
         return ast.Constant("...") if isinstance(node.value, str | bytes) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
-        """Replace a text with values in it."""
+        """Replace an f-string."""
         return ast.Constant("...")
 
 
 def shown(value: Any) -> str:
-    """Return a value for people: never the text of an unknown one."""
+    """Describe a value for people, never quoting an unknown one."""
     if isinstance(value, Unknown):
         return f"<{value.text}>"
     if isinstance(value, Named):

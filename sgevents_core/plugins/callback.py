@@ -23,7 +23,7 @@ _NO_SOURCE: Final = "(no source)"
 
 
 class Credentials(NamedTuple):
-    """A script of the site, and its key."""
+    """A script user of the site and its API key."""
 
     script_name: str
     api_key: Secret
@@ -41,16 +41,16 @@ class Callback:
     match: Match
     function: Callable[[Event, Context], object]
     on_error: OnError | None = None
-    """Overrides the plugin's; None for the plugin's."""
+    """Overrides the plugin's value; None to use the plugin's."""
     timeout: float | None = None
-    """Its time limit in seconds; None for that of its plugin or lane."""
+    """Its time limit in seconds; None to use the limit of its plugin or lane."""
     where: str = _NO_SOURCE
     """For people: `package/module.py:12`."""
     credentials: Credentials | None = None
     """What its `ctx.sg` signs in with; None for the plugin's credentials."""
 
     def accepts_type(self, event_type: str) -> bool:
-        """Return whether it can be called for events of `event_type` at all."""
+        """Return whether the callback can be called for any event of `event_type`."""
         return self._fires(event_type) and self.match.accepts_type(event_type)
 
     def accepts_route(self, route: Route) -> bool:
@@ -61,7 +61,7 @@ class Callback:
         return self.hook is None or self.hook in (EVERY_HOOK, hook_of(event_type))
 
     def matches(self, event: Event) -> bool:
-        """Return whether it is to be called for `event`; raise what its filter's `where` raises."""
+        """Return whether to call it for `event`; let errors of its filter's `where` propagate."""
         return self.accepts_type(event.event_type) and self.match.accepts_rest(event)
 
     def why_not(self, event: Event) -> str | None:

@@ -1,4 +1,4 @@
-"""Distributions that contain the same file: the one installed last has overwritten the other's."""
+"""Find distributions that contain the same file: the last one installed overwrote the others."""
 
 from __future__ import annotations
 

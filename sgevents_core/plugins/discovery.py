@@ -32,7 +32,7 @@ class FoundPlugin:
 
     name: str
     value: str
-    """What it refers to: `package.module` or `package.module:instance`."""
+    """The object that it refers to: `package.module` or `package.module:instance`."""
     distribution: str
     version: str | None
     requires: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Discovery:
     clashes: dict[str, str] = field(default_factory=dict)
     """By name, why a plugin cannot run because another distribution contains its module as well."""
     remarks: tuple[InstallRemark, ...] = ()
-    """What should not be among the packages."""
+    """Leftover folders that do not belong in site-packages."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _found_plugin(entry_point: EntryPoint) -> FoundPlugin:
 def _read_field(entry_point: EntryPoint, field_name: str) -> str | None:
     try:
         value = getattr(entry_point.dist, field_name, None)
-    except Exception:  # broken metadata: the field is missing or not a text
+    except Exception:  # broken metadata: the field is missing or not a string
         return None
     return value if isinstance(value, str) and value else None
 

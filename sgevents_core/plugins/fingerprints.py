@@ -1,4 +1,4 @@
-"""The mark of a plugin: a short text that changes whenever its code or settings change."""
+"""The fingerprint of a plugin: a short string that changes whenever its code or settings do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_FILES: Final = 500
 
 
 def fingerprint_of(plugin: FoundPlugin, plugin_table: PluginSettings) -> str:
-    """Return the mark of a plugin: its distribution, its files and its table in the configuration.
+    """Return a plugin's fingerprint, from its distribution, files and configuration table.
 
     Nothing is imported.
     """
@@ -42,7 +42,7 @@ def fingerprint_of(plugin: FoundPlugin, plugin_table: PluginSettings) -> str:
 
 
 def module_files(top_module: str) -> Iterator[Path]:
-    """Yield the files of a top-level module, in order; at most so many that it stays quick."""
+    """Yield the files of a top-level module in order, up to a limit that keeps this fast."""
     for module_place in _places_of(top_module):
         yield from sorted(_python_files(module_place))[:_MAX_FILES]
 

@@ -1,4 +1,4 @@
-"""Running a plugin's code while it is loaded, and reporting what it raised for people."""
+"""Run a plugin's code while it is loaded, and describe for people any error it raises."""
 
 from __future__ import annotations
 

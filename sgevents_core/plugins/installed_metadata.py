@@ -24,10 +24,10 @@ _OLDEST_VERSION: Final = Version("0.dev0")
 
 
 class InstallRemark(NamedTuple):
-    """Something among the packages that should not be there.
+    """A leftover folder in site-packages that should not be there.
 
     Args:
-        record_text: What it is, for people.
+        record_text: A description of the folder, for people.
         fix: How to fix it.
     """
 
@@ -49,7 +49,7 @@ class InstalledMetadata:
     def installed_folder(self, folder: Path) -> Path | None:
         """Return the folder that describes what is installed, among those of the same distribution.
 
-        Return None if none of them does.
+        Return None if none matches.
         """
         folders = self._sibling_folders(folder).get(plain_name(folder), [folder])
         candidates = [
@@ -80,7 +80,7 @@ def folder_of(distribution: object) -> Path | None:
 
 
 def leftover_remark(folder: Path, installed: Path | None) -> InstallRemark:
-    """Return the remark that a folder belongs to nothing that is installed."""
+    """Return the remark that a folder does not belong to any installed distribution."""
     version = f"installed is {_version_of(installed)}" if installed else "which is not installed"
     return InstallRemark(
         f"{folder} is left over from {_name_of(folder)}, {version}", "remove that folder"

@@ -1,4 +1,4 @@
-"""Finding the values that a plugin's settings model declares secret, so that none is shown.
+"""Find the values that a plugin's settings model declares secret, so that none is shown.
 
 A reference (`{ env = "NAME" }`) is recognisable as a secret in the file. A literal secret is plain
 text there; only the model shows what it is, by the type of a field: `Secret`, or a class whose
@@ -123,7 +123,7 @@ def _inner_values(value: Any) -> Iterable[Any]:
 
 
 def _all_texts(raw_value: Any) -> Iterator[str]:
-    """Yield every text in a value that the file gives for a secret."""
+    """Yield every string in the value that the configuration file gives for a secret."""
     yield from _text_of(raw_value)
     if not isinstance(raw_value, str):
         for inner_value in _inner_values(raw_value):

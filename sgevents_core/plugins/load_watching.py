@@ -36,9 +36,9 @@ class KnownBroken(NamedTuple):
     """The reason why a plugin, or one of its hooks, is not tried again.
 
     Args:
-        reason: What it did, for people.
+        reason: What the plugin did, for people.
         fix: How to fix it.
-        traceback: Where it did that, if known.
+        traceback: The traceback of that failure, if known.
         fingerprint: Its mark at that time; empty for any.
         hook: The only hook to leave out; empty for the whole plugin.
     """
@@ -51,7 +51,7 @@ class KnownBroken(NamedTuple):
 
 
 class LoadingStopped(BaseException):
-    """The daemon was stopped while it loads plugins; not an error, and not for plugins to catch."""
+    """The daemon was stopped while loading plugins. Not an error, and not for plugins to catch."""
 
 
 class PluginWatch:
@@ -76,11 +76,11 @@ class PluginWatch:
         return plugin_code()
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
-        """Return the result of `call`, which is given so much time.
+        """Return the result of `call`, within a time limit if this watch enforces one.
 
         Args:
             seconds: The most seconds it may take, if the watch limits them.
-            doing: What it does, for people.
+            doing: A description of the work, for people.
             call: Runs the code.
         """
         return call()

@@ -1,4 +1,4 @@
-"""What a plugin seems to keep in memory, and what that means where several workers run it."""
+"""Warn of plugins that seem to keep values in memory while several workers run them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def memory_warnings(
 
 
 def _meaning(table: PluginSettings, lane: LaneSettings) -> str:
-    """Return what objects in memory mean in a lane; empty if they are as anywhere else."""
+    """Return how a lane's workers affect objects kept in memory; empty if they do not."""
     if lane.executor == "process":
         return (
             "each worker process has its own, and a new process starts with none; use ctx.store "
@@ -50,7 +50,7 @@ def _meaning(table: PluginSettings, lane: LaneSettings) -> str:
 
 
 def _names_of_objects(plugin: object) -> Iterator[str]:
-    """Yield the names of what callbacks of a plugin seem to fill while they run."""
+    """Yield the names of the objects that a plugin's callbacks seem to fill while they run."""
     held = getattr(plugin, "__dict__", {})
     for name, value in list(held.items()):
         is_own = not isinstance(plugin, ModuleType)

@@ -1,4 +1,4 @@
-"""A plugin's own settings as it gets them: an instance of its model, or a read-only mapping."""
+"""Build the settings a plugin receives: an instance of its model, or a read-only mapping."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def settings_model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
 
 
 def _describe_non_model(settings_model: object) -> str:
-    """Return, for people, what an object is if it is not a model; this runs a plugin's code."""
+    """Describe for people an object that is not a model; this runs the plugin's code."""
     if not isinstance(settings_model, type):
         return f"{settings_model!r:.60}"
     is_model = is_table_model(settings_model) or is_pydantic(settings_model)

@@ -1,4 +1,4 @@
-"""The status of a plugin, and what metadata and configuration alone show about it."""
+"""The status of a plugin, as far as its metadata and the configuration alone determine it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PluginStatus:
     traceback: str = ""
     """The traceback if its code raised, shortened to its own frames; otherwise empty."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong with its own settings."""
+    """The problems in the plugin's own settings."""
     running: str | None = None
     """The version that a running daemon has loaded; None if no daemon has loaded it."""
 

@@ -77,7 +77,7 @@ class ProcessState:
         self._critical_names["builtins"] = dict(vars(builtins))
 
     def restore(self) -> list[str]:
-        """Restore what was changed since; return what that was, for people."""
+        """Restore everything changed since the snapshot; return the list of changes, for people."""
         return [
             *self._restore_signals(),
             *self._restore_places(),
@@ -187,7 +187,7 @@ def change_warnings(changes: list[str]) -> list[str]:
 
 
 def _restore_names(namespace: MutableMapping[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Restore what is missing from `namespace` or was replaced; return what that was."""
+    """Restore the names missing from or replaced in `namespace`; return those names."""
     missing = object()
     changed_names = {
         key: old for key, old in before.items() if namespace.get(key, missing) is not old

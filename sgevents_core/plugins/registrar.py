@@ -144,7 +144,7 @@ class CallbackRegistrar:
         Args:
             callback: The function, called with as many of (event, ctx, args) as it takes.
             matched_events: Its filter, failure policy and time limit.
-            args: What it is given as `args`; nothing by default.
+            args: The value passed to it as `args`; not passed by default.
             name: Its name; by default `module:qualname`.
             source_line: Where it is registered, for errors.
             shown_place: Where it is defined, for people; by default, where the function is.

@@ -12,14 +12,14 @@ logger = logging.getLogger("sgevents.daemon")
 
 
 def log_remarks(discovery: Discovery) -> None:
-    """Log what should not be among the packages."""
+    """Log the leftover folders that do not belong in site-packages."""
     for install_remark in discovery.remarks:
         record_fields = {"action": "plugins.remark"}
         logger.warning("%s; %s", install_remark.text, install_remark.fix, extra=record_fields)
 
 
 def log_statuses(loaded: Loaded) -> None:
-    """Log what was loaded, what was not and why, and likely mistakes."""
+    """Log the loaded plugins, those that failed and why, and likely mistakes."""
     for status in loaded.statuses:
         record_fields = {
             "action": f"plugin.{status.status.replace(' ', '_')}",

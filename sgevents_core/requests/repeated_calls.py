@@ -1,4 +1,4 @@
-"""One call repeated because a person asked: made, judged, and what it changes.
+"""Repeat one call at a person's request: make it, judge it, and record its changes.
 
 It moves no cursor. Its changes to the plugin's store are committed together with its record.
 """
@@ -42,14 +42,14 @@ def reason_to_wait(lane_plugin: LanePlugin) -> str | None:
 
 
 def step_with_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> Step:
-    """Return a step that records what a call changed in its plugin's store."""
+    """Return a step that records a call's changes to its plugin's store."""
     return Step(
         store={lane_plugin.record.name: recorded_changes(store_changes)} if store_changes else {}
     )
 
 
 def commit_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> None:
-    """Let the plugin's later calls see what a call changed, once that is recorded."""
+    """Let the plugin's later calls see a call's changes, once they are recorded."""
     if store_changes:
         lane_plugin.services.store.commit(store_changes)
 
@@ -70,7 +70,7 @@ class RepeatedCall(NamedTuple):
     Args:
         call_failure: How it failed, if it did.
         was_called: Whether the callback's filter wanted the event.
-        store_changes: What it changed in its store.
+        store_changes: The changes to its store.
         waits_for_site: Whether it seems to have failed because the site did not answer.
     """
 
@@ -83,7 +83,7 @@ class RepeatedCall(NamedTuple):
 def make_repeated_call(
     lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers
 ) -> RepeatedCall:
-    """Make a call where its plugin's calls are made; return the outcome."""
+    """Make a call in its plugin's executor; return the outcome."""
     time_limit = lane_plugin.limit(request.callback)
     for call_observer in observers.began:
         call_observer(request, time_limit)

@@ -52,7 +52,7 @@ def trial_settings(settings: Settings) -> Iterator[Settings]:
 
 
 class TrialServices(DryServices):
-    """What plugins' calls share in a trial run: the log shows what their client would write."""
+    """The services of plugins in a trial run, whose client logs writes instead of making them."""
 
     @staticmethod
     def print_line(text: str) -> None:

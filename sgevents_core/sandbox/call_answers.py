@@ -41,7 +41,7 @@ class CallAnswers:
         callers: Who may call.
         counts: Counts the calls.
         faults: The faults in force.
-        effects: Kind of fault -> what it does to the site before the call is carried out.
+        effects: Kind of fault -> its effect on the site before the call is carried out.
         closing: Set when the site closes, to end waits.
     """
 
@@ -63,7 +63,7 @@ class CallAnswers:
         self._closing = closing
 
     def answer_call(self, body: bytes) -> Response:
-        """Return the answer to a call, or what a fault replaces it with."""
+        """Return the answer to a call, or the answer that a fault substitutes."""
         try:
             call = msgspec.json.decode(body)
             method, params = str(call["method_name"]), list(call.get("params") or [])

@@ -1,4 +1,4 @@
-"""Converting what people write for the client in Python to what it sends on the wire."""
+"""Convert values as written for the Python client to the form it sends on the wire."""
 
 from __future__ import annotations
 

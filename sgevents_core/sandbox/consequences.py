@@ -1,4 +1,4 @@
-"""The consequences of a write: links of a connection, and what retires along with a record."""
+"""The consequences of a write: links of a connection, and records that retire with another."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class WriteConsequences:
         )
 
     def retire_dependents(self, record: Record) -> None:
-        """Retire what depends on a record: its connections, its versions, a template's tasks."""
+        """Retire the dependents of a record: its connections, its versions, a template's tasks."""
         for row in self._records.connections_of(record.ref):
             if not row.retired:
                 self._set_connection_retired(row, is_retired=True)

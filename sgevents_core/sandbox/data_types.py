@@ -1,4 +1,4 @@
-"""The values of each data type: what a write and a filter accept, and what is stored.
+"""The values of each data type: those a write or a filter accepts, and their stored form.
 
 As recorded on a site: some are coerced, some cut, and the others refused.
 """
@@ -106,7 +106,7 @@ def _convert_text(context: ValueContext, value: Any) -> str | None:
 
 
 def _check_integer_range(context: ValueContext, value: int) -> int:
-    """Refuse, in a write, what does not fit a column of 32 bits."""
+    """Refuse to write a number that does not fit a 32-bit column."""
     if context.is_write and not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
         if context.method == "create":
             raise context.field_refusal(

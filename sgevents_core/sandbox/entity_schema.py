@@ -12,7 +12,7 @@ LINK_TYPES: Final = frozenset({"entity", "multi_entity", "addressing"})
 """Data types whose values are links to records."""
 
 MASKED: Final = "*******"
-"""What any password reads as."""
+"""The value shown when any password is read."""
 
 MULTI_LINK_TYPES: Final = frozenset({"multi_entity", "addressing"})
 """Data types whose values are lists of links."""

@@ -112,7 +112,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         except BlockingIOError:
             return False
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
         """Log nothing: the requests do not belong in the caller's log."""
 
 

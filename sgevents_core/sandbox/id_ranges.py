@@ -30,12 +30,12 @@ def merge_ranges(ranges: Iterable[IdRange]) -> IdRanges:
 
 
 def union_ranges(ranges: IdRanges, other_ranges: IdRanges) -> IdRanges:
-    """Return the ids in either."""
+    """Return the ids in either set of ranges."""
     return merge_ranges((*ranges, *other_ranges))
 
 
 def intersect_ranges(ranges: IdRanges, other_ranges: IdRanges) -> IdRanges:
-    """Return the ids in both."""
+    """Return the ids in both sets of ranges."""
     common = []
     left, right = iter(ranges), iter(other_ranges)
     left_span, right_span = next(left, None), next(right, None)

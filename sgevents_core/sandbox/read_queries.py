@@ -139,7 +139,7 @@ def read_entities(
 def exclude_archived(
     database: SiteDatabase, entity_type: str, condition: FilterCondition
 ) -> FilterCondition:
-    """Return the condition that also excludes what belongs to archived projects."""
+    """Return the condition that also excludes records of archived projects."""
     schema_fields = database.schema.required_type("read", entity_type).fields
     archived_path = "archived" if entity_type == "Project" else "project.Project.archived"
     if entity_type != "Project" and "project" not in schema_fields:

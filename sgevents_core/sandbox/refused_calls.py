@@ -1,4 +1,4 @@
-"""What the sandbox site answers when it refuses a call: a message and the API's error code."""
+"""The sandbox site's answer to a refused call: a message and the API's error code."""
 
 from __future__ import annotations
 

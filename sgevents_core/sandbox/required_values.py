@@ -1,4 +1,4 @@
-"""What a site requires of a create or an update besides valid values: a project, a name."""
+"""A site's requirements for a create or update besides valid values: a project, a name."""
 
 from __future__ import annotations
 

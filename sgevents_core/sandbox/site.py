@@ -189,7 +189,7 @@ class Sandbox(DirectAccess):
 
     @contextmanager
     def transaction(self, user: str | None = None) -> Iterator[Transaction]:
-        """Write several things that become visible together when the block is left.
+        """Make several writes that become visible together at the end of the block.
 
         An exception inside rolls the transaction back and uses up its ids.
         """

@@ -1,4 +1,4 @@
-"""What a site says about itself and its callers: preferences, pages, projects opened."""
+"""A site's facts about itself and its callers: preferences, pages, projects opened."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _toml_value(value: Any) -> str:
 
 
 def _toml_character(character: str) -> str:
-    """Return a character as a TOML string has it: printable, whatever it is."""
+    """Return a character escaped for a TOML string, so that it is always printable."""
     if character in '"\\':
         return f"\\{character}"
     return character if character.isprintable() else f"\\U{ord(character):08x}"

@@ -20,7 +20,7 @@ IsWorkday = Callable[[date], bool]
 def reschedule_task(
     previous: Mapping[str, Any], written: Mapping[str, Any], is_workday: IsWorkday
 ) -> dict[str, Any]:
-    """Return what a write of a task's dates changes besides what it writes.
+    """Return the dates or duration that change as a result of writing a task's dates.
 
     Two dates give the duration, a start and a duration the due date. A date that is cleared changes
     nothing else.

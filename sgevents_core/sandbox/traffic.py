@@ -30,7 +30,7 @@ _NOTE_TEXTS: Final = (
 
 
 class Traffic:
-    """What people and scripts do on a site; the same seed gives the same steps.
+    """Simulates people and scripts at work on a site; the same seed gives the same steps.
 
     Args:
         database: The database it works on.

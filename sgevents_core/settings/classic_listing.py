@@ -1,4 +1,4 @@
-"""The files in folders of classic plugins, and what the configuration says of each by default.
+"""The files in folders of classic plugins, and their default configuration.
 
 A folder is read as it is now; nothing in it is executed.
 """
@@ -25,7 +25,7 @@ from sgevents_core.settings.spelling import toml_string
 
 _KIND: Final = "classic"
 _ENTRANCE: Final = re.compile(rb"\bregisterCallbacks\b|\bimport\s*\*")
-"""What a file contains that may have the function by which classic plugins register."""
+"""The name that must occur in a file for it to be able to register classic callbacks."""
 _NEVER: Final = sys.maxsize
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "enabled": True,
@@ -34,7 +34,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "breaker_events": 0,
     "concurrency": 1,
 }
-"""What holds for a classic plugin unless its table says otherwise.
+"""The default settings of a classic plugin, which its table overrides.
 
 It is called once for an event, by one thread at a time, as it expects; only `stopOnError` decides
 whether it is paused.
@@ -62,12 +62,12 @@ def python_files(folder: Path) -> list[str]:
 
 
 def is_helper(path: Path) -> bool:
-    """Return whether a file is no plugin but a module for others, as far as its text shows."""
+    """Return whether a file's text suggests a module for plugins to import, not a plugin."""
     return path.name.startswith("_") or is_helper_text(path)
 
 
 def is_helper_text(path: Path) -> bool:
-    """Return whether a file cannot have the function by which classic plugins register."""
+    """Return whether a file cannot define the function that registers classic callbacks."""
     try:
         return _ENTRANCE.search(path.read_bytes()) is None
     except OSError:  # loading it reports that
@@ -99,7 +99,7 @@ def plugin_files(folder: ClassicFolder) -> dict[str, Path]:
 
 
 def table_of_new_file(folder: ClassicFolder) -> PluginSettings:
-    """Return what holds for a file of a folder that no table of the configuration names."""
+    """Return the default table of a classic file that the configuration does not name."""
     return PluginSettings(enabled=True, group=folder.group_name, max_attempts=1, pause_after=_NEVER)
 
 
@@ -121,7 +121,7 @@ class ClassicListing:
 
     @classmethod
     def read(cls, folders: Sequence[ClassicFolder], diagnostics: Diagnostics) -> ClassicListing:
-        """Read the folders, and record what is wrong with them."""
+        """Read the folders, and record their problems."""
         files: dict[str, Path] = {}
         for index, folder in enumerate(folders):
             key_path: KeyPath = ("classic", "paths", index)
@@ -142,13 +142,13 @@ class ClassicListing:
         return cls(folders, files)
 
     def with_groups(self, groups: Collection[GroupSettings]) -> tuple[GroupSettings, ...]:
-        """Return the groups, followed by those of folders that are not among them."""
+        """Return the configured groups, then the groups of folders that are not configured."""
         listed = {group.name for group in groups}
         own_names = dict.fromkeys(folder.group_name for folder in self._folders)
         return (*groups, *(GroupSettings(name=name) for name in own_names if name not in listed))
 
     def with_tables(self, raw_tables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the tables of plugins, with what holds by default for classic plugins."""
+        """Return the plugins' tables, with defaults filled in for classic plugins."""
         tables = dict(raw_tables)
         for folder in self._folders:
             prefix = _prefix(folder)
@@ -163,7 +163,7 @@ class ClassicListing:
 
 
 def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:
-    """Refuse a group that an earlier folder has: its plugins could not be told apart."""
+    """Refuse a group that an earlier folder uses: their plugins could not be distinguished."""
     group = folders[index].group_name
     others = [other.path for other in folders[:index] if other.group_name == group]
     if others:
@@ -173,7 +173,7 @@ def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diag
 
 
 def _check_helpers(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:
-    """Warn of modules to import that an earlier folder has too: all plugins get that one."""
+    """Warn of importable modules that an earlier folder also has: all plugins import that one."""
     folder, earlier = folders[index].path, folders[:index]
     for name in python_files(folder) if earlier else ():
         others = [one.path for one in earlier if (one.path / name).is_file()]
@@ -184,5 +184,5 @@ def _check_helpers(folders: Sequence[ClassicFolder], index: int, diagnostics: Di
 
 
 def file_order(settings: Settings) -> dict[str, str]:
-    """Return the names by which classic plugins are sorted: those of their files."""
+    """Return the names by which classic plugins are sorted: their file names."""
     return {name: path.name for name, path in settings.classic_files.items()}

@@ -1,4 +1,4 @@
-"""Reads a configuration file as a whole."""
+"""Read and validate a whole configuration file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from sgevents_core.settings.spelling import describe, dotted_key, nearest_name, 
 from sgevents_core.settings.toml_errors import explain_toml_error
 
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
-"""Most bytes of a configuration file."""
+"""The largest configuration file accepted, in bytes."""
 SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "site": SiteSettings,
     "feed": FeedSettings,
@@ -87,7 +87,7 @@ def read_settings(toml_text: str, config_path: Path, *, secrets_required: bool =
 
 
 def state_path(config_path: Path) -> Path | None:
-    """Return the state's folder that the file `config_path` names, whatever else is wrong in it.
+    """Return the state folder that `config_path` names, even if other values in it are invalid.
 
     None if it cannot be read.
     """
@@ -145,7 +145,7 @@ def _whole_file_error(
 
 
 class _SettingsAssembler:
-    """Puts the settings together from the tables of one file; what is wrong is in `diagnostics`."""
+    """Builds the settings from the tables of one file, collecting problems in `diagnostics`."""
 
     def __init__(
         self, raw_tables: Mapping[str, Any], config_path: Path, *, secrets_required: bool
@@ -156,7 +156,7 @@ class _SettingsAssembler:
         self._secrets_required = secrets_required
 
     def assemble(self) -> Settings:
-        """Return the settings, with stand-ins for what is wrong or missing."""
+        """Return the settings, with placeholders for invalid or missing values."""
         top_tables = [name for name in SECTION_MODELS if "." not in name]
         self._make_fitter().check_key_names(self._raw_tables, top_tables, ())
         lane_settings = self._named_tables("lanes", LaneSettings)
@@ -300,7 +300,7 @@ class _SettingsAssembler:
         return named_tables
 
     def _warn_about_access(self, settings: Settings) -> None:
-        """Warn of other users who can change the file, or read a key that stands in it."""
+        """Warn if other users can change the file, or read a secret in it."""
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
         secret_paths.append(("classic", "smtp", "password"))
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
@@ -323,7 +323,7 @@ def _is_enabled(plugin_table: object) -> bool:
 
 
 def _is_literal_secret(raw_value: object, key_path: KeyPath) -> bool:
-    """Whether a value is a secret that stands in the file itself; of a proxy, its password."""
+    """Whether a value is a secret, or a proxy with a password, written literally in the file."""
     return isinstance(raw_value, str) and (key_path[-1] != "http_proxy" or "@" in raw_value)
 
 

@@ -1,4 +1,4 @@
-"""Rules that hold between values, and what this version does not support.
+"""Rules that span several values, and values that this version does not support.
 
 A rule skips values that are invalid themselves, so that each mistake is reported once.
 """

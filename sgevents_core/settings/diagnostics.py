@@ -51,14 +51,14 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True)
 class ReadingContext:
-    """What is needed to read a value, besides the value itself."""
+    """The context needed to read a value: its key, its base folder and the problems so far."""
 
     key_path: KeyPath
     base_folder: Path
     """Where relative paths start: the folder of the configuration file."""
     diagnostics: Diagnostics
     references_required: bool
-    """Whether it is a problem if a text is not where a reference says."""
+    """Whether a reference to a missing value is a problem."""
 
     def assignment(self, value: str) -> str:
         """Return the line that gives the key this value, for the fix; in a list the value alone."""

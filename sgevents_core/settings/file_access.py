@@ -1,4 +1,4 @@
-"""Checks who else can read or change a file that decides what the daemon runs."""
+"""Check which other users can read or change a file that decides what the daemon runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Exposure(NamedTuple):
     message: str
     fix: str
     reveals_secret: bool = False
-    """Whether the harm is in reading it, because it holds a secret."""
+    """Whether reading the file does harm, because it holds a secret."""
 
 
 def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterator[Exposure]:
@@ -64,7 +64,7 @@ def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterat
 
 
 def _is_own_group(file_status: os.stat_result) -> bool:
-    """Return whether the group is the owner's own, as many systems create one for each user."""
+    """Return whether the group is the owner's private group, which many systems create."""
     return _group_name(file_status.st_gid) == user_name(file_status.st_uid)
 
 

@@ -1,4 +1,4 @@
-"""Fits a table of the configuration to a dataclass or a msgspec Struct, collecting every problem.
+"""Fit a configuration table to a dataclass or msgspec Struct, collecting every problem.
 
 The tables of sgevents and those of plugins are fitted alike. No message shows a text that came from
 a reference: it may be a secret.
@@ -42,7 +42,7 @@ from sgevents_core.settings.value_shapes import (
 )
 
 UnknownKeyFix: TypeAlias = Callable[[str, object, list[str], KeyPath], str]
-"""Makes the fix for an unknown key of the key, its value, the known keys and the table."""
+"""Builds the fix for an unknown key from the key, its value, the known keys and the table."""
 
 _LIST_TYPES: Final[dict[object, type]] = {list: list, tuple: tuple, set: set, frozenset: frozenset}
 _UNCHECKED_TYPES: Final = (Any, object)
@@ -52,7 +52,7 @@ class ModelKey(NamedTuple):
     """One key that a model knows."""
 
     name: str
-    """As it is written in the table."""
+    """The key as written in the table."""
     attribute: str
     shape: ValueShape
     required: bool
@@ -61,7 +61,7 @@ class ModelKey(NamedTuple):
 
 
 def is_table_model(model: object) -> bool:
-    """Return whether `model` is a class that `Fitter` can make of a table."""
+    """Return whether `Fitter` can build instances of the class `model` from a table."""
     is_struct = isinstance(model, type) and issubclass(model, msgspec.Struct)
     return is_struct or (isinstance(model, type) and dataclasses.is_dataclass(model))
 
@@ -94,7 +94,7 @@ def _iterate_keys(model: Any) -> Iterator[ModelKey]:
 
 
 def unknown_key_fix(name: str, known_keys: Iterable[str]) -> str:
-    """Return what helps against a key that a plugin's model does not know."""
+    """Return the fix for a key that a plugin's model does not know."""
     likely = nearest_name(name, known_keys)
     return f"did you mean {likely}?" if likely else f"the plugin knows {joined_names(known_keys)}"
 
@@ -106,7 +106,7 @@ class Fitter:
         base_folder: Where relative paths start.
         diagnostics: Collects the problems.
         references_required: Whether it is a problem if a text is not where a reference says.
-        unknown_fix: What helps against an unknown key; None for what it is with plugins.
+        unknown_fix: Builds the fix for an unknown key; None to use the fix for plugins.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class Fitter:
         *,
         strict: bool = True,
     ) -> Any:
-        """Return a value that has no parts with a place of their own."""
+        """Convert a value as a whole: its parts have no keys to report problems at."""
         context = ReadingContext(
             key_path, self._base_folder, self._diagnostics, self._references_required
         )
@@ -241,7 +241,7 @@ class Fitter:
             return shape.value_kind.read(raw_value, context)
 
         def convert_inner(inner_type: type, fitted_value: Any) -> Any:
-            """Make what msgspec has no type for, within what it reads as a whole."""
+            """Convert a type unknown to msgspec, inside a value that msgspec reads as a whole."""
             value_kind = KINDS_BY_TYPE.get(inner_type)
             if value_kind is None:
                 raise ValueError(f"no {inner_type.__name__} can be made of {kind_of(fitted_value)}")
@@ -263,7 +263,7 @@ class Fitter:
 def _mismatch_of(
     shape: ValueShape, raw_value: Any, key_path: KeyPath, default: object
 ) -> tuple[str, str]:
-    """Return what is wrong with a value that does not have the type of its key, and the fix."""
+    """Return the problem with a value of the wrong type, and the fix."""
     allowed_values = allowed_choices(shape.core_type)
     if not allowed_values:
         fix = f"write {assignment(key_path, corrected_value(shape, raw_value, default))}"

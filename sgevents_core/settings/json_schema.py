@@ -42,7 +42,7 @@ def config_schema(
 
     Args:
         plugin_schemas: Plugin -> schema of its own settings, for those that declare a model.
-        definitions: What those schemas refer to in `$defs`.
+        definitions: The definitions that those schemas refer to in `$defs`.
     """
     table_schemas = _nested_schemas(
         {name: _section_schema(name, model) for name, model in SECTION_MODELS.items()}
@@ -102,7 +102,7 @@ def _key_schema(section_name: str, key: ModelKey) -> Schema:
 
 
 def _plain_schema(shape: ValueShape) -> Schema:
-    """Return what msgspec says of a type, without null, which TOML does not have."""
+    """Return msgspec's schema of a type, without null, which TOML does not have."""
     value_schema = msgspec.json.schema(shape.annotated_type)
     branches = [branch for branch in value_schema.get("anyOf", []) if branch != {"type": "null"}]
     return branches[0] if len(branches) == 1 else value_schema

@@ -1,4 +1,4 @@
-"""Finds the line of a key in a TOML text, which tomli does not report.
+"""Find the line of a key in a TOML document, which tomli does not report.
 
 The text has been parsed before, so it is valid TOML; nothing is checked here.
 """

@@ -1,4 +1,4 @@
-"""The settings as the rest of the program sees them: values checked, durations in seconds.
+"""The settings the rest of the program uses: values checked, durations in seconds.
 
 The type of a key says what it takes in TOML (some are in `value_kinds`); its description says what
 it means, which editors show and the page on the configuration repeats.
@@ -428,7 +428,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     state: StateSettings = field(default_factory=StateSettings)
     groups: tuple[GroupSettings, ...] = ()
     lanes: dict[str, LaneSettings] = field(default_factory=dict)
-    """By name; holds every lane that a group names, and always the default lane."""
+    """Lanes by name: every lane that a group names, and always the default lane."""
     plugins: dict[str, PluginSettings] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
     classic: ClassicSettings = field(default_factory=ClassicSettings)
@@ -441,7 +441,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp: SmtpSettings | None = None
     """How classic plugins send mails; None if they send none."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed but probably a mistake, for `check` and the log."""
+    """Warnings about values that are allowed but probably mistakes, for `check` and the log."""
     learned_secrets: SecretTexts = field(default_factory=SecretTexts)
     """Secrets found when plugins were loaded, such as a literal one that only the model knows."""
 

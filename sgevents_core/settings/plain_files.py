@@ -1,4 +1,4 @@
-"""Reads files that people name: plain files of a sensible size, none that blocks or never ends."""
+"""Read files that users name: only regular files of limited size, so that no read hangs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class NotPlainError(OSError):
 
 
 def read_plain_file(path: Path, max_bytes: int) -> bytes:
-    """Return what is in a plain file.
+    """Return the content of a regular file.
 
     Args:
         path: The file; a link to one is followed.
         max_bytes: Most bytes it may have.
 
     Raises:
-        NotPlainError: It is something else, or larger.
+        NotPlainError: It is not a regular file, or is larger.
         OSError: It is not there, or cannot be read.
     """
     # A pipe without a writer would block here, and a terminal become ours, but for the two flags.

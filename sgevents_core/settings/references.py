@@ -1,4 +1,4 @@
-"""Follows `{ env = "NAME" }`, `{ file = "path" }` and `{ credential = "name" }` to their texts."""
+"""Resolve `{ env = "NAME" }`, `{ file = "path" }` and `{ credential = "name" }` to their texts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sgevents_core.settings.spelling import nearest_name, toml_string
 
 REFERENCE_FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
-"""The variable that names the folder of a service's credentials; systemd sets it."""
+"""The environment variable, set by systemd, that names a service's credentials folder."""
 REFERENCE_KEYS: Final[Mapping[SourceForm, str]] = {
     "env": "The name of an environment variable.",
     "file": "The path of a file that holds it.",
     "credential": "The name of a systemd credential.",
 }
-"""Keys of which a reference has one -> what is named there."""
+"""The key of a reference -> the kind of thing it names."""
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9_.@-]+")
@@ -30,11 +30,11 @@ _CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9_.@-]+")
 
 
 class InvalidNameError(InvalidValueError):
-    """A name that nothing can have, so that it is wrong on every machine."""
+    """A name that cannot exist, so that it is wrong on every machine."""
 
 
 def is_reference(raw_value: object) -> bool:
-    """Return whether `raw_value` is one of the forms, and not some other table."""
+    """Return whether `raw_value` is a reference rather than any other table."""
     return (
         isinstance(raw_value, Mapping)
         and len(raw_value) == 1

@@ -1,4 +1,4 @@
-"""Names and values in the words and the spelling of TOML, and the name that was probably meant."""
+"""Spell names and values as TOML does, and suggest the name a user probably intended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BARE_KEY_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def nearest_name(misspelled_name: str, known_names: Iterable[str]) -> str | None:
-    """Return the known name that `misspelled_name` is probably meant to be, or None."""
+    """Return the known name closest to `misspelled_name`, or None if none is close."""
     names_by_lower = {name.lower().replace("-", "_"): name for name in known_names}
     close_matches = difflib.get_close_matches(
         misspelled_name.lower().replace("-", "_"), names_by_lower, n=1, cutoff=0.7
@@ -24,7 +24,7 @@ def nearest_name(misspelled_name: str, known_names: Iterable[str]) -> str | None
 
 
 def intended_bool(raw_value: object) -> str | None:
-    """Return `true` or `false`, whichever a value that is neither was meant to be; or None."""
+    """Guess whether a value that is not a boolean stands for `true` or `false`; None if neither."""
     word = str(raw_value).strip().lower() if isinstance(raw_value, str | int) else ""
     return "true" if word in _TRUE_WORDS else "false" if word in _FALSE_WORDS else None
 
@@ -44,12 +44,12 @@ def toml_string(plain_text: str) -> str:
 
 
 def toml_literal(value: str | float) -> str:
-    """Return `value` as TOML has it."""
+    """Return `value` written as TOML."""
     return toml_string(value) if isinstance(value, str) else str(value).lower()
 
 
 def joined_names(listed_names: Iterable[str]) -> str:
-    """Return names as one text."""
+    """Join names into one string."""
     return ", ".join(listed_names) or "nothing"
 
 

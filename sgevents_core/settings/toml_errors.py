@@ -1,4 +1,4 @@
-"""Explains what is wrong with a file that is not TOML, for the person who wrote it.
+"""Explain to its author why a file is not valid TOML.
 
 tomli reports where a file stops being TOML, and the reason only as text. The commonest reasons are
 explained here; any other is passed on unchanged.
@@ -24,14 +24,14 @@ _GENERAL_FIX: Final = "correct the TOML at this place, or on the line before it"
 
 
 class Explanation(NamedTuple):
-    """What is wrong, and what to do."""
+    """The problem, and the fix."""
 
     message: str
     fix: str
 
 
 def explain_toml_error(tomli_reason: str, toml_text: str, line_number: int) -> Explanation:
-    """Return what tomli's reason means here.
+    """Return an explanation of tomli's reason.
 
     Args:
         tomli_reason: What tomli says, without the place.

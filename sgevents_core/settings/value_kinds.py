@@ -26,7 +26,7 @@ from sgevents_core.settings.starts import Ago, Start
 Schema: TypeAlias = dict[str, Any]
 
 REFERENCE_SCHEMA: Final[Schema] = {"$ref": "#/$defs/reference"}
-"""The schema of what stands for a value that is elsewhere."""
+"""The schema of a reference to a value stored elsewhere."""
 
 _SHELL_VARIABLE: Final = re.compile(r"\$\{?([A-Z_][A-Z0-9_]*)\}?")
 _LOCAL_HOST: Final = re.compile(r"(localhost|127\.|\[::1\])", re.IGNORECASE)
@@ -43,11 +43,11 @@ class ValueKind:
     """Returns the checked value, or raises `InvalidValueError`."""
     schema: Schema
     example: str = '"..."'
-    """What a value may look like in TOML."""
+    """An example of a value in TOML."""
     type_words: str = "a string"
-    """What it is, after "expected"."""
+    """The noun for it, after "expected"."""
     to_toml: Callable[[Any], Any] = lambda value: value
-    """Returns a checked value as it stands in the file."""
+    """Returns a checked value as the file spells it."""
 
 
 def duration_kind(minimum_seconds: float = 0.0) -> ValueKind:
@@ -84,7 +84,7 @@ def _read_duration(raw_value: object, context: ReadingContext) -> float:
 
 
 def _better_duration(raw_value: object) -> str:
-    """Guess what was meant, a plain number being seconds."""
+    """Suggest the duration that was intended, reading a plain number as seconds."""
     match = re.fullmatch(r"[-+]?\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|[dhms])?", str(raw_value).strip())
     return f"{match[1]}{match[2] or 's'}" if match else "1h30m"
 
@@ -128,7 +128,7 @@ def _parse_start(raw_value: str) -> Start:
 
 
 def _read_text(raw_value: object, context: ReadingContext) -> str:
-    """Return a text that is given itself or by a reference; empty if it need not be there."""
+    """Return a string given directly or by a reference; empty if its target is optional."""
     plain_text = _text_or_empty(raw_value, context)
     if plain_text != plain_text.strip():
         raise InvalidValueError("there are spaces at an end", "leave them out")
@@ -136,7 +136,7 @@ def _read_text(raw_value: object, context: ReadingContext) -> str:
 
 
 def _text_or_empty(raw_value: object, context: ReadingContext) -> str:
-    """Return a text, empty if it need not be where the reference to it says."""
+    """Return a string; empty if a reference's target is missing but optional."""
     plain_text = _text_or_reference(raw_value, context)
     return plain_text.reveal() if plain_text.is_there else ""
 
@@ -158,7 +158,7 @@ def _text_or_reference(raw_value: object, context: ReadingContext) -> Secret:
 
 
 def _read_secret(raw_value: object, context: ReadingContext) -> Secret:
-    """Return a secret that is given itself or by a reference."""
+    """Return a secret given directly or by a reference."""
     secret_value = _text_or_reference(raw_value, context)
     if secret_value.is_there and secret_value.reveal() != secret_value.reveal().strip():
         raise InvalidValueError(
@@ -277,7 +277,7 @@ def _read_version(raw_value: object, context: ReadingContext) -> str:
 
 
 def _read_own_settings(raw_value: object, context: ReadingContext) -> dict[str, Any]:
-    """Return a plugin's own settings, with a `Secret` wherever a reference stands."""
+    """Return a plugin's own settings, with a `Secret` in place of each reference."""
     if not isinstance(raw_value, Mapping):
         fix = "write a table below it, [plugins.NAME.settings]"
         raise InvalidValueError(f"expected a table, got {describe(raw_value)}", fix)
@@ -336,7 +336,7 @@ _START_SCHEMA: Final[Schema] = {"anyOf": [_TEXT_SCHEMA, {"type": "integer", "min
 
 StartSetting: TypeAlias = Annotated[Start, ValueKind(_read_start, _START_SCHEMA)]
 ReferableText: TypeAlias = Annotated[str, ValueKind(_read_text, _REFERABLE_SCHEMA)]
-"""A text that may be given by a reference, as the next three may."""
+"""A string that may be given by a reference, like the next three."""
 SecretText: TypeAlias = Annotated[
     Secret, ValueKind(_read_secret, _REFERABLE_SCHEMA, '{ env = "SGEVENTS_API_KEY" }')
 ]

@@ -1,4 +1,4 @@
-"""What the type of a key allows, in the words of TOML."""
+"""Describe in TOML's terms the values that the type of a key allows."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ class ValueShape(NamedTuple):
     """A type without `| None` and without annotations, and what the annotations say."""
 
     annotated_type: Any
-    """The type itself, with all that."""
+    """The whole annotated type."""
     core_type: Any
     is_optional: bool
     value_kind: ValueKind | None
-    """How its values are read, where msgspec does not do it."""
+    """Reads its values, for types that msgspec does not read."""
     meta_annotations: tuple[msgspec.Meta, ...]
 
     @property
     def limits(self) -> str:
-        """What the annotations limit, in words; empty where they limit nothing."""
+        """The limits from the annotations, in words; empty if there are none."""
         return " and ".join(text for meta in self.meta_annotations for text in _limit_texts(meta))
 
     @property
     def description(self) -> str:
-        """What the key means; empty where the model does not say."""
+        """The meaning of the key; empty if the model has no description."""
         return next((meta.description for meta in self.meta_annotations if meta.description), "")
 
 
 def shape_of(annotated_type: Any) -> ValueShape:
-    """Return what the type of a key allows."""
+    """Return a description of the values that the type of a key allows."""
     annotations: list[Any] = []
     core_type, is_optional = annotated_type, False
     while True:
@@ -93,7 +93,7 @@ def expected_text(shape: ValueShape) -> str:
 
 
 def example_value(shape: ValueShape, default: object = None) -> str:
-    """Return what a value may look like in TOML: the default or an example, if there is one."""
+    """Return a sample value in TOML: the default or an example, if there is one."""
     if shape.value_kind is not None:
         return shape.value_kind.example
     if default and isinstance(default, str | int | float):
@@ -106,7 +106,7 @@ def example_value(shape: ValueShape, default: object = None) -> str:
 
 
 def corrected_value(shape: ValueShape, raw_value: object, default: object = None) -> str:
-    """Guess what was meant by `raw_value`: with quotes or without, else an example."""
+    """Suggest a correction of `raw_value`: with or without quotes, otherwise an example."""
     core_type = shape.core_type
     if core_type is bool:
         return intended_bool(raw_value) or "true or false"

@@ -1,4 +1,4 @@
-"""Removing people from recorded rows: names and addresses become consistent made-up ones."""
+"""Anonymise recorded rows: names and addresses become consistent made-up ones."""
 
 from __future__ import annotations
 

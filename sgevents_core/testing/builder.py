@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _TASK_DEFAULTS: Final = {"color": "pipeline_step", "sg_sort_order": 1, "sg_status_list": "wtg"}
-"""Fields of a task that the site sets itself, with a row for each."""
+"""Task fields that the site sets on its own, writing a row for each."""
 
 
 class EventBuilder(RowBuilder):

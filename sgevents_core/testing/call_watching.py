@@ -22,7 +22,7 @@ from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Res
 
 
 class CallWatch:
-    """A recorder of what plugins do, in `result`, which is a new one for each run."""
+    """Records plugins' calls and writes in `result`, which is replaced for each run."""
 
     def __init__(self) -> None:
         self.result = Result()

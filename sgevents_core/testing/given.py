@@ -28,11 +28,11 @@ class GivenSource:
 
     @property
     def metadata_folder(self) -> Path | None:
-        """Return None: nothing installed it."""
+        """Return None: no distribution installed the object."""
         return None
 
     def files(self, plugin: FoundPlugin) -> Iterator[Path]:
-        """Yield nothing: it stays as it is."""
+        """Yield nothing: the object has no files to watch."""
         return iter(())
 
     def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:

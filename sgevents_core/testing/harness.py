@@ -160,7 +160,7 @@ class Harness:
     def run(
         self, *events: Event | Mapping[str, Any] | Iterable[Event], retry: bool = True
     ) -> Result:
-        """Hand events to the plugins, and return what they did.
+        """Pass events to the plugins, and return the result.
 
         Args:
             events: Events, rows as mappings, or lists of events; in this order.
@@ -176,7 +176,7 @@ class Harness:
         return _raise_test_error(session.run(retry=retry))
 
     def catch_up(self, *, retry: bool = True) -> Result:
-        """Hand the plugins all events that the site has had since the harness was made.
+        """Pass the plugins all events the site has recorded since the harness was made.
 
         What plugins write makes events too, which are handed over at the next call.
 
@@ -301,7 +301,7 @@ def _discard_names(
 
 
 def _raise_test_error(result: Result) -> Result:
-    """Return `result`; raise what the test itself, not a plugin, raised inside a call.
+    """Return `result`; re-raise an exception that came from the test itself, not a plugin.
 
     Callbacks are called in the test's own thread, and everything raised in them is recorded, even
     an interruption by a person, pytest's own `fail` and `skip`, or a timeout of the test.

@@ -84,7 +84,7 @@ class RecordingClient(CountingShotgun):
 
 
 class DryRecordingClient(RecordingClient, ReadOnlySite):
-    """A client that reads from the sandbox, and records what would be written."""
+    """A client that reads from the sandbox and records writes without making them."""
 
     print_line = staticmethod(lambda _line: None)
 

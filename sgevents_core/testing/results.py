@@ -33,9 +33,9 @@ class Called:
     """`ctx.key`."""
     outcome: Outcome = "returned"
     error: BaseException | None = None
-    """What it raised; None if it returned, or if its filter raised."""
+    """The exception it raised; None if it returned, or if its filter raised."""
     reason: str = ""
-    """The same in one line for people; empty if it returned."""
+    """The exception in one line for people; empty if the callback returned."""
     wait: float | None = None
     """How long the plugin is held before the next attempt, in seconds; None without one."""
     writes: list[Write] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Result:
     """In the order in which they were made."""
     hooks: list[HookCalled] = field(default_factory=list)
     log: list[LogRecord] = field(default_factory=list)
-    """What the plugins logged, at any level."""
+    """The records that the plugins logged, at any level."""
     stores: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Plugin -> its store, as committed."""
     states: Mapping[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Result:
 
     @property
     def writes(self) -> list[Write]:
-        """What was written through `ctx.sg`, in order."""
+        """The writes made through `ctx.sg`, in order."""
         write_lists = [call.writes for call in self.hooks] + [call.writes for call in self.calls]
         return [write for call_writes in write_lists for write in call_writes]
 
@@ -105,7 +105,7 @@ class Result:
 
     @property
     def messages(self) -> list[str]:
-        """What the plugins logged, as text."""
+        """The plugins' log as text."""
         return [record.getMessage() for record in self.log]
 
     @property

@@ -1,4 +1,4 @@
-"""One start of plugins in a harness, with a journal and ledger of their own, and a site."""
+"""One start of a harness's plugins, with their own journal, ledger and site."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REQUESTED_BY: Final = "a test"
 
 
 class WatchedServices(Services):
-    """What all calls of a plugin share, with a `ctx.sg` whose writes are noted.
+    """The values shared by a plugin's calls, with a `ctx.sg` whose writes are recorded.
 
     `recorder` stands in for a missing site; `record_write` receives each write to a real one.
     """
@@ -59,7 +59,7 @@ class WatchedServices(Services):
         return cast("Shotgun", self.recorder)
 
     def site_class(self) -> type[Shotgun]:
-        """Return a client that notes what is written and, in a dry run, writes nothing."""
+        """Return a client that records writes and, in a dry run, makes none."""
         client_class = DryRecordingClient if self.dry_run else RecordingClient
         return type("Shotgun", (client_class,), {"record_write": staticmethod(self.record_write)})
 
@@ -70,7 +70,7 @@ class Session:
     Args:
         settings: The configuration, except the state's path.
         discovery: Where the plugins are found.
-        stores: Plugin -> what its store holds from the start.
+        stores: Plugin -> the initial content of its store.
         records: What a recorder can read; None if there is a site.
         dry_run: The value of `ctx.dry_run`.
         stopping: Set if `ctx.stopping` is to be true.
