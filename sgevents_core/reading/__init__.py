@@ -1,4 +1,4 @@
-"""The views for people: a whole state, one event, one plugin. Only reads, and prints nothing.
+"""The views for people: a whole state, one event, one plugin. They only read, and print nothing.
 
 Used by commands, and by anything else that shows a state.
 """

@@ -47,7 +47,7 @@ class Outcome:
     """The outcome of an event for one callback.
 
     Args:
-        outcome_kind: The outcome in a word or two.
+        outcome_kind: The outcome in one or two words.
         outcome_text: The outcome in a sentence.
         failures: Its failures, oldest first.
         calls: The known calls with their times, oldest first.
@@ -108,7 +108,7 @@ class Outcomes:
         return progress is not None and progress.is_done(seq, CallKey(plugin, callback))
 
     def _standing(self, record: PluginRecord, seq: int) -> tuple[AnyPluginRecord, Progress | None]:
-        """Return the record by which a plugin gets an event, and how far its lane or strand is."""
+        """Return a plugin's record for an event, and the progress of its lane or strand."""
         places = self._places_by_lane.get(record.lane)
         entry = None if places is None or record.apart else self._entry_at(seq)
         if places is None or entry is None:
@@ -118,18 +118,18 @@ class Outcomes:
         return own_record, places.places[strand]
 
     def _entry_at(self, seq: int) -> Entry | None:
-        """Return an event of the journal, which is read once."""
+        """Return an event of the journal; read each only once."""
         if self._entry is None or self._entry.seq != seq:
             with closing(open_state(self._folder).reader()) as state:
                 self._entry = entry_at(state, seq)
         return self._entry
 
     def is_for(self, plugin: str, seq: int) -> bool:
-        """Return whether an event came after the point at which a plugin began."""
+        """Return whether an event came after a plugin began."""
         return plugin in self.plugin_records and seq > self._first_places.get(plugin, 0)
 
     def _reason_not_for(self, plugin: str, seq: int) -> str:
-        """Return why an event was not meant for a plugin; empty if it was."""
+        """Return why a plugin does not get an event; empty if it does."""
         if not self.is_for(plugin, seq):
             return "the plugin was enabled later, and began behind this event"
         position = self._imported_positions.get(plugin)

@@ -33,13 +33,13 @@ class FeedOverview:
 
     Args:
         newest_id: Highest id read from the site.
-        complete_to: The id up to which none is still waited for.
+        complete_to: The id up to which the feed waits for no missing id.
         proved_to: The id up to which an audit has shown that nothing is missing; 0 before the
             first.
         proved_at: The site's clock at that audit, in seconds since 1970.
-        waiting: Ids still waited for.
+        waiting: The number of ids that the feed still waits for.
         waiting_ranges: The number of ranges they form.
-        given_up: Ids no longer waited for that audits still look for.
+        given_up: The number of ids that only audits still look for.
         answered_s_ago: Seconds since the site was last known to answer.
         rewound: Why the feed has stopped; empty if it has not.
         parked_rows: Rows that arrived late by the thousand and await a decision.
@@ -76,7 +76,7 @@ class PluginOverview:
         behind: The number of events in the journal that it has not finished.
         behind_s: Age of the oldest of them, in seconds; 0 if there is none.
         retry_in_s: Seconds until a held plugin is called again.
-        dead_letters: How many it has.
+        dead_letters: The number of its dead letters.
         failures: How many events in a row it failed on.
         last_error: Its newest failure, in one line.
         hangs: Whether it is held until a call that exceeded its `timeout` has returned.
@@ -134,7 +134,7 @@ class Overview:
         return FeedTrouble(feed.rewound, *parked_rows, aside_ids)
 
     def needs(self, daemon_pulse: float) -> list[Need | ShownNeed]:
-        """Return what needs a person, most urgent first.
+        """Return the conditions that need a person, the most urgent first.
 
         Args:
             daemon_pulse: The time, in seconds since 1970.
@@ -153,7 +153,7 @@ class Overview:
 
 
 def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | None:
-    """Return the overview of a state; None if nothing has run on it yet. Change nothing.
+    """Return the overview of a state; None if no daemon has run on it yet. Change nothing.
 
     Args:
         folder: The state's folder.

@@ -1,4 +1,4 @@
-"""The state of plugins beyond their loading: in the ledger, and in the running daemon."""
+"""The state of plugins after loading: in the ledger, and in the running daemon."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def with_standing(statuses: Sequence[PluginStatus], state_folder: Path) -> tuple
 
 
 def version_differences(statuses: Sequence[PluginStatus], state_folder: Path) -> Iterator[str]:
-    """Yield, for people, how the daemon's loaded plugins differ from what would load now."""
+    """Yield, for people, how the daemon's loaded plugins differ from those that would load now."""
     daemon = read_running_daemon(state_folder)
     if daemon is None:
         return

@@ -1,4 +1,4 @@
-"""Which events have become old enough to leave the journal."""
+"""Decide which events are old enough to be removed from the journal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sgevents_core.state.protocols import FeedWriter, Reader
 
 
 def oldest_kept(state_reader: Reader, retention_seconds: float) -> int:
-    """Return the time since which events are kept, in seconds since 1970; 0 to keep all.
+    """Return the creation time of the oldest events to keep, in seconds since 1970; 0 to keep all.
 
     Args:
         state_reader: The state.
-        retention_seconds: How long events stay, before now by the site's clock as its newest rows
-            show it: a single row with a wrong time does not decide what is old.
+        retention_seconds: How long to keep events, measured back from the site's clock. The clock
+            is the median of its newest rows, so a single row with a wrong time has no effect.
     """
     feed_state = state_reader.load_feed()
     return (
@@ -30,7 +30,7 @@ def prune(feed_writer: FeedWriter, enabled_plugins: Collection[str], kept_since:
 
     Args:
         feed_writer: The state.
-        enabled_plugins: The plugins whose events stay until they have finished them.
-        kept_since: The time since which events are kept, in seconds since 1970.
+        enabled_plugins: The plugins that must finish an event before it is removed.
+        kept_since: The creation time of the oldest events to keep, in seconds since 1970.
     """
     return feed_writer.prune(kept_since, lowest_cursor(feed_writer, enabled_plugins) + 1)

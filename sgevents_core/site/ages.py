@@ -20,7 +20,7 @@ MARKS_PER_AGE: Final = 10
 
 
 def median_of(created_times: Sequence[int]) -> int:
-    """Return the median of some times, the earlier of two."""
+    """Return the median of the times; of an even number, the earlier of the two in the middle."""
     return sorted(created_times)[(len(created_times) - 1) // 2]
 
 
@@ -31,8 +31,9 @@ def site_clock(feed_state: FeedState, site_date: int | None, first_rows: Sequenc
 
     Args:
         feed_state: The feed's state.
-        site_date: The time that the site itself reports, if it does: no row is younger than that.
-        first_rows: The first rows of all, which give the time below them while none are remembered.
+        site_date: The site's own clock, if the site sends it; no row is younger.
+        first_rows: The first rows ever read, which date the ids below them until rows are
+            remembered.
     """
     created_times = [at for _, at in feed_state.recent[-ASKED_FOR_THE_TIME:] if at]
     created_times = created_times or [event_row.at for event_row in first_rows[:ASKED_FOR_THE_TIME]]
@@ -44,7 +45,7 @@ def site_clock(feed_state: FeedState, site_date: int | None, first_rows: Sequenc
 
 
 def with_times(event_rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
-    """Return rows that all have a time: a row without one takes that of the row before it.
+    """Return the rows, each with a time: a row without one takes the time of the row before it.
 
     Args:
         event_rows: The rows of an answer, in its order.
@@ -61,27 +62,27 @@ def with_times(event_rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
 
 
 def known_at(event_row: Row) -> int:
-    """Return the time by which a row is recognised, 0 if it has none."""
+    """Return the `created_at` that identifies a row, 0 if the row has none."""
     return event_row.at if event_row.dated else 0
 
 
 def is_same(event_row: Row, created_at: int | None) -> bool:
-    """Return whether a row may be the one with a given time; it may if either time is unknown."""
+    """Return whether a row's time matches a known time; an unknown time matches any."""
     return not created_at or not event_row.dated or event_row.at == created_at
 
 
 def remember_rows(
     feed_state: FeedState, event_rows: Sequence[Row], site_date: int | None, horizon_seconds: float
 ) -> None:
-    """Remember the last ids, to recognise the log, and marks that date ids.
+    """Remember the newest ids, which identify the log, and marks that date ids.
 
-    A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
-    the ids that were being requested at that time.
+    A mark `(at, id)` says that rows created after `at` have this id or a higher one: it is the
+    lowest id that was being requested at that time.
 
     Args:
         feed_state: The feed's state.
         event_rows: The rows taken in id order.
-        site_date: The time that the site reports, None if it does not.
+        site_date: The site's clock, None if the site does not send it.
         horizon_seconds: How far back marks are needed, in seconds.
     """
     if not event_rows:
@@ -99,7 +100,7 @@ def remember_rows(
 
 
 def remember_late_rows(feed_state: FeedState, event_rows: Sequence[Row]) -> None:
-    """Remember rows that came late among the last ids, if they belong there."""
+    """Remember late rows whose ids lie among the newest ids."""
     if event_rows and feed_state.recent and event_rows[-1].id > feed_state.recent[0][0]:
         recent_ids = sorted(
             [*feed_state.recent, *((event_row.id, known_at(event_row)) for event_row in event_rows)]
@@ -108,7 +109,7 @@ def remember_late_rows(feed_state: FeedState, event_rows: Sequence[Row]) -> None
 
 
 def first_id_after(feed_state: FeedState, created_at: float) -> int | None:
-    """Return an id below which no row was created after a time, None if none is known."""
+    """Return an id below which every row was created before a time, None if no such id is known."""
     mark_index = bisect_right(feed_state.marks, created_at, key=lambda id_mark: id_mark[0])
     return feed_state.marks[mark_index - 1][1] if mark_index else None
 
@@ -116,10 +117,10 @@ def first_id_after(feed_state: FeedState, created_at: float) -> int | None:
 def _thinned_marks(
     id_marks: Sequence[tuple[int, int]], current_time: int, horizon_seconds: float
 ) -> list[tuple[int, int]]:
-    """Keep marks closer together the younger they are, and one older than the horizon.
+    """Return fewer marks the older they are, and a single mark older than the horizon.
 
-    The first mark of each stretch of time stays. Stretches double with age and are nested, so that
-    thinning repeatedly drops no more than thinning once.
+    Keep the first mark of each stretch of time. Stretches double with age and are nested, so
+    thinning repeatedly drops no more marks than thinning once.
     """
     kept_marks: list[tuple[int, int]] = []
     previous_mark: tuple[int, int] | None = None

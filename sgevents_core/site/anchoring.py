@@ -1,4 +1,4 @@
-"""Recognising the log: pages start at a known row; a log that went backwards is noticed. Pure."""
+"""Check that pages start at a known row, and notice a log that went backwards. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Anchoring:
     """A check that answers come from the log being followed.
 
     Args:
-        known_ids: What is known of each id.
+        known_ids: The feed's memory of each id: known, missing or gone.
     """
 
     def __init__(self, known_ids: Known) -> None:
@@ -32,11 +32,11 @@ class Anchoring:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the anchor has to be found again."""
+        """Whether a new anchor has to be found."""
         return bool(self._search_for)
 
     def next_search(self, feed_state: FeedState) -> Call | None:
-        """Return the query that finds the anchor again, None if it is not lost."""
+        """Return the query that finds a new anchor, None if the anchor is not lost."""
         if not self._search_for:
             return None
         if self._search_for == "recent" and feed_state.recent:
@@ -46,7 +46,7 @@ class Anchoring:
         return Newest(1)
 
     def take_failure(self, site_call: Recent) -> None:
-        """Note that the site does not answer a query for that many ids, while it answers others."""
+        """Ask for fewer ids from now on: the site answers queries, but not one for this many."""
         self._most_recent_ids = max(
             sum(id_span.size for id_span in site_call.spans) // 2, FEWEST_RECENT
         )
@@ -79,9 +79,9 @@ class Anchoring:
         event_rows: Sequence[Row],
         step_result: Taken,
     ) -> None:
-        """Anchor on the highest known row that is still visible; those above it are gone.
+        """Anchor on the highest known row still visible; record the known rows above it as gone.
 
-        A log that went backwards is not back merely because a few ids are used again.
+        A log that went backwards has not recovered merely because it reuses a few ids.
         """
         if not event_rows:
             self._search_for = "highest"
@@ -102,8 +102,8 @@ class Anchoring:
     ) -> None:
         """Handle an answer that shows none of the last known rows.
 
-        Either all are hidden, or the log went backwards. A log that went backwards may grow beyond
-        the frontier; that does not mean that it is back.
+        Either all of them are hidden, or the log went backwards. A log that went backwards may grow
+        beyond the frontier without having recovered.
         """
         self._search_for = ""
         highest_row = event_rows[0].id if event_rows else 0
@@ -119,12 +119,12 @@ class Anchoring:
             _note_rewound(
                 feed_state, f"{evidence}, the last one taken was {feed_state.frontier}", step_result
             )
-        # otherwise it may be back: the next page shows it
+        # otherwise the log may have recovered: the next page will show
 
     def _are_same(
         self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
     ) -> bool:
-        """Return whether known ids still have their creation times; if not, it is another log."""
+        """Return whether known ids still have their creation times; if not, this is another log."""
         known_ids = dict(feed_state.recent) if event_rows else {}
         seen = [event_row for event_row in event_rows if event_row.id in known_ids]
         replaced_ids = [

@@ -1,8 +1,8 @@
-"""What counts as an answer of the API, and what does not: HTML, a truncated text, another answer.
+"""Tell valid answers of the API from others: HTML, truncated JSON, an answer to another call.
 
-Pure: takes the body of an HTTP answer and the question, and returns the answer or says why it is
-not one. The stock client returns an unreadable answer as if it were a value, so that a write is
-lost silently.
+Pure: takes the call and the body of the HTTP response, and returns the answer or raises an error
+that says what is wrong with it. The stock client returns an unreadable answer as if it were a
+value, so a write can be lost silently.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ def answer_in(
     decode_json: JsonDecoder,
     remove_secrets: SecretRemover = str,
 ) -> Any:
-    """Return what the site answered, checked as far as the method's answers are known.
+    """Return the site's answer, checked as far as the form of the method's answers is known.
 
     Args:
-        body: The body, unpacked, whatever type it claims to have.
+        body: The body, decompressed, whatever its content type.
         method: The method of the API that was called.
         call_params: The parameters of the call.
         decode_json: Decodes JSON.
-        remove_secrets: Removes from a text what must not be shown.
+        remove_secrets: Removes secrets from a text.
 
     Raises:
-        NotAnAnswerError: It is not an answer to this call; a TooLargeError if it has too many
+        NotAnAnswerError: The body does not answer this call; a TooLargeError if it has too many
             values.
     """
     body_bytes = body.encode() if isinstance(body, str) else body
@@ -101,7 +101,7 @@ def excerpt(answer_bytes: bytes, remove_secrets: SecretRemover = str) -> str:
 
     Args:
         answer_bytes: The answer.
-        remove_secrets: Removes from a text what must not be shown, before it is shortened.
+        remove_secrets: Removes secrets from a text before it is shortened.
     """
     decoded_text = remove_secrets(
         answer_bytes[: 2 * _EXCERPT_SOURCE_LENGTH].decode(errors="replace")
@@ -112,7 +112,7 @@ def excerpt(answer_bytes: bytes, remove_secrets: SecretRemover = str) -> str:
 
 
 def _check_results(answer: Mapping[str, Any], method: str, call_params: Any) -> None:
-    """Compare an answer with what the method is known to return."""
+    """Check that an answer has the form that the method is known to return."""
     if "results" not in answer and method not in UNWRAPPED_METHODS:
         raise NotAnAnswerError(f"it has no results, but {_key_names(answer)}")
     results = answer.get("results", answer)

@@ -1,4 +1,4 @@
-"""Carrying out audits: comparing what the site shows with what is known, and correcting it.
+"""Run audits: compare the rows that the site shows with the ids on record, and correct the record.
 
 Pure: calls out, answers in.
 """
@@ -39,9 +39,9 @@ class Auditor:
     """A series of audits, each run as it becomes due.
 
     Args:
-        feed_rules: Hold how long ids are waited and looked for.
-        known_ids: What is known of each id.
-        was_restarted: Whether the feed was down: then one audit comes at once.
+        feed_rules: Set how long the feed waits for ids and how long audits look for them.
+        known_ids: The feed's memory of each id: known, missing or gone.
+        was_restarted: Whether the feed was down; if so, the first audit is due at once.
     """
 
     def __init__(self, feed_rules: Rules, known_ids: Known, *, was_restarted: bool) -> None:
@@ -62,7 +62,7 @@ class Auditor:
         return self._audit is not None and self._failed_call is None
 
     def begin_intervals(self, feed_state: FeedState) -> None:
-        """Start the intervals of all audits now: at a first start there is nothing to prove."""
+        """Start the intervals of all audits now: a first start has nothing to audit yet."""
         for audit_window in self._windows:
             feed_state.audits[audit_window.name] = feed_state.observed
 
@@ -77,15 +77,15 @@ class Auditor:
             self._audit.counts_refused()
 
     def note_failed_call(self, audit_call: Count | Ids | Fetch) -> None:
-        """Note that a call failed; it waits until it is known whether the site answers at all."""
+        """Note a failed call, and put it off until it is known whether the site answers at all."""
         self._failed_call = audit_call
 
     def site_failed(self) -> None:
-        """Note that the site answers nothing: a failed call says nothing about its question."""
+        """Note that the site answers no call: the failed one says nothing about its own query."""
         self._failed_call = None
 
     def site_answers(self) -> None:
-        """Note that the site answers, so that a failed call must have asked too much at once."""
+        """Note that the site answers, so the failed call must have asked for too much at once."""
         audit_call, self._failed_call = self._failed_call, None
         if audit_call is None or self._audit is None:
             return
@@ -112,10 +112,10 @@ class Auditor:
         Args:
             feed_state: The feed's state.
             observed_seconds: The observed time if the site answers now, in seconds.
-            site_date: What the site says the time is, in seconds since 1970, if it does.
+            site_date: The site's clock in seconds since 1970, if the site sends it.
         """
         if self._audit is not None and self._audit.next_call() is None:
-            # The site never gave what it had to fetch last: the audit has ended and proved nothing.
+            # The site never returned the last rows to fetch: the audit ended without proof.
             self._note_done(feed_state, self._audit.window, observed_seconds)
             self._audit = None
         while self._audit is None:
@@ -161,9 +161,9 @@ class Auditor:
 
         Args:
             feed_state: The feed's state.
-            audit_call: What was asked.
+            audit_call: The call that the site answered.
             site_answer: The site's answer.
-            step_result: Gets the rows that were found and what to report.
+            step_result: Receives the rows found and the notices to report.
         """
         audit = self._audit
         if audit is None:
@@ -205,7 +205,7 @@ class Auditor:
     def _plan_fetches(
         self, feed_state: FeedState, audit: Audit, site_date: int | None, step_result: Taken
     ) -> None:
-        """Fetch the rows that are new, but park the old ones if there are too many."""
+        """Fetch the new rows, but park the old ones among them if there are too many."""
         site_time = ages.site_clock(feed_state, site_date) if site_date is None else site_date
         old_ranges = self._old_ranges(feed_state, audit.new, site_time - OLD_AGE)
         if sum(id_part.size for id_part in old_ranges) > MOST_OLD_ROWS:
@@ -221,11 +221,11 @@ class Auditor:
     def _old_ranges(
         self, feed_state: FeedState, id_spans: list[Span], created_before: float
     ) -> list[Span]:
-        """Return the cold ids in some ranges that were handed out before a time, as ranges."""
+        """Return the cold ids, as ranges, that the site assigned before a time."""
         first_young_id = ages.first_id_after(feed_state, created_before) or 0
         old_ranges = []
         for cold_range, missing_hole in self._cold_ranges(id_spans):
-            # The row above may date the whole hole; if not, only ids below the first young one.
+            # The row above may date the whole hole; if not, take the ids below the first young one.
             last_old_id = (
                 cold_range.last
                 if missing_hole.below_at < created_before
@@ -254,7 +254,7 @@ class Auditor:
     ) -> None:
         self._audit = None
         self._note_done(feed_state, audit.window, feed_state.observed)
-        # Nothing is proved from the lowest id on that is still waited for.
+        # An audit proves nothing at or above the lowest id that the feed still waits for.
         lowest_hot = self._known.hot.lowest
         proved_id = audit.span.last if lowest_hot is None else min(audit.span.last, lowest_hot - 1)
         site_time = ages.site_clock(feed_state, site_date)
@@ -276,7 +276,7 @@ class Auditor:
     def _give_up_old(
         self, feed_state: FeedState, audit_window: AuditWindow, site_time: int
     ) -> None:
-        """Give up what is older than the horizon, right after ids that far back were compared."""
+        """Give up ids older than the horizon, right after an audit compared ids that far back."""
         if audit_window.looks_back < self._rules.audit_horizon:
             return
         first_young_id = ages.first_id_after(feed_state, site_time - self._rules.audit_horizon)

@@ -1,4 +1,4 @@
-"""Audits, the proof that nothing is missing: when one is due and its next query. Pure."""
+"""Audits, which prove that no row is missing: when each is due, and its next query. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class AuditWindow(NamedTuple):
 
 
 def audit_windows(backlog_timeout: float, horizon_seconds: float) -> tuple[AuditWindow, ...]:
-    """Return the audits of a feed, the farthest-reaching last.
+    """Return the audits of a feed, from the shortest look back to the longest.
 
-    A row that comes after its deadline is found by the shortest audit, so that one follows a
-    deadline shorter than the usual minutes. Counts cannot show that one row went and another came,
+    The shortest audit finds rows that arrive after their deadline, so it runs more often if the
+    deadline is shorter than usual. Counts cannot show that one row vanished and another appeared,
     so the ids themselves are compared once a day, and before any are given up.
 
     Args:
@@ -51,13 +51,13 @@ def audit_windows(backlog_timeout: float, horizon_seconds: float) -> tuple[Audit
 class Audit:
     """One audit under way: ranges still to count or to compare by id, then rows to fetch.
 
-    Nothing is fetched before everything is compared: the number of new rows decides what happens to
-    them.
+    Rows are fetched only after all ids are compared: how many are new decides whether they are
+    parked.
 
     Args:
         window: The kind of audit.
         span: The ids it covers.
-        limit: Most rows one call may return.
+        limit: The largest number of rows in one answer.
         late: Rows found so far that came after their deadline.
         new: Ranges of new ids that the comparisons found, ascending.
     """
@@ -71,7 +71,7 @@ class Audit:
     _fetch: list[Fetch] = field(default_factory=list)
 
     def begin(self, by_ids: bool, counted_ids: int) -> None:
-        """Start by comparing ids if counts are refused or not wanted, otherwise by counting.
+        """Start the audit with its first ranges, to compare by id or to count.
 
         Args:
             by_ids: Whether ids are compared.
@@ -98,7 +98,7 @@ class Audit:
         self._compare = [Ids(audit_call.span, self.limit) for audit_call in self._compare]
 
     def take_count(self, audit_call: Count, visible_count: int, expected_count: int) -> None:
-        """Handle a count: if equal, it is proof; if not, compare ids or halve the range."""
+        """Handle a count: an equal one proves the range; if not, compare ids or halve the range."""
         self._compare.pop()
         if visible_count == expected_count:
             return
@@ -110,7 +110,7 @@ class Audit:
         ]
 
     def count_less(self, audit_call: Count) -> None:
-        """Count the halves of a range that the site does not count, unless they are small."""
+        """Halve a range that the site fails to count; count the halves unless they are small."""
         if audit_call.span.size > SMALLEST_COUNT:
             self._compare.pop()
             self._compare += [
@@ -118,13 +118,13 @@ class Audit:
             ]
 
     def page_less(self, audit_call: Ids, row_limit: int) -> None:
-        """Compare fewer ids at once: the site does not answer this many."""
+        """Compare fewer ids at once: the site does not answer a query for this many."""
         self.limit = row_limit
         self._compare.pop()
         self._compare.append(Ids(audit_call.span, row_limit))
 
     def fetch_less(self, audit_call: Fetch) -> None:
-        """Fetch the halves of a range on which the site fails; a single such id stays missing."""
+        """Fetch the two halves of a range on which the site fails; a single id stays missing."""
         self._fetch.pop()
         id_spans = (
             audit_call.spans if len(audit_call.spans) > 1 else halved_range(audit_call.spans[0])
@@ -135,7 +135,7 @@ class Audit:
             self._fetch += [Fetch(part, audit_call.limit) for part in parts]
 
     def take_comparison(self, audit_call: Ids, last_done: int, new_ids: Iterable[int]) -> None:
-        """Handle a page of ids up to id `last_done`: continue behind it, and keep what is new."""
+        """Handle a page of ids up to `last_done`: continue above it, and keep the new ids."""
         self._compare.pop()
         if last_done < audit_call.span.last:
             self._compare.append(Ids(Span(last_done + 1, audit_call.span.last), self.limit))
@@ -145,7 +145,7 @@ class Audit:
         self.new += id_spans
 
     def plan_fetches(self, id_spans: Sequence[Span]) -> None:
-        """Fetch the rows of ascending ranges; nothing else is left to decide about the new ids."""
+        """Fetch the rows of ascending ranges, now that all new ids have been decided on."""
         self.new = []
         self._fetch = list(_fetch_calls(id_spans, self.limit))[::-1]
 
@@ -176,7 +176,7 @@ def _fetch_calls(id_spans: Sequence[Span], row_limit: int) -> Iterator[Fetch]:
 def due_window(
     interval: tuple[AuditWindow, ...], last_done: Mapping[str, float], observed_seconds: float
 ) -> tuple[AuditWindow | None, float]:
-    """Return the audit to run now, farthest-reaching first, and the seconds until the next is due.
+    """Return the audit to run now, longest look back first, and the seconds until the next is due.
 
     Args:
         interval: The audits of the feed.

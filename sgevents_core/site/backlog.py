@@ -1,4 +1,4 @@
-"""The backlog: missing ids that are waited for, when to look for them and when to stop. Pure."""
+"""The backlog: the missing ids to wait for, when to look for them and when to stop. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILURES_BEFORE_REPORT: Final = 6
 
 
 class LookTurn(NamedTuple):
-    """When to look for the missing ids of a range; ids found meanwhile leave holes in it."""
+    """When to look for the missing ids of a range; ids found meanwhile leave holes in the range."""
 
     at: float
     first: int
@@ -40,14 +40,14 @@ class LookTurn(NamedTuple):
 class Backlog:
     """Decisions on when to look for which missing ids, and when to stop waiting for them.
 
-    Every hot id has one turn: waiting, due, to be looked for first, in a part of a look that
-    failed, or in the look under way. What a start finds is looked for first, in the order of ids.
-    If more is due than can be requested in time, half of a look is for the newest ids and half
-    for those that have waited longest.
+    Every hot id has one turn: waiting, due, to be looked for first, in a part of a failed look, or
+    in the look under way. Gaps found at a start are looked for first, in the order of ids. If more
+    ids are due than can be requested in time, half of each look is for the newest ids and half for
+    those that have waited longest.
 
     Args:
-        feed_rules: Hold how long ids are waited for.
-        known_ids: What is known of each id; its hot ranges are the backlog.
+        feed_rules: Set how long to wait for an id.
+        known_ids: The feed's memory of each id; its hot ranges are the backlog.
     """
 
     def __init__(self, feed_rules: Rules, known_ids: Known) -> None:
@@ -77,7 +77,7 @@ class Backlog:
     # Looking
 
     def next_look(self, current_time: float, observed_seconds: float) -> Look | None:
-        """Return the look that is due, None if none is.
+        """Return the look that is due, None if no look is.
 
         Args:
             current_time: The host's monotonic clock, in seconds.
@@ -98,7 +98,7 @@ class Backlog:
         return Look(self._asked_ranges, self._rules.page_size, observed_seconds)
 
     def seconds_to_look(self, current_time: float) -> float:
-        """Return the seconds until the next look; infinite if nothing is waited for."""
+        """Return the seconds until the next look; infinite if the backlog is empty."""
         if self._failed_ranges:
             return float("inf")
         if self._due_turns or self._parts_of_failed or self._ranges_to_look_first:
@@ -111,7 +111,7 @@ class Backlog:
         return min(next_waits, default=float("inf"))
 
     def _next_single(self, current_time: float) -> tuple[Span, ...]:
-        """Return an id that has failed before, alone; the next look is for others."""
+        """Return a look for a single id that failed before; the next look is for other ids."""
         self._single_comes_next = False
         while self._single_turns and self._single_turns[0].at <= current_time:
             look_turn = heappop(self._single_turns)
@@ -155,7 +155,7 @@ class Backlog:
         return tuple(sorted(id_spans))
 
     def _fill_look(self, due_until: float) -> None:
-        """Let ids that are due soon be looked for with those that are due, if there is room."""
+        """Fill the room left in a look with ids that are due soon."""
         while self._waiting_turns and 0 < len(self._due_turns) < self._size.current:
             if self._waiting_turns[0].at > due_until:
                 return
@@ -172,7 +172,7 @@ class Backlog:
         return look_turn
 
     def _fill_spans(self, id_spans: list[Span], id_span: Span, range_limit: int) -> Span | None:
-        """Add the missing parts of a range to some ranges; return the rest if they are too many."""
+        """Add the missing parts of a range to a look's spans; return the parts that do not fit."""
         for missing_part in self._hot_ranges([id_span]):
             if len(id_spans) == range_limit:
                 return Span(missing_part.first, id_span.last)
@@ -191,10 +191,10 @@ class Backlog:
     # Results
 
     def take_look(self, look_call: Look, site_answer: Answer, current_time: float) -> list[Notice]:
-        """Handle a look's answer, whose rows were already taken; return which ids are given up.
+        """Handle the answer to a look whose rows are already taken; return the ids given up.
 
-        A full page says nothing about ids above its last row: they are looked for before anything
-        else, so that rows which arrive by the thousand are handled in id order.
+        A full page says nothing about ids above its last row: look for those before any others, so
+        that rows arriving by the thousand are handled in id order.
         """
         self._asked_ranges = ()
         self._learn_size(len(look_call.spans))
@@ -218,7 +218,7 @@ class Backlog:
         return backlog_timed_out(given_up)
 
     def _learn_size(self, id_spans: int) -> None:
-        """Note that the site answers queries for that many ranges; failed looks tell most."""
+        """Learn how many ranges the site answers in one query, mostly from failed looks."""
         self._size.succeeded(id_spans)
         if self._is_part:
             self._largest_part = max(self._largest_part, id_spans)
@@ -226,7 +226,7 @@ class Backlog:
                 self._size.current, self._largest_part = self._largest_part, 0
 
     def _looked_in_vain(self, id_span: Span, age_seconds: float, current_time: float) -> bool:
-        """Note that a range was looked for in vain; return whether it is given up at its age."""
+        """Note that a look did not find a range; return whether it is old enough to give up."""
         seconds_left = self._rules.backlog_timeout - age_seconds
         if seconds_left <= 0:
             self._known.stop_waiting(id_span)
@@ -241,18 +241,18 @@ class Backlog:
         return False
 
     def look_failed(self, look_call: Look) -> None:
-        """Note that a look failed; it waits until it is known whether the site answers at all."""
+        """Note a failed look, and put it off until it is known whether the site answers at all."""
         self._asked_ranges, self._failed_ranges = (), look_call.spans
 
     def site_failed(self) -> None:
-        """Note that the site answers nothing: a failed look says nothing about its question."""
+        """Note that the site answers no call: the failed look says nothing about its query."""
         self._look_again_first(self._failed_ranges)
         self._failed_ranges = ()
 
     def site_answers(self, current_time: float) -> list[Odd]:
-        """Note that the site answers, so that a failed look must have asked too much at once.
+        """Note that the site answers, so the failed look must have asked for too much at once.
 
-        Its halves are looked for one after the other. An id that fails alone does not delay others;
+        Look for its two halves one after the other. An id that fails alone does not delay others:
         it is looked for less and less often, and returned once it has failed several times.
         """
         id_spans, self._failed_ranges = self._failed_ranges, ()
@@ -279,12 +279,13 @@ class Backlog:
         return [Odd(str(id_span.first), "the site fails when its row is requested")] * is_reported
 
     def date_gaps(self, site_time: int, observed_seconds: float, *, catching_up: bool) -> None:
-        """Give ids that were already old when first seen, by the site's clock, one look only.
+        """Limit gaps that were already old when noticed, by the site's clock, to a single look.
 
         Args:
             site_time: The site's clock, in seconds since 1970.
             observed_seconds: Observed time, in seconds.
-            catching_up: Whether more rows wait: then what seems young now may prove old.
+            catching_up: Whether more rows follow; if so, a gap that seems young may still prove
+                old.
         """
         timeout_seconds = self._rules.backlog_timeout
         while self._undated_gaps:
@@ -300,5 +301,5 @@ class Backlog:
             self._undated_gaps.clear()
 
     def note_failed_call(self) -> None:
-        """Note that a call failed: the time from now on was not observed."""
+        """Note that a call failed: the time until the next answer does not count as observed."""
         self._undated_gaps.clear()

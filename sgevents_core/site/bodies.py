@@ -1,6 +1,6 @@
 """JSON from a site, readable even if a single value in it is not.
 
-A value that cannot be held becomes null or text, so that it does not spoil its neighbours.
+A value that Python cannot represent becomes null or text, so that the rest stays readable.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ _decode_rows: Final = msgspec.json.Decoder(_RowsAnswer).decode
 
 
 def decoded_rows(body: bytes | str) -> Any:
-    """Return the value of an answer with rows, each of them left as JSON (`msgspec.Raw`).
+    """Return the decoded answer with its rows left as JSON (`msgspec.Raw`).
 
-    An answer that is anything else, or cannot be read in this way, is decoded whole.
+    Decode an answer without rows, or one that cannot be read this way, completely.
 
     Raises:
         ValueError: The text is not JSON.
     """
     try:
         if not body.isascii() and isinstance(body, bytes):
-            body.decode()  # what is not decoded is not checked
+            body.decode()  # rows left as JSON are not checked yet
         answer = _decode_rows(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return decoded(body)
@@ -97,7 +97,7 @@ def decoded_row(body: bytes) -> dict[str, Any]:
 
 
 def in_whole_characters(json_text: str) -> str:
-    """Return text with `?` for lone surrogates."""
+    """Return the text with `?` in place of lone surrogates."""
     return json_text if json_text.isascii() else json_text.encode("utf-8", "replace").decode()
 
 
@@ -111,7 +111,7 @@ def _without_deep_parts(body: bytes) -> bytes:
 
 
 def _deep_parts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a JSON text that are nested too deeply begin and end."""
+    """Yield the start and end of each part of a JSON text that is nested too deeply."""
     nesting_depth = start = 0
     for json_token in _STRING_OR_BRACKET.finditer(body):
         if json_token[0] in b"[{":

@@ -1,6 +1,6 @@
 """A socket to a site with a time limit for the whole call and a limit on the bytes it accepts.
 
-Opens it too: looks up the name, tries each address, asks a proxy for a tunnel, begins TLS.
+Also opens the socket: looks up the name, tries each address, asks a proxy for a tunnel, begins TLS.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Proxy(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """Where a site is, how it is reached and which certificates are trusted."""
+    """The address of a site, the proxy in front of it and the certificates to trust."""
 
     scheme: str
     host: str
@@ -68,7 +68,7 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The host and port as a request names them."""
+        """The host and port in the form that a request uses."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
@@ -93,7 +93,7 @@ class BoundedSocket:
     Args:
         sock: The socket.
         deadline: When the call made over it has to end.
-        most_bytes: Most bytes it accepts in a call; None for any number.
+        most_bytes: The most bytes to accept in one call; None for any number.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class BoundedSocket:
         self.received_bytes = 0
 
     def sendall(self, data: Any) -> None:
-        """Send all of it, or raise when time runs out."""
+        """Send all the bytes, or raise when time runs out."""
         unsent_bytes = memoryview(data).cast("B")
         while unsent_bytes:
             self._apply_deadline()
@@ -136,24 +136,24 @@ class BoundedSocket:
         return byte_count
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:
-        """Return a reader, as a socket does; the line stays open until the reader is closed too."""
+        """Return a reader, as a socket does; the socket stays open until the reader closes too."""
         self._open_readers += 1
         return io.BufferedReader(_SocketReader(self), _BUFFER_SIZE)
 
     def close(self) -> None:
-        """Close it, at once or when its reader is closed."""
+        """Close the socket, at once or when its reader is closed."""
         self._is_closing = True
         if not self._open_readers:
             self._sock.close()
 
     def release_reader(self) -> None:
-        """Note that a reader is closed."""
+        """Note that a reader was closed; close the socket if that is due."""
         self._open_readers -= 1
         if self._is_closing and self._open_readers <= 0:
             self._sock.close()
 
     def end(self) -> None:
-        """End it now, even while it is read."""
+        """Close the socket now, even while another thread reads from it."""
         self._is_ended = True
         if self.is_own:  # a fork only has a copy: the connection must stay open
             with suppress(OSError):
@@ -162,16 +162,16 @@ class BoundedSocket:
 
     @property
     def is_own(self) -> bool:
-        """Whether this process has opened it, rather than the process it was forked from."""
+        """Whether this process opened the socket, rather than the process it was forked from."""
         return self._owner_pid == os.getpid()
 
     @property
     def has_received_nothing(self) -> bool:
-        """Whether nothing arrived in this call, and the line was not ended from this side."""
+        """Whether nothing arrived in this call, and this side did not close the socket."""
         return not self.received_bytes and not self._is_ended
 
     def has_no_news(self) -> bool:
-        """Return whether nothing arrived since the last answer, not even a close."""
+        """Return whether nothing has arrived since the last answer, not even the peer's close."""
         try:
             if hasattr(select, "poll"):
                 socket_poll = select.poll()
@@ -192,7 +192,7 @@ class BoundedSocket:
 
 
 class _SocketReader(io.RawIOBase):
-    """A reader of a line."""
+    """A reader of a bounded socket."""
 
     def __init__(self, line: BoundedSocket) -> None:
         self._bounded_socket: BoundedSocket | None = line
@@ -211,12 +211,12 @@ class _SocketReader(io.RawIOBase):
 
 
 def dial(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
-    """Open a line to a site.
+    """Open a socket to a site.
 
     Raises:
         OSError: No connection could be made; a TimeoutError if none was found in time.
         ProxyRefusedError: The proxy refused the tunnel.
-        ssl.SSLError: The site is not to be trusted.
+        ssl.SSLError: The site's certificate is not trusted.
     """
     proxy = endpoint.proxy
     plain_socket = _connect_to_host(
@@ -237,7 +237,7 @@ def dial(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
 
 
 def _connect_to_host(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to one of the addresses; those not yet tried share the time left."""
+    """Connect to the first address that answers; those not yet tried share the time left."""
     host_addresses = _look_up_addresses(host, port, deadline)
     last_error: OSError = OSError(f"{host} has no address")
     for tried_count, (address_family, socket_type, socket_protocol, _, socket_address) in enumerate(

@@ -1,6 +1,6 @@
 """The site's event log: sends the feed's queries, over one connection or several.
 
-Scripts that turn up in rows are looked up beside it.
+It also looks up the names of scripts that appear in rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class EventLog:
     Args:
         site_settings: The site and its credentials.
         extra_fields: Fields to read besides the usual ones.
-        script_lookup: Learns the names of scripts from the rows read; None if they are not needed.
+        script_lookup: Learns the names of the scripts in the rows; None if names are not needed.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class EventLog:
         return self._reader.schema()
 
     def read_ahead(self, range_calls: Sequence[PageRange], connection_count: int) -> None:
-        """Ask for ranges on connections of their own, and give up all that are not among them.
+        """Request ranges on connections of their own, and give up all others being read ahead.
 
         Args:
-            range_calls: The ranges that will be asked for next, in order.
-            connection_count: How many may be asked for at the same time.
+            range_calls: The next ranges to request, in order.
+            connection_count: How many ranges to request at the same time.
         """
         self._range_readers.read_ahead(range_calls, connection_count)
 
@@ -90,10 +90,10 @@ class EventLog:
     def scripts(
         self, script_filters: list[Any], script_fields: Sequence[str] = (NAME,)
     ) -> list[dict[str, Any]]:
-        """Return the scripts (ApiUsers) that `script_filters` find, as the site gives them.
+        """Return the scripts (ApiUsers) that match `script_filters`, as the site returns them.
 
         Raises:
-            SiteError: The site could not be asked, or does not let them be read.
+            SiteError: The site could not be asked, or refuses to show its scripts.
         """
         liveness.report_alive(self.longest_call)
         return self._reader.find_scripts(script_filters, script_fields)
@@ -105,13 +105,13 @@ class EventLog:
 
 
 def has_answered(error: BaseException) -> bool | None:
-    """Return whether the site answered the call that raised; None if it was not asked, or may have.
+    """Return whether the site answered the call that raised; None if that is not known.
 
     Args:
-        error: What a client of shotgun_api3's kind raised.
+        error: The exception that a client derived from shotgun_api3 raised.
     """
     if isinstance(error, AuthenticationFault):
-        return False  # if the feed is accepted, the script itself is at fault
+        return False  # if the site accepts the feed's script, the plugin's own script is at fault
     if isinstance(error, Fault):
         return True
     no_answer = isinstance(error, (*NO_ANSWER, SiteError))

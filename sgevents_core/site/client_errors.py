@@ -47,13 +47,13 @@ class Redirected(SiteRedirected, ProtocolError):
 def unreachable(
     url: str, error: Exception, reason_text: str, retry_after: float | None = None
 ) -> SiteUnreachable:
-    """Return the error for a site that could not be asked, with fitting advice.
+    """Return the error for a site that could not be asked, with advice that fits the cause.
 
     Args:
         url: The site.
-        error: What was raised.
+        error: The exception raised.
         reason_text: The reason in words, without secrets.
-        retry_after: Seconds to wait, if the answer asked for it.
+        retry_after: The seconds to wait, if the site asked for a wait.
     """
     tls_objection: Objection | None = None
     error_class: type[SiteUnreachable] = SiteNotTrusted
@@ -72,12 +72,12 @@ def unreachable(
 def redirected(
     url: str, http_status: int, redirect_location: str, answer_headers: Any
 ) -> Redirected:
-    """Return the error for a site that points elsewhere.
+    """Return the error for a site that redirects to another address.
 
     Args:
         url: The site.
         http_status: The HTTP status.
-        redirect_location: Where it points.
+        redirect_location: The address that it redirects to.
         answer_headers: The headers of its answer, kept in the error as shotgun_api3 does.
     """
     target_text = pointed_to(redirect_location, url)
@@ -93,7 +93,7 @@ def redirected(
 
 
 def pointed_to(redirect_location: str, site_url: str) -> str:
-    """Return where a redirect points, for people: only scheme, host and port."""
+    """Return the target of a redirect for people: only scheme, host and port."""
     if not redirect_location:
         return "no address"
     try:

@@ -1,4 +1,4 @@
-"""The time by which a call to a site has to end, and the pace expected of files."""
+"""The deadline of a call to a site, and the minimum pace of file transfers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Deadline:
     """The end of the time that one call may take.
 
     Args:
-        seconds: How long it may take from now on; None for any time.
+        seconds: The time allowed from now on; None for no limit.
     """
 
     __slots__ = ("_allowed_seconds", "_ends_at")
@@ -23,10 +23,10 @@ class Deadline:
         self._ends_at = None if seconds is None else time.monotonic() + seconds
 
     def moved(self, byte_count: int) -> None:
-        """Note that bytes were transferred; this does not extend the time."""
+        """Note that bytes were transferred; the deadline stays the same."""
 
     def seconds_left(self) -> float | None:
-        """Return the seconds left; None for any time.
+        """Return the seconds left; None for no limit.
 
         Raises:
             TimeoutError: The time is over.
@@ -42,7 +42,7 @@ class Deadline:
 
 
 class Pace(Deadline):
-    """No end while it moves: bytes have to be transferred within the time given."""
+    """A deadline that moves: it expires if too few bytes are transferred within the time given."""
 
     __slots__ = ("_moved_bytes",)
 
@@ -51,7 +51,7 @@ class Pace(Deadline):
         self._moved_bytes = 0
 
     def moved(self, byte_count: int) -> None:
-        """Note that bytes were transferred; enough of them restart the time."""
+        """Note that bytes were transferred; enough of them restart the deadline."""
         self._moved_bytes += byte_count
         if (
             self._allowed_seconds is not None

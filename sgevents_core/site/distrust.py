@@ -1,4 +1,4 @@
-"""Why a connection to a site is not made: what TLS or a proxy objects to, and the remedy. Pure."""
+"""Explain why TLS or a proxy refused a connection to a site, and what to do about it. Pure."""
 
 from __future__ import annotations
 
@@ -144,10 +144,10 @@ _CHECK_THE_ADDRESS: Final = f"check the host and port in url of [site], {_OR_FIN
 
 
 def objection_to(error: ssl.SSLError, current_time: float) -> Objection:
-    """Return the objection of TLS.
+    """Return why TLS refused the connection, and the remedy.
 
     Args:
-        error: What was raised.
+        error: The exception raised.
         current_time: Seconds since 1970, by this machine's clock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -167,7 +167,7 @@ def objection_to(error: ssl.SSLError, current_time: float) -> Objection:
 
 
 def objection_of_proxy(http_status: int, reason_text: str) -> Objection:
-    """Return the objection of a proxy, by the status of its answer."""
+    """Return why a proxy refused the connection, by the status of its answer, and the remedy."""
     answer_text = _one_line(f"{http_status} {reason_text}")
     if http_status == 407:
         advice_text = (

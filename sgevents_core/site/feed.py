@@ -104,7 +104,7 @@ class Feed:
         self._load_follower()
 
     def stop(self) -> None:
-        """Let the feed end; do not wait for a running call to the site."""
+        """Tell the feed to end; do not wait for a running call to the site."""
         self._stopping.set()
         self._woken.set()
 
@@ -127,7 +127,7 @@ class Feed:
         self._woken.set()
 
     def run(self) -> None:
-        """Follow the log until stopped; an error that ends it is kept in `error`."""
+        """Follow the log until stopped; keep an error that ends the feed in `error`."""
         try:
             while not self._stopping.is_set():
                 self._take_turn()
@@ -192,7 +192,7 @@ class Feed:
             notices.log(notices.LogRewound(feed_writer.rewound, again=True))
 
     def _mend_entries(self) -> None:
-        """Ask the site again for what can no longer be read from the journal."""
+        """Ask the site again for events that can no longer be read from the journal."""
         if self.state is None:
             return
         try:
@@ -210,7 +210,7 @@ class Feed:
         self._is_loaded = False
 
     def _is_ready(self) -> bool:
-        """Return whether the follower knows what is committed; read it first if not."""
+        """Return whether the follower is loaded; load it from the committed state first if not."""
         if not self._is_loaded:
             try:
                 self._load_follower()
@@ -221,7 +221,8 @@ class Feed:
     def _knows_page_size(self) -> bool:
         """Return whether the site's page size is known; ask for it first if not.
 
-        A page cannot be longer than the site's own: a shorter one would look like the last.
+        Never request a longer page than the site allows: its shorter answer would look like the
+        last page.
         """
         if not self._page_size_known:
             try:
@@ -235,7 +236,7 @@ class Feed:
         return True
 
     def _has_tried_site(self) -> bool:
-        """Return whether the site answers, if somebody needs to know; otherwise True."""
+        """Return whether the site answers, if a plugin's call needs to know; otherwise True."""
         if not (self.health.is_wanted or self._tries_site):
             return True
         liveness.report_alive(self._log.longest_call)
@@ -245,16 +246,16 @@ class Feed:
         except SiteFault:  # the site has answered
             self._tries_site = False
         except SiteError as error:
-            self._tries_site = True  # do not wait for the next page, it may be due much later
+            self._tries_site = True  # do not wait for the next page, which may be due much later
             self._stopping.wait(self._wait_after(error))
         return not self._tries_site
 
     def _ask_and_note(self, make_call: Callable[[], _T], *, is_aside: bool = False) -> _T:
-        """Ask the site, and let everybody know whether it answered.
+        """Ask the site, and record whether it answered.
 
         Args:
             make_call: Makes the call.
-            is_aside: Whether a failure of this call proves nothing.
+            is_aside: Whether a failure of this call says nothing about the site.
         """
         began_at = time.monotonic()
         try:
@@ -272,12 +273,12 @@ class Feed:
         return site_answer
 
     def _recognises_site(self) -> bool:
-        """Return whether this state belongs to the site; ask the site if its name is new.
+        """Return whether this state belongs to the site; ask the site if its host name is new.
 
-        A site may move to another address; it still has the events taken last.
+        A site that moved to another address still has the events taken last.
 
         Raises:
-            OtherSiteError: The site has none of them.
+            OtherSiteError: The site has none of those events.
         """
         feed_writer = self._follower.state
         if (
@@ -421,12 +422,12 @@ def carry_out_feed_request(
 
     Args:
         event_log: The site's event log.
-        feed_rules: How the feed follows it.
+        feed_rules: How the feed follows the log.
         feed_writer: The journal; nobody else appends to it meanwhile.
-        person_request: What is asked; repeating a request changes nothing.
+        person_request: The request; repeating it changes nothing.
 
     Raises:
-        StateError: It cannot be written; the request waits.
+        StateError: The journal cannot be written; the request waits.
     """
     if person_request.kind == "reset":
         begin_anew(event_log, feed_rules, feed_writer, person_request)

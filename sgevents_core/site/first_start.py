@@ -1,4 +1,4 @@
-"""The first start of a feed: finding where it begins. Pure: calls out, answers in."""
+"""The first start of a feed: find the id where it begins. Pure: calls out, answers in."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Beginning:
 
 
 class FirstStart:
-    """The first queries to the site, which find out where to begin.
+    """The first queries to the site, which find the id to begin at.
 
     Args:
-        feed_rules: Hold what the settings say about the start.
+        feed_rules: Set where the feed starts.
     """
 
     def __init__(self, feed_rules: Rules) -> None:
@@ -54,7 +54,7 @@ class FirstStart:
         """Return the next query to the site."""
         start_position = self._rules.start
         if isinstance(start_position, int):
-            return Newest(1)  # any row will do: the site answers this script
+            return Newest(1)  # any row shows that the site answers this script
         if start_position == "now":
             below_id = self._newest_rows[-1].id if self._newest_rows else None
             return Newest(self._page_size, below_id)
@@ -65,12 +65,12 @@ class FirstStart:
         return Since(self._start_time)
 
     def take_failure(self, site_call: Call) -> None:
-        """Note that the site does not answer a page of that length, while it answers others."""
+        """Ask for shorter pages from now on: the site answers others, but none this long."""
         if isinstance(site_call, Newest):
             self._page_size = max(site_call.limit // 2, 1)
 
     def take_answer(self, site_call: Call, site_answer: Answer) -> Beginning | None:
-        """Handle the site's answer; return where to begin, None while more has to be asked.
+        """Handle the site's answer; return where to begin, None while another query is needed.
 
         Raises:
             StartAheadError: The site has not reached the start yet.
@@ -99,14 +99,15 @@ class FirstStart:
         )
 
     def _begin_behind(self, start_time: int, last_row: Row | None) -> Beginning | None:
-        """Begin behind the last row before a time, so that what is missing above it is waited for.
+        """Begin behind the last row before a time, so that the feed waits for ids missing above it.
 
         Args:
             start_time: The time.
-            last_row: The row below the first one since then, or the newest of all if there is none.
+            last_row: The row below the first one created since then, or the newest row if there is
+                none.
         """
         if self._first_row is None and last_row is not None and last_row.at >= start_time:
-            self._has_asked_since = False  # a row was created between the two questions
+            self._has_asked_since = False  # a row came between both queries
             return None
         if last_row is not None:
             return Beginning(last_row.id + 1, (last_row,))

@@ -1,4 +1,4 @@
-"""Following a log with holes: rows and times in, decisions out. No I/O, no clock, no database.
+"""Follow a log with holes: rows and times in, decisions out. No I/O, no clock, no database.
 
 The follower decides the next query to the site and handles the answers. Its decisions must be
 committed (rows and change together) before the next answer is given to it; if that fails, it is
@@ -176,7 +176,7 @@ class Follower:
         """Handle the site's answer to a call, and return the result.
 
         Args:
-            site_call: What `next_call` said to ask.
+            site_call: The query that `next_call` returned.
             site_answer: The site's answer.
             current_time: The host's monotonic clock when the answer arrived, in seconds.
         """
@@ -241,7 +241,7 @@ class Follower:
     def _note_success(
         self, site_call: Call, step_result: Taken, current_time: float, *, is_full: bool
     ) -> None:
-        """Note that the site answered a call: what failed before was not an outage."""
+        """Note that the site answered a call, so earlier failures were not an outage."""
         if isinstance(site_call, ASIDE):
             self._call_budget.spend_call()
             is_look = isinstance(site_call, Look)
@@ -255,16 +255,16 @@ class Follower:
     def take_failure(
         self, site_call: Call, current_time: float, *, is_answering: bool = False
     ) -> None:
-        """Note that a call failed: nothing is concluded, and no time was observed.
+        """Note that a call failed: conclude nothing from it, and count no time as observed.
 
-        Looks and audits that fail are put off while pages continue: what the site cannot answer
-        must not delay what it can. Anything that fails while the site answers other queries is
+        Looks and audits that fail are put off while pages continue: queries that the site cannot
+        answer must not delay those that it can. A query that fails while the site answers others is
         requested in smaller pieces.
 
         Args:
-            site_call: What was asked.
+            site_call: The query sent to the site.
             current_time: The host's monotonic clock, in seconds.
-            is_answering: Whether the site understood the call and refused it.
+            is_answering: Whether the site did answer, by refusing the query.
         """
         self._last_answer_at = None
         self._backlog.note_failed_call()
@@ -301,7 +301,7 @@ class Follower:
         self._auditor.counts_refused()
 
     def take_changes(self) -> FeedChange | None:
-        """Return what to commit with the rows, None before the first answer."""
+        """Return the change to commit with the rows, None before the first answer."""
         if self.state is None:
             return None
         return self._odd_rows.with_changes(self.known.take_changes(self.state))

@@ -17,7 +17,7 @@ class Rules:
         page_size: The largest number of rows asked for at once: at least 2, and no more than the
             site gives.
         poll_interval: Time between two pages while rows arrive.
-        idle_interval: Longest time between two pages.
+        idle_interval: The longest time between two pages.
         backlog_timeout: How long a missing id is waited for.
         settle: How long rows above a young gap are held back.
         audit_horizon: How long audits look for missing ids.

@@ -1,8 +1,8 @@
 """The client of every connection to a site: strict about answers, redirects and time.
 
-The stock client returns what it cannot read as if it were the result, and a write is lost silently.
-This one accepts only valid answers, follows no redirect with a key, and ends in time; its errors
-are also shotgun_api3's.
+The stock client returns an answer it cannot read as if it were the result: a write can be lost
+silently. This client accepts only valid answers, follows no redirect with a key, and ends each call
+in time; its errors are also shotgun_api3's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
 
 class GuardedShotgun(GuardedFiles):
-    """The stock client, except that it raises `NoAnswer` if the site gave none.
+    """The stock client, but it raises `NoAnswer` if the site sends no valid answer.
 
     A call takes at most `config.timeout_secs` in all. Takes the arguments of the stock client.
     """
@@ -76,7 +76,7 @@ class GuardedShotgun(GuardedFiles):
         return Proxy(config.proxy_server, config.proxy_port, config.proxy_user, config.proxy_pass)
 
     def _endpoint(self) -> Endpoint:
-        """Return where the site is, by the client's present configuration."""
+        """Return the site's address and proxy, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
         if server.count(":") > 1 and "[" not in server:  # an IPv6 address without its brackets
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]
@@ -156,7 +156,7 @@ class GuardedShotgun(GuardedFiles):
 
     @property
     def _question(self) -> Question | None:
-        """This thread's question: clients are made for one thread, but get shared nevertheless."""
+        """This thread's question: a client is made for one thread, but plugins may share it."""
         return getattr(self._thread_state, "question", None)
 
     @_question.setter

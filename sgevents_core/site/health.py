@@ -1,4 +1,4 @@
-"""Whether the site answers, from the calls of the feed and of the plugins' connections.
+"""Whether the site answers, judged by the calls of the feed and of the plugins' connections.
 
 The feed's calls decide: if one gets no answer, there is an outage until any call is answered again.
 A plugin's call without an answer proves nothing yet, since its query may be the cause: the feed is
@@ -17,7 +17,7 @@ CALM_SECONDS: Final = 10.0
 
 
 class Standing(Enum):
-    """The state of the site when a plugin's call got no answer, as far as it is known by now."""
+    """What is known about the site at the time a plugin's call got no answer."""
 
     UNKNOWN = "nobody has tried since"
     DOWN = "nobody is answered"
@@ -26,7 +26,7 @@ class Standing(Enum):
 
 
 class SiteHealth:
-    """What is known of one site; may be used from any thread. Times are monotonic seconds."""
+    """The health of one site; may be used from any thread. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.outages = 0
@@ -43,7 +43,7 @@ class SiteHealth:
         self._want_listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call a function whenever an outage begins or ends, or a doubt is over."""
+        """Call a function whenever an outage begins or ends, or a doubt is settled."""
         self._change_listeners.append(listener)
 
     def on_want(self, listener: Callable[[], None]) -> None:
@@ -57,7 +57,7 @@ class SiteHealth:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody needs to know if the site answers."""
+        """Whether a call is wanted that shows if the site answers."""
         return self._is_wanted
 
     def answered(self, began_at: float) -> None:
@@ -79,7 +79,7 @@ class SiteHealth:
 
         Args:
             began_at: When the call began.
-            ended_at: When that was known.
+            ended_at: When the call failed.
         """
         with self._lock:
             was_down = self.is_down
@@ -103,7 +103,7 @@ class SiteHealth:
         """Return the state of the site when a call got no answer.
 
         Args:
-            failed_at: When the failure was known.
+            failed_at: When the call failed.
         """
         with self._lock:
             if self.is_down:

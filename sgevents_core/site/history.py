@@ -1,6 +1,6 @@
 """Past events by id or time: from the journal, and older ones from the site.
 
-It only reads: what comes from the site is not appended anywhere.
+Only reads: events from the site are not appended to the journal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class History:
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return one event, None if neither journal nor site has it.
 
-        If an id was given out again in another era, the newest event is meant.
+        If the site assigned the id again in another era, return the newest event.
 
         Raises:
             SiteError: The site could not be asked.
@@ -67,11 +67,12 @@ class History:
     def between(self, first_id: int, last_id: int) -> list[ReplayEvent]:
         """Return the events with an id from `first_id` to `last_id`, in the order of the journal.
 
-        Those that the site shows and the journal does not have come first: older ones, and those
-        that were parked, dropped or given up. Missing ids reach the plugins by themselves.
+        Events that the site shows but the journal lacks come first: older ones, and those parked,
+        dropped or given up. Missing ids that the feed still waits for are left out: their events
+        reach the plugins by themselves.
 
         Raises:
-            NotTakenYet: The feed has taken none of them yet.
+            NotTakenYet: The feed has taken none of these events yet.
             SiteError: The site could not be asked.
         """
         if first_id > self._frontier:
@@ -123,7 +124,7 @@ class History:
     def _older_events(
         self, first_id: int, last_id: int, known_ids: set[int], created_since: int = 0
     ) -> Iterator[ReplayEvent]:
-        """Read from the site, page by page, what the journal does not have."""
+        """Read the events that the journal lacks from the site, page by page."""
         while first_id <= last_id:
             rows = self._event_log.ask(Page(first_id - 1, _PAGE_SIZE, None)).rows
             for event_row in rows:
@@ -138,7 +139,7 @@ class History:
             first_id = rows[-1].id + 1
 
     def _left_out_ranges(self, first_id: int, last_id: int) -> list[Span]:
-        """Return the ids from `first_id` to `last_id` that no plugin got, or will get by itself."""
+        """Return ranges, from `first_id` to `last_id`, that no plugin got or will get by itself."""
         left_out = [
             (max(range_start, first_id), min(range_end, last_id))
             for range_kind in get_args(LeftOut)
@@ -148,7 +149,7 @@ class History:
         return [Span(*id_span) for id_span in sorted(left_out)]
 
     def _events_in(self, id_spans: list[Span], known_ids: set[int]) -> Iterator[ReplayEvent]:
-        """Read from the site, page by page, the visible rows of some ranges."""
+        """Read the visible rows of some ranges from the site, page by page."""
         while id_spans:
             asked_spans = id_spans[:MOST_FETCHED_SPANS]
             rows = self._event_log.ask(Fetch(tuple(asked_spans), _PAGE_SIZE)).rows

@@ -1,4 +1,4 @@
-"""Which ids of the log are known, missing or gone: the feed's memory. Pure: no time, no I/O."""
+"""The feed's memory: which ids of the log are known, missing or gone. Pure: no time, no I/O."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class Known:
         self.take_changes(feed_record.state)  # loading is not a change
 
     def is_missing(self, id_: int) -> bool:
-        """Return whether an id was never seen."""
+        """Return whether no row with this id was ever seen."""
         return id_ in self.hot or id_ in self.cold
 
     def missing_within(self, id_spans: Iterable[Span]) -> list[Span]:
-        """Return the parts of ascending ranges that were never seen, ascending."""
+        """Return the parts of ascending ranges whose ids are missing, ascending."""
         return [
             missing_part
             for id_span in id_spans
@@ -89,7 +89,7 @@ class Known:
         ]
 
     def note_found(self, id_: int) -> bool:
-        """Remove an id from the missing; return False if it was not missing."""
+        """Remove an id from the missing ones; return False if it was not among them."""
         return bool(self.hot.cut(id_, id_) or self.cold.cut(id_, id_))
 
     def note_back(self, id_: int) -> bool:
@@ -97,7 +97,7 @@ class Known:
         return bool(self.gone.cut(id_, id_))
 
     def take_rows(self, event_rows: Iterable[Row]) -> list[Row]:
-        """Note that rows are visible; return those that were missing, which are to be kept."""
+        """Note that rows are visible; return the rows that were missing and must be appended."""
         new_rows = []
         for event_row in event_rows:
             if self.note_found(event_row.id):
@@ -107,7 +107,7 @@ class Known:
         return new_rows
 
     def note_vanished(self, event_ids: Iterable[int]) -> list[int]:
-        """Note that known ids are no longer visible; return those for which this is new."""
+        """Note that known ids are no longer visible; return those not noted before."""
         newly_vanished = [id_ for id_ in event_ids if id_ not in self.gone]
         for id_span in spans_of(newly_vanished):
             self.gone.add(*id_span, None)
@@ -119,14 +119,14 @@ class Known:
             self.cold.add(missing_part.first, missing_part.last, missing_hole)
 
     def give_up_below(self, below_id: int) -> list[Span]:
-        """Give up for good all ranges below an id, below which nothing is hot; return them."""
+        """Give up all missing ranges below an id for good, and return them; none may be hot."""
         closed_ranges = [id_span for id_span, _ in self.cold.cut(0, below_id - 1)]
         self._closed_ranges += [(id_span.first, id_span.last) for id_span in closed_ranges]
         self.gone.cut(0, below_id - 1)
         return closed_ranges
 
     def park(self, id_spans: Iterable[Span], parking: Parking) -> None:
-        """Park ids that are not waited for: plugins are not given them until a person decides."""
+        """Park ids that are no longer waited for: no plugin gets them until a person decides."""
         for id_span in id_spans:
             self.cold.cut(*id_span)
             self.parked.add(*id_span, parking)
@@ -136,7 +136,7 @@ class Known:
         return [id_span for id_span, parking in self.parked if parking.number in parking_numbers]
 
     def handle_parked(self, id_spans: Iterable[Span], missing_hole: Hole) -> None:
-        """Wait for parked ids as for missing ones."""
+        """Treat parked ids as missing, and wait for them."""
         for id_span in id_spans:
             self.parked.cut(*id_span)
             self.gone.cut(*id_span)
@@ -170,7 +170,7 @@ class Known:
         yield from range(next_id, id_span.last + 1)
 
     def lowest_missing_id(self) -> int | None:
-        """Return the lowest id not seen, None when nothing is missing."""
+        """Return the lowest missing id, None if no id is missing."""
         lowest_ids = [
             lowest_id for lowest_id in (self.hot.lowest, self.cold.lowest) if lowest_id is not None
         ]
@@ -185,7 +185,7 @@ class Known:
         )
 
     def take_changes(self, feed_state: FeedState) -> FeedChange:
-        """Return what changed since the last call, to be written with the state."""
+        """Return the changes since the last call, to be written with the state."""
         hot, removed_hot = self.hot.take_changes()
         cold, removed_cold = self.cold.take_changes()
         gone, removed_gone = self.gone.take_changes()

@@ -1,7 +1,7 @@
 """One connection that reads a site's event log, and its queries.
 
-A call is made once; anything that goes wrong becomes one of the errors of `SiteError`, without
-secrets in its text. The feed decides about retries.
+Each call is sent once; any failure becomes a subclass of `SiteError`, without secrets in its text.
+The feed decides about retries.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
 
 
 class Reader(GuardedShotgun):
-    """The client with a faster decoder, which leaves values as they were on the wire.
+    """The client with a faster decoder, which leaves values as the site sent them.
 
     Rows of the event log are left as JSON, timestamps elsewhere as the site wrote them: walking all
     values is most of the cost of `find`. `stock_values` does it when an event is made.
@@ -103,7 +103,7 @@ class Reader(GuardedShotgun):
         return answer
 
     def share_server_info(self, other_reader: Reader) -> None:
-        """Adopt what another client has learned about the same site."""
+        """Take over the server information that another client has read from the same site."""
         self._server_caps = other_reader.server_caps
 
 
@@ -136,7 +136,7 @@ class LogReader:
         self._client.config.timeout_secs = site_settings.timeout
 
     def another(self) -> LogReader:
-        """Return another connection, which shares what this one knows of the site."""
+        """Return another connection, which shares this one's server information."""
         other_reader = LogReader(self._site, self._fields)
         with self.errors():
             other_reader._client.share_server_info(self._client)
@@ -184,7 +184,7 @@ class LogReader:
         )
 
     def find_scripts(self, filters: list[Any], fields: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the scripts (ApiUsers) that `filters` find, as the site gives them."""
+        """Return the scripts (ApiUsers) that match `filters`, as the site returns them."""
         with self.errors():
             return [
                 dict(script_name)
@@ -210,7 +210,7 @@ class LogReader:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn whatever the block raises into an error of `SiteError`."""
+        """Turn any exception of the block into a subclass of `SiteError`."""
         try:
             yield
         except SiteError:
@@ -223,7 +223,7 @@ class LogReader:
             ) from None
         except Fault as error:
             raise SiteFault(url=self._site.url, reason=self._clean_text(error)) from None
-        except Exception as error:  # of the network, or of the client on garbage
+        except Exception as error:  # a network error, or the client's own on an invalid answer
             if isinstance(error, NO_ANSWER):
                 after = _requested_wait(error)
                 raise unreachable(self._site.url, error, self._clean_text(error), after) from None
@@ -275,7 +275,7 @@ def _date_seconds(date_header: str | None) -> int | None:
 
 
 def _requested_wait(error: BaseException) -> float | None:
-    """Return how many seconds an answer asks to wait before the next call."""
+    """Return the seconds that an answer asks the client to wait before the next call."""
     headers = getattr(error, "headers", None)
     requested_seconds = headers.get("retry-after") if isinstance(headers, dict) else None
     return (

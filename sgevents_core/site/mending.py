@@ -1,4 +1,4 @@
-"""Asking the site again for events whose entries in the journal can no longer be read."""
+"""Ask the site again for events whose entries in the journal can no longer be read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Mender:
         self._asked_ids: frozenset[int] = frozenset()
 
     def look(self, feed_era: int, current_time: float) -> None:
-        """Request what was passed over, if it is time.
+        """Read the entries that were passed over from the site again, if it is time.
 
         Args:
             feed_era: The era of the feed.

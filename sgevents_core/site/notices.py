@@ -1,6 +1,6 @@
-"""What the feed reports about the event log: each kind of notice is a class.
+"""Notices of the feed about the event log: each kind is a class.
 
-A notice's text, its level and its action in the log are decided here alone.
+Each class alone decides the text, the level and the action of its log record.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class EventSetAside(Notice):
     """A row cannot be handled.
 
     Args:
-        event: Its id, or what it is known by if that is not valid.
+        event: Its id, or another name for it if the id is not valid.
         reason: Why, for people.
     """
 

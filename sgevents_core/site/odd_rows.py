@@ -1,4 +1,4 @@
-"""Rows that cannot be handled, each recorded once, and what people decide about them."""
+"""Rows that cannot be handled, each recorded once, and people's decisions about them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class SetAsideRows:
         self._taken_names += readable_names
 
     def with_changes(self, feed_change: FeedChange) -> FeedChange:
-        """Return a change with what is new here; it is reported only once."""
+        """Return the change with the new records added; each is returned only once."""
         feed_era = feed_change.state.era
         feed_change = feed_change._replace(
             set_aside=[one._replace(era=feed_era) for one in self._newly_set_aside],
@@ -96,14 +96,14 @@ class SetAsideRows:
 def forget_aside(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer:
     """Carry out a request to forget what is set aside, and return the result.
 
-    It covers what the person was shown; rows set aside since then stay on record.
+    The request covers the rows that the person saw; rows set aside since then stay on record.
 
     Args:
         feed_writer: The journal.
         person_request: Its detail holds `set_aside`, each with the fields of `SetAside`.
 
     Raises:
-        StateError: It cannot be written; the request waits.
+        StateError: The journal cannot be written; the request waits.
     """
     forgotten = [SetAside(*one) for one in person_request.detail["set_aside"]]
     request_answer = RequestAnswer(

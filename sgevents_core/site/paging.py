@@ -1,4 +1,4 @@
-"""Pages: when the next one is read, how long it is, and what it leaves out. Pure."""
+"""Pages: when to read the next one, how many rows it has, and which id it skips. Pure."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Paging:
         """Note that a call failed.
 
         Args:
-            page_call: What was asked.
+            page_call: The page that was requested.
             current_time: The host's monotonic clock, in seconds.
-            is_answering: Whether the site understood it nevertheless.
+            is_answering: Whether the site did answer, by refusing the page.
         """
         if isinstance(page_call, Page):
             self._failures_in_a_row += 1
@@ -83,7 +83,7 @@ class Paging:
         return self._is_probing or self._skip_to is not None
 
     def took_range(self, page_call: PageRange, current_time: float) -> None:
-        """Note that a range was taken, behind which more rows follow directly."""
+        """Note that a range was taken and that more rows follow directly."""
         self._page_size.succeeded(page_call.limit)
         self._last_news_at, self._poll_interval = current_time, self._rules.poll_interval
         self.full_in_a_row += 1
@@ -94,7 +94,7 @@ class Paging:
         self.next_at = min(self.next_at, current_time + self._rules.poll_interval)
 
     def take_probe(self, event_rows: Sequence[Row], current_time: float) -> None:
-        """Handle the ids above the last one, or above what is left out: the site answers."""
+        """Handle the answer to a small query for the next ids; it shows that the site answers."""
         self._is_probing = False
         if not self._is_stuck and self._failures_in_a_row < FAILURES_OF_A_PAGE:
             return
@@ -121,7 +121,7 @@ class Paging:
         """Note that a page was answered, and decide when the next one is read.
 
         Args:
-            page_call: What was asked.
+            page_call: The page that was requested.
             current_time: The host's monotonic clock, in seconds.
             is_full: Whether more rows may follow directly.
             has_fresh: Whether any row above the last one could be handled.

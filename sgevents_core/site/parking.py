@@ -1,4 +1,4 @@
-"""A person's decision about parked rows: plugins are given them, or never will be."""
+"""A person's decision about parked rows: hand them to the plugins, or drop them for good."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logging.getLogger("sgevents.feed")
 def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer:
     """Carry out a decision about parked rows, and return the result.
 
-    Rows to be handled are looked for like missing ones, from the next call to the site on. The
-    decision and its answer are written together. It covers what was parked when the person looked;
-    what was parked since waits for a decision of its own.
+    Rows to be handled are looked for like missing ones, starting with the next call to the site.
+    The decision and its answer are written together. They cover the rows parked when the person
+    looked; rows parked since then need a decision of their own.
 
     Args:
         feed_writer: The journal; nobody else appends to it meanwhile.
@@ -28,7 +28,7 @@ def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAn
             parkings it covers.
 
     Raises:
-        StateError: It cannot be written; the request waits.
+        StateError: The journal cannot be written; the request waits.
     """
     feed_record = feed_writer.load_feed()
     known_ids = Known(feed_record)
@@ -55,7 +55,7 @@ def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAn
 
 
 def rows_of(id_spans: Sequence[Span]) -> str:
-    """Return in words how many rows some ranges hold, and between which ids."""
+    """Return in words how many rows the ranges hold, and between which ids."""
     row_count, first_id, last_id = (
         sum(id_span.size for id_span in id_spans),
         id_spans[0].first,

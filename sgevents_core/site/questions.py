@@ -1,4 +1,4 @@
-"""The feed's queries to the site, and the form of their answers, as values."""
+"""The feed's queries to the site and their answers, as values."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ ASIDE: Final = (Look, Count, Ids, Fetch)
 
 
 class Odd(NamedTuple):
-    """A row that cannot be handled: what it is known by, and why."""
+    """A row that cannot be handled: its name, and the reason."""
 
     name: str
     reason: str

@@ -29,14 +29,14 @@ class RangeReaders:
         self._readers: list[LogReader] = []
 
     def read_ahead(self, range_calls: Sequence[PageRange], connection_count: int) -> None:
-        """Ask for ranges that were not asked for yet, as connections are free; give up all others.
+        """Request new ranges as connections become free; give up ranges that are not listed.
 
         After a failure, nothing more is requested before the feed has seen it. A call that was
         given up still occupies its connection until the site answers.
 
         Args:
-            range_calls: The ranges that come next, in order.
-            connection_count: How many may be requested at the same time.
+            range_calls: The next ranges to read, in order.
+            connection_count: How many ranges to request at the same time.
         """
         for range_call in self._under_way.keys() - set(range_calls):
             self._give_up(self._under_way.pop(range_call))
@@ -52,7 +52,7 @@ class RangeReaders:
                 self._begin(range_call)
 
     def wait(self, range_call: PageRange) -> Reading:
-        """Return the answer to a range, which is asked for now if it is not under way.
+        """Return the answer to a range; request it now if it is not under way.
 
         Raises:
             SiteError: The call failed.
@@ -75,7 +75,7 @@ class RangeReaders:
 
     @property
     def _occupied(self) -> int:
-        """How many connections are, or are about to be, in use."""
+        """The number of connections in use or about to be."""
         asked = sum(not reading_future.done() for reading_future in self._under_way.values())
         return asked + len(self._given_up)
 

@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class RangeMap(Generic[T]):
-    """Disjoint ranges of ids, each with a value; records which changed since last asked."""
+    """Disjoint ranges of ids, each with a value; records which ranges changed."""
 
     __slots__ = ("_changed_starts", "_ends_and_values", "_first_ids")
 
@@ -40,7 +40,7 @@ class RangeMap(Generic[T]):
             yield Span(first_id, last_id), value
 
     def get(self, id_: int) -> tuple[Span, T] | None:
-        """Return the range that holds an id with its value, None if there is none."""
+        """Return the range that holds an id, with its value; None if no range does."""
         range_index = bisect_right(self._first_ids, id_) - 1
         if range_index < 0:
             return None
@@ -102,7 +102,7 @@ class RangeMap(Generic[T]):
         return removed_ranges
 
     def complement(self, first_id: int, last_id: int) -> Iterator[Span]:
-        """Yield the ranges between two ids that are not held, ascending."""
+        """Yield the ranges of ids between two ids that are not held, ascending."""
         next_id = first_id
         for id_span, _ in self.within(first_id, last_id):
             if next_id < id_span.first:
@@ -112,7 +112,7 @@ class RangeMap(Generic[T]):
             yield Span(next_id, last_id)
 
     def take_changes(self) -> tuple[list[tuple[Span, T]], list[int]]:
-        """Return the ranges put and the starts of those removed since last asked."""
+        """Return the ranges put and the starts of those removed since the last call."""
         put, removed_ranges = [], []
         for first_id in sorted(self._changed_starts):
             held_range = self._ends_and_values.get(first_id)

@@ -1,8 +1,8 @@
-"""Reading ahead while the feed is far behind: which ranges are requested at the same time. Pure.
+"""Read ahead while the feed is far behind: choose the ranges to request together. Pure.
 
-Every range lies at or below the highest id that the site has shown, so that a row lies above any id
-that is missing. Ranges are taken in order, each once the one below is complete. Whatever goes
-wrong discards all of them: the next thing that is read is an ordinary page, behind what was taken.
+Every range ends at or below the highest id that the site has shown, so a visible row lies above any
+missing id. Ranges are taken in order, each once the one below is complete. Any failure discards all
+of them: the next query is then an ordinary page behind the last row taken.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Connections:
         self._usual: float | None = None
 
     def succeeded(self, seconds_taken: float) -> None:
-        """Note that the site answered, and how many seconds it took."""
+        """Note that the site answered, and after how many seconds."""
         usual_seconds = seconds_taken if self._usual is None else self._usual
         self._usual = min(seconds_taken, usual_seconds * FORGETTING)
         if seconds_taken > usual_seconds + SLOW and seconds_taken > usual_seconds * SLOWER:
@@ -120,7 +120,7 @@ class ReadAhead:
             self._next = first_id = last_id + 1
 
     def _width(self, row_limit: int) -> int:
-        """Return how many ids a range has: no more than have their rows in one answer.
+        """Return how many ids to put in a range: no more than fit in one answer.
 
         One row is the anchor, and an answer is only known to be complete if it is not full.
         """
@@ -128,7 +128,7 @@ class ReadAhead:
         return event_rows if self._density >= DENSE else int(event_rows * DENSE / self._density)
 
     def show_highest(self, event_rows: Sequence[Row]) -> None:
-        """Note the highest id that the site shows, as far as rows show it."""
+        """Note the highest id that a row of the site has shown."""
         self._highest = max((event_row.id for event_row in event_rows), default=0)
 
     def read_page(
@@ -159,7 +159,7 @@ class ReadAhead:
         *,
         is_full: bool,
     ) -> None:
-        """Note that a range was taken; one that was empty, or not complete, discards the others.
+        """Note that a range was taken; if it was empty or incomplete, discard the others.
 
         Args:
             range_call: The range.
@@ -174,7 +174,7 @@ class ReadAhead:
         self._ranges.popleft()
         self._pages_left = 0
         row_density = len(event_rows) / (range_call.last - range_call.first + 1)
-        self._density = max(row_density, self._density / 2)  # a hole is not the rule
+        self._density = max(row_density, self._density / 2)  # one hole is not typical
 
     def failed(self) -> None:
         """Note that the site did not answer for rows that come next."""
@@ -188,7 +188,7 @@ class ReadAhead:
 
 
 def _density(event_rows: Sequence[Row]) -> float:
-    """Return the share of visible ids, where most of them are: a hole between two rows aside."""
+    """Return the share of visible ids among all, ignoring large holes between two rows."""
     middle_index = len(event_rows) // 2
     row_halves = (event_rows[: middle_index + 1], event_rows[middle_index:])
     return max(len(row_half) / (row_half[-1].id - row_half[0].id + 1) for row_half in row_halves)

@@ -23,17 +23,17 @@ def begin_anew(
 ) -> RequestAnswer:
     """Carry out a request to begin anew, and return the result.
 
-    What is in the journal stays, and is handled before what comes. The new era and the answer are
-    written together; repeating a request changes nothing.
+    Events in the journal stay, and are handled before those of the new era. The new era and the
+    answer are written together; repeating the request changes nothing.
 
     Args:
         event_log: The site's event log.
-        feed_rules: How the feed follows it.
+        feed_rules: How the feed follows the log.
         feed_writer: The journal; nobody else appends to it meanwhile.
-        person_request: Its detail holds `from`, `era` (the one it was asked in) and `force`.
+        person_request: Its detail holds `from`, `era` (the era in which it was made) and `force`.
 
     Raises:
-        StateError: It cannot be written; the request waits.
+        StateError: The journal cannot be written; the request waits.
     """
     request_answer = _refuse(feed_writer, person_request)
     if request_answer is None:
@@ -52,7 +52,7 @@ def begin_anew(
 
 
 def first_change(event_log: EventLog, feed_rules: Rules, start_position: Start) -> FeedChange:
-    """Ask the site where a start lies, and return the feed's state there, before any row.
+    """Ask the site for the id of a start, and return the feed's state there, before any row.
 
     Raises:
         SiteError: The site could not be asked.

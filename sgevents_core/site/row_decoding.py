@@ -1,7 +1,7 @@
 """Rows of an answer: kept as they came, decoded once and only as far as the feed needs.
 
-A usual row is decoded by the types it should have. A row that differs in any way is decoded whole,
-and costs only itself: it is handled with what can be understood of it, or set aside as odd.
+A usual row is decoded by its expected types. A row that differs in any way is decoded whole,
+without affecting others: it is handled with the fields that are valid, or set aside as odd.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class _Link(Struct, gc=False):
 
 
 class _Details(Struct, gc=False):
-    """A row's `meta`: whether it names somebody behind the row's user."""
+    """A row's `meta`, which may name a person behind the row's user."""
 
     sudo_actual_user: Raw | UnsetType = UNSET
 
 
 class _RowHead(Struct, gc=False):
-    """What the feed reads of a usual row."""
+    """The fields of a usual row that the feed reads."""
 
     id: int
     event_type: str | None = None
@@ -72,7 +72,7 @@ class DecodedRows(NamedTuple):
 
     Args:
         rows: The rows that can be handled, by id, in the order of the answer.
-        odd: Why the others cannot.
+        odd: The rows that cannot be handled, with the reasons.
         scripts: The scripts that caused rows, each once: its id and the name that rows show.
         total: How many records the answer has.
     """
@@ -193,7 +193,7 @@ def _fault_of(answer_record: Any) -> str:
 
 
 def _name_of_odd(answer_record: Any) -> str:
-    """Return what an odd record is known by: the same each time it appears."""
+    """Return a name for an odd record, the same each time it appears."""
     if not isinstance(answer_record, dict):
         return _shown_value(answer_record)
     known_values = [

@@ -1,6 +1,6 @@
 """The rows of an answer: those that can be handled, checked against the question, and odd ones.
 
-A row that makes no sense costs only itself; an answer to another question is refused.
+An invalid row affects no other; an answer to another query is refused.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def answer_of(
     """Return the site's answer to a call.
 
     Args:
-        site_call: What was asked.
+        site_call: The query sent to the site.
         decoded_rows: The rows of the answer.
         row_limit: The largest number of records asked for.
         site_date: The site's clock, if it sent it.
 
     Raises:
-        ValueError: These rows answer another question, or none of them can be handled.
+        ValueError: The rows answer another query, or none of them can be handled.
     """
     odd_rows, is_full = decoded_rows.odd, decoded_rows.total >= row_limit
     event_rows = _ordered_rows(
@@ -78,10 +78,11 @@ def _ordered_rows(event_rows: list[Row], *, is_full: bool, is_descending: bool) 
 
 
 def _requested_rows(site_call: Asked, event_rows: list[Row]) -> list[Row]:
-    """Return the rows that answer the question; a row that answers another proves nothing.
+    """Return the rows that answer the query; a row outside it proves nothing.
 
     Raises:
-        ValueError: They do not answer it. A page may hold lower ids besides those asked for.
+        ValueError: The rows do not answer the query. A page may hold lower ids besides those
+            requested.
     """
     unrequested_rows = _unrequested_rows(site_call, event_rows)
     if isinstance(site_call, Page) and len(unrequested_rows) < len(event_rows):

@@ -1,8 +1,8 @@
-"""Asking the site which script is behind which id, beside the feed and without delaying it.
+"""Ask the site for the names of scripts by id, beside the feed and without delaying it.
 
-The scripts that sign in here are looked up by name once per run. Those whose events turn up are
-asked for by id, once per run, and again when the site shows another name. A site that refuses or
-does not answer is asked again later; until then names are known from the state, or guessed.
+The scripts that sign in here are looked up by name once per run. Scripts whose events appear are
+looked up by id once per run, and again when a row shows another name. A site that refuses or does
+not answer is asked again later; until then names come from the state, or are guessed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class ScriptLookup:
     """The look-up of the names of scripts, for the feed's thread.
 
     Args:
-        known_scripts: Gets what is learned.
+        known_scripts: Receives the names.
         own_names: The names of the scripts that sign in.
-        save_scripts: Saves it.
+        save_scripts: Saves the names.
         read_clock: Seconds of a monotonic clock.
     """
 
@@ -57,7 +57,7 @@ class ScriptLookup:
         self._failures = 0
 
     def look(self, row_scripts: Iterable[tuple[int, str]], ask_scripts: Ask) -> None:
-        """Learn the names of scripts, each given as its id and what a row shows; raise nothing."""
+        """Learn the names of scripts, each given as its id and the name on a row; raise nothing."""
         for script_id, shown_names in row_scripts:
             if _is_record_id(script_id):
                 self._note_shown(script_id, shown_names)
@@ -73,7 +73,7 @@ class ScriptLookup:
             self._note_asked(script_id)
 
     def _note_asked(self, script_id: int) -> None:
-        """Note that an id was looked up since its rows show this name."""
+        """Note that an id was looked up because its rows show this name."""
         self._shown_names.setdefault(script_id, set()).add(self._wanted_ids.pop(script_id))
 
     def _ask_site(self, ask_scripts: Ask) -> None:

@@ -10,7 +10,7 @@ from sgevents_core.state.entries import Row
 
 
 class Hold(NamedTuple):
-    """How many rows of a page may pass now, and when the next one may (monotonic seconds)."""
+    """How many rows of a page pass now, and when the next one may (monotonic seconds)."""
 
     passing_rows: int
     until: float
@@ -20,7 +20,7 @@ class Settling:
     """Decisions on which rows have to wait.
 
     Args:
-        settle_seconds: How long a gap is given, in seconds; 0 to hold nothing back.
+        settle_seconds: How long rows wait for a gap to fill, in seconds; 0 to hold nothing back.
     """
 
     def __init__(self, settle_seconds: float) -> None:

@@ -37,7 +37,7 @@ class Size:
         self._patience = FIRST_PATIENCE
 
     def failed(self, failed_size: int) -> None:
-        """Note that a question of this size failed, while the site answers others."""
+        """Note that a query of this size failed, while the site answers others."""
         self._failures += 1
         self._successes = 0
         if self._failures >= FAILURES_IN_A_ROW:
@@ -60,7 +60,7 @@ class Size:
 
 
 class Budget:
-    """How often looks and audits may be asked: a few at once, and a limited number per minute.
+    """How often looks and audits may be sent: a few at once, and a limited number per minute.
 
     A token bucket: it holds `MOST_AT_ONCE` and refills at `CALLS_PER_MINUTE` per minute.
     """
@@ -70,7 +70,7 @@ class Budget:
         self._refilled_at: float | None = None
 
     def seconds_to_wait(self, current_time: float) -> float:
-        """Return the seconds until the next may be asked, 0 if it may now."""
+        """Return the seconds until the next call may be sent, 0 if it may be sent now."""
         seconds_passed = (
             0.0 if self._refilled_at is None else max(current_time - self._refilled_at, 0.0)
         )
@@ -81,11 +81,11 @@ class Budget:
         return max(1.0 - self._calls_left, 0.0) * 60 / CALLS_PER_MINUTE
 
     def spend_call(self) -> None:
-        """Note that one was asked."""
+        """Count a call that was sent."""
         self._calls_left = max(self._calls_left - 1.0, 0.0)
 
     def give_back_call(self) -> None:
-        """Note that one returned a full page: reading rows is not looking for missing ones."""
+        """Uncount a call that returned a full page: it read rows rather than looked for them."""
         self._calls_left = min(self._calls_left + 1.0, MOST_AT_ONCE)
 
 
@@ -97,7 +97,7 @@ class Pause:
         self._failures = 0
 
     def extend(self, current_time: float) -> None:
-        """Put it off longer, after a failure."""
+        """Lengthen the pause, after a failure."""
         self._ends_at = current_time + min(2.0**self._failures, LONGEST_PAUSE)
         self._failures = min(self._failures + 1, 10)
 
@@ -106,5 +106,5 @@ class Pause:
         self._failures = 0
 
     def seconds_left(self, current_time: float) -> float:
-        """Return the seconds until it may be asked again, 0 if it may now."""
+        """Return the seconds until the pause ends, 0 if it is over."""
         return max(self._ends_at - current_time, 0.0)

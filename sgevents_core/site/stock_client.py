@@ -1,4 +1,4 @@
-"""The stock client, shotgun_api3, under its public names, or an error that names what was found.
+"""The stock client, shotgun_api3, by its public names, or an error that names the module found.
 
 Several distributions provide a module of this name, and so do folders on a studio's path.
 """

@@ -1,4 +1,4 @@
-"""Uploads and downloads of a site's client: no key goes to another host, and none ends half done.
+"""Uploads and downloads of a site's client: complete or an error, and no key to another host.
 
 A file may take any time, but bytes have to keep coming. Forms with the script's key follow no
 redirect; a download may follow some, over https, without the key.
@@ -87,7 +87,7 @@ class GuardedFiles(Shotgun):
         return etag
 
     def download_attachment(self, *args: Any, **kwargs: Any) -> Any:
-        """Download as the stock client does, but raise the error that was the cause."""
+        """Download as the stock client does, but raise the original error."""
         self._last_error = None
         try:
             return super().download_attachment(*args, **kwargs)
@@ -97,7 +97,7 @@ class GuardedFiles(Shotgun):
             raise
 
     def _send_or_raise(self, send: Any, *args: Any) -> str:
-        """Send something; if all attempts fail, raise the error of the last."""
+        """Send a request; if all attempts fail, raise the error of the last one."""
         self._last_error = None
         try:
             return str(send(*args) or "")
@@ -123,7 +123,7 @@ class GuardedFiles(Shotgun):
         return f"{self.config.scheme}://{self.config.server}"
 
     def without_secrets(self, text: str) -> str:
-        """Return the text without what this client shows to the site and its proxy."""
+        """Return the text without the credentials that this client shows to site and proxy."""
         config = self.config
         for secret in (
             config.api_key,
@@ -142,7 +142,7 @@ class Opener(urllib.request.OpenerDirector):
     Args:
         client: The client.
         handler: A handler of the client's own.
-        is_upload: Whether something is sent, rather than read.
+        is_upload: Whether it sends a file, rather than reading one.
     """
 
     def __init__(self, client: GuardedFiles, handler: Any, *, is_upload: bool) -> None:
@@ -175,7 +175,7 @@ class Opener(urllib.request.OpenerDirector):
         """Open an address, with the client's own timeout."""
         body: Any = getattr(fullurl, "data", None)
         if hasattr(body, "seek"):
-            body.seek(0)  # an earlier attempt has read it
+            body.seek(0)  # an earlier attempt has read the file
         timeout_seconds = self._client.config.timeout_secs if timeout is None else timeout
         try:
             answer = super().open(fullurl, data, timeout_seconds)
@@ -194,7 +194,7 @@ class Opener(urllib.request.OpenerDirector):
         return download
 
     def _refuse_page_for_people(self, answer: Any, download: CheckedDownload) -> None:
-        """Raise the fitting error if a page for people came instead of a file."""
+        """Raise the fitting error if the site sent a web page instead of a file."""
         content_type = str(answer.headers.get("content-type") or "").lower()
         path = urlsplit(answer.geturl()).path.lower()
         is_page = content_type.startswith("text/html") and not path.endswith((".html", ".htm"))
@@ -207,7 +207,7 @@ class Opener(urllib.request.OpenerDirector):
 
 
 class CheckedDownload:
-    """An answer that is read to its end or raises: a truncated file is not a file.
+    """A download that raises an error if it ends before the whole file has arrived.
 
     Args:
         answer: The answer.
@@ -274,7 +274,7 @@ class _RefusingRedirects(HTTPRedirectHandler):
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """A redirect handler that follows only what is safe, and never with the site's credentials."""
+    """A redirect handler that follows only safe redirects, never with the site's credentials."""
 
     max_redirections = MOST_REDIRECTS
 

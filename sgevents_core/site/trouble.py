@@ -1,4 +1,4 @@
-"""Trouble with the site or the journal: reported once, again if it lasts, and when it is over."""
+"""Trouble with the site or the journal, reported once, again while it lasts, and at its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LASTING_SECONDS: Final = 60.0
 
 
 class Saying(NamedTuple):
-    """What is logged: the level, the action, the sentence."""
+    """A log record: the level, the action, the sentence."""
 
     level: int
     action: str
@@ -30,7 +30,7 @@ class Saying(NamedTuple):
 
 
 class Sayings(NamedTuple):
-    """What is logged about one kind of trouble.
+    """The log records about one kind of trouble.
 
     Args:
         first: Logged once; its sentence takes the error.
@@ -66,10 +66,10 @@ JOURNAL: Final = Sayings(
 
 
 class Trouble:
-    """A count of failures in a row, which decides how long to wait and when to report.
+    """A count of failures in a row, from which the waits and the reports follow.
 
     Args:
-        trouble_sayings: What to say.
+        trouble_sayings: The log records.
     """
 
     def __init__(self, trouble_sayings: Sayings) -> None:
@@ -81,7 +81,7 @@ class Trouble:
         self._has_reported_lasting = False
 
     def record_failure(self, failure_error: SgEventsError) -> float:
-        """Record a failure, report it at first and if it lasts; return the seconds to wait."""
+        """Count a failure, report it at first and if it lasts; return the seconds to wait."""
         monotonic_now = time.monotonic()
         began_at = time.time() if self.lasting_failure is None else self.lasting_failure.since
         self.lasting_failure = LastingFailure(

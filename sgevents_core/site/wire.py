@@ -146,7 +146,7 @@ class Wire:
             self._http_connection.auto_open = 0
             self._http_connection.sock = cast(
                 "None", self._bounded_socket
-            )  # a line has every method that it needs
+            )  # a bounded socket has every method that http.client needs
         self._bounded_socket.begin(deadline)
         return self._http_connection, self._bounded_socket
 
@@ -170,12 +170,12 @@ class _OpenWires:
         self._last_check_at = 0.0
 
     def add(self, wire: Wire) -> None:
-        """Track a connection for as long as somebody holds it."""
+        """Track a connection for as long as it is referenced."""
         wire_key = id(wire)
         self._wire_references[wire_key] = weakref.ref(wire, lambda _: self._forget(wire_key))
 
     def close_idle(self, monotonic_now: float) -> None:
-        """Close those that are idle; check only now and then."""
+        """Close the idle connections; check only now and then."""
         if monotonic_now - self._last_check_at < IDLE_SECONDS:
             return
         self._last_check_at = monotonic_now
@@ -224,7 +224,7 @@ def _unpack_body(content_encoding: str, packed_body: bytes) -> bytes:
         if content_encoding != "deflate":
             raise NotAnAnswerError(f"it says {content_encoding}, and cannot be unpacked") from None
     try:
-        return _decompress(packed_body, -zlib.MAX_WBITS)  # as some servers understand deflate
+        return _decompress(packed_body, -zlib.MAX_WBITS)  # raw deflate, which some servers send
     except zlib.error:
         raise NotAnAnswerError(f"it says {content_encoding}, and cannot be unpacked") from None
 

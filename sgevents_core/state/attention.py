@@ -1,4 +1,4 @@
-"""The needs for a person, with the command that helps: for `status` and plugins that alert."""
+"""The conditions that need a person, each with the command that helps; for `status` and alerts."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class FeedTrouble(NamedTuple):
 
 
 class Need(NamedTuple):
-    """One thing that needs a person.
+    """A condition that needs a person.
 
     Args:
-        kind: What kind of thing.
+        kind: The kind of condition.
         text: What is wrong, in a sentence.
         fix: What to do.
         plugin: The plugin concerned; empty if there is none.
@@ -58,7 +58,7 @@ class Need(NamedTuple):
 
 
 def attention_needs(pulse: Pulse | None, feed_trouble: FeedTrouble, now: float) -> Iterator[Need]:
-    """Yield what needs a person, the most urgent first.
+    """Yield the conditions that need a person, the most urgent first.
 
     Args:
         pulse: The daemon's pulse; None if no daemon runs.
@@ -140,7 +140,7 @@ otherwise.
 
 
 class ShownNeed(NamedTuple):
-    """One need that only `status` shows; the fields are those of `Need`."""
+    """A need that only `status` shows; its fields are those of `Need`."""
 
     kind: ShownNeedKind
     text: str
@@ -149,7 +149,7 @@ class ShownNeed(NamedTuple):
 
 
 def daemon_needs(daemon_pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
-    """Yield what a person must do about the daemon itself.
+    """Yield the needs of the daemon itself.
 
     Args:
         daemon_pid: Its process; None if no daemon runs.
@@ -173,7 +173,7 @@ def refused_reload_need(reason_text: str) -> ShownNeed:
 def plugin_needs(
     plugin_name: str, *, plugin_state: str, reason_text: str, letter_count: int
 ) -> Iterator[ShownNeed]:
-    """Yield what a person must do about a plugin.
+    """Yield the needs of a plugin.
 
     Args:
         plugin_name: Its name.

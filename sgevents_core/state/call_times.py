@@ -39,7 +39,7 @@ class TimedCall:
     Args:
         key: The callback.
         called_at: When it was called, in seconds since 1970.
-        duration: How long it took.
+        duration: The seconds it took.
     """
 
     key: CallKey

@@ -1,4 +1,4 @@
-"""Positions that follow from what a reader of the journal and the ledger shows."""
+"""Positions worked out from the journal and the ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def entry_at(state_reader: Reader, seq: int) -> Entry | None:
 def lowest_cursor(state_reader: Reader, plugin_names: Collection[str]) -> int:
     """Return the highest `seq` up to which all the given plugins have finished.
 
-    Everything above it is still needed by one of them; without plugins, nothing is.
+    At least one of them still needs the event above it; without plugins, no event is needed.
     """
     cursors = [state_reader.end()]
     for record in state_reader.plugins().values():

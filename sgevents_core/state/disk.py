@@ -48,7 +48,7 @@ def not_writable(path: Path) -> str:
 
 
 def file_system_of(path: Path, mount_lines: Iterable[str]) -> str:
-    """Return the type of the file system that holds `path`, given the lines of /proc/mounts."""
+    """Return the type of the file system that holds `path`, from the lines of /proc/mounts."""
     longest_mount_point, file_system_type = "", ""
     for line in mount_lines:
         fields = line.split(" ")

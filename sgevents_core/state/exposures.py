@@ -12,7 +12,7 @@ from sgevents_core.settings.file_access import Exposure, find_exposures
 
 
 def state_exposures(state_folder: Path) -> list[Exposure]:
-    """Return what lets others read or change a state; nothing if there is no state."""
+    """Return the modes, owners and links that expose a state; none if there is no state."""
     return [
         *find_exposures(state_folder, "the state's folder", holds_secret=False),
         *_file_exposures(state_folder),

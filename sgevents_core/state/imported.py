@@ -15,12 +15,12 @@ IMPORTED_ERA: Final = 1
 
 
 class ImportedPosition(NamedTuple):
-    """The events that a plugin had before this state began, and does not get again.
+    """The events that a plugin got before this state began and does not get again.
 
     Args:
-        last_id: The last event that it had.
-        missing: Ranges of ids up to `last_id`, both ends included and ascending, whose events it
-            had not had.
+        last_id: The last event that the plugin got.
+        missing: Ranges of ids up to `last_id`, both ends included and ascending, whose events the
+            plugin had not got.
     """
 
     last_id: int
@@ -28,26 +28,26 @@ class ImportedPosition(NamedTuple):
 
     @classmethod
     def of(cls, last_id: int, missing_ids: Iterable[int]) -> ImportedPosition:
-        """Return the position after an event, except for some before it."""
+        """Return the position after an event, with earlier events that the plugin missed."""
         return cls(last_id, tuple(ranges_of(id_ for id_ in missing_ids if id_ <= last_id)))
 
     def has_had(self, event_id: int) -> bool:
-        """Return whether the plugin had an event."""
+        """Return whether the plugin got an event."""
         return event_id <= self.last_id and not self.is_missing(event_id)
 
     def is_missing(self, event_id: int) -> bool:
-        """Return whether an event is one of those that it had not had."""
+        """Return whether an event is one that the plugin missed."""
         range_index = bisect_right(self.missing, (event_id, self.last_id)) - 1
         return range_index >= 0 and self.missing[range_index][1] >= event_id
 
     @property
     def first_needed(self) -> int:
-        """The lowest id whose event it needs."""
+        """The lowest id whose event the plugin needs."""
         return self.missing[0][0] if self.missing else self.last_id + 1
 
 
 class JournalStanding(NamedTuple):
-    """How far a state has come, for the decision whether positions may be imported into it.
+    """The progress of a state, which decides whether positions may be imported into it.
 
     Args:
         feed: The feed's state; None before its first answer, or a first import.

@@ -1,4 +1,4 @@
-"""An inspection of a state: whether each of its records is what was written. It only reads."""
+"""An inspection of a state, which checks each record against its checksum. Only reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class FormatVersion(NamedTuple):
-    """The version of the format a state is written in, and the newest one this version knows."""
+    """The version of a state's format, and the newest one that this version of sgevents knows."""
 
     version: int
     newest: int
@@ -17,9 +17,9 @@ class Integrity(NamedTuple):
     """Whether the storage is intact.
 
     Args:
-        name: What was looked at, for people.
+        name: The object checked, for people.
         errors: What is wrong; empty if nothing is.
-        unreadable: Which parts cannot be read completely.
+        unreadable: The parts that cannot be read completely.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Integrity(NamedTuple):
 
 
 class InspectedLetter(NamedTuple):
-    """A dead letter, and whether the event it keeps is what was written."""
+    """A dead letter, and whether its event matches the checksum."""
 
     number: int
     event_id: int

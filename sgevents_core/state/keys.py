@@ -20,7 +20,7 @@ class CallKey(NamedTuple):
     callback: str
 
     def encode(self) -> str:
-        """Return it as text, for files and databases."""
+        """Return the key as text, for files and databases."""
         return f"{self.plugin}{_SEPARATOR}{self.callback}"
 
     @classmethod

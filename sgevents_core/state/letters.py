@@ -1,4 +1,4 @@
-"""Dead letters: events a callback failed on for good, kept with all that a retry needs."""
+"""Dead letters: events that a callback failed on for good, kept with everything a retry needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LetterChoice(NamedTuple):
     Args:
         plugin: The plugin's name.
         callback: The callback's name.
-        error: Text that their error contains; `#` in it stands for any number.
+        error: Text that the error contains; `#` in it stands for any number.
         event_id: The event's id.
     """
 
@@ -79,7 +79,7 @@ class LetterGroup(NamedTuple):
 
 
 def merge_letter_groups(letter_groups: Iterable[LetterGroup]) -> list[LetterGroup]:
-    """Return groups whose errors differ only in numbers, such as ids, as one; the largest first."""
+    """Merge groups whose errors differ only in numbers, such as ids; return the largest first."""
     groups_by_cause: dict[tuple[str, str, str], LetterGroup] = {}
     for letter_group in letter_groups:
         normalized_group = letter_group._replace(error=_DIGITS.sub("#", letter_group.error))

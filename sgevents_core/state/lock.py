@@ -61,7 +61,7 @@ class StateLock:
         _close_in_children(self._lock_file)
 
     def _write_holder(self, state_folder: Path, command_name: str) -> None:
-        """Write who holds it, so that a refused process can say so."""
+        """Write the holder's process and host, which a refused process names in its error."""
         holder: dict[str, int | str] = {"pid": os.getpid(), "host": socket.gethostname()}
         if command_name:
             holder["command"] = command_name
@@ -96,8 +96,8 @@ def find_holder(state_folder: Path) -> dict[str, int | str] | None:
 def is_held_by(state_folder: Path, pid: int) -> bool:
     """Return whether the operating system says that a process holds a state's lock.
 
-    The lock's file is not trusted when it matters, such as before a signal is sent: anyone who can
-    write to the folder could name any process in it.
+    Ask this before sending a signal rather than trust the lock's file: anyone who can write to the
+    folder could name any process in it.
     """
     try:
         lock_inode = (state_folder / LOCK_FILE).lstat().st_ino

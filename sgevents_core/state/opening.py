@@ -1,4 +1,4 @@
-"""Opening a state: the only place that knows which homes exist, and which one a state has."""
+"""Open a state: the only module that knows the kinds of storage and which one a state uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _states_in_memory: Final[dict[Path, State]] = {}
 
 
 def open_state(state_folder: Path) -> State:
-    """Return the state of a folder. It need not exist, and nothing is opened yet.
+    """Return the state of a folder, which need not exist. Opens nothing yet.
 
     Args:
         state_folder: The state's folder.
@@ -45,7 +45,7 @@ def kept_in_memory(state_folder: Path) -> Iterator[State]:
 
 
 def open_storage(state_folder: Path) -> Storage:
-    """Return what the state of a folder keeps on this host's disk; nothing is opened yet.
+    """Return the storage of a folder's state on this host's disk. Opens nothing yet.
 
     Args:
         state_folder: The state's folder.

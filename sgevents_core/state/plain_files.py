@@ -21,7 +21,7 @@ def open_plain_file(path: Path | str, flags: int) -> int:
     """Open a file, and return its descriptor; `O_CREAT` creates it as `PRIVATE_FILE_MODE`.
 
     Raises:
-        OSError: It cannot be opened, is a symbolic link, or is not a plain file.
+        OSError: The file cannot be opened, is a symbolic link, or is not a plain file.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE_FILE_MODE)

@@ -1,4 +1,4 @@
-"""The record of one plugin, and of one in a strand; they change only by their own methods."""
+"""The record of a plugin, in its lane or in one strand; only its own methods change it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class _PlacedPlugin:
         return self.progress.finished
 
     def leave_lane(self, lane: Progress) -> None:
-        """Separate from the lane at the lane's position; do nothing if it is separate already."""
+        """Separate the plugin from its lane at the lane's position, if it is not separate yet."""
         if not self.apart:
             self.stop_at(lane.of(self.name))
 
     def stop_at(self, progress: Progress) -> None:
-        """Separate from its lane, at its own progress or a given one, whichever is later."""
+        """Separate the plugin from its lane, at its own progress or a given later one."""
         self.progress = self.progress.joined(progress) if self.apart else progress
         self.apart = True
 
@@ -54,7 +54,7 @@ class _PlacedPlugin:
         return False
 
     def begin(self, entry: Entry) -> None:
-        """Move to an entry, which is the next for it."""
+        """Move to the entry that the plugin handles next."""
         if self.progress.running != entry.seq:
             self.progress = Progress.at(entry.seq)
 
@@ -64,15 +64,15 @@ class _PlacedPlugin:
 
     @property
     def has_finished_more(self) -> bool:
-        """Whether more is finished than its progress says."""
+        """Whether entries above its progress are finished."""
         return False
 
     def is_level_with(self, lane: Progress) -> bool:
-        """Return whether it is at its lane's position, between two events."""
+        """Return whether the plugin is at its lane's position, between two events."""
         return self.progress == lane and not lane.done and not self.has_finished_more
 
     def rejoin_lane(self) -> None:
-        """Rejoin its lane; it must be level with it."""
+        """Let the plugin rejoin its lane; both must be at the same position."""
         self.apart = False
 
 
@@ -89,10 +89,10 @@ class PluginRecord(_PlacedPlugin):
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
         failures: Failures in a row.
-        above: While `apart`: what else is finished above `progress`, by the strands of a lane that
-            it left, or that is divided in another way now.
-        order_by: What divides its lane into the strands that `strands` names; None if it was in no
-            strand alone.
+        above: While `apart`: the entries finished above `progress`, by strand of a lane that the
+            plugin left or that is now divided in another way.
+        order_by: The key that divides its lane into the strands in `strands`; None if the plugin
+            was never separate in a single strand.
         strands: Its record in each strand that it is separate from, while it is not `apart`.
 
     Only its own methods change it; other code reads its fields.
@@ -112,20 +112,20 @@ class PluginRecord(_PlacedPlugin):
 
     @property
     def catches_up(self) -> bool:
-        """Whether it has to catch up with its lane."""
+        """Whether the plugin has to catch up with its lane."""
         return self.apart
 
     @property
     def hangs(self) -> bool:
-        """Whether it waits for a call that timed out and still runs: a hold without an end."""
+        """Whether the plugin waits, without limit, for a call that timed out and still runs."""
         return self.state == "held" and not self.retry_at
 
     def pause(self, reason_text: str) -> None:
-        """Pause it until a person resumes it."""
+        """Pause the plugin until a person resumes it."""
         self.state, self.reason, self.retry_at = "paused", reason_text, 0.0
 
     def hold(self, retry_at: float, reason_text: str) -> None:
-        """Hold it: wait before it is called again.
+        """Hold the plugin: wait before calling it again.
 
         Args:
             retry_at: The end of the hold, in seconds since 1970; 0 to wait until a hanging call
@@ -135,16 +135,16 @@ class PluginRecord(_PlacedPlugin):
         self.state, self.reason, self.retry_at = "held", reason_text, retry_at
 
     def resume(self) -> None:
-        """Make it active again after a hold, a pause or the wait for its start."""
+        """Make the plugin active again after a hold, a pause or the wait for its start."""
         self.state, self.reason, self.retry_at = "active", "", 0.0
 
     def resume_afresh(self) -> None:
-        """Resume it, and reset its count of failures in a row."""
+        """Resume the plugin, and reset its count of failures in a row."""
         self.resume()
         self.end_failures()
 
     def count_failure(self) -> None:
-        """Count one more event in a row that it failed on for good."""
+        """Count one more event in a row that the plugin failed on for good."""
         self.failures += 1
 
     def end_failures(self) -> None:
@@ -154,7 +154,7 @@ class PluginRecord(_PlacedPlugin):
     def fail_to_start(self, error_text: str) -> None:
         """Wait for the next start because its `startup` failed; a paused plugin stays paused.
 
-        A held one does not stay held: a hold promises that the plugin will be called again.
+        A held plugin does not stay held: a hold promises another call.
         """
         if self.state != "paused":
             self.state, self.retry_at = "not started", 0.0
@@ -166,7 +166,7 @@ class PluginRecord(_PlacedPlugin):
         self._forget_what_is_passed()
 
     def stop_at(self, progress: Progress) -> None:
-        """Separate from its lane, at its own progress or a given one, whichever is later."""
+        """Separate the plugin from its lane, at its own progress or a given later one."""
         _PlacedPlugin.stop_at(self, progress)
         self._forget_what_is_passed()
 
@@ -176,13 +176,13 @@ class PluginRecord(_PlacedPlugin):
         self._forget_what_is_passed()
 
     def _forget_what_is_passed(self) -> None:
-        """Forget what is finished above its progress once its progress is above that."""
+        """Forget the finished entries that its progress has passed."""
         if self.above is not None and self.above.highest <= self.cursor:
             self.above = None
 
     @property
     def has_finished_more(self) -> bool:
-        """Whether more is finished than its progress says, in strands that it left."""
+        """Whether entries above its progress are finished, in strands that it left."""
         return self.above is not None
 
     def has_finished(self, entry: Entry) -> bool:
@@ -191,7 +191,7 @@ class PluginRecord(_PlacedPlugin):
         return above is not None and above.is_finished(entry.seq, strand_of(entry, above.order_by))
 
     def begin(self, entry: Entry) -> None:
-        """Move to an entry, which is the next for it, with the callbacks done in a strand."""
+        """Move to the entry that the plugin handles next, with the callbacks done in a strand."""
         _PlacedPlugin.begin(self, entry)
         if self.above is not None:
             strand = strand_of(entry, self.above.order_by)
@@ -230,8 +230,8 @@ class PluginRecord(_PlacedPlugin):
     def spread(self, order_by: OrderBy) -> list[StrandRecord]:
         """Return the records of a plugin that is separate from each strand, not from the lane.
 
-        They are of a copy of this record, to be written first. What is finished above its progress
-        must be passed before, as that is by other strands.
+        They refer to a copy of this record, which must be written first. The plugin must have
+        passed every entry finished above its progress, since those are recorded by other strands.
         """
         copy = replace(self, apart=False, order_by=order_by, strands={})
         copy.strands = {
@@ -261,7 +261,7 @@ class StrandRecord(_PlacedPlugin):
         retry_at: When that hold ends, in seconds since 1970; 0 otherwise.
     """
 
-    plugin: PluginRecord = field(compare=False, repr=False)  # it refers to this record
+    plugin: PluginRecord = field(compare=False, repr=False)  # its records refer to this one
     strand: int
     progress: Progress = BEGINNING
     apart: bool = False
@@ -286,7 +286,7 @@ class StrandRecord(_PlacedPlugin):
 
     @property
     def state(self) -> PluginState:
-        """See `PluginState`: that of the plugin, or whether it is held in the strand."""
+        """The plugin's `PluginState`, or that it is held in the strand."""
         if self.plugin.state != "active":
             return self.plugin.state
         return "held" if self.is_held else "active"
@@ -298,12 +298,12 @@ class StrandRecord(_PlacedPlugin):
 
     @property
     def catches_up(self) -> bool:
-        """Whether it has to catch up in the strand; not before it has with the lane as a whole."""
+        """Whether the plugin has to catch up in the strand, after it has with the whole lane."""
         return self.apart and not self.plugin.apart
 
     @property
     def hangs(self) -> bool:
-        """Whether it waits for a call that timed out and still runs: a hold without an end."""
+        """Whether the plugin waits, without limit, for a call that timed out and still runs."""
         return self.is_held and not self.retry_at
 
     def pause(self, reason_text: str) -> None:
@@ -311,11 +311,11 @@ class StrandRecord(_PlacedPlugin):
         self.plugin.pause(reason_text)
 
     def hold(self, retry_at: float, reason_text: str) -> None:
-        """Hold it in the strand; see `PluginRecord.hold`."""
+        """Hold the plugin in the strand; see `PluginRecord.hold`."""
         self.is_held, self.hold_reason, self.retry_at = True, reason_text, retry_at
 
     def resume(self) -> None:
-        """Make it active again in the strand after a hold; it does not end a pause."""
+        """Make the plugin active in the strand again after a hold; a pause stays."""
         self.is_held, self.hold_reason, self.retry_at = False, "", 0.0
 
     def count_failure(self) -> None:

@@ -1,4 +1,4 @@
-"""Progress in the journal, as a value: only here is one added to or subtracted from a `seq`."""
+"""Progress in the journal, as a value. Only this module adds one to a `seq` or subtracts one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sgevents_core.state.keys import CallKey
 
 
 class Progress(NamedTuple):
-    """All events up to one are finished, and some callbacks of the next.
+    """A position: all events up to one are finished, and some callbacks of the next.
 
     Args:
         finished: `seq` of the last event finished, 0 before the first.
@@ -55,7 +55,7 @@ class Progress(NamedTuple):
         )
 
     def joined(self, other_progress: Progress) -> Progress:
-        """Return the later of both or, at the same event, one with the callbacks of both."""
+        """Return the later progress or, at the same event, one with the callbacks of both."""
         if self.finished != other_progress.finished:
             return max(self, other_progress, key=lambda later_progress: later_progress.finished)
         return Progress(self.finished, self.done | other_progress.done)

@@ -1,7 +1,7 @@
 """The pulse of a running daemon: its current activity, in a small file replaced every second.
 
-It is only for people and monitoring, so a failed write is ignored; a file that stays old shows that
-the daemon no longer makes progress.
+The pulse is only for people and monitoring, so a failed write is ignored; a file that is no longer
+replaced shows that the daemon has stopped making progress.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class RunningCall(msgspec.Struct, frozen=True):
 
 
 class BlockedLane(msgspec.Struct, frozen=True):
-    """A lane that takes in no more events, because too many lie behind one that is not finished.
+    """A lane that takes in no more events because too many wait behind an unfinished one.
 
     Args:
         lane: The lane.
         strand: The strand of that event.
         event_id: The event's id.
-        plugin: The plugin whose callback has it; empty if none has at the moment.
+        plugin: The plugin whose callback is handling the event; empty if none is at the moment.
         callback: The callback.
     """
 
@@ -89,7 +89,7 @@ class Pulse(msgspec.Struct, frozen=True):
 
 
 def write_pulse(state_folder: Path, daemon_pulse: Pulse) -> None:
-    """Replace the file; only for the process that holds the state's lock."""
+    """Replace the pulse's file; only for the process that holds the state's lock."""
     new_path = state_folder / f"{PULSE_FILE}.new"
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -99,7 +99,7 @@ def write_pulse(state_folder: Path, daemon_pulse: Pulse) -> None:
 
 
 def remove_pulse(state_folder: Path) -> None:
-    """Remove the file, at the end of a run."""
+    """Remove the pulse's file, at the end of a run."""
     with suppress(OSError):
         (state_folder / PULSE_FILE).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A lane's progress in a few bytes of shared memory: a step costs one write, and survives.
+"""A lane's progress in a few bytes of shared memory: a step costs one write and survives a kill.
 
 The file is mapped into memory; what is written there survives the process at once but never the
 machine, so a register is trusted within one boot only. Each word is one aligned store of eight
@@ -106,7 +106,8 @@ class NotedLane(NamedTuple):
     """The content of a register.
 
     Args:
-        order_by: What divides the lane's events into strands; None if it has one.
+        order_by: The key that divides the lane's events into strands; None if the lane has one
+            strand.
         slots: The slots in which something is recorded, by strand.
     """
 
@@ -161,7 +162,7 @@ class Register:
     Args:
         register_path: The register's file; created anew.
         keys: All callbacks in call order; a word holds an index into this list.
-        order_by: What divides the lane's events into strands; None for one strand.
+        order_by: The key that divides the lane's events into strands; None for one strand.
 
     Raises:
         StateError: The file cannot be written.
@@ -203,7 +204,7 @@ class Register:
         ]
 
     def open(self) -> list[tuple[int, int]]:
-        """Return the running calls as `(seq, index)`; nothing once it is closed."""
+        """Return the running calls as `(seq, index)`; none once the register is closed."""
         try:
             slot_words = self._slot_words.tolist()
         except ValueError:
@@ -218,7 +219,7 @@ class Register:
         ]
 
     def noted(self) -> NotedLane:
-        """Return its content; nothing once it is closed. May be called from any thread."""
+        """Return the register's content, empty once it is closed. May be called from any thread."""
         try:
             return NotedLane(
                 self.order_by, _noted_slots(self._slot_words.tolist(), self._callback_keys)
@@ -235,7 +236,7 @@ class Register:
 
 
 def read_register(register_path: Path) -> NotedLane:
-    """Return the content of a register left behind; nothing if it cannot be trusted."""
+    """Return the content of a register left behind; empty if it cannot be trusted."""
     return _read_trusted(register_path) or NotedLane(None, {})
 
 
@@ -253,10 +254,10 @@ def _read_trusted(register_path: Path) -> NotedLane | None:
 
 
 def _decode_content(content: bytes) -> NotedLane | None:
-    """Return what the bytes of a register say; None if they are from another boot.
+    """Return the content that a register's bytes encode; None if they are from another boot.
 
     Raises:
-        ValueError: They are damaged, as all that `_read_trusted` expects.
+        ValueError: The bytes are damaged; `_read_trusted` catches this.
     """
     is_older_format = content.startswith(_OLDER_MAGIC_BYTES)
     if not is_older_format and not content.startswith(_MAGIC_BYTES):
@@ -303,12 +304,12 @@ def _noted_slots(slot_words: Sequence[int], keys: list[CallKey]) -> dict[int, No
 
 def remove_register(register_path: Path) -> None:
     """Remove a register whose content is in the ledger."""
-    with suppress(OSError):  # it is soon replaced; until then it repeats the ledger
+    with suppress(OSError):  # a start replaces the file; until then it repeats the ledger
         register_path.unlink(missing_ok=True)
 
 
 def lane_register_path(state_folder: Path, lane_name: str) -> Path:
-    """Return the file of a lane's register; a lane's name may hold anything."""
+    """Return the file of a lane's register, whatever characters the lane's name has."""
     return state_folder / f"lane-{quote(lane_name, safe='')}.register"
 
 

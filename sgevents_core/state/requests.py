@@ -1,4 +1,4 @@
-"""People's requests to a state, their answers, and how a step changes them."""
+"""People's requests to a state, their answers, and the changes that a step makes to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of what a running daemon has loaded, and of a refused reload.
+"""The record of the plugins that a running daemon has loaded, and of a refused reload.
 
 A small file beside the database, replaced as a whole; it describes a process, not the state, so a
 backup does not need it.
@@ -56,11 +56,11 @@ class Running(msgspec.Struct, frozen=True):
 def write_running_daemon(
     state_folder: Path, running_daemon: Running, previous_descriptor: int | None = None
 ) -> int:
-    """Record what runs on a state; only for the process that holds its lock.
+    """Record the daemon that runs on a state; only for the process that holds the state's lock.
 
     Args:
         state_folder: The state's folder.
-        running_daemon: What runs.
+        running_daemon: The running daemon.
         previous_descriptor: The result of the last call, unless this is the first.
 
     Returns:
@@ -119,7 +119,7 @@ def is_readable(state_folder: Path) -> bool:
 
 
 def read_running_daemon(state_folder: Path) -> Running | None:
-    """Return what runs on a state; None if nothing does yet."""
+    """Return the daemon's record on a state; None if no daemon has written one."""
     holder_record: Mapping[str, object] = lock.find_holder(state_folder) or {}
     with suppress(OSError, msgspec.MsgspecError):
         daemon_record = msgspec.json.decode(

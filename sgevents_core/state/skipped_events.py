@@ -1,7 +1,7 @@
 """The record that a person skipped an event for a plugin, kept with its failures.
 
-It is a failure without a callback. Instead of a traceback it lists the callbacks that had handled
-the event before and were not skipped.
+The record is a failure without a callback. Instead of a traceback it lists the callbacks that had
+handled the event before the skip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One step of a lane's work: all that it changes is written together, or nothing."""
+"""One step of a lane's work: its changes are written together, or none of them."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ class CallDeaths(NamedTuple):
 
 @dataclass(slots=True)
 class Step:
-    """One atomic step of a lane's work: all of it is written, or nothing.
+    """One atomic step of a lane's work: all of its changes are written, or none.
 
     Args:
         progress: The progress after it, of the lane or of `strand`; None to leave it unchanged.
         plugins: Records of plugins that changed.
         failure: A failed attempt to keep; its `attempt` becomes the count for the event.
         doubts: `(plugin, callback, seq, attempts)` of calls in which the process died.
-        dead: Whether that failure makes a dead letter.
+        dead: Whether the failure makes a dead letter.
         settled: `(plugin, callback, seq)` whose attempts are over; their count is reset.
         deaths: How often the process died in some calls.
         request: The change to a person's request.
         store: Plugin -> key -> new value, or `REMOVED` to remove the key.
         durable: Whether the step must survive a power cut, not only a kill.
-        strand: The strand whose progress it has; None for a lane that is not divided.
-        places: How far all strands of a divided lane have come at least; one that is recorded
-            further on stays there, unless the lane was divided in another way.
-        undivided: Whether the lane is not divided into strands any more.
-        whole: Plugins that are not separate from any strand but those among `plugins`.
+        strand: The strand that `progress` belongs to; None for a lane that is not divided.
+        places: The least progress of each strand of a divided lane; a strand recorded further on
+            stays there, unless the lane was divided in another way.
+        undivided: Whether the lane is no longer divided into strands.
+        whole: Plugins that are not separate from any strand except those in `plugins`.
     """
 
     progress: Progress | None = None

@@ -23,7 +23,8 @@ class StrandPlaces(NamedTuple):
     of its strand.
 
     Args:
-        order_by: What divides the events into strands; places of another order mean nothing here.
+        order_by: The key that divides the events into strands; places of another order do not
+            apply.
         places: The progress in each strand, `STRANDS` of them.
     """
 
@@ -34,7 +35,8 @@ class StrandPlaces(NamedTuple):
     def at(cls, order_by: OrderBy, lane_progress: Progress) -> StrandPlaces:
         """Return the places of a lane that has come to one event in all strands.
 
-        Callbacks done of that event are done in its strand; the others have no such event.
+        The callbacks done for that event count in its strand; the other strands do not have the
+        event.
         """
         return cls(order_by, (lane_progress,) * STRANDS)
 
@@ -74,7 +76,7 @@ class StrandPlaces(NamedTuple):
         return StrandPlaces(self.order_by, tuple(new_places))
 
     def joined(self, other_places: StrandPlaces) -> StrandPlaces:
-        """Return the later place of both for each strand; both must have the same order."""
+        """Return the later of the two places for each strand; both must have the same order."""
         progress_pairs = zip(self.places, other_places.places, strict=True)
         return StrandPlaces(
             self.order_by,
@@ -86,7 +88,7 @@ class StrandPlaces(NamedTuple):
         return StrandPlaces(self.order_by, tuple(place.of(plugin_name) for place in self.places))
 
     def encode(self) -> str:
-        """Return them as text, for databases."""
+        """Return the places as text, for databases."""
         highest_seq = max(place.finished for place in self.places)
         other_strands = {
             strand_number: (place.finished, sorted(key.encode() for key in place.done))

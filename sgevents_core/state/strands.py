@@ -36,9 +36,10 @@ STRAND_SHIFTS: Final[Mapping[OrderBy, int]] = {
 def strands_of(row: Mapping[str, Any]) -> int:
     """Return the packed strands of an event.
 
-    The key by entity is the record that the event is about, even if it is retired; without one the
-    project; without either the event itself. A back-reference belongs to the record whose field
-    changed, a view to what was viewed. By project it is the project, without one the record.
+    The key by entity is the record that the event is about, even if retired; without a record it is
+    the project, and without either the event itself. A back-reference belongs to the record whose
+    field changed, a view to the record viewed. The key by project is the project or, without one,
+    the record.
 
     Args:
         row: The event's row as read from the site; missing parts are ignored.
@@ -92,7 +93,8 @@ def strands_of_body(row_json: bytes, event_id: int) -> int:
     """Return the packed strands of an event that an older version stored without them.
 
     Args:
-        row_json: The event's row as JSON; one that cannot be read is ordered by its id alone.
+        row_json: The event's row as JSON; if it cannot be read, the event is ordered by its id
+            alone.
         event_id: The event's id.
     """
     try:
@@ -103,7 +105,7 @@ def strands_of_body(row_json: bytes, event_id: int) -> int:
 
 
 def record_key(entity_type: str | None, entity_id: int) -> int:
-    """Return the key of a record: neighbouring ids have neighbouring strands, of each type others.
+    """Return the key of a record: neighbouring ids get neighbouring strands, which differ by type.
 
     A hash of the whole key would cost as much as reading the rest of the row.
     """

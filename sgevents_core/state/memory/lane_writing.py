@@ -65,7 +65,7 @@ class MemoryLaneWriter(MemoryReader):
             return write_events_aside(self._tables, [event_aside]) > 0
 
     def record_first_cursors(self) -> None:
-        """Record where each plugin began: earlier events were never meant for it."""
+        """Record where each plugin began; it never gets earlier events."""
         with self._tables.lock:
             for plugin_name, plugin_record in self._tables.plugins.items():
                 self._tables.joined.setdefault(plugin_name, plugin_record.cursor)

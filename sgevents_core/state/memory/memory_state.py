@@ -19,7 +19,7 @@ from sgevents_core.state.plugin_record import PluginRecord
 
 
 class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
-    """A connection for all that is written."""
+    """A connection that writes every kind of record."""
 
     def import_positions(
         self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
@@ -43,7 +43,7 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
         return True
 
     def upgrade_records(self, limit: int = 1_000) -> int:
-        """Return 0: no record is of an older version."""
+        """Return 0: no record was written by an older version."""
         return 0
 
 
@@ -51,7 +51,7 @@ class MemoryPresence:
     """The watch of a state in memory, which cannot be deleted or replaced."""
 
     def look(self) -> None:
-        """Do nothing: it exists as long as the process."""
+        """Do nothing: the state exists as long as the process."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -69,7 +69,7 @@ class MemoryState:
         self._tables = Tables()
 
     def is_made(self) -> bool:
-        """Return True: it exists as long as this object."""
+        """Return True: the state exists as long as this object."""
         return True
 
     def reader(self) -> MemoryReader:
@@ -85,7 +85,7 @@ class MemoryState:
         return MemoryLaneWriter(self._tables)
 
     def writer(self) -> MemoryWriter:
-        """Open a connection for all that is written."""
+        """Open a connection that writes every kind of record."""
         return MemoryWriter(self._tables)
 
     def requests(self) -> MemoryRequests:

@@ -38,7 +38,7 @@ class MemoryPast:
         )
 
     def kept_from(self, era: int) -> JournalStart | None:
-        """Return the oldest event of an era from which the journal is complete."""
+        """Return the oldest event of an era from which on the journal is complete."""
         with self._tables.lock:
             for entry in self._tables.journal.values():
                 if entry.era == era and not entry.late:
@@ -64,7 +64,7 @@ class MemoryPast:
         return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
 
     def first_cursors(self) -> dict[str, int]:
-        """Return plugin -> the `seq` of the last event before the plugin began."""
+        """Return a mapping from plugin to the `seq` of the last event before it began."""
         with self._tables.lock:
             return dict(self._tables.joined)
 

@@ -1,4 +1,4 @@
-"""Writing one step, with the tables' lock held; what may fail comes first."""
+"""Write one step, with the tables' lock held; anything that can fail runs first."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _write_plugin_record(tables: Tables, plugin_record: AnyPluginRecord) -> None
         return
     _write_plugin_record(tables, plugin_record.plugin)
     if plugin_record.plugin.apart:
-        return  # from all strands: the plugin's own record says where it is
+        return  # apart from all strands: the plugin's own record holds its position
     strand_key = (plugin_record.name, plugin_record.strand)
     if plugin_record.apart:
         strand_record = dataclasses.replace(

@@ -30,7 +30,7 @@ class KeptLane:
     strands: dict[int, Progress] = field(default_factory=dict)
 
     def divide(self, order_by: OrderBy | None) -> None:
-        """Divide it differently; its old strands are no longer known."""
+        """Divide the lane in another way, and forget its old strands."""
         self.order_by, self.strands = order_by, {}
 
     def places(self) -> StrandPlaces | None:

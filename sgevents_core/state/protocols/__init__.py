@@ -1,7 +1,8 @@
-"""The state as protocols; a home of it is a room beside this one, and `opening` chooses it.
+"""The state as protocols. Packages beside this one implement them; `opening` chooses one.
 
-They fit a distributed log: what must be written together is one call about one key, which a stale
-writer is refused. Reading is separate from writing, so that a home may read from a copy.
+The protocols suit a distributed log: records that must be written together are one call about one
+key, and a stale writer is refused. Reading is separate from writing, so that an implementation may
+read from a copy.
 """
 
 from sgevents_core.state.protocols.homes import Presence, State, Storage

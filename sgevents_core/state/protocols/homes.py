@@ -1,4 +1,4 @@
-"""A state as a whole, and what it keeps on a disk; each home of it is a room."""
+"""A state as a whole, and its files on disk; each implementation is a package of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Presence(Protocol):
 
         Raises:
             StateGone: One of its files was deleted or replaced.
-            StateDamaged: It can no longer be read.
+            StateDamaged: The state can no longer be read.
         """
 
     def close(self) -> None:
@@ -27,11 +27,11 @@ class Presence(Protocol):
 
 
 class State(Protocol):
-    """One state. It opens nothing by itself; each thread opens connections of its own."""
+    """One state. Each thread opens its own connections; nothing is open before."""
 
     @property
     def folder(self) -> Path:
-        """The folder of this host's files: the lock, the registers, what runs."""
+        """The folder of this host's files: the lock, the registers, the running daemon's record."""
 
     def is_made(self) -> bool:
         """Return whether the state exists.
@@ -50,7 +50,7 @@ class State(Protocol):
         """Open the connection of a lane; creates or upgrades the state if necessary."""
 
     def writer(self) -> Writer:
-        """Open a connection for all that a start writes; see `feed_writer`."""
+        """Open a connection that writes everything a start needs; see `feed_writer`."""
 
     def requests(self) -> Requests:
         """Open the requests; creates or upgrades the state if necessary."""

@@ -28,11 +28,11 @@ class Connection(Protocol):
 
 
 class Reader(Connection, Protocol):
-    """Reads the journal and the ledger; needs no writer."""
+    """A reader of the journal and the ledger; needs no writer."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be read yet; not while another process creates it."""
+        """Whether the state can be read yet; False while another process creates it."""
 
     def end(self) -> int:
         """Return the highest `seq`, 0 for an empty journal."""
@@ -81,10 +81,10 @@ class Reader(Connection, Protocol):
 
         Args:
             strand_number: The strand.
-            order_by: What divides the events into strands.
+            order_by: The key that divides the events into strands.
             after: The `seq` before them.
             until: The highest `seq`.
-            limit: How many at most.
+            limit: The most entries to return.
         """
 
     def lane_progress(self, lane_name: str) -> Progress | None:
@@ -138,9 +138,9 @@ class Letters(Connection, Protocol):
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
-            letter_choice: Which.
+            letter_choice: The letters to list.
             after_number: Only those with a higher number.
-            letter_limit: At most this many; -1 for all.
+            letter_limit: The most letters to list; -1 for all.
         """
 
     def count(self, letter_choice: LetterChoice, after_number: int = 0) -> int:
@@ -171,7 +171,7 @@ class Past(Connection, Protocol):
         """Return the events of an era created since a time in seconds since 1970."""
 
     def kept_from(self, era: int) -> JournalStart | None:
-        """Return the oldest event of an era from which the journal is complete."""
+        """Return the oldest event of an era from which on the journal is complete."""
 
     def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
@@ -180,7 +180,7 @@ class Past(Connection, Protocol):
         """Return whether an id was left out in an era."""
 
     def first_cursors(self) -> dict[str, int]:
-        """Return plugin -> the `seq` of the last event before the plugin began."""
+        """Return a mapping from plugin to the `seq` of the last event before it began."""
 
     def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""

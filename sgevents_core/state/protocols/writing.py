@@ -24,7 +24,7 @@ from sgevents_core.state.strand_places import StrandPlaces
 
 
 class FeedWriter(Reader, Protocol):
-    """Writes the journal and the feed's record; for the feed's thread."""
+    """A writer of the journal and the feed's record; for the feed's thread."""
 
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
@@ -122,7 +122,7 @@ class FeedWriter(Reader, Protocol):
 
 
 class RecordedLane(NamedTuple):
-    """What is recorded of a lane.
+    """The records of a lane.
 
     Args:
         progress: Its progress; see `Reader.lane_progress`.
@@ -136,7 +136,7 @@ class RecordedLane(NamedTuple):
 
 
 class LaneWriter(Reader, Protocol):
-    """Writes the ledger of lanes; each step names its lane and the lane's fence."""
+    """A writer of the lanes' ledger; each step names its lane and the lane's fence."""
 
     def take_lane(self, lane_name: str) -> int:
         """Return a new fence for the lane; older ones are refused from now on."""
@@ -156,7 +156,7 @@ class LaneWriter(Reader, Protocol):
         Args:
             lane_name: The lane.
             fence: The lane's newest fence.
-            step_from_record: Returns the step to write, from what is recorded of the lane.
+            step_from_record: Returns the step to write, given the lane's records.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
@@ -170,14 +170,14 @@ class LaneWriter(Reader, Protocol):
         """
 
     def record_first_cursors(self) -> None:
-        """Record where each plugin began: earlier events were never meant for it."""
+        """Record where each plugin began; it never gets earlier events."""
 
     def sync(self) -> None:
         """Flush to disk everything committed by any connection."""
 
 
 class Writer(FeedWriter, LaneWriter, Protocol):
-    """Writes everything; for the process that holds the state's lock, while it starts and ends."""
+    """A writer of all records; for the process with the state's lock, while it starts and ends."""
 
     def import_positions(
         self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
@@ -192,8 +192,9 @@ class Writer(FeedWriter, LaneWriter, Protocol):
             lane_name: The lane of these records.
 
         Returns:
-            Whether it began; False if a plugin may have been called already, or the feed lacks
-            events that one needs: then it is unchanged. What was imported before is replaced.
+            Whether the state began there. False, with the state unchanged, if a plugin may have
+            been called already or the feed lacks events that a plugin needs. Earlier imports are
+            replaced.
         """
 
     def upgrade_records(self, limit: int = 1_000) -> int:

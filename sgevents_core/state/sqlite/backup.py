@@ -1,4 +1,4 @@
-"""Complete copies of the state's database, each in one file, made while it is in use."""
+"""Complete copies of the state's database, each in one file, made while the database is in use."""
 
 from __future__ import annotations
 

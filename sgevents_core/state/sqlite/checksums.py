@@ -1,6 +1,6 @@
 """Checksums of records: SQLite detects a malformed page, but not a flipped byte.
 
-A record written by an older version has no checksum and is accepted.
+Records written by an older version have no checksum and are accepted.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def letter_checksum(
 def verify_checksum(
     database: Database, record_name: str, stored_checksum: int | None, *record_values: Any
 ) -> None:
-    """Check that a record is what was written.
+    """Check a record against its checksum.
 
     Args:
-        database: The database it was read from.
-        record_name: What it is, for people.
+        database: The database that holds the record.
+        record_name: The record's name, for people.
         stored_checksum: The checksum stored with it; None for a record of an older version.
         record_values: Its values.
 
     Raises:
-        StateDamaged: It is not.
+        StateDamaged: The checksum is wrong.
     """
     if stored_checksum is not None and stored_checksum != checksum_of(*record_values):
         raise StateDamaged(
@@ -88,7 +88,7 @@ def decode_record(
     """Return the decoded text of a record; see `verify_checksum`.
 
     Raises:
-        StateDamaged: It cannot be decoded.
+        StateDamaged: The record cannot be decoded.
     """
     try:
         return decode_text(encoded_record)

@@ -105,7 +105,7 @@ class Database:
         return found_rows[0] if found_rows else None
 
     def fetch_number(self, sql: str, *values: Any) -> int:
-        """Return the number that is all a query finds."""
+        """Return the single number that a query yields."""
         return int(self.fetch_all(sql, *values)[0][0])
 
     def sync(self) -> None:
@@ -130,7 +130,7 @@ class Database:
         """Write everything that the block writes, or nothing.
 
         Args:
-            durable: Whether it must survive a power cut, not only a kill.
+            durable: Whether the commit must survive a power cut, not only a kill.
         """
         with self.translate_errors():
             if durable:

@@ -1,6 +1,6 @@
 """Events that are set aside because they cannot be stored or read, so that the rest can continue.
 
-Each is recorded by name until it can be handled or a person dismisses it.
+Each event is recorded by name until it can be handled or a person dismisses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SET_ASIDE_COLUMNS: Final = "era, event, place, reason, at"
 def read_events_aside(database: Database) -> list[SetAside]:
     """Return the events that are set aside, oldest first."""
     if database.fetch_number("PRAGMA user_version") < SET_ASIDE_SINCE_VERSION:
-        return []  # read-only: an older daemon runs on it, or it will be upgraded later
+        return []  # an older daemon uses this schema, or a later start will upgrade it
     event_rows = database.fetch_all(f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
     return [
         SetAside(event_name, reason_text, record_place, set_aside_at, feed_era)

@@ -165,8 +165,8 @@ class SqliteFeedWriter(SqliteReader):
     ) -> int:
         """Remove the oldest entries that are old enough and no longer needed.
 
-        Their failures are removed with them, except dead letters. What to remove is found before
-        the transaction begins, so that it is short: others wait for it.
+        Their failures are removed with them, except dead letters. The entries to remove are
+        selected before the transaction, which stays short because other writers wait for it.
 
         Args:
             created_before: Remove entries created before this time, in seconds since 1970, and all
@@ -242,7 +242,7 @@ def _checksum_of_row(feed_era: int, site_row: Row) -> int:
 def _insert_entries(
     connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
 ) -> None:
-    """Insert rows, many in one statement: each one gives other threads the interpreter's lock."""
+    """Insert rows, many per statement: each gives other threads the interpreter's lock."""
     for rows_at_once in (_ROWS_PER_STATEMENT, 1):
         row_count = len(late_rows) // rows_at_once * rows_at_once
         placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)

@@ -1,4 +1,4 @@
-"""Inspecting a database: a record that SQLite can read may still be damaged."""
+"""Inspect a database: a record that SQLite can read may still be damaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgevents_core.state.sqlite.database import DATABASE, Database
 
 
 class SqliteInspection:
-    """An inspection over a connection of its own, for one thread at a time.
+    """An inspection with a connection of its own, for one thread at a time.
 
     Args:
         state_folder: The state's folder.
@@ -44,7 +44,7 @@ class SqliteInspection:
                 str(pragma_row[0])
                 for pragma_row in self._database.fetch_all(f"PRAGMA {check_pragma}({error_limit})")
             ]
-        except StateDamaged as state_damaged:  # damaged so badly that SQLite cannot even check it
+        except StateDamaged as state_damaged:  # the database is too damaged for SQLite to check
             found_errors = [state_damaged.reason]
         if found_errors == ["ok"]:
             return Integrity(DATABASE, (), ())

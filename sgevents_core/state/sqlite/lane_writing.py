@@ -52,7 +52,7 @@ class SqliteLaneWriter(SqliteReader):
         Args:
             lane_name: The lane.
             fence: The lane's newest fence.
-            step_from_record: Returns the step to write, from what is recorded of the lane.
+            step_from_record: Returns the step to write, given the lane's records.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
@@ -94,7 +94,7 @@ class SqliteLaneWriter(SqliteReader):
             return write_events_aside(connection, [event_aside]) > 0
 
     def record_first_cursors(self) -> None:
-        """Record where each plugin began: earlier events were never meant for it."""
+        """Record where each plugin began; it never gets earlier events."""
         with self._database.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")
 

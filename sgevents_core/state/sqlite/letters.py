@@ -1,4 +1,4 @@
-"""Dead letters: events a callback failed on for good, kept with all that a retry needs."""
+"""Dead letters: events that a callback failed on for good, kept with everything a retry needs."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class SqliteLetters:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
-            letter_choice: Which.
+            letter_choice: The letters to list.
             after_number: Only those with a higher number.
-            letter_limit: At most this many; -1 for all.
+            letter_limit: The most letters to list; -1 for all.
         """
         sql_condition, condition_values = _sql_condition(letter_choice)
         letter_rows = self._database.fetch_each(

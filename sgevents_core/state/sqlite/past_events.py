@@ -49,7 +49,7 @@ class SqlitePast:
         return self._select_events("created_at >= ?", era, created_since)
 
     def kept_from(self, era: int) -> JournalStart | None:
-        """Return the oldest event of an era from which the journal is complete."""
+        """Return the oldest event of an era from which on the journal is complete."""
         event_row = self._database.fetch_one(
             "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
@@ -73,7 +73,7 @@ class SqlitePast:
         return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
 
     def first_cursors(self) -> dict[str, int]:
-        """Return plugin -> the `seq` of the last event before the plugin began."""
+        """Return a mapping from plugin to the `seq` of the last event before it began."""
         return dict(self._database.fetch_all("SELECT plugin, seq FROM joined"))
 
     def failures(self, event_id: int) -> list[RecordedFailure]:

@@ -77,7 +77,7 @@ class SqlitePresence:
                 raise StateGone(path=str(self._state_folder), reason=change_text) from None
             return
         except OSError:
-            return  # no access at the moment; a failing write will report it
+            return  # the file is inaccessible at the moment; a failing write will report that
         file_identity = (file_status.st_dev, file_status.st_ino)
         if self._known_identities.setdefault(file_name, file_identity) != file_identity:
             change_text = file_name or "its folder"
@@ -100,7 +100,7 @@ class SqlitePresence:
             raise StateDamaged(path=str(file_path), reason="file is not a database")
 
     def _read_samples(self) -> None:
-        """Read as a new process would: open connections have much of the database in memory."""
+        """Read samples as a new process would: open connections cache much of the database."""
         try:
             fresh_database = Database(self._state_folder, read_only=True)
             try:

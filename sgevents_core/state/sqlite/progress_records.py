@@ -25,7 +25,7 @@ _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
 
 def progress_columns(progress: Progress) -> tuple[int, str | None]:
-    """Return a place as columns: the event in the middle of it, or the last one finished."""
+    """Return a place as columns: the event in progress or the last one finished."""
     if progress.done:
         return progress.running, encode_callbacks(progress.done)
     return progress.finished, None
@@ -38,9 +38,9 @@ def read_progress(
 
     Args:
         database: The database.
-        record_name: What it is the place of, for people.
-        recorded_seq: The event in the middle of it, or the last one finished.
-        done_callbacks: The callbacks done for the event in the middle of it, as text.
+        record_name: The record that the place belongs to, for people.
+        recorded_seq: The event in progress or the last one finished.
+        done_callbacks: The callbacks done for the event in progress, as text.
     """
     return (
         Progress(recorded_seq)
@@ -88,7 +88,7 @@ def read_strand_places(database: Database, lane_name: str) -> StrandPlaces | Non
 
 
 def read_order(database: Database, record_name: str, text: str | None) -> OrderBy | None:
-    """Return what divides a lane into strands, from its column."""
+    """Return the key that divides a lane into strands, from its column."""
     try:
         order_by: OrderBy | None = msgspec.convert(text, OrderBy | None)
     except msgspec.ValidationError as error:
@@ -99,7 +99,7 @@ def read_order(database: Database, record_name: str, text: str | None) -> OrderB
 def write_division(
     connection: sqlite3.Connection, lane_name: str, order_by: OrderBy | None
 ) -> None:
-    """Write what divides a lane into strands; its old strands are no longer known."""
+    """Write the key that divides a lane into strands, and forget its old strands."""
     connection.execute("UPDATE lanes SET order_by = ? WHERE name = ?", (order_by, lane_name))
     connection.execute("DELETE FROM lane_strands WHERE lane = ?", (lane_name,))
 
@@ -107,7 +107,7 @@ def write_division(
 def write_strand_places(
     connection: sqlite3.Connection, lane_name: str, strand_places: StrandPlaces
 ) -> None:
-    """Write the places of a lane's strands, but none below the place that is recorded."""
+    """Write the places of a lane's strands, except those below the recorded place."""
     known_places: dict[int, Progress] = {}
     (order_by,) = connection.execute(
         "SELECT order_by FROM lanes WHERE name = ?", (lane_name,)
@@ -223,7 +223,7 @@ def _build_record(
 
 
 def _add_strand_records(database: Database, plugin_records: dict[str, PluginRecord]) -> None:
-    """Add the strands that plugins are separate from; rows of another order are left over."""
+    """Add the strands that plugins are separate from; ignore leftover rows of another order."""
     for *column_values, stored_checksum in database.fetch_all(
         "SELECT plugin, strand, order_by, cursor, done, held, reason, retry_at, sum"
         " FROM plugin_strands ORDER BY plugin, strand"
@@ -261,7 +261,7 @@ def write_plugin_record(connection: sqlite3.Connection, plugin_record: AnyPlugin
         return
     _write_plugin(connection, plugin_record.plugin)
     if plugin_record.plugin.apart:
-        return  # from all strands: the plugin's own record says where it is
+        return  # apart from all strands: the plugin's own record holds its position
     if not plugin_record.apart:
         key = (plugin_record.name, plugin_record.strand)
         connection.execute("DELETE FROM plugin_strands WHERE plugin = ? AND strand = ?", key)

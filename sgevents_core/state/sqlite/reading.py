@@ -61,7 +61,7 @@ class SqliteReader:
 
     Raises:
         StateError: The database cannot be opened, or was written by a newer version. Every method
-            raises it if the database fails; then nothing was written.
+            raises it if the database fails, and then writes nothing.
     """
 
     _is_read_only: ClassVar = True
@@ -157,7 +157,7 @@ class SqliteReader:
 
     def _read_parked(self) -> list[ParkedRange]:
         if self._database.fetch_number("PRAGMA user_version") < _PARKED_SINCE_VERSION:
-            return []  # read-only: an older daemon runs on it, or it will be upgraded later
+            return []  # an older daemon uses this schema, or a later start will upgrade it
         parked_rows = self._database.fetch_all(
             "SELECT first, last, number, at FROM parked ORDER BY first"
         )
@@ -213,7 +213,7 @@ class SqliteReader:
     def _select_strand_rows(
         self, strand_number: int, order_by: OrderBy, after: int, until: int, limit: int
     ) -> list[tuple[Any, ...]]:
-        """Return rows of a strand, and of no known one: an older version wrote those."""
+        """Return the rows of a strand, and rows of an older version, whose strand is not stored."""
         return self._database.fetch_all(
             f"SELECT {_ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
             f" WHERE seq > ? AND seq <= ? AND coalesce({self._strands_column} >> ? & ?, ?) = ?"

@@ -180,7 +180,7 @@ def write_new_request(
 def write_request_step(connection: sqlite3.Connection, step: RequestStep) -> int:
     """Write the change to a request; return the number of its dead letter, 0 if it has none.
 
-    It is part of a larger step of work, in the caller's transaction.
+    The change is part of a larger step of work, in the caller's transaction.
     """
     letter_number = _write_letter(connection, step.letter)
     dismiss_letters(connection, step.dismissed)

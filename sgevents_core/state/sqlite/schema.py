@@ -37,7 +37,7 @@ def check_version(
         oldest_version: The oldest version of the schema that is sufficient.
 
     Raises:
-        StateError: A newer version of sgevents wrote it, or one that is too old.
+        StateError: A newer version of sgevents wrote the schema, or one that is too old.
     """
     schema_version, newest_version = _schema_version(connection), len(migrations())
     if schema_version < oldest_version:
@@ -71,7 +71,7 @@ def migrations() -> tuple[tuple[int, str], ...]:
 
 
 def _set_wal_mode(connection: sqlite3.Connection) -> None:
-    """Set the journal mode; SQLite itself does not wait if another process is just doing so."""
+    """Set the journal mode; wait here for another process, since SQLite itself does not."""
     wait_until = time.monotonic() + _WAL_MODE_TIMEOUT
     while True:
         try:
@@ -88,7 +88,7 @@ def _schema_version(connection: sqlite3.Connection) -> int:
 
 
 def _apply_migrations(connection: sqlite3.Connection) -> None:
-    """Apply the missing migrations, all or none; one process does so while others wait."""
+    """Apply the missing migrations, all or none, while other processes wait."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         schema_version = _schema_version(connection)
@@ -105,7 +105,7 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
 
 
 def _back_up_over_second_connection(connection: sqlite3.Connection, schema_version: int) -> None:
-    """Keep a copy, over a second connection: one that holds the write lock cannot copy itself."""
+    """Keep a copy over a second connection: a connection with the write lock cannot copy itself."""
     database_path = connection.execute("PRAGMA database_list").fetchone()[2]
     with closing(sqlite3.connect(database_path)) as second_connection:
         back_up_before_upgrade(second_connection, schema_version)

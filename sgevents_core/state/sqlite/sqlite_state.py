@@ -26,7 +26,7 @@ from sgevents_core.state.sqlite.tracebacks import share_tracebacks
 
 
 class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
-    """A connection for all that is written."""
+    """A connection that writes every kind of record."""
 
     def import_positions(
         self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
@@ -91,7 +91,7 @@ class SqliteState:
         return SqliteLaneWriter(self.folder)
 
     def writer(self) -> SqliteWriter:
-        """Open a connection for all that is written."""
+        """Open a connection that writes every kind of record."""
         return SqliteWriter(self.folder)
 
     def requests(self) -> SqliteRequests:

@@ -1,4 +1,4 @@
-"""The database as files on a disk: whether they are intact, how to copy and to mend them."""
+"""The database as files on a disk: check, copy and repair them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SqliteStorage:
         return SqliteInspection(self.folder)
 
     def log_damage(self) -> LogDamage | None:
-        """Return where the write-ahead log is damaged; one in use changes while it is read.
+        """Return where the write-ahead log is damaged; None if it is intact or in use.
 
         Raises:
             OSError: It cannot be read.

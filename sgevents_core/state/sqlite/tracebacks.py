@@ -25,12 +25,12 @@ def traceback_column(database: Database) -> str:
     """Return the SQL expression for a failure's whole traceback, in a query on `failures`."""
     schema_version = database.fetch_number(
         "PRAGMA user_version"
-    )  # read-only, an older schema may remain
+    )  # a read-only connection may find an older schema
     return _WHOLE_TRACEBACK if schema_version >= TRACEBACKS_SINCE_VERSION else "traceback"
 
 
 def keep_traceback(connection: sqlite3.Connection, traceback_text: str) -> tuple[int, str]:
-    """Store a traceback in the caller's transaction; return its number and its own end.
+    """Store a traceback in the caller's transaction; return its number and the failure's own end.
 
     Args:
         connection: The connection.

@@ -1,7 +1,7 @@
 """Whether the write-ahead log of a closed database is intact.
 
-SQLite applies a log up to the first invalid frame and ignores the rest: it cannot know whether that
-frame was never finished or was damaged later. This module distinguishes the two.
+SQLite applies a log up to the first invalid frame and ignores the rest: it cannot tell an
+unfinished frame from one damaged later. This module can.
 """
 
 from __future__ import annotations
