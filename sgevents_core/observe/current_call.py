@@ -21,7 +21,7 @@ class CurrentCall(msgspec.Struct, frozen=True, gc=False):
 
 _current_call: Final[ContextVar[CurrentCall | None]] = ContextVar("sgevents_current", default=None)
 set_current_call: Final = _current_call.set
-"""Does what `enter_call` and `leave_call` do, with one step less around every call."""
+"""Combines `enter_call` and `leave_call`, with one step less around every call."""
 
 
 def enter_call(call: CurrentCall) -> None:

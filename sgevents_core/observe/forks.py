@@ -61,5 +61,5 @@ def _exit_code_of(error: BaseException | None) -> int:
     try:
         exit_code = error.code  # type: ignore[attr-defined]  # of SystemExit
         return 0 if exit_code is None else int(exit_code) & 0xFF
-    except BaseException:  # a text, or something of the plugin's
+    except BaseException:  # a string, or an object of the plugin's
         return 1

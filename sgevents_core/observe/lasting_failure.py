@@ -1,4 +1,4 @@
-"""Lasting trouble: what fails again and again, and since when."""
+"""A lasting failure: its last error, and when it began."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LastingFailure:
-    """Something that fails again and again.
+    """A failure that repeats.
 
     Args:
         error: The error of the last attempt.

@@ -14,7 +14,7 @@ from sgevents_core.printable import escaped_json, lines, one_line
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 CLASSIC_LOGGER: Final = "plugin"
-"""The logger above those that classic plugins are given."""
+"""The parent of the loggers passed to classic plugins."""
 PLUGIN_LOGGERS: Final = (PLUGIN_LOGGER, f"{CLASSIC_LOGGER}.")
 """How the names of plugins' loggers begin."""
 PRINTED_LOGGER: Final = "sgevents.printed"
@@ -118,7 +118,7 @@ def _source_prefix(record: logging.LogRecord) -> str:
 
 
 def own_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the fields that a record was given, without those that every record has."""
+    """Return the extra fields of a record, without those that every record has."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
 
 

@@ -36,7 +36,7 @@ class LogSink(Protocol):
         """Write records, each a text with its line end."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the destination."""
 
 
 class LogWriter:
@@ -70,7 +70,7 @@ class LogWriter:
                 self._queue.put((sink, ""))
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what is queued now is written; return False if that takes too long."""
+        """Wait until the records queued now are written; return False if that takes too long."""
         if self._writer_thread is None:
             return True
         flush_done = threading.Event()
@@ -78,7 +78,7 @@ class LogWriter:
         return flush_done.wait(timeout)
 
     def close(self, timeout: float) -> bool:
-        """Write what is queued, and end; return False if that takes too long (seconds)."""
+        """Write the queued records, and end; return False if that takes too long (seconds)."""
         if not self.flush(timeout):
             return False
         self._queue.put(None)
@@ -255,7 +255,7 @@ class FileSink:
 
 
 def _file_identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what distinguishes an open file from others, None if nothing is open there."""
+    """Return the identity of an open file, None if nothing is open there."""
     try:
         file_status = os.fstat(descriptor)
     except OSError:

@@ -109,14 +109,14 @@ class OutletHandler(logging.Handler):
         """Stay open until `end`: plugins call `logging.shutdown` and the like."""
 
     def flush_within(self, seconds: float) -> bool:
-        """Write what is queued; return False if that takes too long (seconds per outlet)."""
+        """Write the queued records; return False if that takes too long (seconds per outlet)."""
         flush_results = [
             file_writer.flush(seconds) for file_writer in reversed(self._writers())
         ]  # files first
         return all(flush_results)
 
     def end(self) -> None:
-        """Write what is queued, and close all outlets; drop what is not accepted in time."""
+        """Write the queued records, and close all outlets; drop records not accepted in time."""
         closed_writers = {writer for writer in self._writers() if writer.close(CLOSE_TIMEOUT)}
         for outlet in (*self._common_outlets, *self._plugin_outlets.values()):
             if outlet.writer in closed_writers:
@@ -159,11 +159,11 @@ def configured_log(
     plugin_names: Iterable[str] = (),
     log_every_call: bool = False,
 ) -> Iterator[None]:
-    """Send what is logged where the config says, while the block lasts.
+    """Send log records to the outlets in the config while the block lasts.
 
     Args:
         settings: `[log]` of the config.
-        redactor: Removes what must not be in any log.
+        redactor: Removes secrets.
         plugin_names: Names of the plugins that may run.
         log_every_call: Whether every call of a callback is logged, whatever the config says.
 
@@ -187,7 +187,7 @@ def logging_to(
     *,
     log_every_call: bool = False,
 ) -> Iterator[None]:
-    """Pass all that the config's levels let through to one handler, while the block lasts.
+    """Pass all records that the config's levels let through to one handler while the block lasts.
 
     Args:
         handler: The handler.
@@ -227,7 +227,7 @@ def logging_to(
 
 
 def flush_log(timeout: float = CLOSE_TIMEOUT) -> bool:
-    """Write what is queued; return False if that takes longer than a number of seconds."""
+    """Write the queued records; return False if that takes longer than a number of seconds."""
     keeper = SteadyLogger.keeper
     if keeper is None or not isinstance(keeper.outlets, OutletHandler):
         return True
@@ -235,7 +235,7 @@ def flush_log(timeout: float = CLOSE_TIMEOUT) -> bool:
 
 
 def restore_logging(plugin_name: str = "") -> None:
-    """Restore what a plugin has changed in the log's configuration, and report the plugin."""
+    """Restore the log's configuration if a plugin has changed it, and report the plugin."""
     keeper = SteadyLogger.keeper
     if keeper is not None:
         keeper.restore_configuration(plugin_name)
@@ -287,7 +287,7 @@ def _file_paths(daemon_file: Path, plugin_names: Sequence[str]) -> list[Path]:
 
 
 def _dropped_record(formatter: logging.Formatter) -> Callable[[LogSink, int], str]:
-    """Return what makes the record which says that records were dropped."""
+    """Return the function that formats the record about dropped records."""
 
     def dropped_record_text(sink: LogSink, dropped_count: int) -> str:
         dropped_text = counted(dropped_count, "record is", "records are")
@@ -328,5 +328,5 @@ def _open_file(path: Path, kept_files: int) -> FileSink:
 
 
 def _above_debug(record: logging.LogRecord) -> bool:
-    """Filter out what shotgun_api3 logs at DEBUG: whole requests, and so the script's key."""
+    """Filter out DEBUG records of shotgun_api3: they hold whole requests, with the script's key."""
     return record.levelno > logging.DEBUG

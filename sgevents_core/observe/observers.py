@@ -125,7 +125,7 @@ Passed: TypeAlias = Callable[[ObservedCall], None]
 
 
 class CallObservers:
-    """The observers of one lane; what an observer does not override costs its calls nothing.
+    """The observers of one lane; a method that no observer overrides costs the calls nothing.
 
     Args:
         observers: They are called in this order.

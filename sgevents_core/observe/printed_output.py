@@ -1,4 +1,4 @@
-"""Turning what plugins print into records, if the log is JSON or does not go to a terminal.
+"""Turn plugins' output into records, if the log is JSON or does not go to a terminal.
 
 So every line is a record, contains no secret, and cannot pass for another record or, as `<0>`, for
 a priority of journald. This covers `print`, anything written to the descriptors 1 and 2 in any
@@ -46,7 +46,7 @@ _redirected: Final[list[tuple[int, int]]] = []
 
 
 class PrintedOutput:
-    """A converter of what is printed into records, unless it is for a person at a terminal.
+    """Converts printed output into records, unless it is for a person at a terminal.
 
     Args:
         settings: `[log]` of the config.
@@ -78,7 +78,7 @@ class PrintedOutput:
 
     @contextmanager
     def captured(self) -> Iterator[None]:
-        """Turn what is printed in the block into records; the log must be configured."""
+        """Turn the output printed in the block into records; the log must be configured."""
         if not self._is_needed:
             yield
             return
@@ -130,7 +130,7 @@ def _is_standard() -> bool:
 
 
 def is_redirected() -> bool:
-    """Return whether what is printed in this process becomes records."""
+    """Return whether this process's output becomes records."""
     return bool(_redirected)
 
 
@@ -158,10 +158,10 @@ class PrintedLines:
         self._unfinished_line = b""
 
     def add(self, printed: bytes, fields: Mapping[str, object] = _NO_FIELDS) -> None:
-        """Make a record of each line that is complete now.
+        """Make a record of each line completed by new output.
 
         Args:
-            printed: What was printed since.
+            printed: The output since the last call.
             fields: Further fields of the records.
         """
         *complete_lines, rest = (self._unfinished_line + printed).split(b"\n")
@@ -173,7 +173,7 @@ class PrintedLines:
             _log_line(printed_line, fields)
 
     def end(self, fields: Mapping[str, object] = _NO_FIELDS) -> None:
-        """Make a record of what is left, though its line has no end."""
+        """Make a record of the remaining output, even without a line end."""
         _log_line(self._unfinished_line, fields)
         self._unfinished_line = b""
 

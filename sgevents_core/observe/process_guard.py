@@ -1,4 +1,4 @@
-"""Protecting what all threads of the process share from being closed or replaced by plugins."""
+"""Protect the resources shared by all threads from being closed or replaced by plugins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _daemon_files: Final[dict[int, tuple[int, int]]] = {}
 
 
 def keep_open(*descriptors: int) -> None:
-    """Do not let calls of plugins close what is open there now."""
+    """Keep plugins' calls from closing the file that is open there now."""
     for descriptor in descriptors:
         open_file_identity = _file_identity(descriptor)
         if open_file_identity is not None:
@@ -215,7 +215,7 @@ def _open_descriptors() -> list[int]:
 
 
 def _file_identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what distinguishes an open file from others, None if nothing is open."""
+    """Return the identity of an open file, None if nothing is open."""
     try:
         file_status = os.fstat(descriptor)
     except (OSError, TypeError, ValueError, OverflowError):

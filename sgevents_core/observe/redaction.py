@@ -1,4 +1,4 @@
-"""Keeping secrets out of everything that is kept or shown: logs, failures, alerts."""
+"""Keep secrets out of everything that is stored or shown: logs, failures, alerts."""
 
 from __future__ import annotations
 

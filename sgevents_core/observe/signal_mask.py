@@ -1,4 +1,4 @@
-"""Blocking the signals that mean something to the daemon; light to import."""
+"""Block the signals that the daemon handles; light to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sent a signal: something outside, or something in this process or below it."""
+"""Find the sender of a signal: another process, or this one and those that it started."""
 
 from __future__ import annotations
 

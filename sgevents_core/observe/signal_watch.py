@@ -1,4 +1,4 @@
-"""Watching what code in this process does with signals and processes while the daemon runs.
+"""Watch how code in this process uses signals and processes while the daemon runs.
 
 Signals are blocked in all threads, and a new process would inherit that; so it is started with the
 usual signal mask, and remembered, since it may send signals. A signal that a plugin sends to this
@@ -190,7 +190,7 @@ class _SignalWatch:
         return pid
 
     def _run_shell(self, real_function: Callable[..., Any], command: Any) -> int:
-        """Do what `os.system` does, with signals let through only while the process starts."""
+        """Do the work of `os.system`, letting signals through only while the process starts."""
         try:
             exit_code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - the caller asked for it
         except OSError:

@@ -145,7 +145,7 @@ class LoggingKeeper:
         return False
 
     def restore_configuration(self, responsible_plugin: str = "") -> None:
-        """Restore what was changed, and report it once for each plugin.
+        """Restore changed settings, and report the change once for each plugin.
 
         Args:
             responsible_plugin: The plugin that did it; by default, that of the running call.
