@@ -7,12 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; the entry point of the command `sgevents`."""
-    if sys.argv[1:] == ["--version"]:  # before click, whose import deploy scripts need not wait for
+    if sys.argv[1:] == ["--version"]:  # before the slow import of click
         from sgevents_core import __version__
 
         sys.stdout.write(f"sgevents {__version__}\n")
         return
-    if sys.argv[1:2] == ["run"]:  # so that the daemon stops in order or not at all, however early
+    if sys.argv[1:2] == ["run"]:  # so that an early signal stops the daemon in order or not at all
         from sgevents_core.observe.signal_mask import hold_signals
 
         hold_signals()

@@ -1,4 +1,4 @@
-"""The daemon of the demo: a separate process, and the calls seen in its log."""
+"""The demo's daemon: a separate process, and the calls read from its log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PluginMessage:
 
 
 class DemoDaemon:
-    """A process of `sgevents run` that can be started, killed and stopped; its log is read.
+    """A process of `sgevents run` to start, kill and stop, whose log the demo reads.
 
     Args:
         config: Its configuration file.
@@ -63,7 +63,7 @@ class DemoDaemon:
         return [sys.executable, "-m", "sgevents_core", *arguments, "--config", str(self.config)]
 
     def start(self) -> None:
-        """Start it, and return at once."""
+        """Start the daemon, and return at once."""
         self._daemon_process = subprocess.Popen(
             self.command_line("run"),
             cwd=self.config.parent,
@@ -81,15 +81,15 @@ class DemoDaemon:
 
     @property
     def is_running(self) -> bool:
-        """Return whether its process runs or its log is not fully read."""
+        """Return whether the daemon still runs, or its log is not fully read."""
         return self._log_reader is not None and self._log_reader.is_alive()
 
     def kill(self) -> None:
-        """Kill it, whatever it is doing."""
+        """Kill the daemon, whatever it is doing."""
         self._end_process(signal.SIGKILL)
 
     def stop(self) -> int:
-        """Request it to stop, and return its exit code; it finishes the running callback."""
+        """Ask the daemon to stop after the running callback, and return its exit code."""
         return self._end_process(signal.SIGTERM)
 
     def status_when_caught_up(self, seconds: float) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class DemoDaemon:
 
 
 def plugin_news(record: dict[str, Any]) -> DemoCall | PluginMessage | None:
-    """Return what a log record says about a plugin, if anything."""
+    """Return the call or message of a plugin that a log record reports, None if there is none."""
     action, plugin = record.get("action"), str(record.get("plugin"))
     if action == RETURNED_ACTION:
         return DemoCall(record["event_id"], plugin)

@@ -19,7 +19,7 @@ CALLS_BEFORE_KILL: Final = 12
 
 
 class Day:
-    """A scripted day, with what the daemon does during it.
+    """A scripted day in the studio, and the daemon's part in it.
 
     Args:
         studio: The studio in which it takes place.
@@ -230,7 +230,7 @@ class Day:
         self.follow_until(is_over, CALL_PATIENCE)
 
     def _has_daemon_ended(self) -> bool:
-        """Return whether the daemon has ended and all of its log was read."""
+        """Return whether the daemon has ended and its whole log was read."""
         return not self._daemon.is_running and self._daemon.plugin_news.empty()
 
     def _read_remaining_log(self) -> None:

@@ -14,7 +14,7 @@ from sgevents_core.sandbox.event_log import EventRow
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A promise, what the demo showed of it, and whether it held."""
+    """A promise, the demo's evidence for it, and whether it held."""
 
     name: str
     shown_text: str

@@ -54,7 +54,7 @@ class ScreenLine:
 
 
 class Screen:
-    """Prints what happens; on a terminal, a line below shows how far behind plugins are.
+    """A printer of the day's events; on a terminal, its last line shows how far behind plugins are.
 
     Args:
         console: The console to print to.
@@ -102,7 +102,7 @@ class Screen:
         self.console.print(group_line, first_line, second_line, sep="\n")
 
     def print_scene(self, time_of_day: str, scene_title: str, explanation: str) -> None:
-        """Print what happens next, and what to look at."""
+        """Print what happens in the next scene, and what to watch for."""
         self.print_pending_line()
         self.console.print()
         self.console.print(Text(f"{time_of_day}  {scene_title}", "bold"))
@@ -201,7 +201,7 @@ class Screen:
 
 
 def event_label(event_row: EventRow) -> str:
-    """Return what happened, in a few words: "Task status", "new Version", "User Logout"."""
+    """Return a few words for an event: "Task status", "new Version", "User Logout"."""
     meta = event_row.meta if isinstance(event_row.meta, dict) else {}
     if "in_create" in meta or "original_event_log_entry_id" in meta:
         return "  its values"

@@ -1,4 +1,4 @@
-"""The setting of the demo: the studio on the site, the configuration, a plugin left disabled."""
+"""The demo's setting: the studio on the site, the configuration, and a disabled plugin."""
 
 from __future__ import annotations
 

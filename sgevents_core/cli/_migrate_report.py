@@ -1,4 +1,4 @@
-"""What `sgevents migrate` tells people: of the configuration, the plugins and their positions."""
+"""The report of `sgevents migrate`: the configuration, the plugins and their positions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FAR_BEHIND: Final = 100_000
 
 
 def print_configuration(move: Move) -> None:
-    """Print what a person decides about the configuration."""
+    """Print what people have to decide about the configuration."""
     echo_line(f"Configuration {move.ini.path}:")
     for sentence in move.draft.decisions:
         _line(move, f"  decide: {sentence}")
@@ -40,7 +40,7 @@ def print_configuration(move: Move) -> None:
 
 
 def warn_if_running(move: Move) -> None:
-    """Say so if the classic daemon runs: what it handles from now on would be handled twice."""
+    """Warn if the classic daemon runs: events that it handles now would be handled twice."""
     if move.running is not None:
         echo_line(
             f"  note:   the classic daemon runs (process {move.running}), and its positions change."
@@ -70,7 +70,7 @@ def _line(move: Move, text: str) -> None:
 
 
 def print_plugins(move: Move) -> None:
-    """Print what becomes of every plugin file."""
+    """Print what the migration does with each plugin file."""
     for folder in move.folders:
         echo()
         _line(move, f"Folder {folder.folder.path}, group {folder.folder.group}:")
@@ -142,7 +142,7 @@ class _LoadedCallback(NamedTuple):
 
 
 class _LoadedFile(NamedTuple):
-    """What loading a file came to."""
+    """The result of loading a file."""
 
     plugin: str
     status: str
@@ -179,7 +179,7 @@ def _load(settings: Any, watch: PluginWatch) -> list[_LoadedFile]:
     from sgevents_core.classic.finding import find_plugins
     from sgevents_core.plugins.loading import load
 
-    sys.dont_write_bytecode = True  # this is another process, which leaves nothing behind
+    sys.dont_write_bytecode = True  # this runs in another process, which leaves nothing behind
     loaded = load(settings, find_plugins(settings), watch=watch)
     callbacks = {plugin.name: plugin.callbacks for plugin in loaded.plugins}
     return [
@@ -202,7 +202,7 @@ def _load(settings: Any, watch: PluginWatch) -> list[_LoadedFile]:
 
 
 def print_positions(positions: Positions) -> None:
-    """Print where the plugins go on."""
+    """Print the event at which each plugin continues."""
     echo()
     echo_line("Positions:")
     highest = positions.highest
@@ -233,7 +233,7 @@ def _named(names: Iterable[str]) -> str:
 
 
 def print_left(left: Left, target: Path) -> None:
-    """Print what was written to go back, and what the classic daemon cannot know."""
+    """Print the files written for going back, and what the classic daemon cannot know."""
     for name, (position, unhandled, half_done) in sorted(left.positions.items()):
         text = f"  {name} goes on after event {position.last_id}"
         if position.backlog:
@@ -268,7 +268,7 @@ def print_left(left: Left, target: Path) -> None:
 
 
 def print_next_steps(move: Move, target: Path, positions: Positions | None) -> None:
-    """Print what was written, and what to do next."""
+    """Print the files written, and the next steps."""
     option = "" if str(target) == "sgevents.toml" else f" --config {shlex.quote(str(target))}"
     variables = ", ".join(move.draft.variables)
     steps = [f"look at the lines with {DECIDE}"] if DECIDE in move.draft.body else []

@@ -43,7 +43,7 @@ class RowSource(Protocol):
 
 
 class JournalRows:
-    """The rows of the journal; those it lacks, by id or time, are read from the site."""
+    """The rows of the journal; rows that it lacks, by id or time, are read from the site."""
 
     def __init__(self, settings: Settings) -> None:
         self._state = open_state(settings.state.path).reader()

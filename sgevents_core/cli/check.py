@@ -61,7 +61,7 @@ def check(config: Path, schema: bool, as_json: bool) -> None:
 
 
 def examine_all(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]:
-    """Check everything; return the findings, and whether the configuration is wrong.
+    """Run all checks; return the findings, and whether the configuration is wrong.
 
     With `schema` the filters of plugins are compared with the site's schema as well. If the
     configuration is wrong, only that is reported, since nothing else can be checked; if only
@@ -87,7 +87,7 @@ def examine_all(config: Path, *, schema: bool = False) -> tuple[list[Finding], b
 
 
 def _secretless_findings(config: Path) -> list[Finding]:
-    """Check what needs no secret, if nothing but secrets is wrong with the configuration."""
+    """Run the checks that need no secret, if the configuration lacks only secrets."""
     try:
         settings = read_for_inspection(config)
     except ConfigError:
@@ -159,7 +159,7 @@ class _PluginLoading:
 
     @cached_property
     def _loading_result(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
-        """The statuses of the plugins, and what their filters use that the site does not have."""
+        """The statuses of the plugins, and the parts of their filters that the site lacks."""
         from sgevents_core.crashes.loading_apart import inspect_apart
 
         return inspect_apart(self._settings, self._load_and_compare)
@@ -235,7 +235,7 @@ def _idle_plugin_findings(statuses: Iterable[PluginStatus], settings: Settings) 
 
 
 def _literal_secret_findings(settings: Settings) -> list[Finding]:
-    """Warn of secrets in a file that others can read, which only the plugins' models identify."""
+    """Warn of secrets, marked as such by plugins' models, in a file that others can read."""
     known_secrets = set(secrets_of(settings))
     is_literal = any(text not in known_secrets for text in settings.learned_secrets)
     exposures = find_exposures(settings.path, "this file", holds_secret=is_literal)

@@ -1,4 +1,4 @@
-"""Checking for events that are set aside."""
+"""Check for events that are set aside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking the state's database and registers: whether they are intact, and who uses them."""
+"""Check the state's database and registers: are they intact, and which process holds the state."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _integrity_findings(inspection: Inspection, repair: str, *, quick: bool) -> 
 
 
 def _content_findings(state: State, findings: Sequence[Finding]) -> list[Finding]:
-    """Report how much the state holds, unless something is wrong with it."""
+    """Report the number of records in the state, unless something is wrong with it."""
     if any(finding.status == "problem" for finding in findings):
         return []
     with closing(state.reader()) as reader:

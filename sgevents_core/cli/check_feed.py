@@ -1,4 +1,4 @@
-"""Checking that the site's event log is the one that the state has followed."""
+"""Check that the site's event log is the one that the state has followed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _feed_state(settings: Settings) -> FeedState | None:
 
 
 def _log_difference(log: EventLog, feed_state: FeedState) -> str:
-    """Return how the site's log differs from the one that was followed; empty if it does not."""
+    """Return how the site's log differs from the one followed so far; empty if it does not."""
     known_rows = dict(sorted(feed_state.recent)[-FEWEST_RECENT:])
     recent_rows = log.ask(Recent(spans_of(sorted(known_rows)), len(known_rows) + 1)).rows
     changed_ids = [row.id for row in recent_rows if not is_same(row, known_rows[row.id])]

@@ -1,4 +1,4 @@
-"""Checking that the current user can write each log file."""
+"""Check that the current user can write each log file."""
 
 from __future__ import annotations
 

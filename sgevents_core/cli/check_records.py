@@ -1,4 +1,4 @@
-"""Checking every record of a state: a record that SQLite can read may still be damaged."""
+"""Check every record of a state: a record that SQLite can read may still be damaged."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def file_findings(storage: Storage) -> list[Finding]:
 
 
 def _progress_findings(reader: Reader) -> Iterator[Finding]:
-    """Check what every start reads: the feed, the plugins, the lanes."""
+    """Check the records that every start reads: the feed, the plugins, the lanes."""
     yield from _findings_of_reading("the records of the feed", reader.load_feed)
     yield from _findings_of_reading("the records of the plugins", reader.plugins)
     yield from _findings_of_reading("the places of the lanes", lambda: _check_places(reader))
@@ -167,7 +167,7 @@ def _log_findings(storage: Storage) -> Iterator[Finding]:
 
 
 def _limit_findings(findings: Iterator[Finding], record_kind: str) -> Iterator[Finding]:
-    """Yield the first findings of one kind, and one that counts the rest."""
+    """Yield the first findings of one kind, and a finding that counts the rest."""
     more_count = 0
     for finding_number, finding in enumerate(findings):
         if finding_number < _MAX_FINDINGS:

@@ -48,7 +48,7 @@ def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[F
 
 
 def mismatches(callback: Callback, schema: SiteSchema) -> Iterator[Finding]:
-    """Yield what a callback's filter uses that the site does not have."""
+    """Yield the types, fields and values of a callback's filter that the site does not have."""
     match = callback.match
     for condition_name, pattern, known_names in _named_types(match, schema):
         if not _any_fits(pattern, known_names):

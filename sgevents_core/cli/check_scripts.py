@@ -1,4 +1,4 @@
-"""Checking the scripts that sign in: whether their ids are known and their own writes logged."""
+"""Check the scripts that sign in: whether their ids are known and the site logs their writes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Checking the site: whether it answers and accepts the keys, what the scripts may do, what time it
-has. It asks as the feed does and writes nothing.
+"""Check the site: its answers, whether it accepts the keys, the scripts' rights, and its clock.
+
+It sends the feed's own queries and writes nothing.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _newest_finding(answer: Answer) -> Finding:
 
 
 def _counting_finding(log: EventLog, site: SiteSettings, newest_answer: Answer) -> Finding:
-    """Check that counting is allowed; if not, only warn: audits then compare the ids."""
+    """Check that the script may count rows; if not, only warn, since audits then compare ids."""
     last_id = newest_answer.rows[0].id if newest_answer.rows else 1
     try:
         log.ask(Count(Span(max(1, last_id - _COUNTED_EVENTS), last_id)))
@@ -108,7 +109,7 @@ def _plugin_key_finding(
     with closing(EventLog(plugin_site)) as log:
         try:
             log.ask(Newest(limit=1))
-        except SiteFault:  # it signed in, and need not be allowed to read the event log
+        except SiteFault:  # the script signed in; it need not be allowed to read the event log
             pass
         except SiteError as error:
             return _error_finding("rights", error, plugin_site)._replace(subject=subject)
@@ -133,7 +134,7 @@ def _error_finding(area: str, error: SiteError, site: SiteSettings) -> Finding:
 
 
 def _explain_error(error: SiteError, site: SiteSettings) -> tuple[str, str]:
-    """Return what an error of a call to `site` means, and what to do."""
+    """Return the meaning of an error of a call to `site`, and what to do."""
     if isinstance(error, SiteRefused):
         fix = (
             f"compare script_name and api_key ({site.api_key.source}) with the site's Scripts page"

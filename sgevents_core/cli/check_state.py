@@ -1,4 +1,4 @@
-"""Checking the state folder: whether it can be written, is on a local disk and has space."""
+"""Check the state folder: whether it can be written, is on a local disk and has space."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def state_findings(state_folder: Path) -> list[Finding]:
 
 
 def _unwritable_reasons(folder: Path) -> list[str]:
-    """Return which of the files that a start opens cannot be written, and why."""
+    """Return the files that a start would fail to open for writing, and why."""
     state_files = (LOCK_FILE, *open_storage(folder).files)
     return [why for name in state_files if (why := not_writable(folder / name))]
 
@@ -103,7 +103,7 @@ def nearest_folder(folder: Path) -> Path:
 def _exists(folder: Path) -> bool:
     try:
         return folder.exists()
-    except OSError:  # it is inside a folder without access
+    except OSError:  # the folder is inside one that this user cannot access
         return False
 
 

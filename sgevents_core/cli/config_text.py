@@ -84,7 +84,7 @@ class SiteChoice(NamedTuple):
 
     @property
     def key_place(self) -> str:
-        """Where to put the key, for people; empty if the file holds it."""
+        """The place to put the key, for people; empty if the file holds it."""
         if not self.api_key.startswith("{"):
             return ""
         reference_form, _, key_name = self.api_key.strip("{ }").partition(" = ")

@@ -309,7 +309,7 @@ def _show_page(letters: Letters, chosen: LetterChoice, after: int, max_count: in
         return
     _print_table(shown_letters)
     last_number = shown_letters[-1].number
-    for letter in matching_letters:  # too many to find the widest cell first
+    for letter in matching_letters:  # too many letters to find the widest cell first
         echo_line("  ".join(str(value) for value in _cells(letter)))
         last_number = letter.number
     letters_left = letters.count(chosen, last_number)

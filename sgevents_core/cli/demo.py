@@ -68,7 +68,7 @@ def _ends_in_order() -> Iterator[None]:
 
 
 def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: bool) -> bool:
-    """Play the day and judge it; return whether every promise held.
+    """Play the day and judge the promises; return whether every one held.
 
     Args:
         site: The site to play on; empty.

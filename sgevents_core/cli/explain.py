@@ -43,7 +43,7 @@ OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
 
 
 class _CallbackLine(NamedTuple):
-    """One callback and its part in the event."""
+    """One callback and its outcome for the event."""
 
     plugin: str
     callback: str
@@ -97,7 +97,7 @@ def _find_event(settings: Settings, event_id: int) -> tuple[ReplayEvent | None, 
 def _head_fields(
     settings: Settings, event_id: int, replayed: ReplayEvent | None, trouble: str
 ) -> dict[str, Any]:
-    """Return what to print about the event itself."""
+    """Return the fields to print about the event itself."""
     from sgevents_core.reading.id_standing import explain_missing_id
     from sgevents_core.site.bodies import decoded_row
 
@@ -142,7 +142,7 @@ def _callback_lines(settings: Settings, replayed: ReplayEvent) -> list[_Callback
 
 
 def plan_of(settings: Settings) -> Plan:
-    """Return the plan of the enabled plugins; what they print when imported is dropped."""
+    """Return the plan of the enabled plugins; discard whatever they print when imported."""
     from sgevents_core.classic.finding import find_plugins
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.plugins.loading import load as load_plugins

@@ -59,7 +59,7 @@ def reset(
     """
     from sgevents_core.settings.starts import parse_start
 
-    parse_start(start)  # raises if it is not a valid start
+    parse_start(start)  # raises an error if the start is not valid
     settings = load_state_settings(config)
     feed_record = _read_feed_record(settings.state.path)
     feed_era = feed_record.state.era if feed_record else 0

@@ -1,4 +1,4 @@
-"""The findings of `sgevents check`, one per thing checked, and how to show them."""
+"""The findings of `sgevents check`, one per check, and how to show them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INDENT: Final = "    "
 
 
 class Finding(NamedTuple):
-    """One thing that was checked, and the result."""
+    """The object of a check, and the result."""
 
     area: str
     """config, site, rights, clock, state, log, plugins or schema."""
@@ -46,7 +46,7 @@ def config_findings(problems: Iterable[Problem], status: FindingStatus) -> list[
 
 
 def state_problem(wrapped_message: str, fix: str) -> Finding:
-    """Return a finding about the state that has to be fixed."""
+    """Return a finding about a problem of the state."""
     return Finding("state", "problem", wrapped_message, fix)
 
 

@@ -139,7 +139,7 @@ def _read_key() -> str:
 
 
 def _usable_variable(variable_name: str) -> str:
-    """Return a variable's name if it is valid; an error does not show it, as it may be the key."""
+    """Return a variable's name if it is valid; an error never shows it, since it may be the key."""
     variable_name = variable_name.strip()
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable_name):
         message = "that is not the name of an environment variable; the key itself does not go here"

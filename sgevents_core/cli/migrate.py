@@ -26,7 +26,7 @@ _BESIDE_CONF: Final = ""
 
 
 class _CommandWithOthers(click.Group):
-    """A command of its own that also has commands below it: those are known by their name."""
+    """A command that also has subcommands, which it tells from its own argument by their names."""
 
     allow_extra_args = False
     allow_interspersed_args = True
@@ -114,7 +114,7 @@ migrate.add_command(migrate_plugin, "plugin")
 
 
 def _classic_config(classic: Path | None) -> Path:
-    """Return the classic daemon's configuration; without one named, that of the current folder."""
+    """Return the classic daemon's configuration: the one named, else that of the current folder."""
     if classic is not None:
         return classic
     for folder in (Path(), Path("/etc")):
@@ -158,7 +158,7 @@ def _move(conf: Path, target: Path, *, check: bool, loads: bool, without_id: boo
 
 
 def _positions(move: Move) -> Positions | None:
-    """Return where the plugins stand; None if there is no file that says so, or nothing in it."""
+    """Return the plugins' positions; None if their file is missing or empty."""
     id_file = move.draft.id_file
     if id_file is None or not os.path.lexists(id_file):
         where = "its configuration names none" if id_file is None else f"{id_file} does not exist"

@@ -57,7 +57,7 @@ def _name_of(file: Path) -> tuple[str, str]:
     """Return a name for the plugin in a file, and its import package.
 
     Raises:
-        PluginNameError: No name can be made of that of the file.
+        PluginNameError: The file's name cannot be turned into a valid one.
     """
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", file.stem).lower()
     slug = re.sub(r"[^a-z0-9]+", "-", spaced).strip("-0123456789") or "plugin"

@@ -1,4 +1,4 @@
-"""The requests of commands: each is recorded, then carried out by the daemon or right here."""
+"""The requests of commands: each is recorded, then carried out by the daemon or this process."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _parse_timeout(ctx: click.Context, param: click.Parameter, value: str) -> fl
     try:
         return float(value)
     except ValueError:
-        pass  # it may be a duration instead
+        pass  # the text may be a duration
     try:
         return parse_duration(value)
     except DurationError as error:
@@ -80,7 +80,7 @@ class NewRequest:
     Args:
         kind: Its kind; see `journal.requests.Request`.
         plugin: The plugin concerned; empty for the feed.
-        label: What it is about, printed before the answer.
+        label: The subject of the request, printed before the answer.
         detail: Further values.
         events: The events to replay.
     """
@@ -99,7 +99,7 @@ def load_state_settings(
 
     Args:
         config: The configuration file.
-        read: How to read it; by default, secrets may be missing, since operators rarely have them
+        read: Reads the file; by default, secrets may be missing, since operators rarely have them
             in their shell.
 
     Raises:
@@ -118,8 +118,9 @@ def make_requests(
 ) -> int:
     """Make requests, wait for the answers and print them; return the exit code.
 
-    A running daemon carries them out while this waits. Without a daemon they are carried out here,
-    however long that takes, unless that needs a secret that this shell does not have.
+    A running daemon carries them out while this process waits. Without a daemon this process
+    carries them out, however long that takes, unless they need a secret that this shell does not
+    have.
 
     Args:
         settings: The configuration.
@@ -166,7 +167,7 @@ def _wait_for_answers(
     by_number: Mapping[int, NewRequest],
     deadline: float,
 ) -> None:
-    """Wait until all are answered or time is up; carry out requests if no daemon runs."""
+    """Wait until all requests are answered or time is up; carry them out if no daemon runs."""
     from sgevents_core.state import lock
 
     unanswered = dict(by_number)

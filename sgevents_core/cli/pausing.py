@@ -1,4 +1,4 @@
-"""`sgevents pause`, `resume` and `skip`: what a person can do about a plugin in trouble."""
+"""`sgevents pause`, `resume` and `skip`: commands for a plugin in trouble."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def likely_event_type(event_type: str, seen_types: Collection[str]) -> str | Non
     """Return the event type that a misspelled one probably means; None if it may be right.
 
     Args:
-        event_type: The type as given.
+        event_type: The type that the person typed.
         seen_types: The event types that the site is known to have.
     """
     from sgevents_core.events import RECORD_ACTIONS, type_parts

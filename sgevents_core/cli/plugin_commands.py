@@ -106,7 +106,7 @@ def _load_commands(
 
 
 def config_from_arguments(arguments: Sequence[str]) -> Path:
-    """Return the configuration that an unparsed command line refers to."""
+    """Return the path of the configuration that an unparsed command line names."""
     argument_words = iter(arguments)
     for argument_word in argument_words:
         if argument_word == "--":

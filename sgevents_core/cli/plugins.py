@@ -1,4 +1,4 @@
-"""`sgevents plugins`: the plugins, which of them run, in which order, and why others do not."""
+"""`sgevents plugins`: the plugins: which of them run, in which order, and why the others do not."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _print_table(plugin_statuses: tuple[PluginStatus, ...]) -> None:
 
 
 def _print_differences(statuses: tuple[PluginStatus, ...], state_folder: Path | None) -> None:
-    """Print where what a running daemon has loaded differs from what is there now."""
+    """Print where the plugins that a running daemon has loaded differ from the installed ones."""
     from sgevents_core.reading.plugin_standing import version_differences
 
     for difference in version_differences(statuses, state_folder) if state_folder else ():
@@ -132,7 +132,7 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state_folder: Path | 
 
 
 def _print_details(status: PluginStatus) -> None:
-    """Print what is wrong with a plugin, as plain lines, which a table would squeeze."""
+    """Print the problem of a plugin as plain lines; in a table they would be squeezed."""
     from sgevents_core.plugins.plugin_status import status_words
 
     if status.status not in _STATUS_STYLES:

@@ -121,7 +121,7 @@ def _better_name(name: str) -> str:
 
 
 def _name_conflict(package_identifier: str) -> str:
-    """Return what prevents a package of this name; empty if nothing does."""
+    """Return why a package cannot have this name; empty if it can."""
     if keyword.iskeyword(package_identifier):
         return f"{package_identifier} is a Python keyword and cannot be imported"
     if package_identifier in sys.stdlib_module_names:

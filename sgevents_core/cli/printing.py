@@ -45,7 +45,7 @@ def read_configuration(config: Path, *, secrets_required: bool = True) -> Settin
 
 
 def read_without_secrets(config: Path) -> Settings:
-    """Return the settings, as `read_configuration` does, for a command that needs no secret."""
+    """Return the settings, like `read_configuration`, for a command that needs no secret."""
     return read_configuration(config, secrets_required=False)
 
 
@@ -95,7 +95,7 @@ def echo(plain_text: str = "", *, err: bool = False, nl: bool = True) -> None:
 def echo_line(plain_text: str, *, err: bool = False, line_colour: str = "") -> None:
     """Print one line; no part of the text can begin a new one.
 
-    On a narrow screen it is broken at spaces, and the rest is indented below.
+    On a narrow screen, break it at spaces and indent the rest below.
 
     Args:
         plain_text: The text.

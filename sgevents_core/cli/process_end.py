@@ -10,7 +10,7 @@ open_log: Callable[[], AbstractContextManager[None]] | None = None
 
 
 def run_and_end(command: Callable[[], object]) -> None:
-    """Run the command, and end the process soon after it, with its exit code."""
+    """Run the command, then end the process promptly with the command's exit code."""
     try:
         command()
     except SystemExit as system_exit:

@@ -60,7 +60,7 @@ def reload(config: Path) -> None:
 
 
 def _state_folder_of(config: Path) -> Path:
-    """Return the state's folder, even of a configuration that the daemon will refuse."""
+    """Return the state's folder, even for a configuration that the daemon will refuse."""
     try:
         return read_configuration(config, secrets_required=False).state.path
     except ConfigError as error:
@@ -73,7 +73,7 @@ def _state_folder_of(config: Path) -> Path:
 
 
 def _request_reload(state_folder: Path) -> Running:
-    """Ask the daemon to reload; return what it ran before."""
+    """Ask the daemon to reload; return its record from before."""
     lock_holder = lock.find_holder(state_folder)
     if lock_holder is None or "command" in lock_holder:
         raise NoDaemonError(path=state_folder)
@@ -117,7 +117,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _print_changes(running_before: Running, running_now: Running) -> None:
-    """Print what is new."""
+    """Print the changes."""
     change_lines = [
         f"{name}: {_version_of(running_before, name)} -> {_version_of(running_now, name)}"
         for name in sorted({*running_before.plugins, *running_now.plugins})

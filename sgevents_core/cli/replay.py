@@ -1,4 +1,4 @@
-"""`sgevents replay`: pass past events to a plugin again, or show what that would do."""
+"""`sgevents replay`: pass past events to a plugin again, or show what a replay would do."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def _run_trial(
 
 
 def _replace_process(start_command: CommandLine, config: Path) -> str:
-    """Replace this process by a new one; return the reason if that fails."""
+    """Replace this process with a new one; return the reason if that fails."""
     from sgevents_core.daemon.restarting import execute_anew
     from sgevents_core.settings import load_settings
 
@@ -111,7 +111,7 @@ def _replace_process(start_command: CommandLine, config: Path) -> str:
         os.chdir(start_command.usable_folder())
         load_settings(
             config, secrets_required=False
-        )  # tried before, but stopping may have taken long
+        )  # it was tried before, but stopping may have taken long
         execute_anew(start_command)
     except (ConfigError, OSError) as error:
         return f"it could not be restarted: {error}"
@@ -128,7 +128,7 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
 
     redactor = Redactor.of(settings)
     printed_output = PrintedOutput(settings.log, redactor)
-    with contextlib.suppress(OSError):  # reported on use; opening a log there must not create it
+    with contextlib.suppress(OSError):  # before a log file makes it; an error is reported later
         make_state_folder(settings.state.path)
     open_log = partial(
         configured_log,
@@ -156,12 +156,12 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
-    """Load all that a run loads, and print the result as the last line."""
+    """Load everything that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.daemon.reload import describe_loaded
     from sgevents_core.observe.signal_mask import release_signals
 
-    release_signals()  # nothing needs to stop in order
+    release_signals()  # this process holds nothing that must be stopped in order
     echo(inspect_apart(settings, lambda watch: describe_loaded(settings, daemon.load(watch))))
 
 

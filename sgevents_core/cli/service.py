@@ -89,7 +89,7 @@ def _service_user(user_name: str | None) -> str:
 
 
 def _program_command() -> list[str]:
-    """Return the absolute command of this sgevents, run by this Python."""
+    """Return the command line of this sgevents and this Python, with absolute paths."""
     for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
         if os.access(folder / "sgevents", os.X_OK):
             return [str(folder / "sgevents")]
@@ -97,7 +97,7 @@ def _program_command() -> list[str]:
 
 
 def _secret_sources(settings: Settings) -> Iterator[SecretSource]:
-    """Yield where the keys of the site and of the plugins in use are."""
+    """Yield where to find the keys of the site and of the plugins in use."""
     plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     secret_holders: list[Any] = [settings.site.api_key]
     secret_holders += [holder for plugin in plugins for holder in (plugin.api_key, plugin.settings)]

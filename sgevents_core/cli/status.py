@@ -1,4 +1,4 @@
-"""`sgevents status`: the progress of everything, without asking the daemon or the site."""
+"""`sgevents status`: the progress of feed and plugins, without asking the daemon or the site."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _running_text(overview: Overview, now: float) -> str:
 
 
 def _call_lines(overview: Overview, now: float) -> list[str]:
-    """Return a line for each running call, and for what the daemon cannot do."""
+    """Return a line for each running call, and for each task the daemon cannot do."""
     pulse = overview.pulse
     if pulse is None:
         return []
@@ -173,7 +173,7 @@ def _call_lines(overview: Overview, now: float) -> list[str]:
 
 
 def _blocked_text(blocked: BlockedLane) -> str:
-    """Return what a lane waits for that takes in no more events."""
+    """Return the event and callback that block a lane."""
     holder = ""
     if blocked.plugin:
         holder = f", which {blocked.callback} of plugin {blocked.plugin} has"

@@ -30,9 +30,9 @@ _UNLIMITED_WIDTH: Final = 1_000_000
 
 
 def screen_width() -> int | None:
-    """Return how many characters a line may have; None if the output is not a screen.
+    """Return the largest number of characters in a line; None if the output is not a screen.
 
-    `COLUMNS` decides if it is set, so that a width can be chosen without a screen.
+    `COLUMNS` takes precedence, so that a width can be chosen without a screen.
     """
     if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
         return shutil.get_terminal_size().columns

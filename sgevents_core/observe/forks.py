@@ -15,7 +15,7 @@ _HIGHEST_GENERATION: Final = 255
 
 
 def _wiped_page() -> mmap.mmap:
-    """Return memory that the system empties in every forked process, whatever forked it.
+    """Return a page of memory that the system clears in every forked process, whoever forks.
 
     Python reports only its own forks; a library written in C may fork as well.
     """
@@ -42,9 +42,9 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """End a process that a plugin has forked, at the border of the call it was forked in.
+    """End a process that a plugin forked, once it leaves the call that forked it.
 
-    Nothing of the daemon is flushed, closed or called: all of it belongs to the other process.
+    Flush, close and call nothing of the daemon's: all of it belongs to the parent process.
 
     Args:
         error: What the plugin's code raised in the child, None if it returned.

@@ -34,14 +34,14 @@ def invoke(call: CurrentCall, function: Callable[..., Any], *args: Any) -> BaseE
     finally:
         if _fork_generation[0] != generation_before:
             forks.end_child()
-        if _get_trace() is not trace_before:  # it would otherwise trace the daemon's own code
+        if _get_trace() is not trace_before:  # or it would trace the daemon's own code
             _set_trace(trace_before)
         set_current_call(None)
     return None
 
 
 def running_calls() -> list[CurrentCall]:
-    """Return the calls of plugins that are running, in any thread; costs the calls nothing."""
+    """Return the running calls of plugins, in all threads, at no cost to the calls."""
     running = []
     for (
         innermost_frame

@@ -11,7 +11,7 @@ class LastingFailure:
 
     Args:
         error: The error of the last attempt.
-        since: When it began, in seconds since 1970.
+        since: When the failures began, in seconds since 1970.
         refused: Whether the site refused the script's key.
     """
 

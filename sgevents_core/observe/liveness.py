@@ -1,4 +1,4 @@
-"""Which of the loops that do the daemon's work are alive, and which hang."""
+"""Tell which of the daemon's working loops are alive and which hang."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _loop_of_thread: Final[ContextVar[_MonitoredLoop | None]] = ContextVar(
 
 
 def report_alive(wait_seconds: float = 0.0) -> None:
-    """Record a sign of life of the loop that this thread runs; do nothing in any other thread.
+    """Record a sign of life of the loop that this thread runs; do nothing outside of loops.
 
     Args:
         wait_seconds: How long it may wait now, in seconds.
@@ -59,8 +59,8 @@ def report_busy() -> None:
 class LivenessObserver(CallObserver):
     """An observer that counts a lane's loop as alive for as long as a call may take.
 
-    It does the work of `report_busy` and `report_alive` itself, since each step around a call
-    counts.
+    The observer does the work of `report_busy` and `report_alive` itself: around a call every step
+    costs time.
     """
 
     def began(self, call: ObservedCall, limit: float | None) -> None:
@@ -102,7 +102,7 @@ class Liveness:
         self._hanging_loops: frozenset[str] = frozenset()
 
     def expect(self, loop_names: Iterable[str]) -> None:
-        """Monitor further loops; for the thread that asks which hang."""
+        """Monitor further loops; for the thread that calls `hanging_loops`."""
         for name in loop_names:
             self._loops.setdefault(name, _MonitoredLoop())
 
@@ -122,7 +122,7 @@ class Liveness:
     def hanging_loops(self, now: float) -> frozenset[str]:
         """Return the names of the loops that hang; log each once, and once when it moves again.
 
-        Call it often: the time that a loop has been silent counts from when that was first seen.
+        Call this often: a loop's silence counts from the first call that notices it.
 
         Args:
             now: The monotonic clock, in seconds.
@@ -154,6 +154,6 @@ class Liveness:
 
 
 def _stack_of(thread_id: int) -> str:
-    """Return where a thread is, empty if it has ended."""
+    """Return the stack of a thread, empty if the thread has ended."""
     frame = sys._current_frames().get(thread_id)  # there is no other way to see another thread
     return "".join(traceback.format_stack(frame)) if frame is not None else ""

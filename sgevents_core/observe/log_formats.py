@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, and the record's own fields.
 
     Args:
-        redactor: Removes what must not be shown.
+        redactor: Removes secrets.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -71,7 +71,7 @@ class HumanFormatter(logging.Formatter):
     """Time, level and sentence; in colour on a terminal; a plugin's traceback below it.
 
     Args:
-        redactor: Removes what must not be shown.
+        redactor: Removes secrets.
         use_colour: Whether warnings and errors are coloured.
     """
 
@@ -109,7 +109,7 @@ def _shortened(full_text: str) -> str:
 
 
 def _source_prefix(record: logging.LogRecord) -> str:
-    """Return who wrote the message, if it was not the daemon."""
+    """Return the source of a message as a prefix; empty for the daemon's own."""
     if record.name.startswith(PLUGIN_LOGGER):
         return f"[{one_line(record.name.removeprefix(PLUGIN_LOGGER))}] "
     if record.name == PRINTED_LOGGER:
@@ -126,7 +126,7 @@ def message_of(record: logging.LogRecord) -> str:
     """Return the message of a record, even if its arguments do not fit."""
     try:
         return record.getMessage()
-    except Exception:  # wrong arguments of a plugin must not lose its message
+    except Exception:  # a plugin's message must survive wrong arguments
         return f"{record.msg} (its arguments do not fit: {_safe_repr(record.args)})"
 
 

@@ -40,11 +40,11 @@ class LogSink(Protocol):
 
 
 class LogWriter:
-    """A thread that writes to some sinks, in the order of `put`.
+    """A thread that writes records to sinks, in the order of `put`.
 
     Args:
         thread_name: The thread's name.
-        dropped_text: Returns the record which says how many were dropped, in the sink's form.
+        dropped_text: Returns the record of how many records were dropped, in the sink's format.
     """
 
     def __init__(self, thread_name: str, dropped_text: Callable[[LogSink, int], str]) -> None:
@@ -146,7 +146,7 @@ class StreamSink:
         self._stream = output_stream
         self._descriptor: int | None = None
         self._original_descriptor = -1
-        with suppress(OSError, ValueError):  # a stream without a descriptor is written itself
+        with suppress(OSError, ValueError):  # a stream without a descriptor cannot be duplicated
             self._original_descriptor = output_stream.fileno()
             self._descriptor = os.dup(self._original_descriptor)
             self._file_identity = _file_identity(self._descriptor)

@@ -42,10 +42,10 @@ _ended_handlers: Final[list[logging.Handler]] = []
 
 
 class LogOutlet(NamedTuple):
-    """A place to which records go, in one form.
+    """A destination of records, with their format.
 
     Args:
-        sink: The place.
+        sink: The destination.
         formatter: Makes the text, in the thread that logs.
         file_writer: Writes it, in a thread of its own.
     """

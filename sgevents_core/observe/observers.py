@@ -53,8 +53,8 @@ class ObservedError(Protocol):
 class CallObserver:
     """Base class of observers; each overrides the methods it needs.
 
-    All are called in the lane's thread, around every call: they have to be quick, and must not wait
-    or raise.
+    All methods are called in the lane's thread, around every call: they must be quick, and never
+    wait or raise.
     """
 
     def began(self, call: ObservedCall, limit: float | None) -> None:
@@ -78,7 +78,7 @@ class CallObserver:
         """
 
     def passed(self, call: ObservedCall) -> None:
-        """Observe that a begun call was not made: the callback's filter did not want the event.
+        """Observe that a begun call was not made because the callback's filter rejected the event.
 
         Args:
             call: The call.

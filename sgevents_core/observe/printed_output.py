@@ -1,9 +1,9 @@
 """Turn plugins' output into records, if the log is JSON or does not go to a terminal.
 
 So every line is a record, contains no secret, and cannot pass for another record or, as `<0>`, for
-a priority of journald. This covers `print`, anything written to the descriptors 1 and 2 in any
-language, and programs that inherit them. On a terminal people see it as it is, beside the log, and
-can debug there.
+a priority of journald. This covers `print`, anything written to descriptors 1 and 2 in any
+language, and programs that inherit them. On a terminal, people see the output unchanged beside the
+log, and can debug there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STDERR_DESCRIPTOR: Final = 2
 _STREAM_DESCRIPTORS: Final = {
     "stdout": _STDOUT_DESCRIPTOR,
     "stderr": _STDERR_DESCRIPTOR,
-    "__stdout__": _STDOUT_DESCRIPTOR,  # keeps up to 8 KiB in memory if it does not go to a terminal
+    "__stdout__": _STDOUT_DESCRIPTOR,  # buffers up to 8 KiB if it is not a terminal
     "__stderr__": _STDERR_DESCRIPTOR,
 }
 """Python's streams -> their descriptors; all of them are replaced by some that keep nothing."""
@@ -108,7 +108,7 @@ class PrintedOutput:
                         open_stream.flush()
                 setattr(sys, stream_name, original_stream)
             restore_descriptors()
-            reader_thread.join(1.0)  # a program that still runs may keep the other end
+            reader_thread.join(1.0)  # a program that still runs may hold the other end open
 
 
 def restore_descriptors() -> None:
@@ -135,7 +135,7 @@ def is_redirected() -> bool:
 
 
 def unbuffered_stream(descriptor: int) -> TextIO:
-    """Return a stream for a descriptor that keeps nothing in memory."""
+    """Return an unbuffered stream for a descriptor."""
     raw_file = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw_file),
@@ -179,7 +179,7 @@ class PrintedLines:
 
 
 def _read_lines(read_end: int, redactor: Redactor) -> None:
-    """Make a record of each line, until nothing can print any more."""
+    """Make a record of each line, until no process holds the other end."""
     printed_lines = PrintedLines(redactor)
     with os.fdopen(read_end, "rb", buffering=0) as pipe_file:
         while received_bytes := pipe_file.read(1 << 16):
@@ -188,7 +188,7 @@ def _read_lines(read_end: int, redactor: Redactor) -> None:
 
 
 def _split_long_line(printed_line: bytes, redactor: Redactor) -> tuple[bytes, bytes]:
-    """Return the beginning of an unfinished line, and a rest that may hold part of a secret.
+    """Return the beginning of an unfinished line, and the rest, which may hold part of a secret.
 
     Whole secrets are removed first, so that none is cut in two.
     """

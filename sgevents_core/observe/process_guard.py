@@ -38,7 +38,7 @@ _daemon_files: Final[dict[int, tuple[int, int]]] = {}
 
 
 def keep_open(*descriptors: int) -> None:
-    """Keep plugins' calls from closing the file that is open there now."""
+    """Keep plugins' calls from closing the files now open at these descriptors."""
     for descriptor in descriptors:
         open_file_identity = _file_identity(descriptor)
         if open_file_identity is not None:
@@ -64,7 +64,7 @@ def guarded_process(folder: Path) -> Iterator[None]:
 
 
 class _ProcessGuard:
-    """The replacements of functions during calls of plugins; each takes the real one first."""
+    """The replacements of functions during calls of plugins; each takes the real function first."""
 
     def __init__(self, folder: Path) -> None:
         self._daemon_pid = os.getpid()

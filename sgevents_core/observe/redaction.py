@@ -20,12 +20,12 @@ _SHORTEST_ENCODED: Final = 8
 
 
 class Redactor:
-    """A filter for secrets in texts, also in the forms of Python, JSON, HTML, URLs, hex and Base64.
+    """A filter for secrets in texts, also as written in Python, JSON, HTML, URLs, hex and Base64.
 
     Redact before shortening a text: half a secret is not recognised.
 
     Args:
-        secrets: The texts that must not be shown.
+        secrets: The secrets, as texts.
         learned_secrets: More secrets, which may grow: models of plugins' settings are loaded later.
     """
 
@@ -44,7 +44,7 @@ class Redactor:
         return cls(secrets_of(settings), settings.learned_secrets)
 
     def __call__(self, plain_text: str) -> str:
-        """Return the text without the secrets, and without anything that UTF-8 cannot hold."""
+        """Return the text without the secrets, and without characters that UTF-8 cannot encode."""
         for written_form in self._written_forms():
             if written_form in plain_text:
                 plain_text = plain_text.replace(written_form, REPLACEMENT)
@@ -122,7 +122,7 @@ def _in_base64(secret_bytes: bytes) -> Iterator[str]:
         characters  | 0  1  2  3| 4  5  6  7|
 
     The characters at both ends also depend on neighbours, such as the user before a password, and
-    are left out; what is left is found behind any user.
+    are left out; the middle part is the same behind any user.
     """
     for shift in range(3):
         encoded_text = base64.b64encode(bytes(shift) + secret_bytes)

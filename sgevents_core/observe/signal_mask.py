@@ -12,7 +12,8 @@ _set_mask: Final = signal.pthread_sigmask
 def hold_signals() -> None:
     """Block signals until there is a daemon to handle them, at a start or a restart.
 
-    Otherwise they would end the process midway, or be lost if it is the first of its container.
+    Otherwise they would end the process midway, or be lost if it is the first process of its
+    container.
     """
     _set_mask(signal.SIG_BLOCK, HANDLED_SIGNALS)
 

@@ -27,7 +27,7 @@ def note_sending_plugin(plugin: str) -> None:
 
 
 def take_sending_plugin() -> str:
-    """Return the plugin that sent a signal which came from this process; empty if not known."""
+    """Return the plugin that sent a signal from this process; empty if that is not known."""
     return _sending_plugins.popleft() if _sending_plugins else ""
 
 

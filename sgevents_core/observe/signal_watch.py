@@ -1,8 +1,8 @@
 """Watch how code in this process uses signals and processes while the daemon runs.
 
-Signals are blocked in all threads, and a new process would inherit that; so it is started with the
-usual signal mask, and remembered, since it may send signals. A signal that a plugin sends to this
-process is not sent at all.
+Signals are blocked in all threads, and a new process would inherit that; so each new process is
+started with the usual signal mask, and remembered, since it may send signals. A signal that a
+plugin sends to this process is not sent at all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def watching_signals(
 
     Args:
         drain_signals: Handles the signals pending for this thread before they are let through.
-        report_ignored: Reports what is ignored.
+        report_ignored: Reports the signals that are ignored.
     """
     signal_watch = _SignalWatch(drain_signals, report_ignored)
     with ExitStack() as undo_stack:
@@ -62,7 +62,7 @@ def watching_signals(
 
 
 class _SignalWatch:
-    """The replacements of functions; each takes the real one first."""
+    """The replacements of functions; each takes the real function first."""
 
     def __init__(self, drain_signals: Callable[[], None], report_ignored: ReportIgnored) -> None:
         self._daemon_pid = os.getpid()
@@ -121,7 +121,7 @@ class _SignalWatch:
     def _send_to_group(
         self, send_signal: Callable[[], None], function_name: str, signal_number: int
     ) -> None:
-        """Send a signal to the process group: it is meant for children, and ignored here."""
+        """Send a signal to the process group for its other members; ignore it in this process."""
         if signal_number in _STOP_SIGNALS:
             self._refuse(function_name, signal_number)
             return

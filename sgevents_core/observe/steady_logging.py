@@ -1,7 +1,7 @@
-"""Keeping the daemon's log as it is configured, whatever plugins do to `logging`.
+"""Keep the daemon's log as it is configured, whatever plugins do to `logging`.
 
 The loggers of the daemon, its client and plugins pass their records straight to the outlets: no
-level, filter, handler or lock of anybody else is involved.
+level, filter, handler or lock of other code is involved.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SteadyLogger(logging.Logger):
     keeper: LoggingKeeper | None = None
 
     def setLevel(self, configured_level: int | str) -> None:  # noqa: N802 - logging's name
-        """Set the level; a plugin can set that of its own loggers only."""
+        """Set the level; a plugin can set the level of its own loggers only."""
         keeper = self.keeper
         if keeper is None or keeper.allows_level_change(self):
             super().setLevel(configured_level)
@@ -94,7 +94,7 @@ class SteadyLogger(logging.Logger):
             if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT_LOGGER):
                 keeper.outlets.handle(record)
             return
-        filter_result: object = self.filter(record)  # since Python 3.12 it may be another record
+        filter_result: object = self.filter(record)  # may be another record since 3.12
         if filter_result:
             record = filter_result if isinstance(filter_result, logging.LogRecord) else record
             keeper.outlets.handle(record)
@@ -223,9 +223,9 @@ class LoggingKeeper:
         return change_texts
 
     def _take_over_loggers(self) -> None:
-        """Make loggers of the daemon and of plugins steady, including those created since.
+        """Make the loggers of the daemon and of plugins steady, including new ones.
 
-        Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
+        Do not wait for `logging`'s lock: a plugin that configures logging may hold it.
         """
         for known_logger in _loggers():
             if not isinstance(known_logger, SteadyLogger) and f"{known_logger.name}.".startswith(

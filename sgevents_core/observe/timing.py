@@ -1,4 +1,4 @@
-"""How long callbacks take, and how late after the event they are called."""
+"""Log how long callbacks take, and how long after the event they are called."""
 
 from __future__ import annotations
 
