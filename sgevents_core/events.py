@@ -318,7 +318,7 @@ class Event(Mapping[str, Any]):
         return isinstance(kind, str) and kind.endswith("_View") and kind.startswith("Shotgun_")
 
     def _viewed(self) -> tuple[str | None, int | None]:
-        """Return type and id of what was viewed: the row's own link may be the page."""
+        """Return type and id of the viewed record: the row's own link may be the page."""
         meta, entity = self._read_meta(), self._row.get("entity")
         linked = _text(meta.get("link_entity_type"))
         if linked is not None:

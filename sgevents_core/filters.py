@@ -99,7 +99,7 @@ class Match:
         )
 
     def accepts(self, event: Event) -> bool:
-        """Return whether `event` is wanted; raise what the filter's `where` raises."""
+        """Return whether `event` is wanted; let errors of the filter's `where` propagate."""
         return self._fits_type(event.event_type) and self.accepts_rest(event)
 
     def accepts_rest(self, event: Event) -> bool:

@@ -75,7 +75,7 @@ class Scripts:
     def name_of(self, link: Mapping[str, Any]) -> str:
         """Return the name of the script that `link` leads to.
 
-        A name that the site has not sent yet is guessed from what it shows.
+        A name that the site has not sent yet is guessed from the name in the link.
         """
         known = self._names.get(link["id"]) if type(link.get("id")) is int else None
         return known or _guessed(link) or f"{API_USER} {link.get('id')}"
@@ -89,7 +89,7 @@ class Scripts:
 
 
 def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
-    """Return the scripts that caused a row: its user, or whoever is behind that user (sudo).
+    """Return the scripts that caused a row: its user, or the script that acts as that user (sudo).
 
     Args:
         user: The row's user.

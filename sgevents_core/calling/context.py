@@ -1,4 +1,4 @@
-"""The `ctx` of callbacks, and what all calls of a plugin share."""
+"""The `ctx` of callbacks, and the services that all calls of a plugin share."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class CallContext:
     """The `ctx` of one call; see `sgevents_core.Context`.
 
     Args:
-        services: What all calls of the plugin share.
+        services: The services of the plugin's calls.
         event: The event; None for a hook that is not called for an event.
         callback: The name of the callback or hook.
         attempt: The number of the attempt, from 1.

@@ -45,7 +45,7 @@ def count_death(
 
     Args:
         call_deaths: The deaths so far.
-        cause_text: What ended the process, for people.
+        cause_text: The cause of the death, for people.
         traceback_text: Where, if known.
         is_proved: Whether the call is known to have ended it.
     """

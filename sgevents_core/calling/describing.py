@@ -53,7 +53,7 @@ def describe_error(error: BaseException, redact: Redactor) -> ErrorTexts:
     """Return an exception as one line and as a traceback, both safe to keep.
 
     Args:
-        error: What was raised; printing it may fail or take for ever.
+        error: The exception; printing it may fail or take for ever.
         redact: Removes secrets from a text.
     """
     elsewhere = _raised_elsewhere(error)
@@ -68,7 +68,7 @@ def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
     """Return an exception as a plain value, safe to keep.
 
     Args:
-        error: What was raised; inspecting it may fail or take for ever.
+        error: The exception; inspecting it may fail or take for ever.
         redact: Removes secrets from a text.
     """
     elsewhere = _raised_elsewhere(error)

@@ -1,4 +1,4 @@
-"""The judge of calls: what an outcome means for a plugin and its progress.
+"""The judge of calls: the effect of an outcome on a plugin and its progress.
 
 Pure: no clock, chance, state or network; the caller supplies what the judge needs to know, and
 carries out the decision.
@@ -25,7 +25,7 @@ REPEATED_RULES: Final = FailureRules("dead-letter", max_attempts=1, pause_after=
 
 
 class WorkerEnd(NamedTuple):
-    """What a call has done to the worker process that made it.
+    """The effect of a call on the worker process that made it.
 
     Args:
         is_repeated: Whether the process died during the call but the call will be repeated anyway.
@@ -53,7 +53,7 @@ class Circumstances(NamedTuple):
         hang_reason: Why the plugin must wait for the call, which timed out and still runs, for
             people; None if it has ended.
         loop_reason: Why the call completes a loop, for people; None if it does not.
-        worker_end: What the call has done to the worker process that made it.
+        worker_end: The effect of the call on the worker process that made it.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
 
@@ -71,7 +71,7 @@ Action = Literal["stay", "hold", "pause", "wait for call", "wait for site"]
 
 
 class Decision(NamedTuple):
-    """What follows from a call.
+    """The decision about a call.
 
     Args:
         outcome: The fate of the failure; empty if the call returned, or is judged later.
@@ -107,7 +107,7 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
 
     Args:
         outcome: The outcome of the call.
-        circumstances: What else is known about it.
+        circumstances: The other facts about the call.
     """
     decision = RETURNED
     if outcome.error is not None:
@@ -174,7 +174,7 @@ def step_for(
     continues without it.
 
     Args:
-        decision: What follows from the call.
+        decision: The decision about the call.
         plugin_record: The plugin's record; it is changed.
         progress_before: The progress at the call's event, with the callbacks that come before it
             done: the lane's, or that of a plugin separate from its lane.
@@ -225,7 +225,7 @@ def failure_of(
 
     Args:
         attempted_call: The call.
-        error: What it raised.
+        error: The exception that it raised.
         failed_at: When, in seconds since 1970.
         outcome: The failure policy's decision; empty until it is made.
     """

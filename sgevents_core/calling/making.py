@@ -50,7 +50,7 @@ class CallRequest:
         callback: The callback; it accepts the event's type.
         event: The event.
         source: The event's row.
-        services: What the calls of its plugin share.
+        services: The services of its plugin's calls.
         attempt: The number of the attempt, from 1.
         runs_filter: Whether to run the callback's filter first: it is a plugin's code too.
         context: The callback's `ctx`, once the call is made.
@@ -232,7 +232,7 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
 
     Args:
         request: The call, which is over.
-        error: What it raised.
+        error: The exception that it raised.
     """
     seconds = time.perf_counter() - request.began_at
     services, context = request.services, request.context

@@ -1,6 +1,6 @@
 """The outcome of a call, as plain values that can cross to another thread or process.
 
-What a callback raised stays in the thread that called it; everything else works with its
+The exception of a callback stays in the thread that called it; everything else works with its
 description here.
 """
 
@@ -34,7 +34,7 @@ class RaisedError(msgspec.Struct, frozen=True):
         type_name: The name of its type.
         line: Type and message in one line.
         traceback: The traceback as text.
-        facts: What decides how the failure is judged.
+        facts: The facts by which the failure is judged.
     """
 
     type_name: str
@@ -59,7 +59,7 @@ class CallDeath(msgspec.Struct, frozen=True):
     """The death of the worker process that made a call.
 
     Args:
-        how: What ended it, for people.
+        how: The cause of its end, for people.
         traceback: Where, if known.
         is_proved: Whether the call is known to have ended it, and not somebody's `kill -9`.
     """
@@ -80,7 +80,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
         seconds: How long it took.
         was_called: Whether the callback was called; if not, its filter rejected the event or
             raised.
-        error: What the callback or its filter raised; None if it returned.
+        error: The exception of the callback or its filter; None if it returned.
         timed_out: Whether the call was given up because it exceeded its time limit.
         store_changes: Key -> new value as JSON, None for a removed key; empty if it raised. None if
             the call did not use its store; otherwise the store must be released.

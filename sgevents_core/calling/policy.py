@@ -49,7 +49,7 @@ def facts_of(error: BaseException, current_time: float) -> ErrorFacts:
     """Return the facts about an error that decide retries; inspecting it may run plugin code.
 
     Args:
-        error: What was raised.
+        error: The exception.
         current_time: The time, in seconds since 1970.
     """
     if issubclass(type(error), Retry):
@@ -72,7 +72,7 @@ def judge(
     raise the same again, so it is not. With `skip` the event matters less: only `Retry` is retried.
 
     Args:
-        error_facts: The facts about what it raised.
+        error_facts: The facts about the exception.
         attempt_number: The number of the attempt, from 1.
         failure_rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that retries do not all come at once.

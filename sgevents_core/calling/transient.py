@@ -49,7 +49,7 @@ def transient_failure(error: BaseException, current_time: float) -> TransientFai
     """Return a Passing if a failure is transient; None if a retry would fail in the same way.
 
     Args:
-        error: What was raised.
+        error: The exception.
         current_time: The time, in seconds since 1970, for answers that name a date.
     """
     all_errors = list(islice(linked_errors(error), MAX_LINKED_ERRORS))

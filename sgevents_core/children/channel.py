@@ -66,7 +66,7 @@ class Channel:
         """Return the next message that is already here; None if none is whole.
 
         Raises:
-            ChannelClosed: What is here is not a message.
+            ChannelClosed: The data received is not a message.
         """
         received = self._received
         if len(received) < LENGTH_BYTES:
@@ -81,7 +81,7 @@ class Channel:
         return message
 
     def read(self) -> None:
-        """Read what has arrived, waiting for it if nothing has.
+        """Read the data that has arrived, waiting for some if there is none.
 
         Raises:
             ChannelClosed: The other end is closed.

@@ -1,4 +1,4 @@
-"""In a worker process: what its calls share, and how they reach the daemon."""
+"""In a worker process: the services of its calls, and how they reach the daemon."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class ReportedContact(SiteContact):
 
 
 class ChildServices(Services):
-    """What the calls of one plugin share in a worker process.
+    """The services that one plugin's calls share in a worker process.
 
     The arguments are those of `Services`, and:
 

@@ -74,7 +74,7 @@ class Children:
         return LaneWorkers(lane_children)
 
     def load(self, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
-        """Start each lane's first process; return what it has loaded, by the plugin's name.
+        """Start each lane's first process; return the loaded plugins, by name.
 
         Args:
             watch: Limits the time this takes.
@@ -99,7 +99,7 @@ class Children:
             watch: Limits the time this takes.
 
         Returns:
-            What it has loaded, by the plugin's name; empty if the lane has no plugins any more.
+            The loaded plugins, by name; empty if the lane has no plugins any more.
 
         Raises:
             LoadingStopped: The daemon must stop.
@@ -120,7 +120,7 @@ class Children:
     def _load_lane(
         self, lane_workers: LaneWorkers, watch: PluginWatch
     ) -> dict[str, LoadedElsewhere]:
-        """Start the first process of a lane; return what it has loaded, by the plugin's name."""
+        """Start the first process of a lane; return the loaded plugins, by name."""
         lane_children = lane_workers.lane
         load_timeout = lane_children.preparation_timeout * (
             1 + len(lane_children.plugins)
@@ -144,7 +144,7 @@ class Children:
         """Give calls in children the services that each plugin's calls share.
 
         Args:
-            services: What the calls of each plugin share, by the plugin's name.
+            services: The services of each plugin's calls, by the plugin's name.
             scripts: The names of the site's scripts.
         """
         for lane_workers in self.lanes.values():

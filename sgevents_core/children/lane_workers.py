@@ -38,7 +38,7 @@ class LaneWorkers:
             self._idle_workers.put(worker)
 
     def start(self) -> Prepared | RaisedError:
-        """Start the first worker's process; return what it has loaded, or why there is none."""
+        """Start the first worker's process; return the loaded plugins, or why there are none."""
         return self.workers[0].start()
 
     def warm_up(self) -> None:

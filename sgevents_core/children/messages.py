@@ -184,7 +184,7 @@ class HookEnded(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
 
     Args:
         number: The number of the call.
-        error: What it raised; None if it returned.
+        error: The exception that it raised; None if it returned.
         changes: Key -> value as JSON of the changes to its store; None for a removed key.
     """
 

@@ -55,7 +55,7 @@ class ChildDeath(NamedTuple):
     """The end of a child.
 
     Args:
-        how: What ended it, for people.
+        how: The cause of its end, for people.
         traceback: Where, if known.
         is_proved: Whether it was ended from inside, and not by somebody's `kill -9`.
         is_of_call: Whether the thread that makes the calls may have ended it.

@@ -24,7 +24,7 @@ logger = logging.getLogger("sgevents.daemon")
 
 
 def do_nothing(path: Path) -> None:
-    """Do nothing, where files are not read again."""
+    """Do nothing, for callers that do not read files again."""
 
 
 class Change(NamedTuple):

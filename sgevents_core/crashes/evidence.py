@@ -34,7 +34,7 @@ _OWN_LINE_PREFIX: Final = "@{"
 """The beginning of a line that faulthandler did not write."""
 _CURRENT_THREAD: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
 _TIMEOUT_PREFIX: Final = "Timeout ("
-"""The beginning of what faulthandler writes after a timeout."""
+"""The first words that faulthandler writes after a timeout."""
 _FRAME_LIMIT: Final = 20
 _FLUSH_TIMEOUT: Final = 0.5
 """Seconds to flush the log before the process ends."""
@@ -66,7 +66,7 @@ class DeathEvidence(NamedTuple):
     """The way in which a process was ended by its own code.
 
     Args:
-        cause_text: What ended it, for people.
+        cause_text: The cause of its end, for people.
         traceback_text: Where, if known.
         lane_name: The lane of the thread; empty if that is not known.
         timed_out: Whether `EvidenceKeeper.end_after` ended it.
@@ -91,8 +91,8 @@ class LoadingStep(msgspec.Struct, frozen=True, rename=_STEP_KEYS.get):
 
     Args:
         plugin_name: The plugin.
-        activity: What the step does, for people.
-        fingerprint: What the plugin was loaded from.
+        activity: A description of the step, for people.
+        fingerprint: The fingerprint of the plugin's code and settings.
         thread_seen_at: When a thread of the plugin's own was first seen, in seconds since 1970; 0
             for the step itself.
     """
@@ -135,7 +135,7 @@ class EvidenceRecorder:
             self._wrap_function(module, function_name, targets_this_process)
 
     def start_recording(self, file: IO[bytes] | None = None) -> None:
-        """Start recording, and discard what the last process left.
+        """Start recording, and discard the last process's evidence.
 
         Args:
             file: The file to write to, instead of the one in the state's folder.

@@ -101,7 +101,7 @@ class _TrialAnswer(NamedTuple):
 
     Args:
         result_value: The result.
-        error_text: What was raised instead, for people; empty if nothing was raised.
+        error_text: The error raised instead, for people; empty if there was none.
         exit_code: The exit code of that error.
         learned_secrets: Secrets that were learned meanwhile.
     """
@@ -118,7 +118,7 @@ class _TrialProcess:
     Args:
         settings: The configuration.
         known_broken: Plugin -> why it is left out.
-        printed: Receives what is printed there.
+        printed: Receives the output printed there.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class LoadDeathCount(msgspec.Struct, frozen=True, rename=_KEYS.get):
 
     Args:
         activity: The step in which it died last, for people.
-        fingerprint: What the plugin was loaded from.
+        fingerprint: The fingerprint of the plugin's code and settings.
         proved_count: How often the plugin is known to have ended it.
         unproved_count: How often the cause is not known.
         cause_text: How it died last, for people.

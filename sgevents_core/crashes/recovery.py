@@ -48,7 +48,7 @@ def advance_ledger(noted_lane: NotedLane, recorded_lane: RecordedLane) -> Step:
 
     Args:
         noted_lane: The content of the register.
-        recorded_lane: What the ledger says of the lane; records of plugins that moved are changed.
+        recorded_lane: The ledger's record of the lane; records of plugins that moved are changed.
     """
     changed_records = restore_plugins(noted_lane, recorded_lane.plugins)
     if recorded_lane.places is not None:
@@ -108,7 +108,7 @@ def find_doubtful_calls(
 
     Args:
         noted_lane: The content of the register.
-        recorded_lane: What the ledger says of the lane.
+        recorded_lane: The ledger's record of the lane.
         attempts_by_call: `(callback, seq)` -> attempts in the ledger.
     """
     doubtful_calls = []

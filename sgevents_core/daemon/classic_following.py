@@ -124,7 +124,7 @@ class ClassicFollowing:
         self._folders.close()
 
     def ends(self, lane: Lane) -> bool:
-        """Return whether a lane ends to start anew, and only the disk was full meanwhile."""
+        """Return whether a lane ended for a restart, and failed only because the disk was full."""
         return lane.name in self._changes and isinstance(lane.error, StateError)
 
     def _note(self, change: Change) -> None:

@@ -30,7 +30,7 @@ def end_within(
     Args:
         seconds: How long plugins' threads and `atexit` functions may take.
         exit_code: The exit code.
-        open_log: Opens the log again, to report what was not waited for.
+        open_log: Opens the log again, to report the threads that were not waited for.
     """
     end_arguments = (seconds, exit_code, open_log)
     threading.Thread(target=_end_late, args=end_arguments, name="end", daemon=True).start()

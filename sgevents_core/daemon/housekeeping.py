@@ -20,7 +20,7 @@ PRUNE_INTERVAL: Final = 600.0
 
 
 class Housekeeping:
-    """Removes old events and answered requests, and compacts what older versions wrote.
+    """Removes old events and answered requests, and compacts records of older versions.
 
     Args:
         settings: The configuration.

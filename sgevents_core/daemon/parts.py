@@ -47,7 +47,7 @@ class Parts:
 
     Args:
         plugins: The plugins that were started.
-        services: What the calls of each plugin share, by the plugin's name.
+        services: The services of each plugin's calls, by the plugin's name.
         announcer: Reports failures to people and plugins.
         lanes: The lanes.
         feed: The feed.

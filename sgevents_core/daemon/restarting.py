@@ -20,7 +20,7 @@ from sgevents_core.settings import LogSettings
 RESTART_SPACE: Final = 256 * 1024
 """Bytes that have to be free on the disk for a restart, for the files that it writes first."""
 _FLUSH_TIMEOUT: Final = 1.0
-"""Seconds to wait for a terminal to accept what was printed."""
+"""Seconds to wait for a terminal to accept the printed text."""
 _ROOT: Final = Path("/")
 _exit: Final = os._exit
 

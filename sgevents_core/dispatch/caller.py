@@ -232,7 +232,7 @@ class Caller:
     def _succeed(
         self, call: Call, store_changes: StoreChanges | None, decision: Decision = RETURNED
     ) -> bool:
-        """Commit what a success changes: the store, the end of attempts and of failures.
+        """Commit the changes of a successful call: the store, the end of attempts and of failures.
 
         Return False if the plugin stops anyway.
         """

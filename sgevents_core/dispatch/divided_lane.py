@@ -273,7 +273,7 @@ class DividedLane(Lane):
             self._wake_event.set()
 
     def close(self) -> None:
-        """Wait for the workers, then do what every lane does."""
+        """Wait for the workers, then close as every lane does."""
         self.stop()
         for thread in self._worker_threads:
             thread.join()
@@ -320,7 +320,7 @@ class DividedLane(Lane):
             waits_for.wait(unit_number)
 
     def _serve_queue(self, strand_number: int, unit: StrandUnit) -> bool:
-        """Handle what is on a strand's queue for one slice of time; return whether any was."""
+        """Handle a strand's queue for one slice of time; return whether it had any entries."""
         has_handled = False
         slice_end = time.monotonic() + SLICE_SECONDS
         strand = unit.strand

@@ -177,7 +177,7 @@ class Intake:
             return StrandPlaces(self.order_by, tuple(map(self._place_of, range(STRANDS))))
 
     def is_idle(self) -> bool:
-        """Return whether nothing waits and nobody serves anything."""
+        """Return whether no entry waits and no unit is being served."""
         with self._condition:
             return not (self._served_units or self._ready_units or any(self._strand_queues))
 

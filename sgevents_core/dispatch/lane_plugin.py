@@ -56,7 +56,7 @@ class LanePlugin:
     Args:
         plugin: The plugin.
         record: Its record in the ledger; this copy is the current one while the lane runs.
-        services: What its calls share.
+        services: The services of its calls.
         rules: Its failure policy.
         hold_until: When a hold ends, in monotonic seconds.
         entries_ahead: Entries read ahead for it while it catches up.

@@ -32,7 +32,7 @@ class LateStart:
 
     Args:
         plugin: The plugin.
-        services: What its calls share; one of them found that the site did not answer.
+        services: The services of its calls; one of them found that the site did not answer.
         site_health: The health of the site.
         error_line: The error of its `startup`, in one line.
     """
@@ -101,8 +101,8 @@ def late_start_of(
 
     Args:
         plugin: The plugin.
-        services: What its calls share.
-        startup_error: What its `startup` raised.
+        services: The services of its calls.
+        startup_error: The exception that its `startup` raised.
         began_at: When that began, in monotonic seconds.
     """
     site_health = services.contact.health

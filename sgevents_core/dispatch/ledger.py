@@ -89,7 +89,7 @@ class LaneLedger:
 
         Args:
             strand: The strand.
-            order_by: What divides the lane.
+            order_by: The key that divides the lane.
             after_seq: The `seq` before them.
             until_seq: The `seq` that they reach at most.
         """
@@ -174,7 +174,7 @@ class DividedLedger:
     Args:
         ledger: The lane's.
         strand: The strand.
-        order_by: What divides the lane.
+        order_by: The key that divides the lane.
     """
 
     def __init__(self, lane_ledger: LaneLedger, strand_number: int, order_by: OrderBy) -> None:

@@ -1,4 +1,4 @@
-"""Starting plugins and shutting them down, and committing what their hooks changed."""
+"""Start plugins and shut them down, and commit the changes of their hooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start_plugins(
 
     Args:
         loaded_plugins: The plugins.
-        services: What each plugin's calls share.
+        services: The services of each plugin's calls.
         state_writer: The journal and the ledger.
         watch: Watches the plugins' code; by default it is not watched.
 
@@ -113,7 +113,7 @@ def stop_plugins(
 
     Args:
         plugins: The plugins.
-        services: What each plugin's calls share.
+        services: The services of each plugin's calls.
         state_writer: The journal and the ledger.
         watch: Watches the plugins' code; by default it is not watched.
 
@@ -186,7 +186,7 @@ def _record_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter, error_l
 def _commit_store(
     plugin: LoadedPlugin, services: Services, context: CallContext, state_writer: LaneWriter
 ) -> None:
-    """Commit what a hook that is not an event hook changed in the plugin's store."""
+    """Commit the changes that a hook made to the plugin's store, if it is not an event hook."""
     store_changes = context.end()
     if store_changes:
         lane_fence = state_writer.take_lane(plugin.lane)

@@ -53,7 +53,7 @@ def draft_of(
     Args:
         ini: The ini file.
         syspath: Folders in which plugins find modules.
-        on_files: What a person decides about the plugin files of a group, in sentences.
+        on_files: The decisions left to a person about the plugin files of a group, in sentences.
     """
     return _Drafting(ini, syspath, on_files).draft()
 
@@ -64,7 +64,7 @@ class _Drafting:
     Args:
         ini: The ini file.
         syspath: Folders in which plugins find modules.
-        on_files: What a person decides about the plugin files of a group.
+        on_files: The decisions left to a person about the plugin files of a group.
     """
 
     def __init__(

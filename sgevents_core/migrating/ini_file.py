@@ -186,7 +186,7 @@ def _options_in(ini_text: str) -> Iterator[_Found]:
 
 
 class _Filling:
-    """Fills in what an option's value refers to: other options, and environment variables.
+    """Fills in the references in an option's value: other options, and environment variables.
 
     Args:
         parser: The options.

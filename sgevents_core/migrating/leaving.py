@@ -96,7 +96,7 @@ def _entries(state: Reader) -> Iterator[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How far a plugin is; plugins that are equally far are looked at once.
+    """The progress of a plugin; plugins with equal progress are examined once.
 
     Args:
         progress: Its progress, or its lane's.

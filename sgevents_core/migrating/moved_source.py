@@ -18,7 +18,7 @@ class MovedSource(NamedTuple):
 
     Args:
         text: The module of callbacks.
-        entrance_rest: What its function that registers did besides registering; empty if nothing.
+        entrance_rest: The other statements of its registering function; empty if none.
         variables: The variables that hold keys now, each with the key's line.
     """
 

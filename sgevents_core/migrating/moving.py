@@ -174,7 +174,7 @@ def import_positions(state_folder: Path, positions: Positions, id_file: Path, no
 
     Args:
         state_folder: The state's folder.
-        positions: Where plugins stand.
+        positions: The plugins' positions.
         id_file: The file that the positions come from, for people.
         now: The time, in seconds since 1970.
 
@@ -198,7 +198,7 @@ class Left(NamedTuple):
     """The result of exporting positions to go back.
 
     Args:
-        positions: Where each plugin stands.
+        positions: Each plugin's position.
         without: Plugins that the state does not know.
         dead_letters: How many dead letters these plugins have.
         parked: How many rows that came late await a decision.

@@ -41,7 +41,7 @@ class Registration(NamedTuple):
         script_name: The script it signs in as.
         script_key: That script's key.
         repeated: Whether the call is in a loop, so that it may register several.
-        node: The call, for whoever rewrites it.
+        node: The syntax node of the call, for rewriting it.
     """
 
     line: int

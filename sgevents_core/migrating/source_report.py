@@ -1,4 +1,4 @@
-"""The report on a classic plugin file, from its syntax tree alone; nothing is run."""
+"""The report on a classic plugin file, from its syntax tree alone; no code is run."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Callback:
     where: str = _NO_SOURCE
     """For people: `package/module.py:12`."""
     credentials: Credentials | None = None
-    """What its `ctx.sg` signs in with; None for the plugin's credentials."""
+    """The credentials of its `ctx.sg`; None for the plugin's credentials."""
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether the callback can be called for any event of `event_type`."""

@@ -26,7 +26,7 @@ def run_guarded(step_name: str, plugin_code: Callable[[], _T]) -> _T:
     If the plugin forks and the child returns here, end the child.
 
     Args:
-        step_name: What the call does, for the message: `importing studio.status`.
+        step_name: A description of the call, for the message: `importing studio.status`.
         plugin_code: Runs one plugin's code.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Turning what a plugin implements into callbacks and other hooks, and registering it."""
+"""Turn a plugin's functions into callbacks and other hooks, and register them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class InstalledMetadata:
         return plain_name(folder) if folder else canonicalize_name(str(distribution.name))
 
     def installed_folder(self, folder: Path) -> Path | None:
-        """Return the folder that describes what is installed, among those of the same distribution.
+        """Return the folder that describes the installed version, among those of one distribution.
 
         Return None if none matches.
         """
@@ -129,7 +129,7 @@ def _header(folder: Path, wanted_header: str) -> str:
 
 
 def _match_quality(folder: Path) -> tuple[bool, float, Version, float]:
-    """Return a sort key for how well a folder fits what is installed."""
+    """Return a sort key for how well a folder fits the installed files."""
     has_name = bool(_header(folder, "name"))
     try:
         version = Version(_version_of(folder))

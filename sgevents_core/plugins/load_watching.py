@@ -112,7 +112,7 @@ def run_watched(step_name: str, plugin_code: Callable[[], _T]) -> _T:
     """Run a plugin's code under the current watch, and return its result.
 
     Args:
-        step_name: What the call does, for people: `importing studio.status`.
+        step_name: A description of the call, for people: `importing studio.status`.
         plugin_code: Runs one plugin's code.
     """
     current_watch = _current_watch.get()

@@ -323,7 +323,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
 
 
 def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
-    """Return the status of a plugin that is not enabled, with what would keep it from loading."""
+    """Return the status of a disabled plugin, with the reason that would keep it from loading."""
     found = choose_entry_point(name, table, discovery)
     if isinstance(found, Unusable):
         is_conflict = found.status == "conflict"

@@ -207,7 +207,7 @@ def _member(attribute: str, value: object, bound_function: object) -> _Member:
 
 
 def _options(value: object) -> Mapping[str, Any] | None:
-    """Return what `hookimpl` stored on `value`, without running the plugin's code."""
+    """Return the options that `hookimpl` stored on `value`, without running the plugin's code."""
     mark_holders = [value]
     if isinstance(value, (MethodType, staticmethod, classmethod)):
         mark_holders.append(value.__func__)

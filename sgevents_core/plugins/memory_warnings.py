@@ -16,7 +16,7 @@ _MAX_NAMES: Final = 5
 def memory_warnings(
     plugin: object, args_given_to: Sequence[str], table: PluginSettings, lane: LaneSettings | None
 ) -> list[str]:
-    """Return a warning about what a plugin keeps in memory, if several workers run it.
+    """Return a warning about values that a plugin keeps in memory, if several workers run it.
 
     Args:
         plugin: The module or instance.

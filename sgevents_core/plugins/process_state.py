@@ -178,7 +178,7 @@ class ProcessState:
 
 
 def change_warnings(changes: list[str]) -> list[str]:
-    """Return warnings about what a plugin changed and was restored, for people."""
+    """Return warnings, for people, about changes by a plugin that were restored."""
     return [
         f"it changes what all plugins share: {change}; this was undone, so the plugin "
         "does not have it either"

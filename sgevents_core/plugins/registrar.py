@@ -148,7 +148,7 @@ class CallbackRegistrar:
             name: Its name; by default `module:qualname`.
             source_line: Where it is registered, for errors.
             shown_place: Where it is defined, for people; by default, where the function is.
-            credentials: What its `ctx.sg` signs in with; None for the plugin's credentials.
+            credentials: The credentials of its `ctx.sg`; None for the plugin's credentials.
 
         Returns:
             Its name, unique within the plugin.

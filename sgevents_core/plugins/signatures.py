@@ -1,5 +1,5 @@
 """The signatures of functions, and adapters from `(event, ctx)` to the arguments an author names.
-What cannot be called is refused here; adapters are made once, at load.
+Functions that cannot be called are refused here; adapters are made once, at load.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def wanted_arguments(
 
 
 def event_adapter(function: Function, wanted_names: tuple[str, ...]) -> Function:
-    """Return an adapter that takes `(event, ctx)` and passes `function` what it wants."""
+    """Return an adapter that takes `(event, ctx)` and passes `function` the arguments it names."""
     if wanted_names == ("event", "ctx"):
         return _hide_wrapped_function(function) if hasattr(function, "__wrapped__") else function
     if wanted_names == ("event",):
@@ -110,7 +110,7 @@ def _hide_wrapped_function(function: Function) -> Function:
 def hook_adapter(
     function: Function, wanted_names: tuple[str, ...], known_arguments: Sequence[str]
 ) -> Function:
-    """Return an adapter that takes all of `known_arguments` and passes `function` what it wants."""
+    """Return an adapter from all of `known_arguments` to those that `function` names."""
     if wanted_names == tuple(known_arguments):
         return function
     argument_positions = [known_arguments.index(name) for name in wanted_names]

@@ -72,7 +72,7 @@ class EntryPointSource:
         return module_files(plugin.module.partition(".")[0])
 
     def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
-        """Import what the entry point names."""
+        """Import the module or instance that the entry point names."""
         try:
             imported = run_guarded(f"importing {plugin.value}", self.entry_point.load)
         except PluginRaisedError as raised:
@@ -98,7 +98,7 @@ def read_members(plugin: FoundPlugin, imported: object) -> ImportedPlugin:
 
 
 def _missing_name(plugin: FoundPlugin, error: BaseException | None) -> str | None:
-    """Return what the entry point names that does not exist, if that is why importing it failed."""
+    """Return the missing name in an entry point, if that is why importing it failed."""
     module, _, attribute = plugin.value.partition("[")[0].partition(":")
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}"

@@ -111,7 +111,7 @@ class ApiMethods:
         }
 
     def info(self) -> dict[str, Any]:
-        """Return what the site says about itself; needs no authentication."""
+        """Return the site's description of itself; needs no authentication."""
         return {
             "version": list(self._site_version),
             "full_version": [*self._site_version, 0],

@@ -11,7 +11,7 @@ from sgevents_core.sandbox.refused_calls import failed_write, refused_call, refu
 
 
 def check_required_values(method: str, type_schema: EntityType, values: Mapping[str, Any]) -> None:
-    """Refuse a write that omits or empties what a record of its type must have.
+    """Refuse a write that omits or empties a required field of its type.
 
     Args:
         method: "create" or "update".

@@ -65,11 +65,11 @@ class ReadingContext:
         return assignment(self.key_path, value)
 
     def add_problem(self, message: str, fix: str, *inner_path: str | int) -> None:
-        """Record a problem with the value, or with what is `inner_path` it."""
+        """Record a problem with the value, or with the part of it at `inner_path`."""
         self.diagnostics.add_problem((*self.key_path, *inner_path), message, fix)
 
     def add_warning(self, message: str, fix: str, *inner_path: str | int) -> None:
-        """Record that the value, or what is `inner_path` it, is probably a mistake."""
+        """Record that the value, or the part of it at `inner_path`, is probably a mistake."""
         self.diagnostics.add_warning((*self.key_path, *inner_path), message, fix)
 
 
@@ -87,7 +87,7 @@ def locate_problems(
     """Return diagnostics with their lines in `config_path`, in the order of the lines.
 
     Args:
-        diagnostics: What was found.
+        diagnostics: The problems found.
         config_path: The configuration file.
         key_locator: The lines of its keys.
         table_path: The table in it that was read.

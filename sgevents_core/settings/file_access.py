@@ -26,7 +26,7 @@ class Exposure(NamedTuple):
 
 
 def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterator[Exposure]:
-    """Yield what lets others change `path`, or read it where it holds a secret.
+    """Yield the ways in which others can change `path`, or read it if it holds a secret.
 
     Yield nothing for a file that is missing or cannot be examined: reading it reports that.
 

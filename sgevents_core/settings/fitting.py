@@ -174,7 +174,7 @@ class Fitter:
     def _fit_value(
         self, shape: ValueShape, raw_value: Any, key_path: KeyPath, default: object = None
     ) -> Any:
-        """Return `raw_value` as `shape` wants it, or record what is wrong."""
+        """Return `raw_value` converted to `shape`, or record the problem."""
         core_type = shape.core_type
         if core_type in _UNCHECKED_TYPES or (raw_value is None and shape.is_optional):
             return raw_value

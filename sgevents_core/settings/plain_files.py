@@ -17,7 +17,7 @@ _FILE_KINDS: Final = (
 
 
 class NotPlainError(OSError):
-    """What a path names is not a plain file, or too large; `problem_text` ends a sentence on it."""
+    """A path names no plain file, or one too large; `problem_text` ends a sentence on it."""
 
     def __init__(self, problem_text: str) -> None:
         super().__init__(problem_text)

@@ -26,7 +26,7 @@ REFERENCE_KEYS: Final[Mapping[SourceForm, str]] = {
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9_.@-]+")
-"""What systemd takes for one, less what its units would read as something else."""
+"""A credential name that systemd accepts, without characters special in its units."""
 
 
 class InvalidNameError(InvalidValueError):

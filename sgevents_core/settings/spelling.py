@@ -65,7 +65,7 @@ def describe(raw_value: object) -> str:
 
 
 def kind_of(raw_value: object) -> str:
-    """Return the kind of a value, and nothing of the value itself."""
+    """Return the kind of a value, without revealing the value."""
     if isinstance(raw_value, Mapping):
         return "a table"
     if isinstance(raw_value, list):

@@ -37,7 +37,7 @@ _LIMIT_WORDS: Final = {
 
 
 class ValueShape(NamedTuple):
-    """A type without `| None` and without annotations, and what the annotations say."""
+    """A type without `| None` and annotations, and the content of the annotations."""
 
     annotated_type: Any
     """The whole annotated type."""
@@ -87,7 +87,7 @@ def allowed_choices(core_type: Any) -> list[str | int]:
 
 
 def expected_text(shape: ValueShape) -> str:
-    """Return what a value has to be: `expected a whole number, at least 1`."""
+    """Return the values that are expected: `expected a whole number, at least 1`."""
     type_words = " or ".join(_words_for_type(type_)[0] for type_ in _alternatives(shape.core_type))
     return f"expected {type_words}, {shape.limits}".removesuffix(", ")
 

@@ -41,7 +41,7 @@ class CallWatch:
             call.writes.append(write)
 
     def record_failure(self, failure: Failure, event: Event, record: AnyPluginRecord) -> None:
-        """Record what the failure policy decided about a call that failed."""
+        """Record the failure policy's decision about a call that failed."""
         call = self._failed_call(failure, event)
         call.outcome = failure.outcome  # type: ignore[assignment]  # one of the policy's outcomes
         call.reason, call.attempt = failure.error, failure.attempt

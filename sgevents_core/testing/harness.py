@@ -66,7 +66,7 @@ class Harness:
         name: The plugin's name; by default that of its entry point or its module.
         settings: Its own settings, as the configuration would have them; with Secret for secrets.
         site: A sandbox: `ctx.sg` is a real client of it. Without one, `ctx.sg` is a recorder.
-        records: What the recorder can read: mappings with `type`, `id` and fields.
+        records: The records that the recorder can read: mappings with `type`, `id` and fields.
         store: The initial content of `ctx.store`.
         groups: Names of groups, in order.
         fields: Fields of events to read from the site besides the usual ones, as `[feed] fields`.

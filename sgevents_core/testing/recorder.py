@@ -1,4 +1,4 @@
-"""Recording what plugins write while they are tested, with or without a site."""
+"""Record plugins' writes while they are tested, with or without a site."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RecordWrite: TypeAlias = Callable[[Write], None]
 
 
 class RecordingClient(CountingShotgun):
-    """The client that plugins get, connected to a sandbox; records what is written through it."""
+    """The client that plugins get, connected to a sandbox; records the writes made through it."""
 
     record_write: RecordWrite
 

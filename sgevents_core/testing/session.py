@@ -71,7 +71,7 @@ class Session:
         settings: The configuration, except the state's path.
         discovery: Where the plugins are found.
         stores: Plugin -> the initial content of its store.
-        records: What a recorder can read; None if there is a site.
+        records: The records that a recorder can read; None if there is a site.
         dry_run: The value of `ctx.dry_run`.
         stopping: Set if `ctx.stopping` is to be true.
         scripts: The names of the site's scripts.
