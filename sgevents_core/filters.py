@@ -86,11 +86,11 @@ class Match:
         object.__setattr__(self, "_beyond_route", tuple(beyond))
 
     def accepts_type(self, event_type: str) -> bool:
-        """Return whether events of `event_type` can be wanted at all."""
+        """Return whether the filter can accept any event of `event_type`."""
         return self._fits_type(event_type)
 
     def accepts_route(self, route: Route) -> bool:
-        """Return whether events of a type, attribute and entity type can be wanted at all."""
+        """Return whether the filter can accept events of a type, attribute and entity type."""
         event_type, attribute, entity_type = route
         return (
             self._fits_type(event_type)

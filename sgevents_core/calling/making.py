@@ -250,4 +250,4 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
 
 
 def do_nothing() -> None:
-    """Do nothing, as an executor's `returned` until somebody listens."""
+    """Do nothing: the default for an executor's `returned`."""

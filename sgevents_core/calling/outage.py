@@ -1,4 +1,4 @@
-"""Calls that fail because the site does not answer: put off until it does, at no attempt.
+"""Calls that fail because the site does not answer: put off until it does, not counted.
 
 When a call fails, it may not be known yet whether the site is down or only this query failed. So
 the call is put off either way, and counted later if it was its own fault.

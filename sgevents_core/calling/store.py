@@ -45,7 +45,7 @@ class Store(MutableMapping[str, Any]):
     __slots__ = ("_changes", "_committed", "_plugin")
 
     is_granted = True
-    """Whether it can be used at once."""
+    """Whether the store can be used without waiting."""
 
     def __init__(self, plugin_name: str, committed: Mapping[str, bytes]) -> None:
         self._plugin = plugin_name

@@ -25,11 +25,11 @@ class ClassicMatch(Match):
     by_type: Mapping[str, Attributes] = field(default_factory=dict)
 
     def accepts_type(self, event_type: str) -> bool:
-        """Return whether events of `event_type` can be wanted at all."""
+        """Return whether the callback can want any event of `event_type`."""
         return _ANY in self.by_type or event_type in self.by_type
 
     def accepts_route(self, route: Route) -> bool:
-        """Return whether events of a type, attribute and entity type can be wanted at all."""
+        """Return whether the callback can want events of a type, attribute and entity type."""
         event_type, attribute, _ = route
         return self.accepts_type(event_type) and _accepts(self._wanted(event_type), attribute)
 

@@ -53,7 +53,7 @@ class LaneStart(NamedTuple):
     def divide_events(self, order_by: OrderBy | None) -> LaneStart:
         """Return where the lane continues if its events are divided differently from now on.
 
-        It continues behind all that was begun; its plugins first finish the events up to there.
+        It continues after every event begun so far; its plugins first finish those events.
         """
         if self.strand_places is None and order_by is not None:
             return self._replace(strand_places=StrandPlaces.at(order_by, self.progress))
@@ -231,8 +231,8 @@ def _must_separate(
 ) -> bool:
     """Return whether a plugin must be separated from the lane that it was in.
 
-    It is in another now, or in none; or events that it has not finished were divided in another way
-    than those that come now.
+    It is now in another lane or in none, or its unfinished events were divided in another way
+    than new events are.
     """
     if lane_by_plugin.get(record.name) != record.lane:
         return True

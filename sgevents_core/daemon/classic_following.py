@@ -39,7 +39,7 @@ class ClassicFollowing:
         settings: The configuration; its classic plugins are kept up to date.
         loaded: The plugins that were loaded at the start.
         folders: The watch over the folders.
-        assembly: Starts lanes anew.
+        assembly: Restarts lanes.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is loaded.
         without: Plugins that are left out of this run.
@@ -75,7 +75,7 @@ class ClassicFollowing:
         self._files: deque[tuple[Path, bool]] = deque()
         """Files that have changed and are still to be loaded."""
         self._waiting_lanes: dict[str, float] = {}
-        """Lanes that wait for the state, and when it is tried again, in monotonic seconds."""
+        """Lane that waits for the state -> when to try again, in monotonic seconds."""
 
     def start(self) -> None:
         """Start to follow; files that are not plugins are reported once."""
@@ -90,7 +90,7 @@ class ClassicFollowing:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a lane is ending or has ended, to be started anew."""
+        """Whether a lane is ending or has ended for a restart."""
         return bool(self._changes)
 
     def turn(self) -> set[str]:
@@ -135,7 +135,7 @@ class ClassicFollowing:
                 lane.stop()
 
     def _continue(self, name: str) -> set[str]:
-        """Start a lane anew once it has ended; return its changed plugins, none before that."""
+        """Restart a lane once it has ended; return its changed plugins, none before that."""
         if time.monotonic() < self._waiting_lanes.get(name, 0.0):
             return set()
         parts = self._parts

@@ -18,7 +18,7 @@ from sgevents_core.daemon.restarting import end_at_once
 END_TIMEOUT: Final = 5.0
 """Seconds that plugins' threads and `atexit` functions may take once everything else has ended."""
 REPORT_TIMEOUT: Final = 2.0
-"""Seconds that reporting them may take."""
+"""Seconds that the report of these threads and functions may take."""
 _sleep: Final = time.sleep
 
 

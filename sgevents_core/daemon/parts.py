@@ -167,9 +167,9 @@ class Assembly:
         changed_plugins: Collection[str],
         watch: PluginWatch,
     ) -> None:
-        """Start anew a lane that has ended, with other plugins; everything else continues.
+        """Restart a lane that has ended, with other plugins; everything else continues.
 
-        It is what a start does, for one lane: its place, and that of each plugin in it, is in the
+        It does for one lane what a start does: the lane's place, and that of each plugin, is in the
         ledger, by the callbacks' names.
 
         Args:

@@ -313,7 +313,7 @@ class DividedLane(Lane):
         return has_handled or has_worked, has_worked
 
     def _wait_for_slot(self, unit_number: int, gate: StrandGate) -> None:
-        """Put a unit aside until its gate admits the call that it stands at."""
+        """Put a unit aside until its gate admits its next call."""
         waits_for, gate.waits_for = gate.waits_for, None
         if waits_for is not None:
             self._intake.put_aside(unit_number)
@@ -579,7 +579,7 @@ class DividedLane(Lane):
 
     @property
     def progress(self) -> Progress:
-        """Its lowest place."""
+        """The lowest position of its strands."""
         return Progress(self.seq)
 
 

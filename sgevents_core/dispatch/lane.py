@@ -43,7 +43,7 @@ LONGEST_SLEEP: Final = 1.0
 
 
 class PluginStop(NamedTuple):
-    """Where a plugin is stopped.
+    """The event at which a plugin is stopped.
 
     Args:
         unit: The strand, or whatever else of the lane has to be claimed to move it.

@@ -200,13 +200,13 @@ class LanePlugin:
         self.hold_until = 0.0
 
     def wait_with(self, executor: Executor) -> None:
-        """Make its calls where one hangs, once that has returned."""
+        """Make its calls in an executor in which one may hang; hold it until that call returns."""
         self.executor = executor
         if executor.hung is not None:
             self.wait_for_call(executor.hung.reason)
 
     def in_strand(self, strand_number: int) -> LanePlugin:
-        """Return it in one strand of its lane, as its record says."""
+        """Return the plugin in one strand of its lane, according to its record."""
         plugin_record = self.record
         if not isinstance(plugin_record, PluginRecord):
             raise TypeError("it is in a strand already")

@@ -13,7 +13,7 @@ from sgevents_core.migrating.ini_file import IniOption
 from sgevents_core.printable import escaped_toml
 
 _SHORTEST_SECRET: Final = 6
-"""Characters; a shorter text stands in other words too."""
+"""The fewest characters of a secret to remove; a shorter one occurs in other words too."""
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 

@@ -1,7 +1,7 @@
 """Draft a package from a classic plugin: its callbacks unchanged, behind hooks or an adapter.
 
 Where the syntax tree shows what the plugin registers, the draft has a hook with its filter for
-each callback. Where only running it shows that, the draft lets it register as ever.
+each callback. Where only running it shows that, the draft lets it register as before.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class DraftedPackage(NamedTuple):
 
     Args:
         files: The text of each file, by its path in the package's folder.
-        reasons: Why the plugin registers as ever; empty if it has hooks.
+        reasons: Why the plugin registers as before; empty if it has hooks.
         marks: How many places are marked for a person.
     """
 
@@ -226,7 +226,7 @@ class _Drafting:
         self._values = values
 
     def registering(self, reasons: Sequence[str]) -> tuple[str, str]:
-        """Return a module that registers as ever, and a test of it."""
+        """Return a module that registers as before, and a test of it."""
         lines = [f"# TRANSLATE: {reason}, so it registers as ever." for reason in reasons]
         values = {**self._values, "reasons": "\n".join(lines)}
         return _filled("plugin_register.py", values), _filled("test_register.py", values)

@@ -140,7 +140,7 @@ def positions_in(state: StoredState, folders: Iterable[FolderOfPlugins]) -> Posi
 
 
 def _folder_key(state: StoredState, path: str) -> str | None:
-    """Return the name under which the file has a folder; None if it has none, or nothing of it."""
+    """Return the name by which the file lists a folder; None if it lists none of its plugins."""
     same = [
         key
         for same_path in (str, os.path.normpath, os.path.realpath)
@@ -151,7 +151,7 @@ def _folder_key(state: StoredState, path: str) -> str | None:
 
 
 def _stored_stems(state: StoredState, key: str | None) -> list[str]:
-    """Return the plugins of a folder that the file has: it may come back, and lose nothing."""
+    """Return the plugins that the file lists for a folder, which may be missing only for now."""
     folder = state.folders[key] if key is not None else {}
     return [] if isinstance(folder, int) else list(folder)
 

@@ -61,7 +61,7 @@ class Registration(NamedTuple):
 
 
 class Addition(NamedTuple):
-    """A use of something that only some versions of the classic daemon have."""
+    """A use of a feature that only some versions of the classic daemon have."""
 
     line: int
     name: str

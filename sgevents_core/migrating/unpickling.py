@@ -22,7 +22,7 @@ _KNOWN_NAMES: Final = {
 }
 _LATIN_NAMES: Final = frozenset({"latin1", "latin-1", "iso-8859-1"})
 _LONGEST_NUMBER: Final = 20
-"""Digits or bytes of a number: ids have fewer."""
+"""The most digits or bytes of a number; ids have fewer."""
 _TIME_LENGTH: Final = 10
 _LONGEST_NAME: Final = 100
 
@@ -298,7 +298,7 @@ def _kind(value: Any) -> str:
 
 
 _IGNORED: Final = {b"\x80": 1, b"\x95": 8}
-"""The protocol, and the length of a frame: with the bytes that follow."""
+"""The opcodes for the protocol and for a frame's length -> the number of bytes that follow."""
 _CONSTANTS: Final[dict[bytes, Any]] = {
     b"(": _MARK, b"N": None, b")": (), b"\x88": True, b"\x89": False,
 }  # fmt: skip

@@ -59,13 +59,13 @@ class Discovery:
     """All plugins that are installed."""
 
     found: dict[str, FoundPlugin]
-    """By name, without names that several distributions claim."""
+    """The plugins by name, without names that several distributions claim."""
     conflicts: dict[str, tuple[FoundPlugin, ...]] = field(default_factory=dict)
-    """By name, the entry points that claim it, by distribution."""
+    """Name that several distributions claim -> their entry points."""
     problems: tuple[str, ...] = ()
     """Distributions whose metadata cannot be read, each with the reason."""
     clashes: dict[str, str] = field(default_factory=dict)
-    """By name, why a plugin cannot run because another distribution contains its module as well."""
+    """Plugin -> why it cannot run: another distribution contains its module as well."""
     remarks: tuple[InstallRemark, ...] = ()
     """Leftover folders that do not belong in site-packages."""
 

@@ -87,9 +87,9 @@ class Loaded:
     """The result of loading: all plugins that are installed or configured."""
 
     plugins: tuple[LoadedPlugin, ...]
-    """Those that are loaded, in call order."""
+    """The loaded plugins, in call order."""
     statuses: tuple[PluginStatus, ...]
-    """Those that are enabled, in call order, then all others by name."""
+    """The enabled plugins, in call order, then all others by name."""
     registry: Registry = dataclass_field(repr=False)
 
     @property
@@ -190,7 +190,7 @@ def _described(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]] | st
 
 
 def turn_of(found: FoundPlugin, table: PluginSettings) -> LoadingTurn:
-    """Return the turn for loading a plugin."""
+    """Return the turn for one plugin's loading: its name, time limit and fingerprint."""
     return LoadingTurn(found.name, table.load_timeout, fingerprint_of(found, table))
 
 

@@ -50,7 +50,7 @@ _CRITICAL_MODULES: Final[tuple[str, ...]] = (
 
 
 class ProcessState:
-    """The process as it is now; made before a plugin's code runs."""
+    """A snapshot of the process's state, taken before a plugin's code runs."""
 
     def __init__(self) -> None:
         self._signal_handlers = {number: signal.getsignal(number) for number in _SIGNAL_NUMBERS}

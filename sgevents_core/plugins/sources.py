@@ -39,7 +39,7 @@ class ImportedPlugin(NamedTuple):
 
 
 class PluginSource(Protocol):
-    """Where a plugin comes from, and how it is imported."""
+    """The source of a plugin, and the way to import it."""
 
     @property
     def metadata_folder(self) -> Path | None:

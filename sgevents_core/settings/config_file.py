@@ -51,7 +51,7 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "classic.paths": ClassicFolder,
     "classic.smtp": SmtpSettings,
 }
-"""Table of the file -> what one of it holds."""
+"""Section of the file -> the model of its table, or of each table in it."""
 _CLASSIC_TABLES: Final = ("paths", "smtp")
 """Keys of `[classic]` that hold tables of their own."""
 S = TypeVar("S", bound=msgspec.Struct)

@@ -37,7 +37,7 @@ _START_FORMS: Final = 'start = "now", an id, a date and time with its offset, or
 
 @dataclass(frozen=True, slots=True, eq=False)  # so that it has a hash, which unions ask for
 class ValueKind:
-    """One kind of values; stands in the `Annotated` type of a key."""
+    """One kind of value, named in the `Annotated` type of a key."""
 
     read: Callable[[Any, ReadingContext], Any]
     """Returns the checked value, or raises `InvalidValueError`."""
