@@ -28,7 +28,7 @@ INSPECT_TIMEOUT: Final = 1.0
 _SEARCHED_LENGTH: Final = 16 * MAX_TRACEBACK
 """Characters at either end of a text that are searched for secrets; far more than are kept."""
 SLOW_TYPE_TIMEOUT: Final = 0.05
-"""Seconds for an error of a type that took too long before."""
+"""Seconds for inspecting an error of a type that took too long before."""
 MAX_HANGING: Final = 20
 """The most threads that may hang in errors; then no further error is inspected."""
 _MAX_SLOW_TYPES: Final = 1000

@@ -40,7 +40,7 @@ _HTTP_ATTRIBUTES: Final = ("headers", "response", "request", "request_info", "ur
 
 
 class TransientFailure(NamedTuple):
-    """A transient failure; `wait_seconds` is the wait that an answer asked for, if it did."""
+    """A transient failure; `wait_seconds` is the wait that a server requested, if any."""
 
     wait_seconds: float | None = None
 

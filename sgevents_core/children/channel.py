@@ -56,7 +56,7 @@ class Channel:
         """Wait for the next message, and return it.
 
         Raises:
-            ChannelClosed: There will be none.
+            ChannelClosed: The connection is closed, so no message will come.
         """
         while (message := self.next_whole()) is None:
             self.read()

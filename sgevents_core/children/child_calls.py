@@ -101,7 +101,7 @@ class ChildStore(PluginStore):
         return Store(self._plugin, self._store_grants.wait(self.number, self._plugin))
 
     def view_for_hook(self, call_number: int) -> Store:
-        """Return a read-only view of the values for a hook with a number of its own."""
+        """Return a read-only view of the values for a hook that has its own call number."""
         return Store(self._plugin, self._store_grants.wait(call_number, self._plugin))
 
 

@@ -22,7 +22,7 @@ from sgevents_core.settings.secret import Secret
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
-    """Load the plugins of a lane, then start those that have started before in another child.
+    """Load the plugins of a lane, then start those that were first started in another child.
 
     Args:
         lane: The lane's name.
@@ -160,7 +160,7 @@ class Prepared(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_onl
     """A child has loaded its plugins.
 
     Args:
-        plugins: Those that are loaded.
+        plugins: The loaded plugins.
         statuses: The status of each plugin of the lane.
         not_started: Plugin -> why its `startup` failed in this child.
         learned: Secrets that were found meanwhile.

@@ -52,7 +52,7 @@ from sgevents_core.observe.liveness import report_alive, report_busy
 logger = logging.getLogger("sgevents.dispatch")
 
 MAX_HOOK_TRIES: Final = 3
-"""How often a hook is called if a call beside it ends the process."""
+"""How often a hook is called if calls in the same process keep ending it."""
 MAX_KILLS: Final = 4
 """How often a process may be killed from outside while it starts, before that is a failure."""
 FIRST_WAIT: Final = 0.5

@@ -36,7 +36,7 @@ class FileMark(NamedTuple):
 class SeenFiles:
     """The files of one folder, as they were when last unchanged.
 
-    A change counts once two looks in a row have seen the same.
+    A change counts once two checks in a row find the file the same.
     """
 
     def __init__(self, marks: Mapping[str, FileMark]) -> None:
@@ -49,7 +49,7 @@ class SeenFiles:
         return not self._unsettled
 
     def see(self, marks: Mapping[str, FileMark]) -> list[str]:
-        """Compare a look with the last; return the sorted names of files that stopped changing."""
+        """Compare a check with the last; return the sorted names of files that stopped changing."""
         settled = []
         for name in sorted({*self.marks, *marks, *self._unsettled}):
             mark = marks.get(name)
@@ -75,10 +75,10 @@ class SeenFiles:
 
 
 def rest_after(look_seconds: float, shortest: float) -> float:
-    """Return how long to rest after a look, in seconds.
+    """Return how long to pause after a check of the folders, in seconds.
 
     Args:
-        look_seconds: How long the look took.
+        look_seconds: How long the check took.
         shortest: The rest on a quick disk.
     """
     return max(shortest, REST_FACTOR * look_seconds)

@@ -263,7 +263,7 @@ def read_death_evidence(folder: Path) -> DeathEvidence | None:
 
 
 def find_open_step(evidence_text: str) -> LoadingStep | None:
-    """Return the step of loading a plugin that has no end in the text of a file."""
+    """Return the step of loading a plugin that began but did not end, from a file's text."""
     step_lines = [
         line
         for line in _parse_own_lines(evidence_text)

@@ -46,7 +46,7 @@ _FRAME_LIMIT: Final = 20
 _TIME_AFTER_STEP: Final = 30.0
 """Seconds for the work after a step."""
 _INTERRUPT_SIGNAL: Final = signal.SIGURG
-"""A signal that has no effect on a process that does not wait for it."""
+"""A signal that is ignored by a process that does not wait for it."""
 _STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _send_signal: Final = signal.pthread_kill
 

@@ -71,7 +71,7 @@ class ClassicFollowing:
         self._statuses = {status.name: status for status in loaded.statuses}
         self._elsewhere: dict[str, LoadedElsewhere] = {}
         self._changes: dict[str, dict[str, Change]] = {}
-        """Lane -> its changes since it began to end."""
+        """Lane -> its changes since it was asked to end."""
         self._files: deque[tuple[Path, bool]] = deque()
         """Files that have changed and are still to be loaded."""
         self._waiting_lanes: dict[str, float] = {}

@@ -397,7 +397,7 @@ class DividedLane(Lane):
         return is_claimed
 
     def release(self, unit: int) -> None:
-        """Give back a strand that an errand took."""
+        """Release a strand that an errand took."""
         self._give_back_unit(unit, has_work=True)
 
     def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:

@@ -206,7 +206,7 @@ class Lane:
         return True
 
     def release(self, unit: int) -> None:
-        """Give back a strand that an errand took."""
+        """Release a strand that an errand took."""
 
     def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:
         """Take the strand of an event for a call; return the plugin in it, None if it waits."""

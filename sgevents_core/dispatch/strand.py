@@ -1,6 +1,6 @@
 """A strand: the events of a lane that keep their order, and the plugins that are behind in it.
 
-A lane that is not divided has one. Whoever serves a strand does so alone, one event at a time.
+A lane that is not divided has one. One thread at a time serves a strand, event by event.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def _event_id(value: Any, value_name: str) -> int:
 
 
 def _text(value: Any) -> str:
-    """Return a text; Python 2 stored bytes."""
+    """Return a string, decoding the bytes that Python 2 stored."""
     if type(value) is bytes:
         return os.fsdecode(value)
     if type(value) is not str:

@@ -58,7 +58,7 @@ class IniOption(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no value, not even one that an environment variable would hold."""
+        """Whether it has no value, not even a reference to an environment variable."""
         return not self.value.strip() and not self.missing
 
 
@@ -210,7 +210,7 @@ class _Filling:
         self.missing: list[str] = []
 
     def filled(self, raw: str, depth: int = 0) -> str:
-        """Return a value with everything filled in; a missing variable stays as it is written."""
+        """Return a value with its references resolved; a missing variable stays as written."""
         if depth > _DEEPEST:
             return raw
         parts = raw.split("%%")

@@ -43,7 +43,7 @@ class Positions:
     """Where plugins continue.
 
     Args:
-        stored: The position of each plugin that the file has one for, by the plugin's name.
+        stored: The positions in the file, by the plugin's name.
         moved: Plugins whose folder the file does not know, and the folder whose position they
             have.
         without: Plugins that the file has no position for.

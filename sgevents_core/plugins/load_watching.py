@@ -24,7 +24,7 @@ class LoadingTurn(NamedTuple):
     Args:
         plugin: Its name.
         time_limit: The time limit of each step, in seconds.
-        fingerprint: Its mark, which changes with its code or settings.
+        fingerprint: A short string that changes with its code or settings.
     """
 
     plugin: str

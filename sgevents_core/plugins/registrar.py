@@ -154,7 +154,7 @@ class CallbackRegistrar:
             Its name, unique within the plugin.
 
         Raises:
-            RegistrationError: It cannot be called so, or its name cannot be used.
+            RegistrationError: It does not accept these arguments, or its name cannot be used.
         """
         self._require_open(source_line)
         function = positional_adapter(callback, args)

@@ -31,7 +31,7 @@ class ImportedPlugin(NamedTuple):
     Args:
         plugin: The module or instance.
         members: The functions it implements. One that implements `register_callbacks` is given the
-            registrar, with which it may register callbacks that have credentials of their own.
+            registrar, with which it may register callbacks with their own credentials.
     """
 
     plugin: object

@@ -15,7 +15,7 @@ _AUTHORED_TYPES: Final = ("Version", "Note", "Reply")
 def filled_values(
     type_schema: EntityType, stored_values: dict[str, Any], creator_ref: EntityRef | None, now: str
 ) -> dict[str, Any]:
-    """Return the values that have no row; add those that have one to `stored_values`.
+    """Return the values that are not logged; add those that are logged to `stored_values`.
 
     Args:
         type_schema: The type of the record.

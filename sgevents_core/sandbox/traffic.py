@@ -342,7 +342,7 @@ class TrafficFlow:
 
     Args:
         take_step: Does one thing and returns the ids of its events.
-        events_per_second: Events per second.
+        events_per_second: The rate of the traffic.
     """
 
     def __init__(self, take_step: Callable[[], list[int]], events_per_second: float) -> None:

@@ -25,7 +25,7 @@ from sgevents_core.sandbox.entity_schema import (
 from sgevents_core.sandbox.field_builders import default_label, make_entity_type
 
 _NAME_FIELDS: Final = ("code", "name", "title", "content", "subject")
-"""Fields that name a record, if a file does not say which."""
+"""The fields that name a record by default."""
 
 
 class FieldTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
