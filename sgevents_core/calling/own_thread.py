@@ -1,7 +1,7 @@
 """The thread for the callbacks of a plugin with a timeout.
 
-It takes one call at a time from the plugin's lane, which waits until the timeout. A call that
-has not returned by then is given up; the thread hangs until it returns.
+It takes one call at a time from the plugin's lane, which waits at most until the timeout. A
+call that has not returned by then is given up; the thread hangs until it returns.
 """
 
 from __future__ import annotations
