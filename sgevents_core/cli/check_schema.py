@@ -28,7 +28,7 @@ _MAX_LISTED: Final = 20
 _LIST_TYPES: Final = ("list", "status_list")
 _LINK_TYPES: Final = ("entity", "multi_entity")
 _READING_DOMAIN: Final = "Reading"
-"""Used in event types that have no entity type."""
+"""The word in place of an entity type in an event type that has none."""
 
 
 def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sgevents_core.printable import escaped_toml
 
 SANDBOX_PORT: Final = 8020
-"""The sandbox's default address, so that a configuration for it fits."""
+"""The sandbox's default address, used in a configuration for it."""
 
 _CONFIG_TEMPLATE: Final = Template("""\
 # The configuration of sgevents. `sgevents check` looks it over before anything runs.

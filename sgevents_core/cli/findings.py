@@ -28,7 +28,7 @@ class Finding(NamedTuple):
     message: str
     fix: str = ""
     subject: str = ""
-    """The part of the area: a key of the configuration, a plugin; empty for the whole area."""
+    """The subject within the area: a configuration key or a plugin; empty for the whole area."""
     file: Path | None = None
     line: int | None = None
     detail: str = ""

@@ -33,9 +33,9 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 MAX_PRINTED: Final = 20
 """The most answers printed one by one; more are only counted."""
 EXIT_NOT_DONE: Final = 1
-"""Exit code if something was refused or failed."""
+"""Exit code if a request was refused or failed."""
 EXIT_RECORDED: Final = 3
-"""Exit code if something is still to be done."""
+"""Exit code if a request is still open."""
 
 
 def _parse_timeout(ctx: click.Context, param: click.Parameter, value: str) -> float:

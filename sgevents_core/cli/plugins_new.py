@@ -35,7 +35,7 @@ TEMPLATE_FILES: Final = {
     "${package}/py.typed": "",
     "tests/test_plugin.py": "test_plugin.py.txt",
 }
-"""File of the package -> its template; an empty file has none."""
+"""File of the package -> its template; empty files have none."""
 
 RESERVED_NAMES: Final = frozenset({"sgevents", "test", "tests"})
 _NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -16,7 +16,7 @@ from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
 
 _OPEN_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _FILE_MODE: Final = 0o640
-"""Like the state: events reveal productions, which not every user of the machine may see."""
+"""The file's mode, like the state's: events reveal productions to users who must not see them."""
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings

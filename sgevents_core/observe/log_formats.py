@@ -16,16 +16,16 @@ PLUGIN_LOGGER: Final = "sgevents.plugin."
 CLASSIC_LOGGER: Final = "plugin"
 """The parent of the loggers passed to classic plugins."""
 PLUGIN_LOGGERS: Final = (PLUGIN_LOGGER, f"{CLASSIC_LOGGER}.")
-"""How the names of plugins' loggers begin."""
+"""The prefix of the names of plugins' loggers."""
 PRINTED_LOGGER: Final = "sgevents.printed"
 _LEVEL_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _COLOUR_RESET: Final = "\x1b[0m"
 MAX_TEXT_LENGTH: Final = 65_536
 """The longest message or other field, in characters; the middle of a longer one is left out."""
 _CONTINUATION_INDENT: Final = "    "
-"""Precedes continuation lines, so that none can pass for a record of its own.
+"""The prefix of continuation lines, so that none can pass for a record of its own.
 
-Nor can one pass for journald's `<0>`, which would give it a priority.
+Nor can such a line begin with `<0>`, which journald would read as a priority.
 """
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",

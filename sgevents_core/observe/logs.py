@@ -35,10 +35,10 @@ MAX_FILE_BYTES: Final = 10_000_000
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds to wait at the end for a terminal or a disk that accepts nothing."""
 _LIBRARY_LEVEL: Final = "WARNING"
-"""The level for libraries, of which only warnings matter; ours log what is configured."""
+"""The level for libraries, whose warnings alone matter; the daemon's loggers use their own."""
 
 _ended_handlers: Final[list[logging.Handler]] = []
-"""Handlers of closed logs: `logging` takes its lock to forget one, and a plugin may hold it."""
+"""Handlers of closed logs: freeing one takes `logging`'s lock, which a plugin may hold."""
 
 
 class LogOutlet(NamedTuple):

@@ -33,13 +33,13 @@ _STREAM_DESCRIPTORS: Final = {
     "__stdout__": _STDOUT_DESCRIPTOR,  # buffers up to 8 KiB if it is not a terminal
     "__stderr__": _STDERR_DESCRIPTOR,
 }
-"""Python's streams -> their descriptors; all of them are replaced by some that keep nothing."""
+"""Python's streams -> their descriptors; each is replaced by an unbuffered stream."""
 _PIPE_CAPACITY: Final = 1 << 20
-"""Bytes that may wait to be read: code in C may print them without letting any thread run."""
+"""The pipe's size in bytes: C code may print this much while no other thread can run."""
 _LONGEST_LINE: Final = 16_384
 """The bytes after which an unfinished line becomes a record."""
 _LONGEST_SECRET: Final = 4_096
-"""Bytes at the end of such a piece that wait for the next, since a secret may begin in them."""
+"""Bytes at the end of such a piece that are held for the next, since a secret may begin there."""
 _NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 _redirected: Final[list[tuple[int, int]]] = []
 """Descriptor -> its original, while it is redirected."""

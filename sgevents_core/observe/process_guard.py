@@ -22,7 +22,7 @@ LONGEST_SWITCH_INTERVAL: Final = 0.05
 """Seconds for which one thread may keep all others from running."""
 _DESCRIPTOR_FOLDER: Final = Path("/proc/self/fd")
 _STANDARD_DESCRIPTORS: Final = (0, 1, 2)
-"""Closing one of these would give its number to the next file, which would be printed into."""
+"""If one of these is closed, the next file gets its number and receives the output."""
 _LIMIT_NAMES: Final = {
     resource.RLIMIT_NOFILE: "open files",
     resource.RLIMIT_CPU: "processor time",
@@ -32,7 +32,7 @@ _LIMIT_NAMES: Final = {
     resource.RLIMIT_STACK: "the stack",
     resource.RLIMIT_NPROC: "processes",
 }
-"""Limits of the process that would end or delay its other plugins."""
+"""Process limits that, when lowered, would end or delay other plugins."""
 _daemon_files: Final[dict[int, tuple[int, int]]] = {}
 """Descriptor -> the file that the daemon itself has opened there."""
 

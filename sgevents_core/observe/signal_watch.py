@@ -23,7 +23,7 @@ from sgevents_core.observe import signal_mask, signal_senders
 from sgevents_core.observe.current_call import current_call
 
 ReportIgnored = Callable[[str, str], None]
-"""Reports an ignored signal: the function, and the plugin whose call it is, if known."""
+"""Reports an ignored signal: the function, and the plugin that called it, if known."""
 
 _STOP_SIGNALS: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _REFUSED_SIGNALS: Final = frozenset((*signal_mask.HANDLED_SIGNALS, *_STOP_SIGNALS))

@@ -119,7 +119,7 @@ class Overview:
     version: str = ""
     started: float = 0.0
     refused: str = ""
-    """Why the running daemon refused the last reload; empty if it did not."""
+    """Why the running daemon refused the last reload; empty if it was not refused."""
     pulse: Pulse | None = None
     """The daemon's pulse; None if no daemon runs or it has not written one."""
 

@@ -12,7 +12,7 @@ from sgevents_core.state.feed_values import FeedState
 RECENT_IDS: Final = 200
 """The number of rows with the highest ids that are remembered to recognise the log."""
 ASKED_FOR_THE_TIME: Final = 9
-"""Rows whose median `created_at` counts as the site's clock; a few wrong ones do no harm."""
+"""Rows whose median `created_at` counts as the site's clock; a few wrong times do no harm."""
 MARKS_APART: Final = 30
 """The shortest time between two marks that date ids, in seconds."""
 MARKS_PER_AGE: Final = 10

@@ -15,7 +15,7 @@ from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
 FEWEST_RECENT: Final = 10
-"""Known ids by which the log is recognised if the site does not answer queries for more."""
+"""The fewest known ids that identify the log, if the site answers no query for more."""
 
 
 class Anchoring:

@@ -15,7 +15,7 @@ JsonDecoder = Callable[[bytes], Any]
 SecretRemover = Callable[[str], str]
 
 MOST_VALUES: Final = 2_000_000
-"""The most values in an answer: each takes far more memory than space in the text."""
+"""The most values in an answer: each takes far more memory than its text."""
 UNWRAPPED_METHODS: Final = frozenset({"info", "user_subscriptions_create"})
 """Methods whose answers may come without `results` around them."""
 PLAIN_TEXT_METHODS: Final = frozenset({"export_page"})

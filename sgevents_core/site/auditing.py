@@ -27,12 +27,12 @@ from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedState
 
 MOST_OLD_ROWS: Final = 1000
-"""The most late rows older than an hour that one audit may append; a person decides about more."""
+"""The most late rows older than an hour that one audit may append; beyond it a person decides."""
 OLD_AGE: Final = HOUR
 MOST_COUNTED: Final = 2**40
-"""The most ids counted in one call, as long as the site does that."""
+"""The most ids counted in one call, as long as the site answers such calls."""
 FAILED_COUNTS: Final = 4
-"""Counts of few ids that fail in a row before ids are compared instead."""
+"""Failed counts of few ids in a row before ids are compared instead."""
 
 
 class Auditor:

@@ -15,7 +15,7 @@ DAY: Final = 86400
 MOST_FETCHED_SPANS: Final = 400
 """The most ranges of new ids requested in one call."""
 SMALLEST_COUNT: Final = 1000
-"""Ids counted in one call if the site does not count more."""
+"""Ids counted in one call if the site fails to count more."""
 
 
 class AuditWindow(NamedTuple):

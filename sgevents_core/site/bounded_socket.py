@@ -34,9 +34,9 @@ _KEEP_ALIVE_OPTIONS: Final[Mapping[str, int]] = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 20_000,
 }
-"""Keep-alive options in seconds, a count and milliseconds, as far as the system has them.
+"""Keep-alive options of the system, in seconds, as a count and in milliseconds.
 
-A lost peer is then noticed within half a minute.
+With them a lost peer is noticed within half a minute.
 """
 
 

@@ -77,7 +77,7 @@ _CERTIFICATE_OBJECTIONS: Final[Mapping[int, Objection]] = {
         ),
     ),
 }
-"""OpenSSL's number of an objection to a certificate -> its meaning."""
+"""OpenSSL's number for a fault of a certificate -> its meaning."""
 _NO_TLS_SPOKEN: Final = Objection(
     "what answers there does not speak TLS",
     "correct the port in url of [site], or write http:// if the site has no https",
@@ -139,7 +139,7 @@ _TLS_OBJECTIONS: Final[Mapping[str, Objection]] = {
         ("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "X509_LIB"), _NO_READABLE_CERTIFICATES
     ),
 }
-"""OpenSSL's name of a reason -> its meaning."""
+"""OpenSSL's name for a failed handshake's reason -> its meaning."""
 _CHECK_THE_ADDRESS: Final = f"check the host and port in url of [site], {_OR_FIND_WHAT_IS_BETWEEN}"
 
 

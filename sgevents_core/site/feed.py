@@ -51,7 +51,7 @@ BETWEEN_REFUSALS: Final = 1.0
 REMINDER_INTERVAL: Final = 600.0
 """Seconds between two reminders that a log went backwards."""
 QUICK_WAIT: Final = 1.0
-"""Seconds until the next page after a small question was answered."""
+"""Seconds until the next page after the answer to a small query."""
 _T = TypeVar("_T")
 
 

@@ -37,7 +37,7 @@ class SiteHealth:
         self._failed_began_at = float("-inf")
         """When the feed's newest failed call began."""
         self._trouble_known_at = float("-inf")
-        """When the feed last learnt that it gets no answer."""
+        """When the feed's last call without an answer failed."""
         self._is_wanted = False
         self._change_listeners: list[Callable[[], None]] = []
         self._want_listeners: list[Callable[[], None]] = []

@@ -68,7 +68,7 @@ LARGEST_LISTED_SPAN: Final = 4
 
 
 NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
-"""What the client raises if the site did not answer at all."""
+"""The exceptions that the client raises if the site did not answer at all."""
 
 
 class Reader(GuardedShotgun):

@@ -14,7 +14,7 @@ from sgevents_core.state.protocols import FeedWriter
 logger = logging.getLogger("sgevents.feed")
 
 CHECK_INTERVAL: Final = 2.0
-"""Seconds between two checks for such an event."""
+"""Seconds between two checks for events to read again."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
 """The longest time until an event that the site did not return is requested again, in seconds."""

@@ -19,7 +19,7 @@ from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 logger = logging.getLogger("sgevents.feed")
 
 MOST_ON_RECORD: Final = 1000
-"""The most names kept, so that a site that sends only nonsense does not fill the disk."""
+"""The most names kept, so that a site that sends only odd rows does not fill the disk."""
 
 
 class SetAsideRows:

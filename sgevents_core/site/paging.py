@@ -17,9 +17,9 @@ IDLE_FACTOR: Final = 1.1
 """The factor by which the time to the next page then grows with each page without news."""
 SMALLEST_PAGE: Final = 2
 PROBED_IDS: Final = 2
-"""Ids requested if a page fails or brings nothing."""
+"""Ids requested if a page fails or has no usable row."""
 FAILURES_OF_A_PAGE: Final = 2
-"""Failures of a page in a row, while the site answers, that are not a coincidence."""
+"""Failures of a page in a row, while the site answers, that count as more than chance."""
 
 
 class Paging:

@@ -111,7 +111,7 @@ Call: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Co
 Limited: TypeAlias = Page | PageRange | Newest | Look | Recent | Ids | Fetch
 """Calls whose answers may be cut off at a limit."""
 ASIDE: Final = (Look, Count, Ids, Fetch)
-"""Calls beside the pages: if they fail, pages continue."""
+"""Calls other than pages: if they fail, pages continue."""
 
 
 class Odd(NamedTuple):

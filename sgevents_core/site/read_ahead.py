@@ -18,9 +18,9 @@ from sgevents_core.state.feed_values import FeedState
 FAR_BEHIND: Final = 4
 """Ranges that must fit below the highest id before they are requested."""
 PAGES_BETWEEN_HIGHEST: Final = 4
-"""Full pages after which the highest id is requested again, if it was not far ahead."""
+"""Full pages before the highest id is requested again, if it was not far ahead."""
 READY: Final = 2
-"""Ranges per connection that are asked for or wait to be taken: one slow answer delays no other."""
+"""Ranges per connection, requested or answered, so that one slow answer delays no other."""
 DENSE: Final = 0.9
 """The share of visible ids above which a range never holds more ids than fit in an answer."""
 FIRST_PATIENCE: Final = 8
@@ -29,9 +29,9 @@ LONGEST_PATIENCE: Final = 256
 SLOWER: Final = 4.0
 """How many times as long as usual an answer may take before the site counts as slow..."""
 SLOW: Final = 1.0
-"""... if it also takes so many seconds longer."""
+"""... if it also takes this many seconds longer."""
 FORGETTING: Final = 1.02
-"""The factor by which the usual time grows with each answer, so that it is not a record."""
+"""The growth of the usual time with each answer, so that a single fast one does not set it."""
 
 
 class Connections:

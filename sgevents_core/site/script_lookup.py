@@ -24,9 +24,9 @@ LONGEST_WAIT_SECONDS: Final = 600.0
 
 Found = Sequence[Mapping[str, Any]]
 Ask = Callable[[list[Any]], Found]
-"""Returns the ApiUsers that filters find, with `id` and `NAME`; raises SiteError."""
+"""Returns the ApiUsers that match filters, with `id` and `NAME`; raises SiteError."""
 Keep = Callable[[Mapping[int, str], Mapping[str, Collection[int]]], None]
-"""Saves names by id, and the ids of names that were asked for; raises StateError."""
+"""Saves names by id, and the ids of names that were looked up; raises StateError."""
 
 
 class ScriptLookup:

@@ -13,7 +13,7 @@ MOST_AT_ONCE: Final = 20
 """Looks and audits that may follow one another without a pause."""
 LONGEST_PAUSE: Final = 60.0
 CALLS_PER_MINUTE: Final = 40.0
-"""Looks and audits per minute beyond these: together at most 60 in any minute."""
+"""Looks and audits per minute after the first few; together at most 60 in any minute."""
 
 
 class Size:

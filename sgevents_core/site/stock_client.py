@@ -34,7 +34,7 @@ OVERRIDDEN_METHODS: Final = (
     *("_build_opener", "_send_form", "_make_upload_request", "_upload_data_to_storage"),
     *("_upload_to_storage", "_upload_to_sg"),
 )
-"""Methods of the stock client that are overridden here and have to exist."""
+"""Methods of the stock client that sgevents overrides; they have to exist."""
 
 
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})

@@ -75,7 +75,7 @@ class Trouble:
     def __init__(self, trouble_sayings: Sayings) -> None:
         self.failure_count = 0
         self.lasting_failure: LastingFailure | None = None
-        """The last failure, and when the first in a row was; None after a success."""
+        """The last failure, and the time of the first one in a row; None after a success."""
         self._sayings = trouble_sayings
         self._began_at = 0.0
         self._has_reported_lasting = False

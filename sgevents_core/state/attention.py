@@ -10,7 +10,7 @@ from sgevents_core.protocols import AttentionKind
 from sgevents_core.state.pulse import STALE_AFTER, Pulse
 
 LASTING_AFTER: Final = 60.0
-"""Seconds of trouble before it needs a person; shorter trouble ends by itself."""
+"""Seconds after which trouble needs a person; shorter trouble ends by itself."""
 
 
 WAYS_OUT: Final = (
@@ -18,7 +18,7 @@ WAYS_OUT: Final = (
     " another site. Continue with the new log: sgevents feed reset --from now (or from an id or a"
     " time); or give this site a state of its own with another path in [state]"
 )
-"""What may have happened to a log that went backwards, and which commands help."""
+"""The possible causes of a log that went backwards, and the commands that help."""
 MOST_NAMED: Final = 5
 """The most events set aside that are named."""
 
@@ -134,7 +134,7 @@ ShownNeedKind: TypeAlias = Literal[
     "not_loaded",
     "dead_letters",
 ]
-"""Kinds shown only by `status`: the daemon cannot report them, or plugins learn of them
+"""Kinds shown only by `status`: the daemon cannot report them, or plugins are notified
 otherwise.
 """
 

@@ -19,7 +19,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plain_files import open_plain_file, read_plain_file
 
 MOST_CALLS_KEPT: Final = 100_000
-"""Calls in one file; there are two files, so at least this many recent calls are kept."""
+"""Calls in one file; with two files, at least this many recent calls are kept."""
 MOST_CALLS_BUFFERED: Final = 20_000
 """The most calls kept in memory; they are then written before a second is over."""
 WRITE_INTERVAL: Final = 1.0

@@ -15,7 +15,7 @@ NETWORK_FILE_SYSTEMS: Final = (
     *("afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs"),
     *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"),
 )
-"""Types of file systems on which locks and shared memory do not work as they should."""
+"""Types of file systems on which locks and shared memory are unreliable."""
 
 
 def detect_file_system(folder_path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 MOST_ENTRIES_PRUNED: Final = 500
-"""Entries removed at once: a transaction of some milliseconds, for which all others wait."""
+"""Entries removed at once, in a transaction of some milliseconds, while other writers wait."""
 
 
 class Row(NamedTuple):

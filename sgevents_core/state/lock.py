@@ -20,8 +20,7 @@ LOCK_FILE: Final = "lock"
 SYSTEM_LOCKS: Final = Path("/proc/locks")
 """The file in which the system lists which process holds which lock."""
 _WAIT_FOR_OTHERS: Final = 0.25
-"""Seconds within which a lock becomes free if it is only being inspected or its holder is
-ending.
+"""Seconds within which a lock becomes free if another process only inspects it or its holder ends.
 """
 _WAIT_FOR_COMMANDS: Final = 60.0
 """Seconds for which a daemon waits for a command that holds its lock."""

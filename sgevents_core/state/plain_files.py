@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 PRIVATE_FILE_MODE: Final = 0o640
-"""Mode of the state's files: events reveal productions, which not everybody may see."""
+"""The mode of the state's files: events reveal productions to users who must not see them."""
 STATE_FOLDER_MODE: Final = 0o750
 
 

@@ -328,4 +328,4 @@ class StrandRecord(_PlacedPlugin):
 
 
 AnyPluginRecord: TypeAlias = PluginRecord | StrandRecord
-"""The record by which a plugin is called: of a whole lane, or of one strand of it."""
+"""The record that decides a plugin's next call: in its whole lane, or in one strand."""

@@ -51,7 +51,7 @@ _WORDS_PER_SLOT: Final = 3
 """The number of words in a slot."""
 _INDEX_MASK: Final = 0x3FFFF
 ATTEMPT_MODULUS: Final = 16
-"""A word distinguishes this many attempts, which is enough: the ledger is at most one behind."""
+"""The attempts that a word can tell apart; few suffice, since the ledger is at most one behind."""
 CALL_BEGUN: Final = 1
 CALL_RETURNED: Final = 2
 LANE_WORD: Final = 0

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from sgevents_core.state.letters import LetterChange
 
 CALLING_KINDS: Final = frozenset({"retry", "replay"})
-"""Kinds of requests that call a plugin, so that it has to be loaded."""
+"""Kinds of requests that call a plugin, which therefore has to be loaded."""
 
 
 class Request(NamedTuple):

@@ -18,7 +18,7 @@ from sgevents_core.events import Event
 from sgevents_core.state.entries import Entry
 
 STRANDS: Final = 64
-"""Fixed for ever, so that the number of workers may change at any start."""
+"""The number of strands, fixed for ever so that the number of workers may change at any start."""
 
 # Packed strands:  bits 0-5    the strand by entity
 #                  bits 6-11   the strand by project
@@ -30,7 +30,7 @@ STRAND_SHIFTS: Final[Mapping[OrderBy, int]] = {
     "project": _BITS_PER_STRAND,
     "none": 2 * _BITS_PER_STRAND,
 }
-"""Where the strand of each order lies in packed strands."""
+"""The position of each order's strand in packed strands, in bits."""
 
 
 def strands_of(row: Mapping[str, Any]) -> int:

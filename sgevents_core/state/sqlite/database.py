@@ -18,7 +18,7 @@ from sgevents_core.state.sqlite.backup import flush_to_disk, write_backup
 DATABASE: Final = "sgevents.db"
 _BUSY_TIMEOUT: Final = 30_000
 _DAMAGE_MESSAGES: Final = ("malformed", "not a database", "no such table", "no such column")
-"""SQLite's messages for a file that is not a state any more; error codes need Python 3.11."""
+"""SQLite's messages for a file that is no longer a state; error codes need Python 3.11."""
 
 
 def database_exists(state_folder: Path) -> bool:
@@ -39,7 +39,7 @@ class Database:
 
     Args:
         state_folder: The state's folder.
-        read_only: Whether nothing may be written or created.
+        read_only: Whether the connection may neither write nor create anything.
         oldest_version: The oldest version of the schema that is sufficient.
 
     Raises:

@@ -13,7 +13,7 @@ from sgevents_core.state.sqlite.checksums import checksum_of, decode_record, ver
 from sgevents_core.state.sqlite.database import Database
 
 _IMPORTED_SINCE_VERSION: Final = 11
-"""The version of the schema that first had the table."""
+"""The version of the schema that first had the table of imported positions."""
 _encode_json: Final = msgspec.json.Encoder().encode
 _decode_ranges: Final = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 

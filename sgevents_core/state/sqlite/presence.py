@@ -19,7 +19,7 @@ _DATABASE_HEADER: Final = b"SQLite format 3\0"
 _WATCHED_FILES: Final = ("", LOCK_FILE, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 _REQUIRED_FILES: Final = ("", DATABASE)
 _READ_INTERVAL: Final = 4
-"""The number of looks after which the database is reopened and read, which takes milliseconds."""
+"""The number of looks after which the database is reopened and sampled, in milliseconds."""
 _SAMPLE_QUERIES: Final = (
     "SELECT * FROM feed",
     "SELECT * FROM lanes",

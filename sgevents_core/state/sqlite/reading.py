@@ -47,7 +47,7 @@ _SCRIPTS_SINCE_VERSION: Final = 5
 _PARKED_SINCE_VERSION: Final = 3
 """The version of the schema that first had the table `parked`."""
 _ENTRIES_WITH_TYPES: Final = 20_000
-"""How many entries at the end of the journal show which event types a site has."""
+"""The number of newest entries that show which event types a site has."""
 _ENTRY_COLUMNS: Final = "seq, event_id, event_type, created_at, late, body, era"
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_json: Final = msgspec.json.Decoder().decode
@@ -65,7 +65,7 @@ class SqliteReader:
     """
 
     _is_read_only: ClassVar = True
-    """Whether nothing may be written or created."""
+    """Whether the connection may neither write nor create anything."""
 
     def __init__(self, state_folder: Path) -> None:
         self._database = Database(state_folder, read_only=self._is_read_only)

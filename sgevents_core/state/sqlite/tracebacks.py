@@ -18,7 +18,7 @@ _WHOLE_TRACEBACK: Final = (
     "coalesce((SELECT text FROM tracebacks WHERE id = failures.traceback_id), '') || traceback"
 )
 _NO_TRACEBACK: Final = 0
-"""The number of a traceback without frames that could be shared."""
+"""The number of a traceback that shares no frames."""
 
 
 def traceback_column(database: Database) -> str:
