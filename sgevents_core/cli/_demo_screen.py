@@ -82,7 +82,7 @@ class Screen:
         self._live_display.stop()
 
     def print_title(self, text: str, description: str) -> None:
-        """Print the demo's title and what it shows."""
+        """Print the demo's title and its purpose."""
         self.console.rule(Text(text, "bold"), characters=self._rule_character)
         self._print_indented(description, 0)
         self.console.print()

@@ -152,7 +152,7 @@ class _LoadedFile(NamedTuple):
 
 
 def print_loaded(move: Move, target: Path) -> None:
-    """Load the plugins in another process, and print what they register."""
+    """Load the plugins in another process, and print the callbacks that they register."""
     from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.settings import read_settings
 

@@ -75,7 +75,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
         screen: The screen to print to.
         folder: The folder for the configuration and the daemon's state.
         pause: The pause between two scenes, in seconds.
-        keep: Whether to continue until somebody presses Ctrl-C.
+        keep: Whether to continue until a person presses Ctrl-C.
     """
     studio = Studio(site)
     installed, trace = install_not_enabled(folder)
@@ -101,7 +101,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
 
 
 def next_steps(site: Sandbox, daemon: DemoDaemon) -> dict[str, str]:
-    """Return commands to try on what is running: purpose -> command."""
+    """Return commands to try on the running site and daemon: purpose -> command."""
     client = f"shotgun_api3.Shotgun('{site.url}', '{site.script_name}', '{site.api_key}')"
     change = "update('Task', 1, {'sg_status_list': 'ip'})"
     return {

@@ -1,4 +1,4 @@
-"""`sgevents reload`: makes the running daemon use what has changed."""
+"""`sgevents reload`: makes the running daemon use a changed configuration and packages."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def run(
 def _run_trial(
     settings: Settings, without: Container[str], *, verbose: bool, drain: bool, strict: bool
 ) -> None:
-    """Run plugins on a copy of the state, and print what they would write."""
+    """Run plugins on a copy of the state, and print their writes instead of making them."""
     from sgevents_core.daemon.daemon import Daemon
     from sgevents_core.daemon.restarting import end_at_once
     from sgevents_core.requests.trial_run import TrialServices, trial_settings

@@ -1,4 +1,4 @@
-"""`sgevents service`: writes what a machine needs to run the daemon as a service."""
+"""`sgevents service`: writes the unit with which a machine runs the daemon as a service."""
 
 from __future__ import annotations
 

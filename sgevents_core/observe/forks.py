@@ -47,7 +47,7 @@ def end_child(error: BaseException | None = None) -> NoReturn:
     Flush, close and call nothing of the daemon's: all of it belongs to the parent process.
 
     Args:
-        error: What the plugin's code raised in the child, None if it returned.
+        error: The exception that the plugin's code raised in the child, None if it returned.
     """
     _exit_at_once(_exit_code_of(error))
 

@@ -14,7 +14,7 @@ _fork_generation, _get_trace, _set_trace = forks.fork_generation, sys.gettrace, 
 
 
 def invoke(call: CurrentCall, function: Callable[..., Any], *args: Any) -> BaseException | None:
-    """Call a function of a plugin and return what it raised, including `SystemExit`.
+    """Call a function of a plugin and return the exception that it raised, even `SystemExit`.
 
     If the function forks and the child returns here, end the child.
 

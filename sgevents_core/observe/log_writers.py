@@ -158,7 +158,7 @@ class StreamSink:
             self._stream.write(joined_text)
             self._stream.flush()
             return
-        if _file_identity(self._descriptor) != self._file_identity:  # somebody closed it
+        if _file_identity(self._descriptor) != self._file_identity:  # other code closed the stream
             if _file_identity(self._original_descriptor) != self._file_identity:
                 raise OSError("standard error was closed")
             self._descriptor = os.dup(self._original_descriptor)

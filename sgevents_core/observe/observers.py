@@ -74,7 +74,7 @@ class CallObserver:
             call: The call.
             began: When it began, by `time.perf_counter`.
             seconds: How long it took.
-            error: What it raised, None if it returned.
+            error: The exception that the call raised, None if it returned.
         """
 
     def passed(self, call: ObservedCall) -> None:

@@ -72,7 +72,7 @@ class SteadyLogger(logging.Logger):
         extra: Mapping[str, object] | None = None,
         sinfo: str | None = None,
     ) -> logging.LogRecord:
-        """Return a record of the standard kind, whatever `setLogRecordFactory` was given."""
+        """Return a record of the standard class, even after a call of `setLogRecordFactory`."""
         record = logging.LogRecord(
             dotted_name, configured_level, fn, lno, msg, args, exc_info, func, sinfo
         )

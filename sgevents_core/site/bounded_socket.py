@@ -122,7 +122,7 @@ class BoundedSocket:
             unsent_bytes = unsent_bytes[_SENT_AT_ONCE:]
 
     def receive_into(self, buffer: Any) -> int:
-        """Receive what has arrived, and return the number of bytes; 0 at the end."""
+        """Receive the bytes that have arrived, and return their number; 0 at the end."""
         self._apply_deadline()
         try:
             byte_count = self._sock.recv_into(buffer)

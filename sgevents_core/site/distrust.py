@@ -11,7 +11,7 @@ from sgevents_core.site.answers import excerpt
 
 
 class Objection(NamedTuple):
-    """What is wrong and what to do, each a clause without a full stop."""
+    """The problem and its fix, each a clause without a full stop."""
 
     reason: str
     advice: str

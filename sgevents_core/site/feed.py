@@ -146,7 +146,7 @@ class Feed:
         return self._follower.state
 
     def _load_follower(self) -> None:
-        """Rebuild the follower from what was committed."""
+        """Rebuild the follower from the committed state."""
         self._journal_end = self._state.end()
         self._follower = Follower(self._rules, self._state.load_feed())
         self._is_loaded = True

@@ -2,7 +2,7 @@
 
 The follower decides the next query to the site and handles the answers. Its decisions must be
 committed (rows and change together) before the next answer is given to it; if that fails, it is
-rebuilt from what was committed.
+rebuilt from the committed state.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Follower:
         self._audit_pause = Pause()
         self._audit_comes_first = False
 
-    # What to ask next
+    # Choosing the next query
 
     def next_call(self, current_time: float) -> Call | float:
         """Return the query to send to the site now, or the seconds to wait.
@@ -170,7 +170,7 @@ class Follower:
             wait_seconds = max(wait_seconds, self.rules.poll_interval)
         return audit_call, wait_seconds
 
-    # What the answers mean
+    # Handling answers
 
     def take_answer(self, site_call: Call, site_answer: Answer, current_time: float) -> Taken:
         """Handle the site's answer to a call, and return the result.

@@ -94,7 +94,7 @@ class SetAsideRows:
 
 
 def forget_aside(feed_writer: FeedWriter, person_request: Request) -> RequestAnswer:
-    """Carry out a request to forget what is set aside, and return the result.
+    """Carry out a request to forget rows that are set aside, and return the result.
 
     The request covers the rows that the person saw; rows set aside since then stay on record.
 

@@ -61,7 +61,7 @@ class GuardedFiles(Shotgun):
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
         try:
             answer = self._send_or_raise(super()._send_form, url, params)
-        finally:  # the stock client does not close what it sends
+        finally:  # the stock client does not close the files that it sends
             for value in params.values():
                 if isinstance(value, IOBase):
                     value.close()

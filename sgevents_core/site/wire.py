@@ -202,7 +202,7 @@ def _read_reply(http_response: HTTPResponse) -> HttpReply:
 
 
 def _read_body(http_response: HTTPResponse) -> bytes:
-    """Return the body as received; http.client would first allocate whatever size is announced."""
+    """Return the body as received; http.client would allocate the announced size first."""
     if http_response.length is not None:
         if http_response.length > LARGEST_ANSWER:
             raise too_large(LARGEST_ANSWER)

@@ -46,8 +46,8 @@ class Need(NamedTuple):
 
     Args:
         kind: The kind of condition.
-        text: What is wrong, in a sentence.
-        fix: What to do.
+        text: The problem, in a sentence.
+        fix: The remedy.
         plugin: The plugin concerned; empty if there is none.
     """
 

@@ -18,7 +18,7 @@ class Integrity(NamedTuple):
 
     Args:
         name: The object checked, for people.
-        errors: What is wrong; empty if nothing is.
+        errors: The errors found; empty if there are none.
         unreadable: The parts that cannot be read completely.
     """
 

@@ -1,7 +1,7 @@
 """A lane's progress in a few bytes of shared memory: a step costs one write and survives a kill.
 
-The file is mapped into memory; what is written there survives the process at once but never the
-machine, so a register is trusted within one boot only. Each word is one aligned store of eight
+The file is mapped into memory. Data written there survives the process at once, but not a reboot,
+so a register is trusted within one boot only. Each word is one aligned store of eight
 bytes: a kill leaves the old word or the new one, never half of each.
 """
 

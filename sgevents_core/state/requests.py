@@ -63,7 +63,7 @@ class ShownRequest(NamedTuple):
 
 
 def request_subject(request_detail: Mapping[str, Any]) -> str:
-    """Return what a request is about, in the words of the command that made it."""
+    """Return the subject of a request, in the words of the command that made it."""
     if "letters" in request_detail:
         return f"{len(request_detail['letters'])} dead letters"
     if "letter" in request_detail:

@@ -78,7 +78,7 @@ class Storage(Protocol):
 
     @property
     def repair(self) -> str:
-        """What to do about damage, for people."""
+        """The remedy for damage, for people."""
 
     def is_outdated(self) -> bool:
         """Return whether an older version wrote it and the next writer will upgrade it.
