@@ -154,7 +154,7 @@ def unit_text(service: Service) -> str:
 
 
 def _secret_settings(service: Service) -> str:
-    """Return the settings that provide the keys where the configuration expects them."""
+    """Return the unit's settings that pass each key to the place the configuration names."""
     config_folder = service.config.parent
     credential_lines = [
         f"LoadCredential={name}:{_escaped_line(str(config_folder / name))}"

@@ -22,7 +22,7 @@ def script_findings(log: EventLog, settings: Settings) -> list[Finding]:
 
 
 def _script_finding(log: EventLog, script_name: str, names_by_id: dict[int, str]) -> Finding:
-    """Check one script, and add it to `names_by_id`, which holds those checked before."""
+    """Check one script, and add it to `names_by_id`, the scripts checked so far."""
     try:
         script_rows = log.scripts([[NAME, "is", script_name]], (NAME, LOGS))
     except SiteError as error:

@@ -75,7 +75,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
 
 
 def likely_event_type(event_type: str, seen_types: Collection[str]) -> str | None:
-    """Return the event type that a misspelled one probably means; None if it may be right.
+    """Return the likely event type for a misspelled one; None if it may be right.
 
     Args:
         event_type: The type that the person typed.

@@ -124,7 +124,7 @@ def _commands_of_plugin(
     other_names: Container[str],
     missing_reasons: list[str],
 ) -> dict[str, click.Command]:
-    """Return the commands of one plugin; append to `missing_reasons` why any is left out."""
+    """Return one plugin's commands; append to `missing_reasons` the reason for each left out."""
     from sgevents_core.plugins.guarding import run_guarded
 
     command_group = click.Group("sgevents")

@@ -128,7 +128,7 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
 
     redactor = Redactor.of(settings)
     printed_output = PrintedOutput(settings.log, redactor)
-    with contextlib.suppress(OSError):  # before a log file makes it; an error is reported later
+    with contextlib.suppress(OSError):  # before a log file creates it; errors are reported later
         make_state_folder(settings.state.path)
     open_log = partial(
         configured_log,

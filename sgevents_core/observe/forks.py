@@ -33,7 +33,7 @@ _fork_count: Final = [1]
 
 
 def _count_fork() -> None:
-    # From 1 to `_MOST`: 0 is left to forks that the system has wiped.
+    # Count from 1 to `_HIGHEST_GENERATION`: 0 marks a fork whose page the system has wiped.
     _fork_count[0] = _fork_count[0] % _HIGHEST_GENERATION + 1
     fork_generation[0] = _fork_count[0]
 

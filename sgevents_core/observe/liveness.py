@@ -64,7 +64,7 @@ class LivenessObserver(CallObserver):
     """
 
     def began(self, call: ObservedCall, limit: float | None) -> None:
-        """Give the loop the time that the call may take."""
+        """Extend the loop's allowance by the time that the call may take."""
         monitored_loop = _loop_of_thread.get()
         if monitored_loop is not None:
             monitored_loop.last_sign = (
@@ -75,13 +75,13 @@ class LivenessObserver(CallObserver):
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
-        """Give a sign of life: the loop has its thread back."""
+        """Record a sign of life: the call has given the thread back to the loop."""
         monitored_loop = _loop_of_thread.get()
         if monitored_loop is not None:
             monitored_loop.last_sign = (monitored_loop.last_sign[0] + 1, LIVENESS_MARGIN)
 
     def passed(self, call: ObservedCall) -> None:
-        """Give a sign of life, as after a call."""
+        """Record a sign of life, as after a call."""
         report_alive()
 
 

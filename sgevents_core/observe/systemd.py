@@ -50,7 +50,7 @@ class Systemd:
             self._send_message(f"STATUS={status_line}")
 
     def feed_watchdog(self, now: float) -> None:
-        """Feed the watchdog, if there is one and it was not fed just now.
+        """Feed the watchdog, if there is one, unless it was fed a moment ago.
 
         Call it more often than the watchdog's interval.
 
@@ -71,7 +71,7 @@ class Systemd:
             ) as manager_socket:
                 manager_socket.settimeout(_SEND_TIMEOUT)
                 manager_socket.sendto(message.encode(), self._socket_address)
-        except OSError as error:  # a manager that does not listen must not stop the daemon
+        except OSError as error:  # a service manager that does not listen must not stop the daemon
             logger.debug("systemd was not notified of %s: %s", message, error)
 
 

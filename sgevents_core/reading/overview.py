@@ -1,4 +1,4 @@
-"""An overview of a state for people: the feed's progress, how far behind plugins are, failures."""
+"""An overview of a state for people: the feed's progress, the plugins' backlogs, failures."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class PluginOverview:
         state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or `not loaded`
             by the running daemon.
         reason: Why it is held or paused.
-        behind: The number of events in the journal that it has not finished.
+        behind: The number of events in the journal that the plugin has not finished.
         behind_s: Age of the oldest of them, in seconds; 0 if there is none.
         retry_in_s: Seconds until a held plugin is called again.
         dead_letters: The number of its dead letters.
-        failures: How many events in a row it failed on.
+        failures: The number of events in a row that it failed on.
         last_error: Its newest failure, in one line.
-        hangs: Whether it is held until a call that exceeded its `timeout` has returned.
+        hangs: Whether the plugin is held until a call that exceeded its `timeout` has returned.
     """
 
     name: str

@@ -19,7 +19,7 @@ FEWEST_RECENT: Final = 10
 
 
 class Anchoring:
-    """A check that answers come from the log being followed.
+    """The check that answers come from the log that the feed follows.
 
     Args:
         known_ids: The feed's memory of each id: known, missing or gone.
@@ -148,7 +148,7 @@ class Anchoring:
 
 
 def anchor(feed_state: FeedState, event_row: Row) -> None:
-    """Let the next page start at a row."""
+    """Make the next page start at a row."""
     feed_state.anchor_id, feed_state.anchor_at = event_row.id, ages.known_at(event_row)
 
 

@@ -38,7 +38,7 @@ class LookTurn(NamedTuple):
 
 
 class Backlog:
-    """Decisions on when to look for which missing ids, and when to stop waiting for them.
+    """The decisions when to look for which missing ids, and when to stop waiting for them.
 
     Every hot id has one turn: waiting, due, to be looked for first, in a part of a failed look, or
     in the look under way. Gaps found at a start are looked for first, in the order of ids. If more

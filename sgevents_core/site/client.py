@@ -24,7 +24,7 @@ MOST_CALLS: Final = 4
 
 
 class EventLog:
-    """The reader of one site's event log.
+    """A reader of one site's event log.
 
     Args:
         site_settings: The site and its credentials.

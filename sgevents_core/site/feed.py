@@ -1,4 +1,4 @@
-"""The feed's thread: sends the follower's queries to the site, commits rows, reports trouble."""
+"""The feed's thread: it sends the follower's queries, commits rows and reports trouble."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class GuardedShotgun(GuardedFiles):
 
     @contextmanager
     def _asking_question(self, question: Question) -> Iterator[None]:
-        """Remember the question until the block ends: signing a call may take a call of its own."""
+        """Remember the question until the block ends: authenticating it may take another call."""
         outer_question, self._question = self._question, question
         try:
             yield

@@ -64,7 +64,7 @@ class _RowHead(Struct, gc=False):
 
 
 _decode_head: Final = msgspec.json.Decoder(_RowHead).decode
-_seconds: Final = lru_cache(maxsize=4096)(seconds_of)  # rows of one page share their times
+_seconds: Final = lru_cache(maxsize=4096)(seconds_of)  # rows of one page often have the same time
 
 
 class DecodedRows(NamedTuple):

@@ -137,7 +137,7 @@ class GuardedFiles(Shotgun):
 
 
 class Opener(urllib.request.OpenerDirector):
-    """The opener of addresses for uploads and downloads of a client.
+    """A URL opener for the uploads and downloads of a client.
 
     Args:
         client: The client.

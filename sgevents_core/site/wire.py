@@ -1,4 +1,4 @@
-"""Calls over one connection to a site: kept open, bounded in time and size, without redirects."""
+"""Send calls over one kept-open connection to a site: bounded in time and size, no redirects."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def _unpack_body(content_encoding: str, packed_body: bytes) -> bytes:
 
 
 def _decompress(packed_body: bytes, window_bits: int) -> bytes:
-    """Unpack all members of a compressed body; stop where it would become too large."""
+    """Decompress all members of a body; stop where it would become too large."""
     unpacked_body: list[bytes] = []
     unpacked_size = 0
     for _ in range(_MOST_MEMBERS):

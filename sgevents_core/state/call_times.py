@@ -67,7 +67,7 @@ class CallTimes(CallObserver):
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
-        """Record a call, unless a person asked for it."""
+        """Record a call, unless a person requested it."""
         callback_index = call.number_in_lane
         if callback_index is None:
             return

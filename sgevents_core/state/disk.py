@@ -1,4 +1,4 @@
-"""The kind of disk a folder is on, and who may write there; the state needs a local disk."""
+"""The kind of disk that holds a folder, which must be local, and whether it can be written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def detect_file_system(folder_path: Path) -> str:
 
 
 def not_writable(path: Path) -> str:
-    """Return why an existing file or folder cannot be written; empty if it can."""
+    """Return the reason why an existing file or folder cannot be written; empty if it can."""
     by_effective_user = os.access in os.supports_effective_ids
     try:
         if not path.exists() or os.access(path, os.W_OK, effective_ids=by_effective_user):

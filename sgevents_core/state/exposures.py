@@ -1,4 +1,4 @@
-"""The exposure of a state to other users, by the modes, owners and links in its folder."""
+"""Find modes, owners and links in a state's folder that expose it to other users."""
 
 from __future__ import annotations
 

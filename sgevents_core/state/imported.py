@@ -68,7 +68,7 @@ class JournalStanding(NamedTuple):
         return cls(feed, end, called)
 
     def takes(self, floor: int) -> bool:
-        """Return whether positions that need all events from an id may be imported."""
+        """Return whether the state accepts positions that need all events from an id."""
         if self.has_called:
             return False
         if not self.end or self.feed is None:
@@ -77,7 +77,7 @@ class JournalStanding(NamedTuple):
 
     @property
     def keeps_feed(self) -> bool:
-        """Whether the feed has read events already and continues where it is."""
+        """Whether the feed has already read events and continues from its position."""
         return self.end > 0
 
 

@@ -1,4 +1,4 @@
-"""The key that names one callback among those of all plugins, and its only encoding."""
+"""The key that names one callback among all plugins' callbacks, and its only text form."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class PluginRecord(_PlacedPlugin):
             self.reason = f"its startup failed: {error_text}"
 
     def skip_to(self, progress: Progress) -> None:
-        """Continue at a given progress, because the events before it are no longer kept."""
+        """Continue at a given progress, because the journal no longer has the events before it."""
         self.progress = progress
         self._forget_what_is_passed()
 
@@ -199,7 +199,7 @@ class PluginRecord(_PlacedPlugin):
             self.progress = Progress.at(entry.seq, self.progress.done | done_callbacks)
 
     def leave_strands(self, lane_places: StrandPlaces) -> None:
-        """Separate from all strands of its lane; do nothing if it is separate from the lane.
+        """Separate the plugin from all strands of its lane, unless it is separate from the lane.
 
         Args:
             lane_places: How far the lane has come.
@@ -217,7 +217,7 @@ class PluginRecord(_PlacedPlugin):
         self.order_by, self.strands = None, {}
 
     def _keep_longest_hold(self) -> None:
-        """Hold the plugin for as long as it is held in any strand."""
+        """Hold the plugin until its longest hold in any strand ends."""
         held_strands = [
             strand_record
             for strand_record in self.strands.values()

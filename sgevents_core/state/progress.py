@@ -20,7 +20,7 @@ class Progress(NamedTuple):
 
     @classmethod
     def at(cls, seq: int, done: frozenset[CallKey] = frozenset()) -> Progress:
-        """Return the progress at an event, with some of its callbacks done."""
+        """Return the progress at an event of which some callbacks are done."""
         return cls(seq - 1, done)
 
     @property

@@ -1,4 +1,4 @@
-"""The strand of an event: which of a lane's events keep their order among each other. Pure.
+"""The strand of an event; events of one strand keep their order within a lane. Pure.
 
 A strand is the hash of an event's key, modulo `STRANDS`; the hash of an id is the id itself. The
 three strands that an event can have (by entity, by project, by itself) are computed once, from its

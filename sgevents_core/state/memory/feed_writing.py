@@ -45,7 +45,7 @@ class MemoryFeedWriter(MemoryReader):
         return expected_seq + len(appended_rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
-        """Begin a new era of the feed, as a person asked; see `protocols.FeedWriter`."""
+        """Begin a new era of the feed, as a person requested; see `protocols.FeedWriter`."""
         tables, ended_era = self._tables, change.state.era - 1
         with tables.lock:
             self._check_end(expected_seq)
@@ -69,7 +69,7 @@ class MemoryFeedWriter(MemoryReader):
             write_request_step(self._tables, step)
 
     def answer(self, step: RequestStep) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
         with self._tables.lock:
             write_request_step(self._tables, step)
 

@@ -17,7 +17,7 @@ class MemoryLetters:
         self._tables = tables
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing: a state in memory holds nothing open."""
 
     def get(self, letter_number: int) -> Letter | None:
         """Return the dead letter with this number, even if retried or dismissed; None if none."""

@@ -54,7 +54,7 @@ class MemoryPresence:
         """Do nothing: the state exists as long as the process."""
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing: a state in memory holds nothing open."""
 
 
 class MemoryState:
@@ -101,5 +101,5 @@ class MemoryState:
         return MemoryPast(self._tables)
 
     def presence(self) -> MemoryPresence:
-        """Watch that the state still exists."""
+        """Open the watch on the state's continued existence."""
         return MemoryPresence()

@@ -18,7 +18,7 @@ class MemoryPast:
         self._tables = tables
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing: a state in memory holds nothing open."""
 
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""

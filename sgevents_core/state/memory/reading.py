@@ -34,7 +34,7 @@ class MemoryReader:
         self._tables = tables
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing: a state in memory holds nothing open."""
 
     def end(self) -> int:
         """Return the highest `seq`, 0 for an empty journal."""

@@ -29,7 +29,7 @@ class MemoryRequests:
         self._tables = tables
 
     def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing: a state in memory holds nothing open."""
 
     def ask(
         self,
@@ -104,7 +104,7 @@ class MemoryRequests:
                 self._tables.requests[request_number].begun += 1
 
     def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
         with self._tables.lock:
             write_request_step(self._tables, RequestStep(request_number, answer=request_answer))
 

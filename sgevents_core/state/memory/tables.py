@@ -44,7 +44,7 @@ class KeptLane:
 
 
 class KeptStrand(NamedTuple):
-    """The record of a plugin in one strand, and what divides its lane."""
+    """The record of a plugin in one strand, and the key that divides its lane."""
 
     order_by: OrderBy | None
     record: StrandRecord
@@ -109,7 +109,7 @@ class Tables:
     """The last number given to a failure or a request; none is given twice."""
 
     def next_number(self, numbered_kind: str) -> int:
-        """Return a number that no failure or request ever had."""
+        """Return a number that no failure or request has had before."""
         self.numbers[numbered_kind] = self.numbers.get(numbered_kind, 0) + 1
         return self.numbers[numbered_kind]
 

@@ -12,7 +12,7 @@ from sgevents_core.state.protocols.writing import FeedWriter, LaneWriter, Reques
 
 
 class Presence(Protocol):
-    """Whether a state in use is still the one that was opened; watched from one thread."""
+    """A watch on whether the state in use is still the one that was opened; for one thread."""
 
     def look(self) -> None:
         """Check that the state still exists and is readable.
@@ -62,7 +62,7 @@ class State(Protocol):
         """Open the past events."""
 
     def presence(self) -> Presence:
-        """Watch that the state still exists."""
+        """Open the watch on the state's continued existence."""
 
 
 class Storage(Protocol):

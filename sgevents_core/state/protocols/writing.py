@@ -41,7 +41,7 @@ class FeedWriter(Reader, Protocol):
         """
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
-        """Begin a new era of the feed, as a person asked: new rows belong to another log.
+        """Begin a new era of the feed, as a person requested: new rows belong to another log.
 
         Ids missing in the old log are given up and parked rows dropped; both are kept for the
         record.
@@ -68,7 +68,7 @@ class FeedWriter(Reader, Protocol):
         """
 
     def answer(self, step: RequestStep) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
 
     def set_aside(
         self,
@@ -253,7 +253,7 @@ class Requests(Connection, Protocol):
         """Record that a plugin is about to be called: the process may not survive it."""
 
     def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
 
     def replay_event(self, request_number: int, event_index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""

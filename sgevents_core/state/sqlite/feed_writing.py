@@ -49,7 +49,7 @@ class SqliteFeedWriter(SqliteReader):
         return expected_seq + len(appended_rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
-        """Begin a new era of the feed, as a person asked: new rows belong to another log.
+        """Begin a new era of the feed, as a person requested: new rows belong to another log.
 
         Ids missing in the old log are given up and parked rows dropped; both are kept for the
         record.
@@ -97,7 +97,7 @@ class SqliteFeedWriter(SqliteReader):
             write_request_step(connection, step)
 
     def answer(self, step: RequestStep) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
         with self._database.transaction() as connection:
             write_request_step(connection, step)
 

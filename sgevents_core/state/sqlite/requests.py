@@ -137,7 +137,7 @@ class SqliteRequests:
             )
 
     def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
-        """Answer a request that needs no other record."""
+        """Answer a request that changes no other record."""
         with self._database.transaction() as connection:
             write_request_step(connection, RequestStep(request_number, answer=request_answer))
 
