@@ -46,7 +46,7 @@ class DemoDaemon:
     """A process of `sgevents run` to start, kill and stop, whose log the demo reads.
 
     Args:
-        config: Its configuration file.
+        config: The daemon's configuration file.
         extra_path: A folder with one more installed package.
     """
 

@@ -129,7 +129,7 @@ def rows_with_ids(row_source: RowSource, event_ids: Iterable[int]) -> Sequence[b
     """Return the rows with these ids, ascending.
 
     Raises:
-        EventsNotFoundError: Some of them do not exist.
+        EventsNotFoundError: Some of the events do not exist.
     """
     sorted_ids = sorted(set(event_ids))
     with closing(row_source):

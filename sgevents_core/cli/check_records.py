@@ -39,7 +39,7 @@ def record_findings(
         quick: Whether to skip events that every plugin has finished.
 
     Raises:
-        StateError: It cannot be read.
+        StateError: The state cannot be read.
     """
     with closing(checked_state.reader()) as reader:
         findings = [*_progress_findings(reader), *_store_findings(reader, inspection)]

@@ -78,7 +78,7 @@ class NewRequest:
     """One request to make.
 
     Args:
-        kind: Its kind; see `journal.requests.Request`.
+        kind: The kind; see `state.requests.Request`.
         plugin: The plugin concerned; empty for the feed.
         label: The subject of the request, printed before the answer.
         detail: Further values.

@@ -98,7 +98,7 @@ def package_name(name: str) -> str:
     """Return the name of the import package for a plugin called `name`.
 
     Raises:
-        PluginNameError: It is not a valid name.
+        PluginNameError: The name is not valid.
     """
     if _NAME_PATTERN.fullmatch(name) is None:
         raise PluginNameError(
@@ -171,7 +171,7 @@ def write_package(plugin_folder: Path, file_texts: dict[str, str]) -> None:
 
     Raises:
         PluginFolderExistsError: The folder already exists.
-        PluginFolderError: It cannot be written.
+        PluginFolderError: The folder cannot be written.
     """
     if os.path.lexists(plugin_folder):
         raise PluginFolderExistsError(path=plugin_folder)

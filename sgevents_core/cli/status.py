@@ -81,7 +81,7 @@ def _check_failure(checked: HealthCheck, overview: Overview | None, now: float) 
     Args:
         checked: `live`: it runs and makes progress. `ready`: it also follows the site and can
             write.
-        overview: Its state; None if nothing has run on it.
+        overview: The state's overview; None if no daemon has run on it.
         now: The time, in seconds since 1970.
     """
     not_live_text = _not_live(overview, now)

@@ -35,7 +35,8 @@ def is_own_process(sender_pid: int) -> bool:
     """Return whether a signal's sender is this process, or one that it started.
 
     Args:
-        sender_pid: Its pid according to the signal; 0 for the system, and for another container.
+        sender_pid: The sender's pid according to the signal; 0 for the system, and for another
+            container.
     """
     if sender_pid == os.getpid():
         return True

@@ -36,7 +36,7 @@ def audit_windows(backlog_timeout: float, horizon_seconds: float) -> tuple[Audit
 
     Args:
         backlog_timeout: Deadline of a gap, in seconds.
-        horizon_seconds: How long missing ids are looked for, in seconds.
+        horizon_seconds: How long audits look for missing ids, in seconds.
     """
     shortest = min(MINUTE, max(1.0, backlog_timeout))
     return (

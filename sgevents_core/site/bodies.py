@@ -87,8 +87,8 @@ def decoded_row(body: bytes) -> dict[str, Any]:
     """Return a stored row; lone surrogates in it stay as they are.
 
     Raises:
-        ValueError: It is not JSON.
-        msgspec.ValidationError: It is not a row.
+        ValueError: The stored text is not JSON.
+        msgspec.ValidationError: The JSON is not a row.
     """
     try:
         return _decode_row(body)

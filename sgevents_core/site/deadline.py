@@ -29,7 +29,7 @@ class Deadline:
         """Return the seconds left; None for no limit.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The deadline has passed.
         """
         if self._ends_at is None:
             return None

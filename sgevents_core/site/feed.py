@@ -61,8 +61,8 @@ class Feed:
     Args:
         event_log: The site's event log.
         feed_writer: A connection of its own to the journal.
-        feed_settings: How to follow it.
-        on_growth: Called after rows were appended.
+        feed_settings: How to follow the log.
+        on_growth: Called after each append of rows.
         on_notice: Called with each notice for people, after it was committed and logged.
         site_health: Whether the site answers, shared with the connections of plugins.
     """

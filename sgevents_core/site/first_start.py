@@ -102,7 +102,7 @@ class FirstStart:
         """Begin behind the last row before a time, so that the feed waits for ids missing above it.
 
         Args:
-            start_time: The time.
+            start_time: The time at which the feed starts, in seconds since 1970.
             last_row: The row below the first one created since then, or the newest row if there is
                 none.
         """

@@ -14,15 +14,15 @@ class Rules:
     """The settings that the follower uses; times in seconds.
 
     Args:
-        page_size: The largest number of rows asked for at once: at least 2, and no more than the
+        page_size: The largest number of rows requested at once: at least 2, and no more than the
             site gives.
         poll_interval: Time between two pages while rows arrive.
         idle_interval: The longest time between two pages.
-        backlog_timeout: How long a missing id is waited for.
+        backlog_timeout: How long the feed waits for a missing id.
         settle: How long rows above a young gap are held back.
         audit_horizon: How long audits look for missing ids.
         start: Where the first start begins.
-        connections: How many ranges are asked for at the same time while far behind.
+        connections: The number of ranges requested at the same time while far behind.
     """
 
     page_size: int = 500

@@ -46,7 +46,7 @@ class Mender:
             current_time: The monotonic clock, in seconds.
 
         Raises:
-            StateError: It cannot be read or written now.
+            StateError: The journal cannot be read or written now.
         """
         if current_time < self._next_check_at:
             return

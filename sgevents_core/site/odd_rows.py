@@ -100,7 +100,8 @@ def forget_aside(feed_writer: FeedWriter, person_request: Request) -> RequestAns
 
     Args:
         feed_writer: The journal.
-        person_request: Its detail holds `set_aside`, each with the fields of `SetAside`.
+        person_request: The request; its detail holds `set_aside`, each with the fields of
+            `SetAside`.
 
     Raises:
         StateError: The journal cannot be written; the request waits.

@@ -24,8 +24,8 @@ def decide_parked(feed_writer: FeedWriter, person_request: Request) -> RequestAn
 
     Args:
         feed_writer: The journal; nobody else appends to it meanwhile.
-        person_request: Its detail holds `decision` (`handle` or `drop`), `era` and `numbers`, the
-            parkings it covers.
+        person_request: The request; its detail holds `decision` (`handle` or `drop`), `era` and
+            `numbers`, the parkings it covers.
 
     Raises:
         StateError: The journal cannot be written; the request waits.

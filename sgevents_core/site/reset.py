@@ -30,7 +30,8 @@ def begin_anew(
         event_log: The site's event log.
         feed_rules: How the feed follows the log.
         feed_writer: The journal; nobody else appends to it meanwhile.
-        person_request: Its detail holds `from`, `era` (the era in which it was made) and `force`.
+        person_request: The request; its detail holds `from`, `era` (the era in which it was made)
+            and `force`.
 
     Raises:
         StateError: The journal cannot be written; the request waits.

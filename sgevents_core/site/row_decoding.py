@@ -88,7 +88,7 @@ def decode_rows(answer_records: Sequence[Any], *, ids_only: bool = False) -> Dec
 
     Args:
         answer_records: The records of the answer, as JSON if they are `msgspec.Raw`.
-        ids_only: Whether only ids were asked for.
+        ids_only: Whether only ids were requested.
     """
     decoded_rows = DecodedRows({}, [], {}, len(answer_records))
     for answer_record in answer_records:

@@ -44,7 +44,8 @@ def stock_client() -> ModuleType:
     """Return the module shotgun_api3.
 
     Raises:
-        StockClientError: It is missing, cannot be imported, is too old, or is another module.
+        StockClientError: The module is missing, cannot be imported, is too old, or is another
+            module.
         NoMoreFilesError: This process cannot open the module's files.
     """
     try:

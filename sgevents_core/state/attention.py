@@ -152,8 +152,8 @@ def daemon_needs(daemon_pid: int | None, pulse: Pulse | None, now: float) -> Ite
     """Yield the needs of the daemon itself.
 
     Args:
-        daemon_pid: Its process; None if no daemon runs.
-        pulse: Its pulse; None if it has not written one.
+        daemon_pid: The daemon's process id; None if no daemon runs.
+        pulse: The daemon's pulse; None if it has not written one.
         now: The time, in seconds since 1970.
     """
     if daemon_pid is None:
@@ -176,8 +176,8 @@ def plugin_needs(
     """Yield the needs of a plugin.
 
     Args:
-        plugin_name: Its name.
-        plugin_state: Its state as shown in an overview.
+        plugin_name: The plugin's name.
+        plugin_state: The plugin's state as an overview shows it.
         reason_text: The reason for that state.
         letter_count: How many dead letters it has.
     """

@@ -79,8 +79,8 @@ class FeedState:
 
     Args:
         era: Counts the resets of the feed; ids are unique within one era.
-        floor: Lowest id the feed is responsible for.
-        frontier: Highest id taken.
+        floor: The lowest id that the feed is responsible for.
+        frontier: The highest id taken.
         anchor_id: Highest known id that was visible at the last look; None before the first row.
         anchor_at: Its `created_at`, in seconds since 1970 on the site's clock.
         observed: Seconds during which the feed ran and the site answered.
@@ -93,7 +93,7 @@ class FeedState:
             to people.
         site: The site's host name; a state belongs to one site.
         rewound: Why nothing is appended, if the log went backwards; otherwise empty.
-        parkings: How often rows were parked.
+        parkings: The number of times that rows were parked.
     """
 
     era: int = 1

@@ -45,6 +45,6 @@ def make_state_folder(state_folder: Path) -> None:
     """Create a state's folder if it does not exist; other users have no access to it.
 
     Raises:
-        OSError: It cannot be created.
+        OSError: The folder cannot be created.
     """
     state_folder.mkdir(parents=True, exist_ok=True, mode=STATE_FOLDER_MODE)

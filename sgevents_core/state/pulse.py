@@ -32,7 +32,7 @@ class RunningCall(msgspec.Struct, frozen=True):
     Args:
         lane: The lane that waits for it.
         plugin: The called plugin.
-        callback: Its callback.
+        callback: The called callback.
         event_id: The event's id; 0 if it is not known.
         since: When it was first seen, in seconds since 1970.
     """
@@ -66,7 +66,7 @@ class Pulse(msgspec.Struct, frozen=True):
     """The current activity of a daemon.
 
     Args:
-        pid: Its process.
+        pid: The daemon's process id.
         version: The version of sgevents-core.
         started: When it began its work, in seconds since 1970.
         at: When this was written, in seconds since 1970.

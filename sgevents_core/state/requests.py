@@ -109,7 +109,7 @@ class RequestStep(NamedTuple):
     Args:
         number: The request's number.
         progress: How far it has come; None to leave that unchanged.
-        answer: Its answer, once it is carried out.
+        answer: The request's answer, once it is carried out.
         letter: The change to its dead letter.
         dismissed: Numbers of the dead letters to dismiss.
         passed: `(plugin, seq)` of an event given up for a plugin; its attempts are over.

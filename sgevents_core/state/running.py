@@ -67,7 +67,7 @@ def write_running_daemon(
         A descriptor of the file, to overwrite it if the disk is full or no descriptors are left.
 
     Raises:
-        StateError: It cannot be written.
+        StateError: The record cannot be written.
     """
     content = msgspec.json.encode(running_daemon)
     try:

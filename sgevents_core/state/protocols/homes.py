@@ -84,7 +84,7 @@ class Storage(Protocol):
         """Return whether an older version wrote it and the next writer will upgrade it.
 
         Raises:
-            StateError: It cannot be read.
+            StateError: The state cannot be read.
         """
 
     def inspection(self) -> Inspection:
@@ -94,7 +94,7 @@ class Storage(Protocol):
         """Return where a log that was left behind is damaged; None if it is intact.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The log cannot be read.
         """
 
     def back_up(self, target_path: Path) -> int:

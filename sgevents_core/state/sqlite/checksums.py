@@ -68,7 +68,7 @@ def verify_checksum(
         database: The database that holds the record.
         record_name: The record's name, for people.
         stored_checksum: The checksum stored with it; None for a record of an older version.
-        record_values: Its values.
+        record_values: The record's values.
 
     Raises:
         StateDamaged: The checksum is wrong.

@@ -35,7 +35,7 @@ class SqliteStorage:
         """Return whether an older version wrote the database.
 
         Raises:
-            StateError: It cannot be read.
+            StateError: The database cannot be read.
         """
         with closing(SqliteInspection(self.folder)) as inspection:
             schema_version, newest_version = inspection.format_version()
@@ -49,7 +49,7 @@ class SqliteStorage:
         """Return where the write-ahead log is damaged; None if it is intact or in use.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The log cannot be read.
         """
         if lock.find_holder(self.folder) is not None:
             return None

@@ -37,7 +37,7 @@ def find_wal_damage(log_path: Path) -> WalDamage | None:
     """Return where a write-ahead log is damaged; None if intact. A cut-off end is not damage.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The log cannot be read.
     """
     content = log_path.read_bytes()
     if len(content) < _LOG_HEADER.size:
