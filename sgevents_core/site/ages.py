@@ -117,7 +117,7 @@ def first_id_after(feed_state: FeedState, created_at: float) -> int | None:
 def _thinned_marks(
     id_marks: Sequence[tuple[int, int]], current_time: int, horizon_seconds: float
 ) -> list[tuple[int, int]]:
-    """Return fewer marks the older they are, and a single mark older than the horizon.
+    """Thin out marks with their age, and keep a single one older than the horizon.
 
     Keep the first mark of each stretch of time. Stretches double with age and are nested, so
     thinning repeatedly drops no more marks than thinning once.

@@ -110,7 +110,7 @@ class Audit:
         ]
 
     def count_less(self, audit_call: Count) -> None:
-        """Halve a range that the site fails to count; count the halves unless they are small."""
+        """Replace a range that the site fails to count with its halves, unless it is small."""
         if audit_call.span.size > SMALLEST_COUNT:
             self._compare.pop()
             self._compare += [

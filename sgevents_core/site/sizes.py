@@ -85,7 +85,7 @@ class Budget:
         self._calls_left = max(self._calls_left - 1.0, 0.0)
 
     def give_back_call(self) -> None:
-        """Uncount a call that returned a full page: it read rows rather than looked for them."""
+        """Give back a call that returned a full page: it read rows instead of seeking them."""
         self._calls_left = min(self._calls_left + 1.0, MOST_AT_ONCE)
 
 

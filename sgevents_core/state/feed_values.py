@@ -92,7 +92,7 @@ class FeedState:
         answered: When the site last answered, in seconds since 1970 on the host's clock; only shown
             to people.
         site: The site's host name; a state belongs to one site.
-        rewound: Why nothing is appended, if the log went backwards; otherwise empty.
+        rewound: Why the feed appends nothing, if the log went backwards; otherwise empty.
         parkings: The number of times that rows were parked.
     """
 
