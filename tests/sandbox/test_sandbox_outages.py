@@ -74,10 +74,11 @@ def test_silence_ends_when_the_client_hangs_up(empty: Sandbox, connect: Connect)
     sg.close()
     sg.config.timeout_secs = 0.05
     empty.faults.add("silent", calls=1)
+    before = set(threading.enumerate())
     with pytest.raises(TimeoutError):
         sg.find("Shot", [])
     sg.close()
-    wait_until(lambda: sum(t.name == "sandbox" for t in threading.enumerate()) == 1)
+    wait_until(lambda: not any(t.name == "sandbox" for t in set(threading.enumerate()) - before))
 
 
 def test_closing_leaves_nothing_behind(connect: Connect) -> None:

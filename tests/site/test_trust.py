@@ -112,7 +112,7 @@ def test_each_reason_has_its_own_advice(authority: Authority) -> None:
     unknown = authority.server(ca=authority.other)
     other_host = authority.server("site.example")
     for site, reason, advice in (
-        (expired, "expired", "renews"),
+        (expired, "expired", "renew it"),
         (early, "not valid yet", "clock"),
         (unknown, "authority that is not known", "ca_certs"),
         (other_host, "for another address", "by its name"),
