@@ -371,30 +371,49 @@ class Follower:
         self._take_fresh_rows(feed_state, fresh_rows, current_time, step_result)
         site_time = ages.site_clock(feed_state, self._site_date)
         self._backlog.date_gaps(site_time, feed_state.observed, catching_up=more_follow)
-        is_held = settling_hold is not None
-        if isinstance(site_call, PageRange):
-            self._read_ahead.took_range(
-                site_call, fresh_rows, site_answer.took, is_full=is_full or is_held
-            )
-            self._paging.took_range(site_call, current_time)
-        else:
-            has_more = is_full and not is_held
-            self._read_ahead.read_page(
-                fresh_rows, feed_state.frontier, site_answer.took, is_full=has_more
-            )
-            self._paging.take_page(
-                site_call,
-                current_time,
-                is_full=has_more,
-                has_fresh=bool(fresh_rows),
-                has_news=bool(fresh_rows) or is_held,
-            )
+        self._plan_next_page(
+            site_call,
+            site_answer,
+            fresh_rows,
+            current_time,
+            frontier=feed_state.frontier,
+            is_full=is_full,
+            is_held=settling_hold is not None,
+        )
         if settling_hold is not None:
             self._paging.next_at = (
                 settling_hold.until
                 if more_follow
                 else min(self._paging.next_at, settling_hold.until)
             )
+
+    def _plan_next_page(
+        self,
+        site_call: Page | PageRange,
+        site_answer: Answer,
+        fresh_rows: list[Row],
+        current_time: float,
+        *,
+        frontier: int,
+        is_full: bool,
+        is_held: bool,
+    ) -> None:
+        """Decide which page or range comes next, and when, after one was taken."""
+        if isinstance(site_call, PageRange):
+            self._read_ahead.took_range(
+                site_call, fresh_rows, site_answer.took, is_full=is_full or is_held
+            )
+            self._paging.took_range(site_call, current_time)
+            return
+        has_more = is_full and not is_held
+        self._read_ahead.read_page(fresh_rows, frontier, site_answer.took, is_full=has_more)
+        self._paging.take_page(
+            site_call,
+            current_time,
+            is_full=has_more,
+            has_fresh=bool(fresh_rows),
+            has_news=bool(fresh_rows) or is_held,
+        )
 
     def _take_fresh_rows(
         self, feed_state: FeedState, fresh_rows: list[Row], current_time: float, step_result: Taken
