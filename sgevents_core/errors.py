@@ -330,6 +330,14 @@ class LoadEndedError(SgEventsError):
     how: str
 
 
+class UnknownPluginError(SgEventsError):
+    """no plugin {plugin} is installed or configured; {hint}"""
+
+    exit_code = 2
+    plugin: str
+    hint: str
+
+
 class NothingToRetryError(SgEventsError):
     """nothing prevents plugin {plugin} from being loaded: the process did not die while it was
     loaded.

@@ -1,11 +1,11 @@
-"""`sgevents plan`: the callbacks called for events of a type, in order, with their filters."""
+"""`sgevents plan`: the callbacks that are called for each event type, in order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.loading import Loaded
     from sgevents_core.settings import Settings
 
+_PlannedCalls: TypeAlias = "list[dict[str, Any]]"
+_CallsByType: TypeAlias = dict[str, _PlannedCalls]
+
 
 @click.command()
-@click.argument("event_type")
+@click.argument("event_type", metavar="[EVENT_TYPE]", default="")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 def plan(event_type: str, config: Path, as_json: bool) -> None:
@@ -31,23 +34,42 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
 
     Shows the hook and the filter of each callback, and where it is defined. Whether a filter
     accepts an event of EVENT_TYPE depends on the event: see `sgevents explain` for a single one.
-    Imports the enabled plugins.
+    Without EVENT_TYPE it lists the types of the last events, each with its callbacks. Imports the
+    enabled plugins.
     """
     from sgevents_core.classic.finding import find_plugins
     from sgevents_core.crashes.loading_apart import inspect_apart
-    from sgevents_core.hookspecs import hook_of
     from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.plugins.loading import load
     from sgevents_core.plugins.plugin_status import PluginStatus, status_words
 
     settings = read_for_inspection(config)
 
-    def load_calls(watch: PluginWatch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
-        loaded_plugins = load(settings, find_plugins(settings), watch=watch)
-        return _planned_calls(loaded_plugins, event_type), loaded_plugins.statuses
-
-    planned_calls, statuses = inspect_apart(settings, load_calls)
     seen_types = _seen_types(settings)
+    planned_types = [event_type] if event_type else sorted(seen_types)
+
+    def load_calls(watch: PluginWatch) -> tuple[_CallsByType, tuple[PluginStatus, ...]]:
+        loaded = load(settings, find_plugins(settings), watch=watch)
+        return {name: _planned_calls(loaded, name) for name in planned_types}, loaded.statuses
+
+    calls_by_type, statuses = inspect_apart(settings, load_calls)
+    if not event_type:
+        _show_all_types(calls_by_type, as_json=as_json)
+    else:
+        _show_type(event_type, calls_by_type[event_type], seen_types, as_json=as_json)
+    for status in statuses:
+        if status.status not in ("enabled", "disabled"):
+            status_text = (
+                f"{status.name} is {status_words(status.status)} and not called: {status.reason}"
+            )
+            echo_line(status_text, err=True)
+
+
+def _show_type(
+    event_type: str, planned_calls: _PlannedCalls, seen_types: Collection[str], *, as_json: bool
+) -> None:
+    from sgevents_core.hookspecs import hook_of
+
     likely_type = None if event_type in seen_types else likely_event_type(event_type, seen_types)
     if as_json:
         plan_fields = {
@@ -59,19 +81,44 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
             "calls": planned_calls,
         }
         echo_json(plan_fields)
-    else:
-        echo_line(f"{event_type} fires {hook_of(event_type)} and on_event.")
-        echo()
-        _print_calls(planned_calls)
-    if likely_type and not as_json:
+        return
+    echo_line(f"{event_type} fires {hook_of(event_type)} and on_event.")
+    echo()
+    _print_calls(planned_calls)
+    if likely_type:
         unknown_text = f"No event of type {event_type} is in the journal."
         echo_line(f"{unknown_text} Did you mean {likely_type}?", err=True)
-    for status in statuses:
-        if status.status not in ("enabled", "disabled"):
-            status_text = (
-                f"{status.name} is {status_words(status.status)} and not called: {status.reason}"
-            )
-            echo_line(status_text, err=True)
+
+
+def _show_all_types(calls_by_type: _CallsByType, *, as_json: bool) -> None:
+    """Show the callbacks of every type seen lately, those that nobody wants last."""
+    from sgevents_core.hookspecs import hook_of
+
+    if as_json:
+        type_fields = [
+            {"event_type": event_type, "hook": hook_of(event_type), "calls": planned_calls}
+            for event_type, planned_calls in calls_by_type.items()
+        ]
+        echo_json({"version": 1, "types": type_fields})
+        return
+    if not calls_by_type:
+        echo_line("The journal has no events yet, so no event type is known.")
+        return
+    table = new_table("event type", "hook", "called, in order", sentences="called, in order")
+    for event_type, planned_calls in calls_by_type.items():
+        if planned_calls:
+            callbacks = ", ".join(_short_name(call) for call in planned_calls)
+            table.add_row(cell(event_type), cell(hook_of(event_type)), cell(callbacks))
+    if table.row_count:
+        print_table(table)
+    unwanted_types = [event_type for event_type, calls in calls_by_type.items() if not calls]
+    if unwanted_types:
+        echo_line(f"No callback wants: {', '.join(unwanted_types)}")
+
+
+def _short_name(planned_call: dict[str, Any]) -> str:
+    """Return a callback's name for people, without its module: `chat on_new`."""
+    return f"{planned_call['plugin']} {planned_call['callback'].rpartition(':')[2]}"
 
 
 def likely_event_type(event_type: str, seen_types: Collection[str]) -> str | None:
@@ -109,7 +156,7 @@ def _seen_types(settings: Settings) -> frozenset[str]:
         return frozenset()
 
 
-def _planned_calls(loaded_plugins: Loaded, event_type: str) -> list[dict[str, Any]]:
+def _planned_calls(loaded_plugins: Loaded, event_type: str) -> _PlannedCalls:
     """Return one entry per call, in order, numbered within each lane."""
     from sgevents_core.dispatch.plan import Plan
 
@@ -135,7 +182,7 @@ def _planned_calls(loaded_plugins: Loaded, event_type: str) -> list[dict[str, An
     return sorted(planned_calls, key=lambda call: lane_order.index(call["lane"]))
 
 
-def _print_calls(planned_calls: list[dict[str, Any]]) -> None:
+def _print_calls(planned_calls: _PlannedCalls) -> None:
     if not planned_calls:
         echo("No callback is called.")
         return

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
 from sgevents_core.cli.plugins_retry import retry
+from sgevents_core.cli.plugins_show import show
 from sgevents_core.cli.printing import (
     cell,
     echo,
@@ -40,6 +41,7 @@ def plugins() -> None:
 
 plugins.add_command(new)
 plugins.add_command(retry)
+plugins.add_command(show)
 
 
 @plugins.command("list")

@@ -25,7 +25,7 @@ class ListedCommand(NamedTuple):
 
 COMMANDS: Final = {
     "check": ListedCommand("check:check", "Check everything a run needs, before anything runs."),
-    "config": ListedCommand("config:config", "Help with the configuration file."),
+    "config": ListedCommand("config:config", "Show the configuration in effect."),
     "dead-letters": ListedCommand(
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
     ),

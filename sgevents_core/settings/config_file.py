@@ -92,11 +92,21 @@ def state_path(config_path: Path) -> Path | None:
     None if it cannot be read.
     """
     try:
-        state_table = _parse_toml(config_path, _read_config_text(config_path)).get("state", {})
+        state_table = parse_file(config_path)[1].get("state", {})
         folder_name = state_table.get("path", StateSettings().path)
         return Path(os.path.abspath(config_path.parent / Path(folder_name).expanduser()))  # noqa: PTH100
     except (ConfigError, AttributeError, TypeError, ValueError, RuntimeError):
         return None
+
+
+def parse_file(config_path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text of a configuration file and its tables, unchecked.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not TOML.
+    """
+    toml_text = _read_config_text(config_path)
+    return toml_text, _parse_toml(config_path, toml_text)
 
 
 def _read_config_text(config_path: Path) -> str:

@@ -82,6 +82,9 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         ("tail",),
         ("plugins", "list"),
         ("plan", "Studio_A"),
+        ("plan",),
+        ("plugins", "show", "chat"),
+        ("config", "show"),
         ("explain", "{event}"),
         ("dead-letters", "list"),
         ("requests",),
@@ -94,7 +97,7 @@ def test_looking_and_pausing_need_no_secret(shell: Shell, words: tuple[str, ...]
     """They exit with 0, and show the plugin as it is for the daemon."""
     told = shell.sgevents(*(word.format(event=shell.event) for word in words))
     assert told.code == 0, told.text
-    if words[0] in ("tail", "plan", "plugins", "explain"):
+    if words[0] in ("config", "tail", "plan", "plugins", "explain"):
         assert "chat" in told.text
         assert "broken" not in told.text
 

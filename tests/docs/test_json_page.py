@@ -18,6 +18,8 @@ FREE: dict[str, tuple[str, ...]] = {
     "explain": ("event",),
     "dead-letters show": ("event",),
     "tail": ("plugins",),
+    "plugins show": ("plugin", "store"),
+    "plan": ("types[].calls",),
 }
 """Keys whose values are a site's own, or go by the names of plugins."""
 TABLES = (DOCS / "reference" / "commands.md").read_text("utf-8")
@@ -73,7 +75,7 @@ def sgevents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Commands for a state with dead letters, requests, and plugins that are broken."""
     with Sandbox() as site:
         daemon = RunningDaemon(tmp_path_factory.mktemp("json"), site)
-        daemon.install("fickle", FICKLE, keys="max_attempts = 1")
+        daemon.install("fickle", FICKLE, keys="max_attempts = 1\nsettings.posts = 3")
         daemon.install("broken", BROKEN)
         daemon.install("chat", MODEL)
         daemon.write_config()
@@ -89,6 +91,8 @@ COMMANDS = {
     "status": ("status",),
     "requests": ("requests",),
     "plugins list": ("plugins", "list"),
+    "plugins show": ("plugins", "show", "fickle"),
+    "config show": ("config", "show"),
     "plan": ("plan", "Studio_Bad"),
     "explain": ("explain", "{event}"),
     "tail": ("tail", "-n", "1"),
@@ -125,6 +129,8 @@ def test_no_key_is_on_the_page_that_is_not_written(sgevents: Commands, command: 
     if command == "dead-letters list":
         groups = sgevents(*words, "--groups", "--json").json
         found |= {name for name, _ in keys(groups, ())}
+    if command == "plan":
+        found |= {name for name, _ in keys(sgevents("plan", "--json").json, FREE["plan"])}
     assert documented(command) <= found
 
 
