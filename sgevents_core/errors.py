@@ -219,6 +219,20 @@ class NotPlainFunctionError(UnusablePluginError):
     advice: str
 
 
+class NotAwaitedError(SgEventsError):
+    """It returned {kind}, and nothing of that has run. Make the callback itself an `async def`
+    function, and await there what it returned here.
+    """
+
+    kind: str
+
+
+class LoopInLoopError(SgEventsError):
+    """An async callback cannot be called here: an event loop runs in this thread already. Call the
+    plugins from a plain function, or with `await asyncio.to_thread(...)`.
+    """
+
+
 class NotAFunctionError(UnusablePluginError):
     """{where}: {hook} is {kind}; a hook is implemented by a function or a method."""
 

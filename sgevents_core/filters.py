@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from inspect import getattr_static
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
@@ -34,6 +35,7 @@ Where: TypeAlias = Callable[["Event"], object]
 
 _ROUTED: Final = ("entity_type", "attribute")
 """The conditions, besides the type, that an event's route decides."""
+_PLAIN_FILTER: Final = "Give a plain function: a filter is asked, and nothing awaits its answer."
 _Condition: TypeAlias = tuple[str, Callable[["Event"], object]]
 
 
@@ -172,7 +174,7 @@ class Match:
             (self.not_script, "ignore_own", self._is_by_another),
             (self.old_value, "old_value", _has_among(self.old_value, "old_value", "removed")),
             (self.new_value, "new_value", _has_among(self.new_value, "new_value", "added")),
-            (self.where, "where", self.where),
+            (self.where, "where", self._is_agreed_to),
         ]
         return [(name, holds) for is_set, name, holds in made if is_set and holds]
 
@@ -186,6 +188,13 @@ class Match:
 
     def _is_by_another(self, event: Event) -> bool:
         return self.not_script is None or not is_by_script(event, self.not_script)
+
+    def _is_agreed_to(self, event: Event) -> object:
+        answer = True if self.where is None else self.where(event)
+        if isinstance(answer, Coroutine):  # which is true, whatever it would have answered
+            answer.close()
+            raise TypeError(f"where={_name_of(self.where)} returned a coroutine. {_PLAIN_FILTER}")
+        return answer
 
     def _told(self, name: str, event: Event) -> str:
         if name == "where":
@@ -216,6 +225,9 @@ def made_match(
     """
     if where is not None and not callable(where):
         raise WrongValueError(f"where={where!r} cannot be called", "Give a function of the event.")
+    called = where if inspect.isroutine(where) else getattr_static(type(where), "__call__", None)
+    if inspect.iscoroutinefunction(where) or inspect.iscoroutinefunction(called):
+        raise WrongValueError(f"where={_name_of(where)} is async", _PLAIN_FILTER)
     if in_create is not None and not isinstance(in_create, bool):
         raise WrongValueError(f"in_create={in_create!r} is no bool", "Give True or False.")
     return Match(

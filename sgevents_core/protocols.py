@@ -122,8 +122,8 @@ class Registrar(Protocol):
         """Register `callback`, to be called after those registered before it.
 
         Args:
-            callback: A function, method, partial or instance with `__call__`. It is called with as
-                many of event, context and `args` as it accepts, by position.
+            callback: A function, method, partial or instance with `__call__`, async or not. It is
+                called with as many of event, context and `args` as it accepts, by position.
             event_type: As for `match`, and so are the next nine and `on_error` and `timeout`.
             entity_type: Types of record.
             attribute: Fields.

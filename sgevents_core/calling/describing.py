@@ -15,7 +15,7 @@ from sgevents_core.calling.outcome import ErrorFacts, RaisedElsewhere, RaisedErr
 from sgevents_core.calling.policy import facts_of
 from sgevents_core.classic import calls as classic_calls
 from sgevents_core.errors import CallbackTimeout
-from sgevents_core.observe import forks, invoking
+from sgevents_core.observe import event_loops, forks, invoking
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins import signatures
 
@@ -37,7 +37,7 @@ _slow_types: Final[set[str]] = set()
 """Types of errors that took too long to inspect."""
 _hanging_threads: Final[list[threading.Thread]] = []
 _CALLING_FILES: Final = frozenset(
-    str(module.__file__) for module in (invoking, signatures, classic_calls)
+    str(module.__file__) for module in (invoking, event_loops, signatures, classic_calls)
 )
 _T = TypeVar("_T")
 
@@ -142,10 +142,13 @@ def _describe_fully(error: BaseException, redact: Redactor) -> ErrorTexts:
         error_line = f"{type_name}: (it cannot be printed)"
     try:
         formatted_frames = traceback.format_exception(
-            type(error), error, _plugin_traceback(error.__traceback__), limit=-MAX_FRAMES
+            type(error),
+            error,
+            None if isinstance(error, CallbackTimeout) else _plugin_traceback(error.__traceback__),
+            limit=-MAX_FRAMES,
         )
         traceback_text = "".join(_shorten_for_search(frame_text) for frame_text in formatted_frames)
-        if isinstance(error, CallbackTimeout):  # never raised: its stack is another thread's
+        if isinstance(error, CallbackTimeout):  # where the call stood, and not where it was raised
             traceback_text = f"{error.stack}{traceback_text}"
     except BaseException:  # as above
         traceback_text = error_line

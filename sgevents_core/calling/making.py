@@ -15,6 +15,7 @@ from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import raised_error
 from sgevents_core.calling.outcome import CallMessage, CallOutcome
 from sgevents_core.calling.store import StoreChanges
+from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
@@ -244,8 +245,10 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     raised = raised_error(error, services.redact)
     site_unanswered = services.contact.has_failed_since(began_at)
     kept_changes: StoreChanges | None = None if store_changes is None else {}
+    timed_out = type(error) is CallbackTimeout  # cancelled, and it has ended
+    site_unanswered = site_unanswered or (timed_out and services.contact.is_waiting)
     return CallOutcome(
-        seconds, request.was_called, raised, False, kept_changes, write_count, site_unanswered
+        seconds, request.was_called, raised, timed_out, kept_changes, write_count, site_unanswered
     )
 
 

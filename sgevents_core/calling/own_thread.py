@@ -28,6 +28,7 @@ from sgevents_core.calling.making import (
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
+from sgevents_core.observe.event_loops import cancel_call
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
@@ -36,6 +37,8 @@ LATE_LANE: Final = "\0late"
 """The lane name recorded for a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
+CANCEL_SECONDS: Final = 5.0
+"""Seconds that an async call may take to end once it is cancelled."""
 END_TIMEOUT: Final = 1.0
 """Seconds to wait for an idle thread to end."""
 
@@ -90,7 +93,10 @@ class PluginThread:
                 charged_from = max(began_at, context.last_heartbeat) + context.seconds_waited
                 remaining_seconds = (time_limit or 0.0) + charged_from - time.monotonic()
                 if remaining_seconds <= 0.0:
-                    return self._give_up(Hung(request, time_limit or 0.0), call_thread)
+                    hung_call = Hung(request, time_limit or 0.0)
+                    return self._cancel(hung_call, call_thread) or self._give_up(
+                        hung_call, call_thread
+                    )
                 report_alive(remaining_seconds)
 
     def close(self) -> None:
@@ -105,6 +111,18 @@ class PluginThread:
         )
         self._call_thread.start()
         return self._call_thread
+
+    def _cancel(self, hung_call: Hung, call_thread: threading.Thread) -> CallOutcome | None:
+        """Cancel an async call; return its outcome, None if it does not end soon."""
+        if not hung_call.request.callback.is_async or not cancel_call(
+            call_thread.ident or 0, format_duration(hung_call.time_limit)
+        ):
+            return None
+        report_alive(CANCEL_SECONDS)
+        try:
+            return self._outcomes.get(timeout=CANCEL_SECONDS)
+        except Empty:
+            return None
 
     def _give_up(self, hung_call: Hung, call_thread: threading.Thread) -> CallOutcome:
         thread_id = call_thread.ident or 0

@@ -28,6 +28,7 @@ from sgevents_core.children.messages import (
     PREPARATION,
     CallEnded,
     CallWanted,
+    CancelWanted,
     End,
     HookEnded,
     HookWanted,
@@ -48,6 +49,7 @@ from sgevents_core.crashes.evidence import EvidenceRecorder, LoadingStep
 from sgevents_core.crashes.loading_watch import TimeoutWatch
 from sgevents_core.events import Event
 from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.event_loops import cancel_call
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.logs import logging_to
 from sgevents_core.observe.redaction import Redactor
@@ -137,6 +139,9 @@ class ChildProcess:
                 message = decode_to_child(self._channel.receive())
                 if isinstance(message, StoreGranted):
                     self._store_grants.arrive(message.number, message.values)
+                elif isinstance(message, CancelWanted):
+                    if self._running_number[0] == message.number:
+                        cancel_call(threading.main_thread().ident or 0, message.within)
                 elif isinstance(message, StopWaits):
                     self._stop_event.set()
                 elif isinstance(message, ScriptsLearned):

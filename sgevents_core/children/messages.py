@@ -55,6 +55,18 @@ class CallWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_o
     call: CallMessage
 
 
+class CancelWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """Cancel an async call that has exceeded its time limit.
+
+    Args:
+        number: The number of the call.
+        within: The limit, for people.
+    """
+
+    number: int
+    within: str
+
+
 class HookWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
     """Call a hook that is not an event hook.
 
@@ -141,6 +153,7 @@ class SentCallback(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw
     on_error: OnError | None
     timeout: float | None
     where: str
+    is_async: bool = False
 
 
 class SentPlugin(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
@@ -241,7 +254,14 @@ class LogRecord(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
 
 
 ToChild: TypeAlias = (
-    Prepare | CallWanted | HookWanted | StoreGranted | ScriptsLearned | StopWaits | End
+    Prepare
+    | CallWanted
+    | CancelWanted
+    | HookWanted
+    | StoreGranted
+    | ScriptsLearned
+    | StopWaits
+    | End
 )
 ToDaemon: TypeAlias = (
     Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat | SiteReport | LogRecord

@@ -39,6 +39,7 @@ def _sent_callback(callback: Callback) -> SentCallback:
         on_error=callback.on_error,
         timeout=callback.timeout,
         where=callback.where,
+        is_async=callback.is_async,
     )
 
 
@@ -87,6 +88,7 @@ def _received_callback(plugin: str, sent: SentCallback) -> Callback:
         on_error=sent.on_error,
         timeout=sent.timeout,
         where=sent.where,
+        is_async=sent.is_async,
     )
 
 

@@ -22,6 +22,7 @@ from sgevents_core.calling.outcome import (
     RaisedElsewhere,
     RaisedError,
 )
+from sgevents_core.calling.own_thread import CANCEL_SECONDS
 from sgevents_core.calling.store import Store
 from sgevents_core.children.failed_calls import (
     death_error,
@@ -36,6 +37,7 @@ from sgevents_core.children.messages import (
     PREPARATION,
     CallEnded,
     CallWanted,
+    CancelWanted,
     Heartbeat,
     HookEnded,
     HookWanted,
@@ -48,6 +50,7 @@ from sgevents_core.children.process import Child, ChildDeath, Replies
 from sgevents_core.errors import SgEventsError
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.liveness import report_alive, report_busy
+from sgevents_core.settings import format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -163,6 +166,13 @@ class Worker:
                 request.plugin, request.callback_name, request.event_id
             )
             reply = _await_reply(child, call_number, replies, context, limit)
+            if reply is None and request.callback.is_async:
+                within = format_duration(limit or 0.0)
+                child.send(CancelWanted(number=call_number, within=within))
+                _report_limit(CANCEL_SECONDS)
+                reply = _await_reply(
+                    child, call_number, replies, context, CANCEL_SECONDS, is_cancelled=True
+                )
             if isinstance(reply, CallEnded):
                 return _note_store_use(request, reply.outcome)
             if isinstance(reply, ChildDeath):
@@ -437,9 +447,18 @@ class Worker:
 
 
 def _await_reply(
-    child: Child, call_number: int, replies: Replies, context: CallContext, time_limit: float | None
+    child: Child,
+    call_number: int,
+    replies: Replies,
+    context: CallContext,
+    time_limit: float | None,
+    *,
+    is_cancelled: bool = False,
 ) -> CallEnded | HookEnded | ChildDeath | None:
-    """Return the outcome of a call or the death of its process; None once its time is over."""
+    """Return the outcome of a call or the death of its process; None once its time is over.
+
+    Heartbeats extend the time, except that of a cancelled call.
+    """
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     while True:
         try:
@@ -457,6 +476,8 @@ def _await_reply(
             child.send(_grant_values(call_number, context.store))
             deadline += time.monotonic() - asked_at
             _report_limit(time_limit)
+        elif isinstance(reply, Heartbeat) and is_cancelled:
+            continue
         elif isinstance(reply, Heartbeat):
             context.heartbeat()
             deadline = math.inf if time_limit is None else time.monotonic() + time_limit

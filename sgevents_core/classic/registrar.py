@@ -18,6 +18,7 @@ from sgevents_core.markers import Matched
 from sgevents_core.observe.log_formats import CLASSIC_LOGGER
 from sgevents_core.plugins.callback import Credentials, source_place_of
 from sgevents_core.plugins.registrar import CallbackRegistrar
+from sgevents_core.plugins.signatures import require_plain_classic
 from sgevents_core.settings import Secret, SecretTexts
 
 _ADVICE_ON_ADDITIONS: Final = {
@@ -110,6 +111,7 @@ class ClassicRegistrar:
             raise RegistrationError(
                 where=place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
             )
+        require_plain_classic(callback)
         match, warnings = classic_match(matchEvents)
         self._registrar.warnings.extend(f"{place}: {warning}" for warning in warnings)
         name = _callback_name(callback)

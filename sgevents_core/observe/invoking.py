@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
+from sgevents_core.errors import NotAwaitedError
 from sgevents_core.observe import forks
 from sgevents_core.observe.current_call import CurrentCall, set_current_call
 
@@ -26,7 +27,9 @@ def invoke(call: CurrentCall, function: Callable[..., Any], *args: Any) -> BaseE
     generation_before, trace_before = _fork_generation[0], _get_trace()
     set_current_call(call)
     try:
-        function(*args)
+        result = function(*args)
+        if result is not None:  # an author's mistake may hide in it
+            require_run(result)
     except BaseException as error:  # a plugin may raise anything
         if _fork_generation[0] != generation_before:
             forks.end_child(error)
@@ -38,6 +41,15 @@ def invoke(call: CurrentCall, function: Callable[..., Any], *args: Any) -> BaseE
             _set_trace(trace_before)
         set_current_call(None)
     return None
+
+
+def require_run(result: object) -> None:
+    """Raise NotAwaitedError if what a plain function returned is something still to be awaited."""
+    if isinstance(result, Coroutine):
+        result.close()
+        raise NotAwaitedError(kind="a coroutine")
+    if isinstance(result, AsyncGenerator):
+        raise NotAwaitedError(kind="an async generator")
 
 
 def running_calls() -> list[CurrentCall]:

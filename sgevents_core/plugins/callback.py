@@ -48,6 +48,8 @@ class Callback:
     """For people: `package/module.py:12`."""
     credentials: Credentials | None = None
     """The credentials of its `ctx.sg`; None for the plugin's credentials."""
+    is_async: bool = False
+    """Whether it runs in the event loop of its thread, and can be cancelled there."""
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether the callback can be called for any event of `event_type`."""

@@ -10,6 +10,7 @@ import pluggy
 from sgevents_core import hookspecs
 from sgevents_core.errors import HookTwiceError
 from sgevents_core.hookspecs import EVENT_HOOKS, EVERY_HOOK, hook_arguments, hook_of
+from sgevents_core.observe.event_loops import running_in_loop
 from sgevents_core.origin import LOGIN
 from sgevents_core.plugins.callback import (
     Callback,
@@ -23,6 +24,8 @@ from sgevents_core.plugins.signatures import (
     Function,
     event_adapter,
     hook_adapter,
+    is_async_function,
+    require_no_generator,
     require_plain_function,
     wanted_arguments,
 )
@@ -90,15 +93,18 @@ def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> l
     for implementation in implementations:
         if implementation.hook in EVENT_HOOKS:
             name = callback_name(implementation.function, callbacks)
+            is_async = is_async_function(implementation.function)
+            function = event_adapter(implementation.function, _argument_names(implementation))
             callbacks[name] = Callback(
                 plugin=plugin,
                 name=name,
                 hook=implementation.hook,
                 match=implementation.matched.match,
-                function=event_adapter(implementation.function, _argument_names(implementation)),
+                function=running_in_loop(function) if is_async else function,
                 on_error=implementation.matched.on_error,
                 timeout=implementation.matched.timeout,
                 where=short_source_place(implementation.function),
+                is_async=is_async,
             )
     return list(callbacks.values())
 
@@ -178,7 +184,10 @@ def _is_never_called(callback: Callback) -> bool:
 
 
 def _argument_names(implementation: Implementation) -> tuple[str, ...]:
-    require_plain_function(implementation.function)
+    if implementation.hook in EVENT_HOOKS:
+        require_no_generator(implementation.function)
+    else:
+        require_plain_function(implementation.function)
     return wanted_arguments(
         implementation.function, implementation.hook, hook_arguments()[implementation.hook]
     )

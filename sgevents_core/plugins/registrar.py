@@ -25,6 +25,7 @@ from sgevents_core.filters import (
     refuse_unknown,
 )
 from sgevents_core.markers import Matched, matched_of
+from sgevents_core.observe.event_loops import running_in_loop
 from sgevents_core.plugins.callback import (
     Callback,
     Credentials,
@@ -33,8 +34,9 @@ from sgevents_core.plugins.callback import (
     source_place_of,
 )
 from sgevents_core.plugins.signatures import (
+    is_async_function,
     positional_adapter,
-    require_plain_function,
+    require_no_generator,
     takes_args,
 )
 
@@ -166,6 +168,7 @@ class CallbackRegistrar:
             )
         if args is not ... and not takes_args(callback):
             self.warnings.append(f"{source_line}: args is given, and {callback!r} does not take it")
+        is_async = is_async_function(callback)
         chosen_name = self._choose_name(callback, name, source_line)
         self._taken_names.add(chosen_name)
         if args is not ... and args is not None:
@@ -176,11 +179,12 @@ class CallbackRegistrar:
                 name=chosen_name,
                 hook=None,
                 match=matched_events.match,
-                function=function,
+                function=running_in_loop(function) if is_async else function,
                 on_error=matched_events.on_error,
                 timeout=matched_events.timeout,
                 where=shown_place or short_source_place(callback),
                 credentials=credentials,
+                is_async=is_async,
             )
         )
         return chosen_name
@@ -214,7 +218,7 @@ def _require_callable(callback: object, source_line: str) -> None:
         raise RegistrationError(
             where=source_line, problem=f"{callback!r} cannot be called", advice=_SIGNATURE_ADVICE
         )
-    require_plain_function(callback)
+    require_no_generator(callback)
 
 
 def _combine_matches(callback: object, given_match: Matched, source_line: str) -> Matched:

@@ -27,25 +27,64 @@ _REFUSED_KINDS: Final[dict[object, str]] = {
 }
 _PREFIXES: Final[dict[object, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 _EVENT_ARGUMENTS: Final = ("event", "ctx", "args")
-_RUN_ASYNC: Final = "Make it a plain `def`; inside, asyncio.run(...) runs async code."
+_RUN_ASYNC: Final = (
+    "Make it a plain `def`; inside, asyncio.run(...) runs async code. "
+    "Only callbacks of events may be async."
+)
+_RUN_CLASSIC: Final = (
+    "Make it a plain `def`; inside, asyncio.run(...) runs async code. "
+    "`sgevents migrate plugin` drafts a package from it, whose callbacks may be async."
+)
 _NO_YIELD: Final = "Take the yield out, or put it into another function that this one calls."
 
 
-def require_plain_function(function: Function) -> None:
-    """Raise NotPlainFunctionError if calling `function` only creates something to run."""
+def require_plain_function(function: Function, advice: str = _RUN_ASYNC) -> None:
+    """Raise NotPlainFunctionError if calling `function` only creates something to run.
+
+    Args:
+        function: The function.
+        advice: What to do about an async one.
+    """
+    if is_async_function(function):
+        raise _not_plain(function, "async", advice)
+    require_no_generator(function)
+
+
+def require_plain_classic(function: Function) -> None:
+    """Raise NotPlainFunctionError if a callback of a classic plugin is async."""
+    if is_async_function(function):
+        raise _not_plain(function, "async", _RUN_CLASSIC)
+    if inspect.isasyncgenfunction(_called_function(function)):
+        raise _not_plain(function, "an async generator", _NO_YIELD)
+
+
+def require_no_generator(function: Function) -> None:
+    """Raise NotPlainFunctionError if `function` is a generator, async or not."""
+    called_function = _called_function(function)
+    if inspect.isasyncgenfunction(called_function):
+        raise _not_plain(function, "an async generator", _NO_YIELD)
+    if inspect.isgeneratorfunction(called_function):
+        raise _not_plain(function, "a generator (it has a yield)", _NO_YIELD)
+
+
+def is_async_function(function: Function) -> bool:
+    """Return whether calling `function` makes a coroutine."""
+    return inspect.iscoroutinefunction(_called_function(function))
+
+
+def _called_function(function: Function) -> object:
+    """Return the function that runs when `function` is called."""
     inner_function = inner_callable(function)
-    called_function = inner_function
-    if not inspect.isroutine(inner_function):
-        called_function = inspect.getattr_static(type(inner_function), "__call__", inner_function)
-    for is_kind, kind_name, advice in (
-        (inspect.iscoroutinefunction, "async", _RUN_ASYNC),
-        (inspect.isasyncgenfunction, "an async generator", _RUN_ASYNC),
-        (inspect.isgeneratorfunction, "a generator (it has a yield)", _NO_YIELD),
-    ):
-        if is_kind(called_function):
-            name = getattr(inner_function, "__qualname__", type(inner_function).__qualname__)
-            where = source_place_of(function)
-            raise NotPlainFunctionError(where=where, function=name, kind=kind_name, advice=advice)
+    if inspect.isroutine(inner_function):
+        return inner_function
+    return inspect.getattr_static(type(inner_function), "__call__", inner_function)
+
+
+def _not_plain(function: Function, kind_name: str, advice: str) -> NotPlainFunctionError:
+    inner_function = inner_callable(function)
+    name = getattr(inner_function, "__qualname__", type(inner_function).__qualname__)
+    where = source_place_of(function)
+    return NotPlainFunctionError(where=where, function=name, kind=kind_name, advice=advice)
 
 
 def wanted_arguments(

@@ -794,3 +794,42 @@ def on_event(event, ctx):
 
         liveness.run("lane", body)
     assert signs[1] - signs[0] >= 3
+
+
+SLOW_ASYNC = """
+import asyncio
+
+@hookimpl
+async def on_event(event, ctx):
+    (FOLDER / "pid").write_text(str(os.getpid()))
+    if event.id == 1:
+        ctx.store["before"] = True
+        await asyncio.get_running_loop().create_future()
+    while event.id == 2:
+        try:
+            await asyncio.sleep(0.01)
+            ctx.heartbeat()
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+def test_an_async_call_is_cancelled_at_its_limit(
+    house: WorkerHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is charged as a timeout and costs no process, unless the call ignores it."""
+    house.plugin("slow", SLOW_ASYNC)
+    with house.working() as worker:
+        first = worker.pid
+        outcome = house.call(worker, "slow", 1, limit=0.2)
+        assert error_of(outcome).line == "CallbackTimeout: It did not return within 200ms."
+        assert "in on_event" in error_of(outcome).traceback
+        assert (outcome.timed_out, outcome.ended_worker, outcome.store_changes) == (True, False, {})
+        assert house.call(worker, "slow", 3).error is None
+        assert worker.pid == first
+        monkeypatch.setattr("sgevents_core.children.worker.CANCEL_SECONDS", 0.2)
+        outcome = house.call(worker, "slow", 2, limit=0.2)
+        assert (outcome.timed_out, outcome.worker_was_ended) == (True, True)
+        assert house.call(worker, "slow", 3).error is None
+        assert worker.pid != first

@@ -223,3 +223,15 @@ def test_modules_of_one_name_in_two_folders_are_warned_of(studio: ClassicStudio)
     (warning,) = studio.settings("one", "two").warnings
     assert warning.message.startswith("common.py is also in ")
     assert warning.line == 8
+
+
+def test_an_async_callback_is_refused(studio: ClassicStudio) -> None:
+    """Nothing awaits it in a classic plugin; the fix names the way to one that may be async."""
+    text = ONE_CALLBACK.replace("def call(", "async def call(")
+    studio.write("studio/a.py", text)
+    studio.write("studio/b.py", text.replace("    pass", "    yield"))
+    loaded = studio.load("studio")
+    first, second = (one for one in loaded.statuses if one.name.startswith("classic:"))
+    assert "call is async: calling it would run nothing" in first.reason
+    assert "sgevents migrate plugin" in first.fix
+    assert "call is an async generator" in second.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import replace
@@ -326,3 +327,26 @@ def test_call_sees_that_a_stop_waits(house: House, timeout: float | None) -> Non
         house.events(1)
         wait_until(lambda: len(seen) == 2)
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_cancelled_async_call_costs_its_event_alone(house: House, workers: int) -> None:
+    """Its plugin goes on with the next event, in a lane with one worker and with several."""
+
+    async def waits(event: Event, ctx: Any) -> None:
+        if event.id == 2:
+            await asyncio.get_running_loop().create_future()
+        ctx.store[str(event.id)] = True
+
+    house.plugin("waits", waits, timeout=0.2)
+    if workers > 1:
+        house.lane_settings["default"] = LaneSettings(workers=workers, order_by="entity")
+    with house.running():
+        house.events(1, 2, 3)
+        house.settle()
+        assert all(not lane.hung_plugins() for lane in house.lanes)
+    assert house.state.store("waits") == {"1": True, "3": True}
+    (letter,) = house.state.dead_letters()
+    assert (letter.event_id, letter.attempt) == (2, 1)
+    assert letter.error == "CallbackTimeout: It did not return within 200ms."
+    assert "in waits" in letter.traceback

@@ -18,7 +18,10 @@ REFUSED = {
         "onnew is marked @hookimpl, and there is no hook of that name (did you mean on_new?).",
     ),
     "an alias of an unknown hook": ("@hookimpl\ndef a(event): ...\nb = a", "a is marked @hookimpl"),
-    "async": ("@hookimpl\nasync def on_new(event): ...", "on_new is async"),
+    "an async filter": (
+        "async def wants(event): ...\n@hookimpl\n@match(where=wants)\ndef on_new(event): ...",
+        "where=wants is async",
+    ),
     "an async generator": ("@hookimpl\nasync def on_new(event): yield", "an async generator"),
     "a generator": ("@hookimpl\ndef on_new(event): yield", "on_new is a generator"),
     "async of another hook": ("@hookimpl\nasync def startup(ctx): ...", "startup is async"),

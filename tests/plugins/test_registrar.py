@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from sgevents_core.plugins.registrar import CallbackRegistrar
 EVENT = Event({"id": 1, "event_type": "Shotgun_Task_Change"})
 CTX: Any = object()
 STATE = {"a": "dict"}
+SEEN: list[object] = []
 
 
 def registrar() -> CallbackRegistrar:
@@ -48,14 +50,21 @@ class Counter:
         return (event, ctx, args)
 
     async def later(self, event: Event) -> None:
+        """Record the event."""
+        await asyncio.sleep(0)
+        SEEN.append(event)
+
+    async def many(self, event: Event) -> AsyncIterator[Event]:
         """Never."""
+        yield event
 
 
 class AsyncCall:
-    """Its instances cannot be called without an event loop."""
+    """Its instances are called in an event loop."""
 
     async def __call__(self, event: Event) -> None:
-        """Never."""
+        """Record the event."""
+        SEEN.append(event)
 
 
 def both(event: Event, ctx: object) -> tuple[object, ...]:
@@ -119,6 +128,16 @@ def test_three_callbacks_can_share_one_object() -> None:
     for callback in target.callbacks:
         callback.function(EVENT, CTX)
     assert counter.seen == ["args", EVENT, EVENT]
+
+
+def test_async_callables_run_to_their_end() -> None:
+    """A method, an instance and a partial; each is known to be async."""
+    SEEN.clear()
+    for callback in (Counter().later, AsyncCall(), functools.partial(Counter.later, Counter())):
+        known = registered(callback)
+        assert known.is_async
+        assert known.function(EVENT, CTX) is None
+    assert SEEN == [EVENT] * 3
 
 
 def test_mocks_can_be_registered() -> None:
@@ -207,10 +226,10 @@ def test_args_that_nobody_takes_are_a_warning() -> None:
         (Counter, {}, "Counter is a class"),
         ("both", {}, "'both' cannot be called"),
         (None, {}, "None cannot be called"),
-        (Counter().later, {}, "Counter.later is async"),
-        (AsyncCall(), {}, "AsyncCall is async"),
-        (functools.partial(Counter.later, Counter()), {}, "Counter.later is async"),
         (lambda event: (yield), {}, "is a generator"),
+        (Counter().many, {}, "Counter.many is an async generator"),
+        (both, {"where": AsyncCall()}, "where=AsyncCall is async"),
+        (both, {"where": functools.partial(Counter.later, Counter())}, "where=partial is async"),
         (both, {"entity_type": ""}, "entity_type='' is not a name"),
         (both, {"on_error": "x"}, "on_error='x' is not a policy"),
         (both, {"timeout": -1}, "timeout=-1 is no time"),

@@ -24,11 +24,13 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
+from sgevents_core.observe.event_loops import running_in_loop
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.plugin_status import PluginStatus, Status
+from sgevents_core.plugins.signatures import is_async_function
 from sgevents_core.settings import (
     LaneSettings,
     PluginSettings,
@@ -145,12 +147,14 @@ class House:
         self, plugin: str, function: str | Function, match: Match, on_error: OnError | None
     ) -> Callback:
         name = function if isinstance(function, str) else function.__name__
+        is_async = not isinstance(function, str) and is_async_function(function)
+        run = running_in_loop(function) if is_async and callable(function) else function
 
         def called(event: Event, ctx: Any) -> None:
             again = f"#{ctx.attempt}" if ctx.attempt > 1 else ""
             self.calls.append(f"{event.id} {plugin}.{name}{again}")
-            if not isinstance(function, str):
-                function(event, ctx)
+            if not isinstance(run, str):
+                run(event, ctx)
 
         return Callback(
             plugin=plugin,
@@ -159,6 +163,7 @@ class House:
             match=match,
             function=called,
             on_error=on_error,
+            is_async=is_async,
         )
 
     def events(self, *ids: int, kind: str = "Shotgun_Task_Change", **more: Any) -> None:
