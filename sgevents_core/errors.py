@@ -826,6 +826,13 @@ class RecordingNotWrittenError(SgEventsError):
     reason: str
 
 
+class BundleNotWrittenError(SgEventsError):
+    """{path} cannot be written: {reason}. Name another file with --output."""
+
+    path: Path
+    reason: str
+
+
 class EventsNotFoundError(SgEventsError):
     """Neither the journal nor the site has the events {ids}.
     Check the ids; the script may also lack the right to see them.

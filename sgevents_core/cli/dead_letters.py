@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.new_requests import (
     EXIT_NOT_DONE,
     MAX_PRINTED,
@@ -62,7 +63,12 @@ def _choosing(command: _Command) -> _Command:
         )
 
     options = (
-        click.option("--plugin", metavar="NAME", help="Only those of this plugin."),
+        click.option(
+            "--plugin",
+            metavar="NAME",
+            shell_complete=complete_plugin_name,
+            help="Only those of this plugin.",
+        ),
         click.option("--callback", metavar="NAME", help="Only those of this callback."),
         click.option(
             "--error",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.new_requests import (
     NewRequest,
     load_state_settings,
@@ -16,7 +17,7 @@ from sgevents_core.cli.root import config_option
 
 
 @click.command()
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=complete_plugin_name)
 @request_options
 @config_option
 @click.pass_context
@@ -30,7 +31,7 @@ def pause(ctx: click.Context, *, plugin: str, timeout: float, reason: str, confi
 
 
 @click.command()
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=complete_plugin_name)
 @request_options
 @config_option
 @click.pass_context
@@ -51,7 +52,7 @@ def resume(ctx: click.Context, *, plugin: str, timeout: float, reason: str, conf
 
 
 @click.command()
-@click.argument("plugin")
+@click.argument("plugin", shell_complete=complete_plugin_name)
 @click.argument("event", type=click.IntRange(min=1))
 @request_options
 @config_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from sgevents_core.cli.completing import complete_event_type
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_for_inspection
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import new_table, print_table
@@ -26,7 +27,9 @@ _CallsByType: TypeAlias = dict[str, _PlannedCalls]
 
 
 @click.command()
-@click.argument("event_type", metavar="[EVENT_TYPE]", default="")
+@click.argument(
+    "event_type", metavar="[EVENT_TYPE]", default="", shell_complete=complete_event_type
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 def plan(event_type: str, config: Path, as_json: bool) -> None:

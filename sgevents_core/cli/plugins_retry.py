@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugin_name)
 @config_option
 def retry(name: str, config: Path) -> None:
     """Let the next start or reload try plugin NAME again.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.printing import (
     cell,
     echo,
@@ -31,7 +32,7 @@ _NO_FILTER: Final = "every event"
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugin_name)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 def show(name: str, config: Path, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.new_requests import (
     EXIT_NOT_DONE,
     NewRequest,
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("events", required=False, metavar="[EVENT|FIRST-LAST]")
-@click.option("--plugin", required=True, metavar="NAME", help="The plugin to call for them.")
+@click.option(
+    "--plugin",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_plugin_name,
+    help="The plugin to call for them.",
+)
 @click.option(
     "--since",
     metavar="TIME",

@@ -25,6 +25,9 @@ class ListedCommand(NamedTuple):
 
 COMMANDS: Final = {
     "check": ListedCommand("check:check", "Check everything a run needs, before anything runs."),
+    "completion": ListedCommand(
+        "completion:completion", "Write the script that lets a shell complete commands."
+    ),
     "config": ListedCommand("config:config", "Show the configuration in effect."),
     "dead-letters": ListedCommand(
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
@@ -57,6 +60,9 @@ COMMANDS: Final = {
     "state": ListedCommand("state:state", "Check or back up the journal and the ledger."),
     "status": ListedCommand(
         "status:status", "Show how far everything has come, and what is wrong."
+    ),
+    "support-bundle": ListedCommand(
+        "support_bundle:support_bundle", "Write a file for whoever helps you."
     ),
     "tail": ListedCommand("tail:tail", "Show the last events, and their outcome in plugins."),
 }
