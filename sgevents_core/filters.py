@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from inspect import getattr_static
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sgevents_core.choices import OnError
-from sgevents_core.errors import DurationError
 from sgevents_core.events import meta_of
 from sgevents_core.origin import is_by, is_by_script
 
@@ -258,38 +255,6 @@ def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
         close = nearest_name(name, known)
         meant = f" (did you mean {close}?)" if close else ""
         raise WrongValueError(f"there is no argument {name}{meant}", f"Use {', '.join(known)}.")
-
-
-def checked_on_error(value: OnError | None) -> OnError | None:
-    """Return `value` if it is a policy or None; otherwise raise WrongValueError."""
-    policies = get_args(OnError)
-    if value is None or value in policies:
-        return value
-    raise WrongValueError(
-        f"on_error={value!r} is not a policy", f"Give one of: {', '.join(policies)}."
-    )
-
-
-def checked_timeout(value: str | float | None) -> float | None:
-    """Return `value`, seconds or a duration as text, in seconds; raise WrongValueError."""
-    if value is None:
-        return None
-    advice = 'Give seconds, or text such as "30s" or "5m"; at least "10ms".'
-    seconds: object = value
-    if isinstance(value, str):
-        from sgevents_core.settings.durations import parse_duration  # noqa: PLC0415 - seldom asked
-
-        try:
-            seconds = parse_duration(value)
-        except DurationError as error:
-            raise WrongValueError(f"timeout: {str(error).rstrip('.')}", advice) from None
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, (int, float))
-        or not 0.01 <= seconds < math.inf
-    ):
-        raise WrongValueError(f"timeout={value!r} is no time to wait for", advice)
-    return float(seconds)
 
 
 def _texts(name: str, value: object, example: str) -> tuple[str, ...]:

@@ -264,6 +264,17 @@ def settings_model() -> type:
 
 
 @hookspec
+def failure_passes(error: BaseException, ctx: Context) -> bool | None:
+    """Asks whether a failure of a callback passes by itself, so that the call is made again.
+
+    Called when a callback of this plugin raises anything but `Retry` or what its `retry_on` lists,
+    beside the callback's thread, with the `ctx` of the failed call. It returns True if the failure
+    passes, False if it does not, and None for what applies to all plugins. If it raises, takes
+    longer than a second or returns anything else, that is logged, and it has not answered.
+    """
+
+
+@hookspec
 def startup(ctx: Context) -> None:
     """Fires once, before the plugin's first event after the start.
 

@@ -9,6 +9,13 @@ from typing import Final, NoReturn, TypeVar
 
 import pluggy
 
+from sgevents_core.call_options import (
+    RetryOn,
+    checked_max_attempts,
+    checked_on_error,
+    checked_retry_on,
+    checked_timeout,
+)
 from sgevents_core.choices import OnError
 from sgevents_core.errors import MatchError
 from sgevents_core.filters import (
@@ -19,8 +26,6 @@ from sgevents_core.filters import (
     Values,
     Where,
     WrongValueError,
-    checked_on_error,
-    checked_timeout,
     made_match,
     refuse_unknown,
 )
@@ -46,6 +51,8 @@ class Matched:
     on_error: OnError | None = None
     timeout: float | None = None
     """In seconds."""
+    retry_on: tuple[type[BaseException], ...] = ()
+    max_attempts: int | None = None
 
 
 def match(
@@ -62,6 +69,8 @@ def match(
     where: Where | None = None,
     on_error: OnError | None = None,
     timeout: str | float | None = None,
+    retry_on: RetryOn | None = None,
+    max_attempts: int | None = None,
     **unknown: NoReturn,
 ) -> Callable[[_Function], _Function]:
     """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
@@ -87,6 +96,9 @@ def match(
         timeout: How long it may take: seconds, or text such as `"30s"`. After that its plugin waits
             for it, and the others continue. Without it, `timeout` of the plugin or its lane
             applies.
+        retry_on: Classes of errors that pass by themselves: a call that raises one of them, or
+            raises from one of them, is made again.
+        max_attempts: The most calls for one event, instead of the plugin's `max_attempts`.
         unknown: Refused, with a suggestion.
 
     Raises:
@@ -95,7 +107,7 @@ def match(
     caller_frame = sys._getframe(1)
     source_line = f"{caller_frame.f_code.co_filename}:{caller_frame.f_lineno}"
     try:
-        refuse_unknown(unknown, ("on_error", "timeout"))
+        refuse_unknown(unknown, ("on_error", "timeout", "retry_on", "max_attempts"))
         event_match = made_match(
             event_type=event_type,
             entity_type=entity_type,
@@ -108,7 +120,13 @@ def match(
             new_value=new_value,
             where=where,
         )
-        matched = Matched(event_match, checked_on_error(on_error), checked_timeout(timeout))
+        matched = Matched(
+            event_match,
+            checked_on_error(on_error),
+            checked_timeout(timeout),
+            checked_retry_on(retry_on),
+            checked_max_attempts(max_attempts),
+        )
     except WrongValueError as wrong_value:
         raise MatchError(
             where=source_line, problem=wrong_value.problem, advice=wrong_value.advice

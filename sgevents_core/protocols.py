@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sgevents_core.call_options import RetryOn
     from sgevents_core.choices import OnError
     from sgevents_core.events import Event
     from sgevents_core.filters import Project, Texts, User, Values, Where
@@ -116,6 +117,8 @@ class Registrar(Protocol):
         args: object = ...,
         on_error: OnError | None = None,
         timeout: str | float | None = None,
+        retry_on: RetryOn | None = None,
+        max_attempts: int | None = None,
         name: str | None = None,
         **unknown: NoReturn,
     ) -> str:
@@ -137,6 +140,8 @@ class Registrar(Protocol):
             args: Passed to the callback, the same object each time.
             on_error: What to do when it fails, instead of the plugin's policy.
             timeout: How long it may take: seconds, or text such as `"30s"`.
+            retry_on: Classes of errors that pass by themselves.
+            max_attempts: The most calls for one event.
             name: Its name in logs and progress; by default `module:qualname`. A name that stays the
                 same across releases lets a failed event be retried after an upgrade.
 

@@ -75,6 +75,8 @@ class Services:
         """The late start of the plugin, if it waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
+        self.failure_passes = plugin.hooks.get("failure_passes")
+        """The plugin's own rule for failures that pass by themselves; None if it has none."""
         self.store = store
         self.site_key = site_key
         self.redact = redact

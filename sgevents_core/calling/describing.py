@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sgevents_core.calling.outcome import ErrorFacts, RaisedElsewhere, RaisedError
-from sgevents_core.calling.policy import facts_of
+from sgevents_core.calling.policy import FailureRule, facts_of
 from sgevents_core.classic import calls as classic_calls
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe import event_loops, forks, invoking
@@ -64,18 +64,21 @@ def describe_error(error: BaseException, redact: Redactor) -> ErrorTexts:
     )
 
 
-def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
+def raised_error(
+    error: BaseException, redact: Redactor, own_rule: FailureRule | None = None
+) -> RaisedError:
     """Return an exception as a plain value, safe to keep.
 
     Args:
         error: The exception; inspecting it may fail or take for ever.
         redact: Removes secrets from a text.
+        own_rule: The rule of the callback and its plugin for failures that pass, if they have one.
     """
     elsewhere = _raised_elsewhere(error)
     if elsewhere is not None:
         return elsewhere
     error_line, traceback_text = describe_error(error, redact)
-    error_facts = inspect_error(error, lambda: facts_of(error, time.time()), ErrorFacts)
+    error_facts = inspect_error(error, lambda: facts_of(error, time.time(), own_rule), ErrorFacts)
     return RaisedError(_type_name(error), error_line, traceback_text, error_facts)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import raised_error
+from sgevents_core.calling.failure_rule import failure_rule_of
 from sgevents_core.calling.outcome import CallMessage, CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
@@ -242,7 +243,7 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     if error is None:
         return CallOutcome(seconds, request.was_called, None, False, store_changes, write_count)
     began_at = time.monotonic() - (time.perf_counter() - request.began_at)
-    raised = raised_error(error, services.redact)
+    raised = raised_error(error, services.redact, failure_rule_of(request))
     site_unanswered = services.contact.has_failed_since(began_at)
     kept_changes: StoreChanges | None = None if store_changes is None else {}
     timed_out = type(error) is CallbackTimeout  # cancelled, and it has ended

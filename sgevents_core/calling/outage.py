@@ -10,8 +10,8 @@ import traceback
 from itertools import islice
 from typing import Final
 
+from sgevents_core.calling.error_links import linked_errors
 from sgevents_core.calling.outcome import CallOutcome
-from sgevents_core.calling.transient import linked_errors
 from sgevents_core.calling.transient_names import MAX_LINKED_ERRORS
 
 FIRST_WAIT: Final = 1.0

@@ -19,12 +19,15 @@ class ErrorFacts(msgspec.Struct, frozen=True):
         is_transient: Whether the failure is transient.
         retry_after: The shortest wait in seconds before a retry; None if none was requested.
         is_from_client: Whether it is transient and was raised in a shotgun_api3 client.
+        is_listed: Whether the plugin says so, by `retry_on` or `failure_passes`: it is retried
+            whatever `on_error` is.
     """
 
     asks_retry: bool = False
     is_transient: bool = False
     retry_after: float | None = None
     is_from_client: bool = False
+    is_listed: bool = False
 
 
 class RaisedError(msgspec.Struct, frozen=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.calling.outage import comes_from_client
 from sgevents_core.calling.outcome import ErrorFacts
-from sgevents_core.calling.transient import transient_failure
+from sgevents_core.calling.transient import answered_wait, transient_failure
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
@@ -45,21 +46,38 @@ class Verdict(NamedTuple):
     wait_seconds: float = 0.0
 
 
-def facts_of(error: BaseException, current_time: float) -> ErrorFacts:
+FailureRule: TypeAlias = Callable[[BaseException], bool | None]
+"""A plugin's own rule: whether a failure passes by itself; None for the rules of all plugins."""
+
+
+def facts_of(
+    error: BaseException, current_time: float, own_rule: FailureRule | None = None
+) -> ErrorFacts:
     """Return the facts about an error that decide retries; inspecting it may run plugin code.
 
     Args:
         error: The exception.
         current_time: The time, in seconds since 1970.
+        own_rule: The rule of the callback and its plugin, if they have one.
     """
     if issubclass(type(error), Retry):
         return ErrorFacts(asks_retry=True, retry_after=_requested_wait(error))
-    transient_verdict = transient_failure(error, current_time)
-    if transient_verdict is None:
+    own_verdict = None if own_rule is None else own_rule(error)
+    if own_verdict is False:
         return ErrorFacts()
-    is_from_client = comes_from_client(error)
+    transient_verdict = transient_failure(error, current_time)
+    if transient_verdict is None and not own_verdict:
+        return ErrorFacts()
+    wait_seconds = (
+        answered_wait(error, current_time)
+        if transient_verdict is None
+        else transient_verdict.wait_seconds
+    )
     return ErrorFacts(
-        is_transient=True, retry_after=transient_verdict.wait_seconds, is_from_client=is_from_client
+        is_transient=True,
+        retry_after=wait_seconds,
+        is_from_client=comes_from_client(error),
+        is_listed=bool(own_verdict),
     )
 
 
@@ -69,7 +87,8 @@ def judge(
     """Decide what to do when a callback raised.
 
     Transient failures, and those where the plugin asks for it (`Retry`), are retried; a bug would
-    raise the same again, so it is not. With `skip` the event matters less: only `Retry` is retried.
+    raise the same again, so it is not. With `skip` the event matters less: only what the plugin
+    itself wants to be retried is.
 
     Args:
         error_facts: The facts about the exception.
@@ -77,8 +96,9 @@ def judge(
         failure_rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
+    is_wanted = error_facts.asks_retry or error_facts.is_listed
     is_transient = error_facts.is_transient and failure_rules.on_error != "skip"
-    if (error_facts.asks_retry or is_transient) and attempt_number < failure_rules.max_attempts:
+    if (is_wanted or is_transient) and attempt_number < failure_rules.max_attempts:
         return Verdict("retry", _retry_wait(error_facts, attempt_number, jitter))
     return Verdict(failure_rules.on_error)
 

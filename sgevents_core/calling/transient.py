@@ -7,12 +7,25 @@ a plugin's code, so the caller limits the time it may take.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.calling.error_links import (
+    MISSING,
+    arguments_of,
+    as_list,
+    as_text,
+    cause_of,
+    cause_or_context,
+    is_error,
+    linked_errors,
+    read_attribute,
+    read_item,
+    wrapped_errors,
+)
 from sgevents_core.calling.transient_names import (
-    BUG_CLASSES,
+    AMQP_CODES,
     BUSY_ERRNOS,
     GRPC_CODES,
     MAX_LINKED_ERRORS,
@@ -33,8 +46,6 @@ _DRIVER_ERRORS: Final = frozenset(
     {"DatabaseError", "InterfaceError", "InternalError", "OperationalError"}
 )
 """PEP 249's names for database errors that are not the query's fault."""
-_WRAPPING_ATTRIBUTES: Final = ("reason", "orig", "os_error")
-"""Attributes in which libraries keep the error that theirs wraps."""
 _HTTP_ATTRIBUTES: Final = ("headers", "response", "request", "request_info", "url")
 """Attributes that show that a number called just `code` or `status` is an HTTP status."""
 
@@ -61,6 +72,20 @@ def transient_failure(error: BaseException, current_time: float) -> TransientFai
     return _judge_error(error, current_time, {})
 
 
+def answered_wait(error: BaseException, current_time: float) -> float | None:
+    """Return how many seconds the answer behind an error asks to wait; None if it does not say.
+
+    Args:
+        error: The exception, or one that was raised from it.
+        current_time: The time, in seconds since 1970, for answers that name a date.
+    """
+    for linked_error in islice(linked_errors(error), MAX_LINKED_ERRORS):
+        wait_seconds = _requested_wait(linked_error, current_time)
+        if wait_seconds is not None:
+            return wait_seconds
+    return None
+
+
 def class_names_of(error: BaseException) -> list[tuple[str, str]]:
     """Return the package and name of an error's class and of its base classes, in order."""
     classes = type.__dict__["__mro__"].__get__(type(error))
@@ -83,7 +108,7 @@ def _judge_error(
     verdict = _own_verdict(error, class_names)
     if verdict is not None:
         return TransientFailure(_requested_wait(error, current_time)) if verdict else None
-    for linked_error in [*_wrapped_errors(error), *_cause_or_context(error, class_names)]:
+    for linked_error in [*wrapped_errors(error), *cause_or_context(error, class_names)]:
         linked_failure = _judge_error(linked_error, current_time, seen_ids)
         if linked_failure is not None:
             return linked_failure
@@ -95,7 +120,7 @@ def _judge_group(
 ) -> TransientFailure | None:
     """Judge an exception group: transient if all its errors are, with their longest wait."""
     members = [
-        member for member in _as_list(_read_attribute(group, "exceptions")) if _is_error(member)
+        member for member in as_list(read_attribute(group, "exceptions")) if is_error(member)
     ]
     judged_members = [_judge_error(member, current_time, seen_ids) for member in members]
     transient_members = [member for member in judged_members if member is not None]
@@ -118,14 +143,22 @@ def _own_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bo
     if ("sgevents_core", "Retry") in class_names:
         return True
     if ("sgevents_core", "SiteError") in class_names:
-        return _read_attribute(error, "transient") is True
-    for verdict_of in (_aws_verdict, _grpc_verdict, _smtp_verdict, _database_verdict):
+        return read_attribute(error, "transient") is True
+    for verdict_of in (
+        _aws_verdict,
+        _grpc_verdict,
+        _smtp_verdict,
+        _amqp_verdict,
+        _database_verdict,
+    ):
         verdict = verdict_of(error, class_names)
         if verdict is not None:
             return verdict
     status = _http_status(error)
     if status is not None:
         return status >= 500 or status in RETRYABLE_STATUSES
+    if _own_wait(error) is not None:
+        return True
     named = _verdict_by_name(class_names)
     return _verdict_by_errno(error, class_names) if named is None else named
 
@@ -142,7 +175,7 @@ def _verdict_by_name(class_names: list[tuple[str, str]]) -> bool | None:
 
 def _verdict_by_errno(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
     """Return whether an operating system's error number is transient; None if it has none."""
-    error_number = _read_attribute(error, "errno")
+    error_number = read_attribute(error, "errno")
     if type(error_number) is not int:
         return None
     if ("builtins", "OSError") not in class_names:
@@ -155,17 +188,17 @@ def _verdict_by_errno(error: BaseException, class_names: list[tuple[str, str]]) 
 
 def _http_status(error: BaseException) -> int | None:
     """Return the HTTP status, 400 or above, of an error."""
-    response = _read_attribute(error, "response")
+    response = read_attribute(error, "response")
     for candidate in (
-        *(_read_attribute(error, name) for name in ("errcode", "status_code", "response_code")),
-        *(_read_attribute(response, name) for name in ("status_code", "status")),
-        _read_attribute(_read_attribute(error, "resp"), "status"),
-        _read_item(_read_item(response, "ResponseMetadata"), "HTTPStatusCode"),
+        *(read_attribute(error, name) for name in ("errcode", "status_code", "response_code")),
+        *(read_attribute(response, name) for name in ("status_code", "status")),
+        read_attribute(read_attribute(error, "resp"), "status"),
+        read_item(read_item(response, "ResponseMetadata"), "HTTPStatusCode"),
     ):
         if _is_http_status(candidate):
             return int.__index__(candidate)
-    if any(_read_attribute(error, name, _MISSING) is not _MISSING for name in _HTTP_ATTRIBUTES):
-        for candidate in (_read_attribute(error, "status"), _read_attribute(error, "code")):
+    if any(read_attribute(error, name, MISSING) is not MISSING for name in _HTTP_ATTRIBUTES):
+        for candidate in (read_attribute(error, "status"), read_attribute(error, "code")):
             if _is_http_status(candidate):
                 return int.__index__(candidate)
     return None
@@ -178,14 +211,14 @@ def _is_http_status(candidate: Any) -> bool:
 
 def _requested_wait(error: BaseException, current_time: float) -> float | None:
     """Return how many seconds the answer's `Retry-After` asks to wait."""
-    own_wait = _read_attribute(error, "retry_after")
-    if type(own_wait) in (int, float):
-        return bounded_wait(float(own_wait))
-    response = _read_attribute(error, "response")
+    own_wait = _own_wait(error)
+    if own_wait is not None:
+        return bounded_wait(own_wait)
+    response = read_attribute(error, "response")
     header_sets = (
-        *(_read_attribute(error, name) for name in ("headers", "hdrs", "resp")),
-        _read_attribute(response, "headers"),
-        _read_item(_read_item(response, "ResponseMetadata"), "HTTPHeaders"),
+        *(read_attribute(error, name) for name in ("headers", "hdrs", "resp")),
+        read_attribute(response, "headers"),
+        read_item(read_item(response, "ResponseMetadata"), "HTTPHeaders"),
     )
     for header_fields in header_sets:
         header_text = _retry_after_header(header_fields)
@@ -194,11 +227,19 @@ def _requested_wait(error: BaseException, current_time: float) -> float | None:
     return None
 
 
+def _own_wait(error: BaseException) -> float | None:
+    """Return the seconds in an error's own `retry_after`, as clients of chats keep them."""
+    own_wait = read_attribute(error, "retry_after")
+    if type(own_wait) is timedelta:
+        return own_wait.total_seconds()
+    return float(own_wait) if type(own_wait) in (int, float) else None
+
+
 def _retry_after_header(headers: Any) -> str | None:
     try:
         for key, value in islice(headers.items(), MAX_HEADERS):
-            if _as_text(key).lower() == "retry-after":
-                return _as_text(value)[:100]
+            if as_text(key).lower() == "retry-after":
+                return as_text(value)[:100]
     except BaseException:  # no headers, or unreadable ones
         return None
     return None
@@ -208,7 +249,7 @@ def _retry_after_header(headers: Any) -> str | None:
 
 
 def _aws_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
-    code = _read_item(_read_item(_read_attribute(error, "response"), "Error"), "Code")
+    code = read_item(read_item(read_attribute(error, "response"), "Error"), "Code")
     return True if isinstance(code, str) and code in THROTTLING_CODES else None
 
 
@@ -225,38 +266,44 @@ def _smtp_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> b
     """Judge a mail server's reply: 4xx is transient, 5xx permanent."""
     if not any(name.startswith("SMTP") for _, name in class_names):
         return None
-    refused_recipients = _read_attribute(error, "recipients")
+    refused_recipients = read_attribute(error, "recipients")
     if type(refused_recipients) is dict and refused_recipients:
-        reply_codes = [_read_item(reply, 0) for reply in refused_recipients.values()]
+        reply_codes = [read_item(reply, 0) for reply in refused_recipients.values()]
         return all(
             type(reply_code) is int and 400 <= reply_code < 500 for reply_code in reply_codes
         )
-    for reply_code in (_read_attribute(error, "smtp_code"), _read_attribute(error, "code")):
+    for reply_code in (read_attribute(error, "smtp_code"), read_attribute(error, "code")):
         if type(reply_code) is int and 400 <= reply_code <= 599:
             return reply_code < 500
     return None
 
 
+def _amqp_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
+    """Judge the reply code with which a message broker closes a connection or channel."""
+    reply_code = read_attribute(error, "reply_code")
+    return reply_code in AMQP_CODES if type(reply_code) is int and reply_code >= 300 else None
+
+
 def _database_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
     """Judge a database error: unavailable, full or locked is transient, a wrong query is not."""
     name_set = {name for _, name in class_names}
-    first_argument = _read_item(_arguments_of(error), 0)
+    first_argument = read_item(arguments_of(error), 0)
     if any(package.startswith("sqlite") for package, _ in class_names):
         return _is_locked(error, str(first_argument)) if "Error" in name_set else None
     is_driver = bool(name_set & _DRIVER_ERRORS)
     for sql_state in (
-        _read_attribute(error, "sqlstate"),
-        _read_attribute(error, "pgcode"),
+        read_attribute(error, "sqlstate"),
+        read_attribute(error, "pgcode"),
         first_argument if is_driver else None,
     ):
         if _is_sqlstate(sql_state):
             return str(sql_state).startswith(SQLSTATE_PREFIXES)
-    for error_number in (_read_attribute(error, "errno"), first_argument) if is_driver else ():
+    for error_number in (read_attribute(error, "errno"), first_argument) if is_driver else ():
         if type(error_number) is int and error_number >= 0:
             return error_number in MYSQL_CODES
     if (
-        _read_attribute(error, "orig") is None
-        and _cause_of(error) is None
+        read_attribute(error, "orig") is None
+        and cause_of(error) is None
         and "OperationalError" in name_set
     ):
         return True
@@ -268,101 +315,16 @@ def _is_sqlstate(value: Any) -> bool:
 
 
 def _is_locked(error: BaseException, text: str) -> bool:
-    error_name = _read_attribute(error, "sqlite_errorname")
+    error_name = read_attribute(error, "sqlite_errorname")
     if isinstance(error_name, str):
         return error_name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
     return text.endswith("is locked")  # Python 3.10 offers nothing better
 
 
-# The causes of an error
-
-
-def _cause_or_context(
-    error: BaseException, class_names: list[tuple[str, str]]
-) -> list[BaseException]:
-    """Return the error's cause or context, unless that is a programming error."""
-    cause, context = _cause_of(error), _context_of(error)
-    if cause is not None:
-        return [cause]
-    if context is None or any(
-        name in BUG_CLASSES for package, name in class_names if package == "builtins"
-    ):
-        return []
-    return [context]
-
-
-def _wrapped_errors(error: BaseException) -> list[BaseException]:
-    """Return the errors that an error wraps."""
-    candidates = [
-        *(_read_attribute(error, name) for name in _WRAPPING_ATTRIBUTES),
-        *_arguments_of(error)[:MAX_LINKED_ERRORS],
-    ]
-    return [candidate for candidate in candidates if _is_error(candidate)]
-
-
-def linked_errors(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that it wraps or was raised from, each once."""
-    seen_ids, waiting_errors = {id(error)}, [error]
-    while waiting_errors:
-        linked_error = waiting_errors.pop()
-        yield linked_error
-        for next_error in (
-            *_wrapped_errors(linked_error),
-            _cause_of(linked_error),
-            _context_of(linked_error),
-        ):
-            if next_error is not None and id(next_error) not in seen_ids:
-                seen_ids.add(id(next_error))
-                waiting_errors.append(next_error)
-
-
-def _cause_of(error: BaseException) -> BaseException | None:
-    cause = BaseException.__dict__["__cause__"].__get__(error)
-    return cause if _is_error(cause) else None
-
-
-def _context_of(error: BaseException) -> BaseException | None:
-    if BaseException.__dict__["__suppress_context__"].__get__(error):
-        return None
-    context = BaseException.__dict__["__context__"].__get__(error)
-    return context if _is_error(context) else None
-
-
-def _arguments_of(error: BaseException) -> tuple[Any, ...]:
-    return tuple(BaseException.__dict__["args"].__get__(error))
-
-
-# Reading attributes that may run a plugin's code
-
-_MISSING: Final = object()
-
-
-def _read_attribute(value: Any, name: str, otherwise: Any = None) -> Any:
-    try:
-        return getattr(value, name, otherwise)
-    except BaseException:  # a property is a plugin's code
-        return otherwise
-
-
-def _read_item(value: Any, key: Any) -> Any:
-    """Return an item of a dict, list or tuple; None for anything else."""
-    value_type = type(value)
-    if value_type is dict:
-        return value.get(key)
-    return (
-        value[key]
-        if value_type in (list, tuple) and type(key) is int and len(value) > key
-        else None
-    )
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value[:MAX_LINKED_ERRORS]) if type(value) in (list, tuple) else []
-
-
-def _is_error(value: Any) -> bool:
-    return issubclass(type(value), BaseException)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+_SERVICE_VERDICTS: Final = (
+    _aws_verdict,
+    _grpc_verdict,
+    _smtp_verdict,
+    _amqp_verdict,
+    _database_verdict,
+)

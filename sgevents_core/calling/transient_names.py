@@ -37,6 +37,8 @@ THROTTLING_CODES: Final = _split_names(
     " TooManyRequestsException TransactionInProgressException"
 )
 """Codes with which AWS and compatible services ask to slow down, some with status 400."""
+AMQP_CODES: Final = frozenset({320, 405, 506, 541})
+"""Codes of message brokers: they are shut down, have no resources, or somebody has the queue."""
 GRPC_CODES: Final = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 
 TRANSIENT_CLASSES: Final = _split_names(
@@ -69,7 +71,9 @@ PERMANENT_CLASSES: Final = _split_names(
     " shotgun_api3.Fault redis.AuthenticationError"
     " redis.AuthorizationError paramiko.AuthenticationException paramiko.BadHostKeyException"
     " paramiko.ConfigParseError paramiko.CouldNotCanonicalize paramiko.IncompatiblePeer"
-    " paramiko.PasswordRequiredException"
+    " paramiko.PasswordRequiredException pika.AuthenticationError"
+    " pika.ProbableAuthenticationError pika.ProbableAccessDeniedError"
+    " telegram.BadRequest"
 )
 """Classes that are permanent although their base classes are transient."""
 BUG_CLASSES: Final = _split_names(

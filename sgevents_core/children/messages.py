@@ -154,6 +154,7 @@ class SentCallback(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw
     timeout: float | None
     where: str
     is_async: bool = False
+    max_attempts: int | None = None
 
 
 class SentPlugin(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):

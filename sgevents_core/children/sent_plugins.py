@@ -13,7 +13,9 @@ from sgevents_core.filters import Match
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 
-LOADING_HOOKS: Final = frozenset({"settings_model", "register_callbacks", "register_commands"})
+LOADING_HOOKS: Final = frozenset(
+    {"settings_model", "register_callbacks", "register_commands", "failure_passes"}
+)
 """Hooks that are called where a plugin is loaded, and never through the daemon."""
 
 
@@ -40,6 +42,7 @@ def _sent_callback(callback: Callback) -> SentCallback:
         timeout=callback.timeout,
         where=callback.where,
         is_async=callback.is_async,
+        max_attempts=callback.max_attempts,
     )
 
 
@@ -89,6 +92,7 @@ def _received_callback(plugin: str, sent: SentCallback) -> Callback:
         timeout=sent.timeout,
         where=sent.where,
         is_async=sent.is_async,
+        max_attempts=sent.max_attempts,
     )
 
 

@@ -429,6 +429,10 @@ def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bo
 
 def rules_of(callback: Callback, plugin_rules: FailureRules) -> FailureRules:
     """Return the failure policy of a callback of a plugin that has `plugin_rules`."""
-    if callback.on_error is None:
+    if callback.on_error is None and callback.max_attempts is None:
         return plugin_rules
-    return FailureRules(callback.on_error, plugin_rules.max_attempts, plugin_rules.pause_after)
+    return FailureRules(
+        callback.on_error or plugin_rules.on_error,
+        callback.max_attempts or plugin_rules.max_attempts,
+        plugin_rules.pause_after,
+    )

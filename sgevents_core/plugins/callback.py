@@ -44,6 +44,10 @@ class Callback:
     """Overrides the plugin's value; None to use the plugin's."""
     timeout: float | None = None
     """Its time limit in seconds; None to use the limit of its plugin or lane."""
+    retry_on: tuple[type[BaseException], ...] = ()
+    """Classes of errors that pass by themselves, besides those that do for any callback."""
+    max_attempts: int | None = None
+    """The most calls for one event; None to use the plugin's."""
     where: str = _NO_SOURCE
     """For people: `package/module.py:12`."""
     credentials: Credentials | None = None

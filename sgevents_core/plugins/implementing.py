@@ -103,6 +103,8 @@ def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> l
                 function=running_in_loop(function) if is_async else function,
                 on_error=implementation.matched.on_error,
                 timeout=implementation.matched.timeout,
+                retry_on=implementation.matched.retry_on,
+                max_attempts=implementation.matched.max_attempts,
                 where=short_source_place(implementation.function),
                 is_async=is_async,
             )

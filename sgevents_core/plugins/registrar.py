@@ -9,6 +9,13 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
+from sgevents_core.call_options import (
+    RetryOn,
+    checked_max_attempts,
+    checked_on_error,
+    checked_retry_on,
+    checked_timeout,
+)
 from sgevents_core.choices import OnError
 from sgevents_core.errors import RegistrationError
 from sgevents_core.filters import (
@@ -19,8 +26,6 @@ from sgevents_core.filters import (
     Values,
     Where,
     WrongValueError,
-    checked_on_error,
-    checked_timeout,
     made_match,
     refuse_unknown,
 )
@@ -92,6 +97,8 @@ class CallbackRegistrar:
         args: object = ...,
         on_error: OnError | None = None,
         timeout: str | float | None = None,
+        retry_on: RetryOn | None = None,
+        max_attempts: int | None = None,
         name: str | None = None,
         **unknown: NoReturn,
     ) -> str:
@@ -101,7 +108,9 @@ class CallbackRegistrar:
         self._require_open(source_line)
         _require_callable(callback, source_line)
         try:
-            refuse_unknown(unknown, ("args", "on_error", "timeout", "name"))
+            refuse_unknown(
+                unknown, ("args", "on_error", "timeout", "retry_on", "max_attempts", "name")
+            )
             event_match = made_match(
                 event_type=event_type,
                 entity_type=entity_type,
@@ -114,7 +123,13 @@ class CallbackRegistrar:
                 new_value=new_value,
                 where=where,
             )
-            given_match = Matched(event_match, checked_on_error(on_error), checked_timeout(timeout))
+            given_match = Matched(
+                event_match,
+                checked_on_error(on_error),
+                checked_timeout(timeout),
+                checked_retry_on(retry_on),
+                checked_max_attempts(max_attempts),
+            )
         except WrongValueError as wrong_value:
             raise RegistrationError(
                 where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
@@ -182,6 +197,8 @@ class CallbackRegistrar:
                 function=running_in_loop(function) if is_async else function,
                 on_error=matched_events.on_error,
                 timeout=matched_events.timeout,
+                retry_on=matched_events.retry_on,
+                max_attempts=matched_events.max_attempts,
                 where=shown_place or short_source_place(callback),
                 credentials=credentials,
                 is_async=is_async,

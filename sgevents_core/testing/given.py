@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sgevents_core.filters import WrongValueError, checked_on_error
+from sgevents_core.call_options import checked_on_error
+from sgevents_core.filters import WrongValueError
 from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
 from sgevents_core.plugins.sources import ImportedPlugin, read_members
 from sgevents_core.settings import PluginSettings, Secret

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from email.utils import formatdate
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -105,6 +106,15 @@ TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
             SystemExit(500),
             made(status_code=1200),
         ],
+    ),
+    "A wait that the error itself names": (
+        [made(retry_after=5), made(retry_after=2.5), made(retry_after=timedelta(seconds=3))],
+        [made(retry_after="5"), made(retry_after=None), made(retry_after=True),
+         made(status_code=404, retry_after=5)],
+    ),
+    "A message broker": (
+        [made("AMQPChannelError", reply_code=code) for code in (320, 405, 506, 541)],
+        [made("AMQPConnectionError", reply_code=code) for code in (403, 404, 406, 530)],
     ),
     "The network, as Python reports it": (
         [

@@ -15,8 +15,10 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import botocore.config
@@ -26,20 +28,26 @@ import grpc
 import httpx
 import jira
 import paramiko
+import pika
 import psycopg
 import pymongo
 import pymysql
 import pytest
 import redis
 import requests
+import slack_sdk
 import sqlalchemy
+import telegram
 import urllib3
+import websockets.sync.client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from tornado.httpclient import AsyncHTTPClient
 from unkind_server import closed_port, greeting_server, unkind_server
 from waiting import PATIENCE
 
 from sgevents_core.calling.transient import TransientFailure, transient_failure
+from sgevents_core.moments import MAX_RETRY_AFTER
 
 pytestmark = [  # an error that is kept holds the sockets of its library
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -170,6 +178,95 @@ def test_untrusted_certificates() -> None:
         )
     )
     assert transient_failure(untrusted, 0.0) is None
+
+
+@pytest.mark.parametrize("get", CLIENTS)
+def test_waits_that_answers_ask_for(get: Get, server: str) -> None:
+    """Seconds or a date, at most an hour; text that is neither asks for nothing."""
+    date = quote(formatdate(1_750_000_090, usegmt=True))
+    waits = {
+        "12": 12.0,
+        date: 90.0,
+        quote(formatdate(1_749_999_000, usegmt=True)): 0.0,
+        "86400": MAX_RETRY_AFTER,
+        "soon": None,
+    }
+    for asked, wait in waits.items():
+        error = _raised(get, f"{server}/503?{asked}")
+        assert transient_failure(error, 1_750_000_000.0) == TransientFailure(wait)
+
+
+def _slack(url: str) -> object:
+    client = slack_sdk.WebClient(token="demo-token", base_url=f"{url}/", timeout=5)
+    return client.chat_postMessage(channel="dailies", text="published")
+
+
+def _telegram(url: str) -> object:
+    async def send() -> object:
+        async with telegram.Bot("1:demo", base_url=f"{url}/bot") as bot:
+            return await bot.send_message(1, "published")
+
+    return asyncio.run(send())
+
+
+def _tornado(url: str) -> object:
+    async def fetch() -> object:
+        return await AsyncHTTPClient().fetch(url)
+
+    return asyncio.run(fetch())
+
+
+def _websocket(url: str) -> object:
+    return websockets.sync.client.connect(url.replace("http:", "ws:"))
+
+
+@pytest.mark.parametrize("send", [_slack, _telegram, _tornado, _websocket])
+def test_chats(send: Get, server: str) -> None:
+    """Clients of chats: what the server cannot do now passes, what it refuses does not."""
+    assert transient_failure(_raised(send, f"{server}/503"), 0.0) is not None
+    refused = f"http://127.0.0.1:{closed_port()}"
+    assert transient_failure(_raised(send, refused), 0.0) == TransientFailure()
+    if send is not _telegram:  # it reads the reason in the answer, and there is none
+        assert transient_failure(_raised(send, f"{server}/404"), 0.0) is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the library's, for reading it
+def test_chats_that_ask_for_a_pause() -> None:
+    """An error that has a `retry_after` of its own passes, after that time."""
+    flood = telegram.error.RetryAfter(11)
+    assert transient_failure(flood, 0.0) == TransientFailure(11.0)
+    assert transient_failure(telegram.error.BadRequest("no such chat"), 0.0) is None
+
+
+def _pika(port: int) -> object:
+    return pika.BlockingConnection(
+        pika.ConnectionParameters("127.0.0.1", port, connection_attempts=1)
+    )
+
+
+def test_message_brokers() -> None:
+    """A broker that refuses, hangs up, shuts down or lacks resources passes; one that does not
+    know the queue or the password does not."""
+    assert transient_failure(_raised(_pika, closed_port()), 0.0) == TransientFailure()
+    with greeting_server(b"") as port:
+        assert transient_failure(_raised(_pika, port), 0.0) == TransientFailure()
+    broker = pika.exceptions
+    passes = [
+        broker.ConnectionClosedByBroker(320, "CONNECTION_FORCED - shutdown"),
+        broker.ChannelClosedByBroker(506, "RESOURCE_ERROR"),
+        broker.ChannelClosedByBroker(405, "RESOURCE_LOCKED"),
+        broker.StreamLostError("gone"),
+        broker.AMQPHeartbeatTimeout("gone"),
+        broker.ConnectionBlockedTimeout("full"),
+    ]
+    assert [transient_failure(error, 0.0) for error in passes] == [TransientFailure()] * 6
+    lasts = [
+        broker.ChannelClosedByBroker(404, "NOT_FOUND - no queue"),
+        broker.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost"),
+        broker.ProbableAuthenticationError("wrong password"),
+        broker.AuthenticationError("PLAIN"),
+    ]
+    assert [transient_failure(error, 0.0) for error in lasts] == [None] * 4
 
 
 def _jira(url: str) -> object:

@@ -1,4 +1,7 @@
-"""A server that answers as its path says: with a status, half a body, nothing, or a closed door."""
+"""A server that answers as its path says: with a status, half a body, nothing, or a closed door.
+
+What follows a `?` is the `Retry-After` of the answer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from serving import serving
 
@@ -42,7 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"half")
             self.close_connection = True
         else:
-            self._head(int(what), [("Content-Length", "0"), ("Retry-After", RETRY_AFTER)])
+            wait = unquote(self.path.partition("?")[2]) or RETRY_AFTER
+            self._head(int(what), [("Content-Length", "0"), ("Retry-After", wait)])
 
     def _head(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.send_response(status)
