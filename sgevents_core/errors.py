@@ -662,6 +662,33 @@ class PortInUseError(SgEventsError):
     reason: str
 
 
+class ConsoleAccessError(SgEventsError):
+    """The console does not start: {reason}. {fix}"""
+
+    exit_code = 2
+    reason: str
+    fix: str
+
+
+class ConsoleNotInstalledError(SgEventsError):
+    """The console needs the extra packages of sgevents-core: {module} is missing.
+    Install them: pip install "sgevents-core[console]"
+    """
+
+    exit_code = 2
+    module: str
+
+
+class ConsolePortError(SgEventsError):
+    """The console cannot listen on {listen}: {reason}. Name another address with listen in
+    [console], or --listen.
+    """
+
+    exit_code = 2
+    listen: str
+    reason: str
+
+
 class ConfigExistsError(SgEventsError):
     """{path} already exists. Replace it with --force, or name another file with --config."""
 
@@ -962,13 +989,6 @@ class PluginNotLoaded(SgEventsError):
     exit_code = 2
     plugin: str
     reason: str
-
-
-class EventNotInJournal(SgEventsError):
-    """Event {event_id} is not in the journal. sgevents explain {event_id} shows why."""
-
-    exit_code = 2
-    event_id: int
 
 
 class RangeError(SgEventsError):
