@@ -991,6 +991,13 @@ class PluginNotLoaded(SgEventsError):
     reason: str
 
 
+class EventNotInJournal(SgEventsError):
+    """Event {event_id} is not in the journal. sgevents explain {event_id} shows why."""
+
+    exit_code = 2
+    event_id: int
+
+
 class RangeError(SgEventsError):
     """{text!r} is not an event or a range of events. Write 4711, or 4711-4799."""
 

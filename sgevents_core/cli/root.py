@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
     ),
     "demo": ListedCommand("demo:demo", "Show in a few seconds what sgevents does and promises."),
+    "events": ListedCommand("events:events", "Search the journal for events, newest first."),
     "explain": ListedCommand(
         "explain:explain", "Explain what happened to an event, callback by callback."
     ),
