@@ -352,6 +352,21 @@ class UnknownPluginError(SgEventsError):
     hint: str
 
 
+class ExamplesMissingError(SgEventsError):
+    """The examples are not installed. Install them with: pip install {distribution}"""
+
+    exit_code = 2
+    distribution: str
+
+
+class UnknownExampleError(SgEventsError):
+    """There is no example {example}. {hint}"""
+
+    exit_code = 2
+    example: str
+    hint: str
+
+
 class NothingToRetryError(SgEventsError):
     """nothing prevents plugin {plugin} from being loaded: the process did not die while it was
     loaded.
