@@ -73,12 +73,14 @@ def test_wheel_of_the_core_holds_the_package_alone(core: Path) -> None:
     assert "sgevents_core/py.typed" in shipped
 
 
-def test_wheel_of_the_examples_holds_the_package_alone(example: Path) -> None:
-    """The example's wheel holds every file of its package, py.typed too, and no other."""
+def test_wheel_of_the_examples_holds_package_and_tests_alone(example: Path) -> None:
+    """It holds every file of the package, py.typed too, and the tests, for `plugins new`."""
     with zipfile.ZipFile(example) as files:
         shipped = {name for name in files.namelist() if ".dist-info/" not in name}
     package = ROOT / "sgevents_plugins_example" / "sgevents_plugins_example"
-    assert shipped == sources(package)
+    tests = {path.name for path in (package.parent / "tests").glob("*.py")}
+    shipped_tests = {f"sgevents_plugins_example/example_tests/{name}" for name in tests}
+    assert shipped == sources(package) | shipped_tests
     assert "sgevents_plugins_example/py.typed" in shipped
     licence = (ROOT / "LICENSE").read_text()
     assert inside(example, "licenses/LICENSE") == licence
