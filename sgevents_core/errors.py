@@ -352,21 +352,6 @@ class UnknownPluginError(SgEventsError):
     hint: str
 
 
-class ExamplesMissingError(SgEventsError):
-    """The examples are not installed. Install them with: pip install {distribution}"""
-
-    exit_code = 2
-    distribution: str
-
-
-class UnknownExampleError(SgEventsError):
-    """There is no example {example}. {hint}"""
-
-    exit_code = 2
-    example: str
-    hint: str
-
-
 class NothingToRetryError(SgEventsError):
     """nothing prevents plugin {plugin} from being loaded: the process did not die while it was
     loaded.
@@ -677,31 +662,38 @@ class PortInUseError(SgEventsError):
     reason: str
 
 
-class ConsoleAccessError(SgEventsError):
-    """The console does not start: {reason}. {fix}"""
-
-    exit_code = 2
-    reason: str
-    fix: str
-
-
-class ConsoleNotInstalledError(SgEventsError):
-    """The console needs the extra packages of sgevents-core: {module} is missing.
-    Install them: pip install "sgevents-core[console]"
+class ListenError(SgEventsError):
+    """{config}: {key}: it is not possible to listen on {address}: {reason}.
+    Choose another address or port, or end the program that has it.
     """
 
     exit_code = 2
-    module: str
+    config: Path
+    key: str
+    address: object
+    reason: str
 
 
-class ConsolePortError(SgEventsError):
-    """The console cannot listen on {listen}: {reason}. Name another address with listen in
-    [console], or --listen.
+class ExtraMissingError(SgEventsError):
+    """{config}: {table} needs packages that are not installed here: {reason}.
+    Install them: pip install 'sgevents-core[{extra}]'
     """
 
     exit_code = 2
-    listen: str
+    config: Path
+    table: str
+    extra: str
     reason: str
+
+    @property
+    def message(self) -> str:
+        """What is missing, without the file."""
+        return f"{self.table} needs packages that are not installed here: {self.reason}"
+
+    @property
+    def fix(self) -> str:
+        """What to do about it."""
+        return f"pip install 'sgevents-core[{self.extra}]'"
 
 
 class ConfigExistsError(SgEventsError):
@@ -1004,13 +996,6 @@ class PluginNotLoaded(SgEventsError):
     exit_code = 2
     plugin: str
     reason: str
-
-
-class EventNotInJournal(SgEventsError):
-    """Event {event_id} is not in the journal. sgevents explain {event_id} shows why."""
-
-    exit_code = 2
-    event_id: int
 
 
 class RangeError(SgEventsError):

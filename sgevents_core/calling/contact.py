@@ -29,6 +29,12 @@ class SiteContact:
         self.failed_at = float("-inf")
         self._running_calls: set[int] = set()
         self._last_number = 0
+        self._reported_calls = 0
+
+    @property
+    def call_count(self) -> int:
+        """How many calls were made, in this process and in worker processes."""
+        return self._last_number + self._reported_calls
 
     @property
     def is_waiting(self) -> bool:
@@ -75,6 +81,7 @@ class SiteContact:
         self,
         *,
         is_waiting: bool,
+        begins: bool = False,
         failed_at: float | None = None,
         answered_began: float | None = None,
     ) -> None:
@@ -82,9 +89,11 @@ class SiteContact:
 
         Args:
             is_waiting: Whether one of them has not returned.
+            begins: Whether one begins now.
             failed_at: When one last got no answer, in monotonic seconds; None if none has failed.
             answered_began: When one began that was answered now; None if none was.
         """
+        self._reported_calls += begins
         if is_waiting:
             self._running_calls.add(_REPORTED_CALL)
         else:

@@ -183,6 +183,10 @@ class PluginStore:
         """Return a read-only view of the last committed values; safe from any thread."""
         return Store(self._plugin, self._committed.copy())
 
+    def size(self) -> int:
+        """Return the size of the last committed values and their keys, in bytes of JSON."""
+        return sum(len(key) + len(value) for key, value in self._committed.copy().items())
+
     def _is_held_by_another(self, call: CallStore) -> bool:
         return self._holder is not None and self._holder is not call
 

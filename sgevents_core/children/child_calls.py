@@ -130,7 +130,7 @@ class ReportedContact(SiteContact):
     ) -> _T:
         """Make a call to the site, and report whether it was answered."""
         self._last_call.answered = None
-        self._send_report(SiteReport(plugin=self._plugin, waits=True))
+        self._send_report(SiteReport(plugin=self._plugin, waits=True, begins=True))
         try:
             return super().watch_call(is_answer, site_call, *args, **kwargs)
         finally:

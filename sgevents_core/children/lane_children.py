@@ -217,6 +217,7 @@ class LaneChildren:
         if services is not None:
             services.contact.take_report(
                 is_waiting=site_report.waits,
+                begins=site_report.begins,
                 failed_at=site_report.failed,
                 answered_began=site_report.answered,
             )

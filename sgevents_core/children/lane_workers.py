@@ -37,6 +37,11 @@ class LaneWorkers:
         for worker in reversed(self.workers):
             self._idle_workers.put(worker)
 
+    @property
+    def restart_count(self) -> int:
+        """How many processes were replaced."""
+        return sum(max(worker.start_count - 1, 0) for worker in self.workers)
+
     def start(self) -> Prepared | RaisedError:
         """Start the first worker's process; return the loaded plugins, or why there are none."""
         return self.workers[0].start()

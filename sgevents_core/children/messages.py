@@ -32,7 +32,6 @@ class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only
         known: Plugin -> why it is not loaded.
         started: The plugins whose `startup` to call now; what it changes in stores is not kept.
         logs_every_call: Whether every call of a callback is logged.
-        memory_limit: The most memory that it may use, in bytes; 0 for any.
     """
 
     lane: str
@@ -42,7 +41,6 @@ class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only
     known: dict[str, KnownBroken] = {}
     started: list[str] = []
     logs_every_call: bool = False
-    memory_limit: int = 0
 
 
 class CallWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
@@ -228,12 +226,14 @@ class SiteReport(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_o
     Args:
         plugin: The plugin.
         waits: Whether one of its calls has not returned.
+        begins: Whether a call begins.
         failed: When a call last got no answer, in monotonic seconds; None if that never happened.
         answered: When the call that was answered now had begun, in monotonic seconds.
     """
 
     plugin: str
     waits: bool
+    begins: bool = False
     failed: float | None = None
     answered: float | None = None
 

@@ -86,6 +86,8 @@ class Worker:
         self._last_body: bytes | None = None
         self._scripts_version = -1
         self._is_closed = False
+        self.start_count = 0
+        """How many processes it has started that were ready for calls."""
         self._starting_child: Child | None = None
         self._farewell_replies: Replies | None = None
 
@@ -361,6 +363,7 @@ class Worker:
                 child.prepared = reply
                 self._lane_children.note_prepared(reply)
                 self._child, self._last_body, self._scripts_version = child, None, -1
+                self.start_count += 1
                 self._log_started(child)
                 return None
             child.close(0.0)

@@ -78,6 +78,7 @@ def examine_all(config: Path, *, schema: bool = False) -> tuple[list[Finding], b
         ("site", _site_findings),
         ("state", _state_findings),
         ("log", _log_findings),
+        ("metrics", _metrics_findings),
         ("plugins", plugin_loading.plugin_findings),
     ]
     area_checks += [("schema", plugin_loading.schema_findings)] * schema
@@ -95,6 +96,7 @@ def _secretless_findings(config: Path) -> list[Finding]:
     area_checks = [
         ("state", _local_state_findings),
         ("log", _log_findings),
+        ("metrics", _metrics_findings),
         ("plugins", _PluginLoading(settings, schema=False).plugin_findings),
     ]
     findings = [
@@ -142,6 +144,12 @@ def _log_findings(settings: Settings) -> list[Finding]:
     from sgevents_core.cli.check_log import log_findings
 
     return log_findings(settings)
+
+
+def _metrics_findings(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_metrics import metrics_findings
+
+    return metrics_findings(settings)
 
 
 class _PluginLoading:

@@ -13,16 +13,17 @@ from sgevents_core.calling.context import Services
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
-from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.classic_following import ClassicFollowing
-from sgevents_core.daemon.parts import Assembly
+from sgevents_core.daemon.parts import Assembly, Parts
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
+from sgevents_core.metrics.opening import Monitoring, open_monitoring
+from sgevents_core.metrics.watched import WatchedParts
 from sgevents_core.observe.process_guard import guarded_process
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
@@ -147,16 +148,16 @@ class Daemon:
             closing(home.writer()) as state_writer,
             closing(EvidenceRecorder(state_folder)) as recorder,
             guarded_process(state_folder),
-            closing(LoadMailer(self._settings)) as mailer,
-            ExitStack() as opened_children,
+            ExitStack() as opened_parts,
         ):
             _report_warnings(self._settings)
+            monitoring = opened_parts.enter_context(closing(open_monitoring(self._settings)))
             known_broken = find_known_broken(count_last_death(state_folder))
             fold_registers(
                 state_folder, state_writer
             )  # keep the last process's record of its calls
             recorder.start_recording()
-            children = opened_children.enter_context(
+            children = opened_parts.enter_context(
                 closing(Children(self._settings, self._left_out, known_broken))
             )
             give_up_process, service_manager = (
@@ -168,7 +169,7 @@ class Daemon:
                     recorder, known_broken, give_up_process=give_up_process, systemd=service_manager
                 ) as self._loading_watch:
                     run, loaded = self._assemble_run(
-                        state_writer, recorder, presence, children, mailer
+                        state_writer, recorder, presence, children, monitoring
                     )
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
@@ -192,14 +193,12 @@ class Daemon:
         recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
-        mailer: LoadMailer,
+        monitoring: Monitoring,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
-        for status in loaded.statuses:
-            mailer.mail_failure(status)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
         assembly = Assembly(
             self._settings,
@@ -209,8 +208,10 @@ class Daemon:
             presence=presence,
             children=children,
             services_class=self._services_class,
+            call_counts=monitoring.call_counts,
         )
         parts = assembly.assemble(self._loading_watch)
+        monitoring.watch(_watched_parts(parts))
         classic_files = None
         if self._settings.classic_folders and not self._is_drain:
             classic_files = ClassicFollowing(
@@ -220,7 +221,6 @@ class Daemon:
                 assembly=assembly,
                 parts=parts,
                 open_watch=partial(self._open_loading_watch, recorder),
-                mailer=mailer,
                 without=self._left_out,
             )
         run = DaemonRun(
@@ -245,6 +245,19 @@ class Daemon:
                 yield watch
         finally:
             self._loading_watch = None
+
+
+def _watched_parts(parts: Parts) -> WatchedParts:
+    """Return the parts of a run that monitoring looks at."""
+    return WatchedParts(
+        plugins=parts.plugins,
+        services=parts.services,
+        lanes=parts.lanes,
+        workers=parts.children.lanes,
+        feed=parts.feed,
+        liveness=parts.liveness,
+        stopping=parts.children.stopping,
+    )
 
 
 def _give_up_process(

@@ -21,6 +21,7 @@ from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
+from sgevents_core.metrics.call_counts import CallCounts
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.plugins.load_watching import PluginWatch
 from sgevents_core.plugins.loading import (
@@ -85,6 +86,7 @@ class Assembly:
         presence: Shows that this machine runs the daemon.
         children: The worker processes.
         services_class: The class of a plugin's services, which its calls share.
+        call_counts: Notified of calls and failures.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class Assembly:
         presence: Presence,
         children: Children,
         services_class: type[Services] = Services,
+        call_counts: Sequence[CallCounts] = (),
     ) -> None:
         self._services_class = services_class
+        self._call_counts = call_counts
         self._settings = settings
         self._loaded = loaded
         self._state = state_writer
@@ -131,7 +135,10 @@ class Assembly:
         started_plugins = start_plugins(self._loaded, services, state_writer, watch)
         self._children.warm_up()
         forget_started_plugins(settings.state.path, started_plugins)
-        announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in started_plugins])
+        announcer = Announcer(
+            [(services[plugin.name], plugin.hooks) for plugin in started_plugins],
+            [counts.note_failure for counts in self._call_counts],
+        )
         lanes = self._make_lanes(started_plugins, services, announcer)
         feed = self._make_feed(lanes, announcer, script_names)
         self._site_health.on_change(partial(_wake_lanes, lanes))
@@ -254,6 +261,7 @@ class Assembly:
             announcer,
             attribute_lane=self._recorder.attribute_to_lane,
             scripts=self._script_names,
+            observers=self._call_counts,
             executors=self._children.lanes,
         )
 

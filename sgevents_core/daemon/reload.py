@@ -11,7 +11,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,10 +20,11 @@ from msgspec.structs import replace
 
 from sgevents_core import __version__
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
-from sgevents_core.errors import StateError
+from sgevents_core.errors import ListenError, StateError
+from sgevents_core.metrics.opening import check_extra, check_new_address
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
-from sgevents_core.settings import Settings
+from sgevents_core.settings import ListenAddress, Settings
 from sgevents_core.state.running import Refusal, Running, write_running_daemon
 
 logger = logging.getLogger("sgevents.daemon")
@@ -59,6 +60,7 @@ class Reloader:
     ) -> None:
         self._state_folder = settings.state.path
         self._log_settings = settings.log
+        self._config_path, self._listen = settings.path, settings.metrics.listen
         self._rehearsal_timeout = REHEARSAL_TIMEOUT + sum(
             plugin_table.load_timeout
             for plugin_table in settings.plugins.values()
@@ -101,9 +103,7 @@ class Reloader:
             if not self._rehearsal.is_over():
                 return False
             rehearsal, self._rehearsal = self._rehearsal, None
-            reason = self._redact_secrets(
-                rehearsal.read_objection(self._state_folder, self._unusable_plugins)
-            )
+            reason = self._redact_secrets(rehearsal.read_objection(self._find_objection))
             if not self._is_requested:
                 return self._finish_rehearsal(reason)
         if self._is_requested and self._start_command is not None:
@@ -143,6 +143,15 @@ class Reloader:
         if self._note_descriptor is not None:
             os.close(self._note_descriptor)
             self._note_descriptor = None
+
+    def _find_objection(self, report: dict[str, Any]) -> str:
+        """Return why a new state that loads is refused all the same; empty if it is not."""
+        try:
+            listen = report["listen"] and ListenAddress(*report["listen"])
+            check_new_address(self._listen, listen, self._config_path)
+        except ListenError as error:
+            return str(error)
+        return _find_objection(report, self._state_folder, self._unusable_plugins)
 
     def _start_rehearsal(self, start_command: CommandLine) -> bool:
         """Try the new state in a separate process, if one can be started at all."""
@@ -216,12 +225,11 @@ class _Rehearsal:
         self._process.wait()
         self._close_files()
 
-    def read_objection(self, folder: Path, unusable: set[tuple[str, str]]) -> str:
+    def read_objection(self, find_objection: Callable[[dict[str, Any]], str]) -> str:
         """Return why the new state is refused; empty if it is accepted.
 
         Args:
-            folder: The folder of the state in use.
-            unusable: Name and status of the plugins that cannot be used even now.
+            find_objection: Returns that for the report of a state that loads.
         """
         output_text, error_text = _read_text(self._output_file), _read_text(self._error_file)
         exit_code = self._process.returncode
@@ -237,7 +245,7 @@ class _Rehearsal:
             report = json.loads(output_text.splitlines()[-1])
         except (ValueError, IndexError):
             return f"loading it ended the process before it could report more. {error_text}".strip()
-        return _find_objection(report, folder, unusable)
+        return find_objection(report)
 
     def _close_files(self) -> None:
         self._output_file.close()
@@ -245,14 +253,20 @@ class _Rehearsal:
 
 
 def describe_loaded(settings: Settings, loaded: Loaded) -> str:
-    """Return the facts about a loaded state that `Reloader` needs, as one line of JSON."""
+    """Return the facts about a loaded state that `Reloader` needs, as one line of JSON.
+
+    Raises:
+        ExtraMissingError: The packages of an extra that is in use are not installed.
+    """
     unusable_statuses = [
         plugin_status
         for plugin_status in loaded.statuses
         if plugin_status.status not in USABLE_STATUSES
     ]
+    check_extra(settings)
     report = {
         "state": str(settings.state.path),
+        "listen": settings.metrics.listen,
         "unusable": [
             [plugin_status.name, plugin_status.status, plugin_status.summary()]
             for plugin_status in unusable_statuses

@@ -38,10 +38,16 @@ class Announcer:
 
     Args:
         listeners: Services and hooks of the plugins, in call order.
+        failure_observers: Called with each failure, in the lane's thread.
     """
 
-    def __init__(self, listeners: Sequence[tuple[Services, Hooks]] = ()) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[tuple[Services, Hooks]] = (),
+        failure_observers: Sequence[Callable[[Failure], None]] = (),
+    ) -> None:
         self._listeners = listeners
+        self._failure_observers = failure_observers
         self._alert_queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MOST_WAITING)
         self._alert_thread = threading.Thread(target=self._run_hooks, name="alerts", daemon=True)
         self._alert_thread.start()
@@ -55,6 +61,8 @@ class Announcer:
     ) -> None:
         """Report a failed callback, and the dead letter or pause that resulted."""
         self._log_failure(failure, record)
+        for note_failure in self._failure_observers:
+            note_failure(failure)
         next_attempt_at = record.retry_at if failure.outcome == "retry" else 0.0
         self._queue_alert(
             "callback_failed",

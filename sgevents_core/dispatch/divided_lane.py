@@ -542,6 +542,10 @@ class DividedLane(Lane):
             )
         )
 
+    def queue_length(self, journal_end: int) -> int:
+        """Return how many events wait for the lane; may be called from any thread."""
+        return max(journal_end - self._intake.end, 0) + self._intake.waiting()
+
     def hung_plugins(self) -> list[str]:
         """Return the names of the plugins whose threads hang, one for each thread."""
         strand_plugins = [

@@ -72,6 +72,8 @@ class Lane:
         order_by: The key that divides its events into strands; None for one strand.
     """
 
+    workers = 1
+    """How many workers it has."""
     whole_unit = 0
     """The unit an errand claims to change a plugin that is separate from the whole lane."""
 
@@ -161,6 +163,10 @@ class Lane:
                 for lane_plugin in self.lane_plugins
             )
         )
+
+    def queue_length(self, journal_end: int) -> int:
+        """Return how many events wait for the lane; may be called from any thread."""
+        return max(journal_end - self._strand.finished, 0)
 
     def noted(self) -> NotedLane:
         """Return the content of its register; may be called from any thread."""

@@ -100,6 +100,13 @@ class Liveness:
         self._loops = {name: _MonitoredLoop() for name in loop_names}
         self._seen_signs: dict[str, tuple[int, float]] = {}
         self._hanging_loops: frozenset[str] = frozenset()
+        self.checked_at: float | None = None
+        """When `hanging_loops` was last called, in monotonic seconds; None before that."""
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether a loop hung at the last check; for any thread."""
+        return bool(self._hanging_loops)
 
     def expect(self, loop_names: Iterable[str]) -> None:
         """Monitor further loops; for the thread that calls `hanging_loops`."""
@@ -129,7 +136,7 @@ class Liveness:
         """
         hanging_loops = frozenset(name for name in self._loops if self._is_hanging(name, now))
         self._log_changes(hanging_loops, now)
-        self._hanging_loops = hanging_loops
+        self._hanging_loops, self.checked_at = hanging_loops, now
         return hanging_loops
 
     def _is_hanging(self, loop_name: str, now: float) -> bool:

@@ -122,6 +122,8 @@ class Overview:
     """Why the running daemon refused the last reload; empty if it was not refused."""
     pulse: Pulse | None = None
     """The daemon's pulse; None if no daemon runs or it has not written one."""
+    journal_end: int = 0
+    """The place of the last event in the journal."""
 
     @property
     def feed_trouble(self) -> FeedTrouble:
@@ -182,6 +184,7 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
             refused=daemon.refusal.reason if daemon and daemon.refusal else "",
             pulse=daemon_pulse,
             host=str(lock_holder.get("host", "")),
+            journal_end=state.end(),
             events=state.end() - state.lowest() + 1,
             feed=_feed_overview(feed) if feed else None,
             plugins=_plugin_overviews(state, enabled_plugins, loaded_plugins),

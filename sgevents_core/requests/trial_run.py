@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sgevents_core.observe.current_call import current_call
 from sgevents_core.requests.dry_run import DryServices
-from sgevents_core.settings import Settings
+from sgevents_core.settings import MetricsSettings, Settings
 from sgevents_core.state.opening import open_state, open_storage
 
 logger = logging.getLogger("sgevents.requests")
@@ -48,6 +48,7 @@ def trial_settings(settings: Settings) -> Iterator[Settings]:
             state=replace(settings.state, path=folder),
             lanes=lanes,
             log=replace(settings.log, level=level, file=None, per_plugin=False),
+            metrics=MetricsSettings(),  # the daemon itself may listen there
         )
 
 

@@ -6,18 +6,17 @@ Every room may read settings; only the commands and the daemon load them.
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.config_file import load_settings, read_settings
 from sgevents_core.settings.durations import format_duration, parse_duration
-from sgevents_core.settings.listening import ListenAddress
+from sgevents_core.settings.listen_address import ListenAddress
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
     ClassicFolder,
     ClassicSettings,
-    ConsoleAccess,
-    ConsoleSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
+    MetricsSettings,
     PluginSettings,
     Settings,
     SiteSettings,
@@ -34,13 +33,12 @@ __all__ = [
     "ClassicFolder",
     "ClassicSettings",
     "ConfigError",
-    "ConsoleAccess",
-    "ConsoleSettings",
     "FeedSettings",
     "GroupSettings",
     "LaneSettings",
     "ListenAddress",
     "LogSettings",
+    "MetricsSettings",
     "PluginSettings",
     "Problem",
     "Secret",

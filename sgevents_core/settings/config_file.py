@@ -22,12 +22,11 @@ from sgevents_core.settings.model import (
     DEFAULT_LANE,
     ClassicFolder,
     ClassicSettings,
-    ConsoleAccess,
-    ConsoleSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
+    MetricsSettings,
     PluginSettings,
     Settings,
     SiteSettings,
@@ -49,11 +48,10 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "lanes": LaneSettings,
     "plugins": PluginSettings,
     "log": LogSettings,
+    "metrics": MetricsSettings,
     "classic": ClassicSettings,
     "classic.paths": ClassicFolder,
     "classic.smtp": SmtpSettings,
-    "console": ConsoleSettings,
-    "console.access": ConsoleAccess,
 }
 """Section of the file -> the model of its table, or of each table in it."""
 _CLASSIC_TABLES: Final = ("paths", "smtp")
@@ -190,13 +188,12 @@ class _SettingsAssembler:
             lanes=lane_settings,
             plugins=plugin_settings,
             log=self._section_settings("log", LogSettings),
+            metrics=self._section_settings("metrics", MetricsSettings),
             classic=self._classic_settings(classic_table),
             classic_folders=classic_folders,
             classic_files=listing.files,
             classic_on_error=listing.with_on_error,
             smtp=self._smtp_settings(classic_table),
-            console=self._console_settings(),
-            console_access=self._console_access(),
         )
         check_cross_rules(settings, self._raw_tables, self.diagnostics)
         self._warn_about_access(settings)
@@ -226,20 +223,6 @@ class _SettingsAssembler:
         if "smtp" not in classic_table:
             return None
         return self._table_settings(classic_table["smtp"], SmtpSettings, ("classic", "smtp"))
-
-    def _console_settings(self) -> ConsoleSettings:
-        console_table = self._raw_tables.get("console", {})
-        if isinstance(console_table, Mapping) and isinstance(console_table.get("access"), Mapping):
-            console_table = {key: console_table[key] for key in console_table if key != "access"}
-        return self._table_settings(console_table, ConsoleSettings, ("console",))
-
-    def _console_access(self) -> ConsoleAccess | None:
-        access_table = _value_at(self._raw_tables, ("console", "access"))
-        if not isinstance(access_table, Mapping):
-            return None
-        return self._table_settings(
-            access_table, ConsoleAccess, ("console", "access"), secrets_required=False
-        )
 
     def _classic_folders(self, raw_folders: object) -> tuple[ClassicFolder, ...]:
         key_path = ("classic", "paths")

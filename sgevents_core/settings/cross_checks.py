@@ -14,7 +14,6 @@ from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
-    ConsoleAccess,
     GroupSettings,
     LaneSettings,
     LogSettings,
@@ -44,8 +43,7 @@ def check_cross_rules(
         _check_ignore_own(name, settings, diagnostics)
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
-    if settings.console_access is not None:
-        _check_console_access(settings.console_access, diagnostics)
+    _check_metrics(settings, diagnostics)
 
 
 def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diagnostics) -> None:
@@ -66,36 +64,6 @@ def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diag
         diagnostics.add_problem(
             ("feed", configured_key), message, f"change {feed_key} or {other_key}"
         )
-
-
-def _check_console_access(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
-    key_path = ("console", "access")
-    if access.header is not None and access.users:
-        message = "users and header exclude each other"
-        fix = "leave out users if a proxy says who people are, otherwise header and from"
-        diagnostics.add_problem((*key_path, "header"), message, fix)
-    elif access.header is not None and not access.proxies:
-        message = "header needs from, the addresses of the proxy that sets it"
-        if diagnostics.are_valid((*key_path, "from")):
-            diagnostics.add_problem((*key_path, "header"), message, 'add from = ["ADDRESS"]')
-    elif access.header is None and access.proxies:
-        message = "from needs header, in which the proxy names the person"
-        diagnostics.add_problem((*key_path, "from"), message, 'add header = "X-Remote-User"')
-    elif access.header is None and not access.users:
-        if diagnostics.are_valid((*key_path, "users")):
-            fix = "list users with hashes of their passwords, or header and from of a proxy"
-            diagnostics.add_problem(key_path, "nobody could come in", fix)
-    else:
-        _check_operators(access, diagnostics)
-
-
-def _check_operators(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
-    for name in access.operators if access.users else ():
-        if name not in access.users:
-            similar = nearest_name(name, access.users)
-            fix = f"did you mean {similar}?" if similar else "add the user, or leave the name out"
-            message = f"operators names {toml_string(name)}, who is not one of the users"
-            diagnostics.add_problem(("console", "access", "operators"), message, fix)
 
 
 def _check_groups(
@@ -201,6 +169,29 @@ def _check_log(settings: LogSettings, names: Collection[str], diagnostics: Diagn
                 else f"add {_plugin_table_header(name)}"
             )
             diagnostics.add_warning(("log", "levels", name), "there is no such plugin here", fix)
+
+
+def _check_metrics(settings: Settings, diagnostics: Diagnostics) -> None:
+    """Warn if a daemon with nothing to do would count as not ready, and of who can connect."""
+    metrics, idle_interval = settings.metrics, settings.feed.idle_interval
+    if metrics.listen is None:
+        return
+    valid_keys = [("metrics", "ready_within"), ("feed", "idle_interval"), ("feed", "poll_interval")]
+    if diagnostics.are_valid(*valid_keys) and metrics.ready_within <= idle_interval:
+        message = (
+            f"ready_within ({format_duration(metrics.ready_within)}) is not longer than "
+            f"idle_interval ({format_duration(idle_interval)}): while nothing happens, the daemon "
+            "will not be ready"
+        )
+        fix = "change ready_within, or idle_interval in [feed]"
+        diagnostics.add_warning(("metrics", "ready_within"), message, fix)
+    if not metrics.listen.is_loopback:
+        message = (
+            f"other machines can connect to {metrics.listen} and read the names of plugins and "
+            "callbacks, versions and figures, without a password"
+        )
+        fix = "let a firewall admit the monitoring alone, or listen on 127.0.0.1"
+        diagnostics.add_warning(("metrics", "listen"), message, fix)
 
 
 def _plugin_table_header(plugin_name: str) -> str:

@@ -28,6 +28,7 @@ from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.feed_counts import FeedCounts
 from sgevents_core.site.follower import Follower, Rules, Taken
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
@@ -81,6 +82,7 @@ class Feed:
         self.health.on_want(self._wake_up)
         self.error: SgEventsError | None = None
         self.idle = threading.Event()
+        self.counts = FeedCounts()
         self._log = event_log
         self._state = feed_writer
         self._rules = rules_of(feed_settings)
@@ -166,6 +168,8 @@ class Feed:
         self._remind_of_decision()
         site_call = self._follower.next_call(time.monotonic())
         if isinstance(site_call, float):
+            if not self._follower.state or not self._follower.state.rewound:
+                self.counts.note_wait()
             if self._follower.is_idle:
                 self.idle.set()
             liveness.report_alive(site_call)
@@ -260,10 +264,12 @@ class Feed:
         began_at = time.monotonic()
         try:
             site_answer = make_call()
-        except SiteFault:
+        except SiteFault as error:
+            self.counts.note_error(error)
             self.health.answered(began_at)
             raise
-        except SiteError:
+        except SiteError as error:
+            self.counts.note_error(error)
             if not is_aside:
                 self.health.failed(began_at, time.monotonic())
             raise
@@ -305,6 +311,8 @@ class Feed:
     def _ask_follower_call(self, site_call: Call) -> Answer | None:
         liveness.report_alive(self._log.longest_call)
         self._log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
+        self.counts.note_call(site_call)
+        asked_at = time.monotonic()
         try:
             site_answer = self._ask_and_note(
                 lambda: self._log.ask(site_call), is_aside=isinstance(site_call, ASIDE)
@@ -319,6 +327,7 @@ class Feed:
             self._note_failure(site_call, error)
             return None
         self._note_answer(site_call)
+        self.counts.note_answer(site_call, asked_at)
         self._is_accepted = True
         return site_answer
 
@@ -394,6 +403,7 @@ class Feed:
         self._journal_trouble.record_success()
         self._last_saved_at = monotonic_now
         if step_result.rows:
+            self.counts.note_rows(step_result.rows)
             self._report_growth()
         return True
 

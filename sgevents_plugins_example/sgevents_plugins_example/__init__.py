@@ -1,1 +1,1 @@
-"""Plugins that are worth copying; each module is one, named in `pyproject.toml`."""
+"""Five plugins that are worth copying; each module is one, named in `pyproject.toml`."""

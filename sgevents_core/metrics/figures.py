@@ -1,0 +1,280 @@
+"""The figures of a running daemon as families of Prometheus; the only module that has the library.
+
+Names and units follow Prometheus' conventions. Every label takes its values from the configuration,
+from the plugins that run, or from a short list, so that none grows without bound.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Final, TypeVar, get_args
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from sgevents_core import __version__
+from sgevents_core.errors import StateError
+from sgevents_core.metrics.call_counts import BUCKETS, CallbackCounts, CallbackName, CallCounts
+from sgevents_core.metrics.labels import label_value
+from sgevents_core.metrics.sizes import StateSizes
+from sgevents_core.metrics.watched import WatchedParts, feed_lag, unready_reason
+from sgevents_core.protocols import AttentionKind
+from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview, read_overview
+from sgevents_core.settings import Settings
+from sgevents_core.state.attention import attention_needs
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+PLUGIN_STATES: Final = (
+    *("active", "catching up", "held", "paused", "disabled", "not started", "not loaded"),
+)
+"""The states that an overview gives to plugins."""
+_BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
+_K = TypeVar("_K")
+
+
+class DaemonFigures(Collector):
+    """The figures of one daemon, read anew at each collection.
+
+    Args:
+        settings: The configuration.
+        call_counts: The counts of the calls.
+        find_parts: Returns the parts of the run; None while it starts.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        call_counts: CallCounts,
+        find_parts: Callable[[], WatchedParts | None],
+    ) -> None:
+        self._settings = settings
+        self._call_counts = call_counts
+        self._find_parts = find_parts
+        self._enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
+        self._sizes = StateSizes(settings.state.path)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: the state need not be readable when this is registered."""
+        return ()
+
+    def exposition(self) -> bytes:
+        """Return the figures as Prometheus' text format."""
+        return bytes(generate_latest(self._registry))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families."""
+        parts = self._find_parts()
+        build = {"version": __version__, "python": platform.python_version()}
+        yield _info("sgevents_build", "The versions that run.", build)
+        ready_within = self._settings.metrics.ready_within
+        is_ready = not unready_reason(parts, ready_within)
+        yield _gauge("sgevents_ready", "Whether the daemon follows its site.", is_ready)
+        yield from self._sizes.families()
+        if parts is None:
+            return
+        yield from _feed_families(parts)
+        yield from self._running_plugin_families(parts)
+        yield from self._overview_families(parts)
+
+    def _running_plugin_families(self, parts: WatchedParts) -> Iterator[Metric]:
+        plugins = {plugin.name: plugin for plugin in list(parts.plugins)}
+        yield from _call_families(self._call_counts.by_callback(plugins))
+        infos = InfoMetricFamily(
+            "sgevents_plugin",
+            "The plugins that run, with their distributions and versions.",
+            labels=["plugin", "lane"],
+        )
+        for plugin in plugins.values():
+            values = {"distribution": plugin.distribution, "version": plugin.version or ""}
+            infos.add_metric(
+                [label_value(plugin.name), label_value(plugin.lane)],
+                {key: label_value(value) for key, value in values.items()},
+            )
+        yield infos
+        services = {name: parts.services[name] for name in plugins if name in parts.services}
+        yield _counters(
+            "sgevents_plugin_api_calls",
+            "Calls to the site that a plugin made.",
+            {name: one.contact.call_count for name, one in services.items()},
+            ("plugin",),
+        )
+        yield _gauges(
+            "sgevents_plugin_store_bytes",
+            "The size of a plugin's store, as JSON.",
+            {name: one.store.size() for name, one in services.items()},
+            ("plugin",),
+        )
+
+    def _overview_families(self, parts: WatchedParts) -> Iterator[Metric]:
+        """Yield what the state says; only whether it can be read, if it cannot."""
+        try:
+            overview = read_overview(self._settings.state.path, self._enabled)
+        except StateError:
+            overview = None
+        name, text = "sgevents_state_readable", "Whether the state can be read."
+        yield _gauge(name, text, overview is not None)
+        if overview is None:
+            return
+        journal_end = overview.journal_end
+        yield _gauge("sgevents_journal_events", "Events in the journal.", overview.events)
+        yield from _lane_families(parts, journal_end)
+        if overview.feed is not None:
+            yield from _id_families(overview.feed)
+        yield _gauge(
+            "sgevents_feed_set_aside_events",
+            "Events that cannot be stored or read, and were set aside.",
+            len(overview.set_aside),
+        )
+        enabled = [plugin for plugin in overview.plugins if plugin.name in self._enabled]
+        yield from _plugin_families(enabled)
+        yield _attention_family(overview)
+
+
+def _feed_families(parts: WatchedParts) -> Iterator[Metric]:
+    feed = parts.feed
+    counts, lag, state = feed.counts, feed_lag(feed), feed.state
+    if lag is not None:
+        text = "Seconds since the feed had every event that the site showed."
+        yield _gauge("sgevents_feed_lag_seconds", text, lag)
+    if state is not None and state.anchor_id is not None:
+        text = "When the newest event was created, on the site's clock, in seconds since 1970."
+        yield _gauge("sgevents_feed_newest_event_timestamp_seconds", text, state.anchor_at)
+    text = "Calls to the site that the feed made, by purpose."
+    yield _counters("sgevents_feed_polls", text, counts.polls, ("kind",))
+    text = "Calls of the feed that failed, by kind of failure."
+    yield _counters("sgevents_feed_errors", text, counts.errors, ("kind",))
+    yield _counter("sgevents_feed_events", "Events that the feed took.", counts.rows)
+    text = "Events that came after one with a higher id."
+    yield _counter("sgevents_feed_late_events", text, counts.late_rows)
+    text = "Whether the feed's last call to the site was answered."
+    yield _gauge("sgevents_site_up", text, feed.site_trouble is None)
+    text = "Whether the feed can write to the state."
+    yield _gauge("sgevents_state_writable", text, feed.journal_trouble is None)
+
+
+def _id_families(feed: FeedOverview) -> Iterator[Metric]:
+    yield _gauges(
+        "sgevents_feed_missing_ids",
+        "Ids that were not seen: still waited for, or given up until an audit finds them.",
+        {"waited for": feed.waiting, "given up": feed.given_up},
+        ("standing",),
+    )
+    text = "Events that came late by the thousand, and await a decision."
+    yield _gauge("sgevents_feed_parked_events", text, feed.parked)
+    text = "Whether the site's event log went backwards."
+    yield _gauge("sgevents_feed_rewound", text, bool(feed.rewound))
+    text = "When an audit last showed that nothing is missing, on the site's clock; 0 for never."
+    yield _gauge("sgevents_feed_proved_timestamp_seconds", text, feed.proved_at)
+
+
+def _call_families(counts: Mapping[CallbackName, CallbackCounts]) -> Iterator[Metric]:
+    labels = ("plugin", "callback")
+    durations = HistogramMetricFamily(
+        "sgevents_callback_duration_seconds", "How long calls of callbacks took.", labels=labels
+    )
+    calls = {}
+    for name, callback_counts in counts.items():
+        sums = list(accumulate(callback_counts.buckets))
+        calls[name] = sums[-1]
+        durations.add_metric(
+            [label_value(one) for one in name],
+            list(zip(_BOUNDS, sums, strict=True)),
+            callback_counts.seconds,
+        )
+    yield _counters("sgevents_callback_calls", "Calls of callbacks.", calls, labels)
+    failures = {name: callback_counts.failures for name, callback_counts in counts.items()}
+    text = "Calls of callbacks that raised, or were given up."
+    yield _counters("sgevents_callback_failures", text, failures, labels)
+    letters = {name: callback_counts.dead_letters for name, callback_counts in counts.items()}
+    text = "Events that a callback failed on for good."
+    yield _counters("sgevents_callback_dead_letters", text, letters, labels)
+    yield durations
+
+
+def _lane_families(parts: WatchedParts, journal_end: int) -> Iterator[Metric]:
+    lanes, label = list(parts.lanes), ("lane",)
+    queued = {lane.name: lane.queue_length(journal_end) for lane in lanes}
+    yield _gauges("sgevents_lane_queue_events", "Events that wait for a lane.", queued, label)
+    workers = {lane.name: lane.workers for lane in lanes}
+    yield _gauges("sgevents_lane_workers", "Workers of a lane.", workers, label)
+    busy = {lane.name: min(len(lane.running_calls()), lane.workers) for lane in lanes}
+    text = "Workers of a lane that are in a call."
+    yield _gauges("sgevents_lane_busy_workers", text, busy, label)
+    restarts = {name: workers.restart_count for name, workers in list(parts.workers.items())}
+    text = "Worker processes of a lane that were replaced."
+    yield _counters("sgevents_lane_worker_restarts", text, restarts, label)
+
+
+def _plugin_families(plugins: Iterable[PluginOverview]) -> Iterator[Metric]:
+    by_name, label = {plugin.name: plugin for plugin in plugins}, ("plugin",)
+    text = "Events in the journal that a plugin has not finished."
+    behind = {name: plugin.behind for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_lag_events", text, behind, label)
+    text = "The age of the oldest event that a plugin has not finished; 0 without one."
+    behind_s = {name: plugin.behind_s for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_lag_seconds", text, behind_s, label)
+    text = "The dead letters of a plugin."
+    letters = {name: plugin.dead_letters for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_dead_letters", text, letters, label)
+    text = "Events in a row that a plugin failed on."
+    failures = {name: plugin.failures for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_failures_in_a_row", text, failures, label)
+    states = {
+        (name, state): plugin.state == state
+        for name, plugin in by_name.items()
+        for state in PLUGIN_STATES
+    }
+    text = "1 for the state that an enabled plugin is in, 0 for all others."
+    yield _gauges("sgevents_plugin_state", text, states, ("plugin", "state"))
+
+
+def _attention_family(overview: Overview) -> Metric:
+    needs = dict.fromkeys(get_args(AttentionKind), 0)
+    for need in attention_needs(overview.pulse, overview.feed_trouble, time.time()):
+        needs[need.kind] += 1
+    text = "Conditions that need a person, by kind; `sgevents status` says what to do."
+    return _gauges("sgevents_attention_needed", text, needs, ("kind",))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=float(value))
+
+
+def _info(name: str, text: str, values: dict[str, str]) -> Metric:
+    return InfoMetricFamily(name, text, value=values)
+
+
+def _gauges(name: str, text: str, values: Mapping[_K, float], labels: tuple[str, ...]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(_label_values(key), float(value))
+    return family
+
+
+def _counters(name: str, text: str, values: Mapping[_K, float], labels: tuple[str, ...]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(_label_values(key), float(value))
+    return family
+
+
+def _label_values(key: object) -> list[str]:
+    """Return the label values of a key, which is one name or several."""
+    return [label_value(str(name)) for name in (key if isinstance(key, tuple) else (key,))]

@@ -1,0 +1,91 @@
+"""The parts of a running daemon that monitoring looks at, and whether the daemon is well."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sgevents_core.calling.context import Services
+from sgevents_core.children.lane_workers import LaneWorkers
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.observe.liveness import LIVENESS_MARGIN, Liveness
+from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.printable import counted
+from sgevents_core.site.feed import Feed
+
+TICK_LIMIT: Final = LIVENESS_MARGIN
+"""Seconds after which a main thread that has not turned hangs."""
+
+
+@dataclass(frozen=True)
+class WatchedParts:
+    """The parts of one run; the daemon changes the lists and mappings in place.
+
+    Args:
+        plugins: The plugins that were started.
+        services: The services of each plugin's calls, by name.
+        lanes: The lanes.
+        workers: The worker processes, by the lane's name.
+        feed: The feed.
+        liveness: Knows which loops hang.
+        stopping: Set once the run ends.
+    """
+
+    plugins: Sequence[LoadedPlugin]
+    services: Mapping[str, Services]
+    lanes: Sequence[Lane]
+    workers: Mapping[str, LaneWorkers]
+    feed: Feed
+    liveness: Liveness
+    stopping: threading.Event
+
+
+def feed_lag(feed: Feed) -> float | None:
+    """Return how far the feed is behind the site, in seconds; None before the first answer.
+
+    That is the time since the feed last had all there was; while it catches up, the age of the
+    newest event it has read, if that is less.
+    """
+    counts, state = feed.counts, feed.state
+    lags = []
+    if counts.caught_up_at is not None:
+        lags.append(time.monotonic() - counts.caught_up_at)
+    if (counts.has_more or not lags) and state is not None and state.anchor_id is not None:
+        lags.append(time.time() - state.anchor_at)
+    return max(min(lags), 0.0) if lags else None
+
+
+def unready_reason(parts: WatchedParts | None, ready_within: float) -> str:
+    """Return why a daemon does not follow its site closely enough; empty if it does.
+
+    Args:
+        parts: The parts of the run; None while it starts.
+        ready_within: How far behind it may be, in seconds.
+    """
+    if parts is None:
+        return "the daemon starts"
+    if parts.stopping.is_set():
+        return "the daemon stops"
+    if parts.feed.journal_trouble is not None:
+        return "nothing can be written to the state"
+    lag = feed_lag(parts.feed)
+    if lag is None:
+        return "the site has not answered yet"
+    if lag > ready_within:
+        return f"it is {counted(int(lag), 'second')} behind the site"
+    return ""
+
+
+def unwell_reason(parts: WatchedParts | None) -> str:
+    """Return why the process should be replaced; empty if it is alive."""
+    if parts is None:
+        return ""
+    if parts.liveness.is_hanging:
+        return "a loop of the daemon hangs; its log says which, and where"
+    checked_at = parts.liveness.checked_at
+    if checked_at is not None and time.monotonic() - checked_at > TICK_LIMIT:
+        return "the main thread hangs"
+    return ""

@@ -1,1 +1,0 @@
-CREATE INDEX failures_dead_seq ON failures (seq) WHERE dead = 1;
