@@ -14,3 +14,5 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 """The least severe records that are logged."""
 LogFormat: TypeAlias = Literal["auto", "human", "json"]
 """The form of log records; `auto` is `human` on a terminal and `json` elsewhere."""
+ConsoleWayIn: TypeAlias = Literal["token", "open"]
+"""Who comes into a console that only this machine reaches."""

@@ -352,6 +352,21 @@ class UnknownPluginError(SgEventsError):
     hint: str
 
 
+class ExamplesMissingError(SgEventsError):
+    """The examples are not installed. Install them with: pip install {distribution}"""
+
+    exit_code = 2
+    distribution: str
+
+
+class UnknownExampleError(SgEventsError):
+    """There is no example {example}. {hint}"""
+
+    exit_code = 2
+    example: str
+    hint: str
+
+
 class NothingToRetryError(SgEventsError):
     """nothing prevents plugin {plugin} from being loaded: the process did not die while it was
     loaded.
@@ -659,6 +674,33 @@ class PortInUseError(SgEventsError):
     exit_code = 2
     host: str
     port: int
+    reason: str
+
+
+class ConsoleAccessError(SgEventsError):
+    """The console does not start: {reason}. {fix}"""
+
+    exit_code = 2
+    reason: str
+    fix: str
+
+
+class ConsoleNotInstalledError(SgEventsError):
+    """The console needs the extra packages of sgevents-core: {module} is missing.
+    Install them: pip install "sgevents-core[console]"
+    """
+
+    exit_code = 2
+    module: str
+
+
+class ConsolePortError(SgEventsError):
+    """The console cannot listen on {listen}: {reason}. Name another address with listen in
+    [console], or --listen.
+    """
+
+    exit_code = 2
+    listen: str
     reason: str
 
 
@@ -996,6 +1038,13 @@ class PluginNotLoaded(SgEventsError):
     exit_code = 2
     plugin: str
     reason: str
+
+
+class EventNotInJournal(SgEventsError):
+    """Event {event_id} is not in the journal. sgevents explain {event_id} shows why."""
+
+    exit_code = 2
+    event_id: int
 
 
 class RangeError(SgEventsError):

@@ -10,6 +10,7 @@ import logging
 import mmap
 import os
 import pickle
+import resource
 import sys
 import threading
 import time
@@ -157,6 +158,8 @@ class ChildProcess:
 
     def _load_plugins(self, prepare: Prepare, settings: Settings) -> None:
         self._loading_watch = TimeoutWatch(self._evidence_recorder, prepare.known)
+        if prepare.memory_limit:
+            _limit_memory(prepare.memory_limit)
         self._redact_secrets = Redactor.of(settings)
         loaded_plugins = load(settings, find_plugins(settings), watch=self._loading_watch)
         for plugin in loaded_plugins.plugins:
@@ -371,6 +374,13 @@ class ChildProcess:
 
     def _send(self, message: ToDaemon) -> None:
         self._channel.send(encode(message))
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Let allocations beyond a limit fail with MemoryError; addresses without memory are free."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard_limit in (resource.RLIM_INFINITY, -1) or hard_limit > limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard_limit))
 
 
 def _describe_loaded(

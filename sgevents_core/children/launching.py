@@ -58,9 +58,13 @@ class Launcher:
 
     Args:
         variables: The environment of the children; by default, that of this process as it is now.
+        drops_output: Whether what the children print is dropped.
     """
 
-    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, variables: Mapping[str, str] | None = None, *, drops_output: bool = False
+    ) -> None:
+        self._drops_output = drops_output
         self._variables = dict(os.environ if variables is None else variables)
         self._start_queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._launcher_thread = threading.Thread(
@@ -115,7 +119,11 @@ class Launcher:
             running_page = mmap.mmap(page_file, mmap.PAGESIZE)
             lock_descriptor = lane_lock.share()
             child_stack.callback(os.close, lock_descriptor)
-            output_pipe, child_output = _open_output(undo_stack, child_stack)
+            output_pipe, child_output = (
+                (None, subprocess.DEVNULL)
+                if self._drops_output
+                else _open_output(undo_stack, child_stack)
+            )
             process = subprocess.Popen(
                 _build_command(
                     lane_name, child_socket.fileno(), evidence_file, page_file, lock_descriptor

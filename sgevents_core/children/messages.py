@@ -32,6 +32,7 @@ class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only
         known: Plugin -> why it is not loaded.
         started: The plugins whose `startup` to call now; what it changes in stores is not kept.
         logs_every_call: Whether every call of a callback is logged.
+        memory_limit: The most memory that it may use, in bytes; 0 for any.
     """
 
     lane: str
@@ -41,6 +42,7 @@ class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only
     known: dict[str, KnownBroken] = {}
     started: list[str] = []
     logs_every_call: bool = False
+    memory_limit: int = 0
 
 
 class CallWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):

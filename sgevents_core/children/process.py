@@ -97,6 +97,8 @@ class Child:
         self.pid = launched.process.pid
         self.running_call: CurrentCall | None = None
         """The call it is in, for the records of what it prints."""
+        self.drops_records = False
+        """Whether what it logs is dropped."""
         self.prepared: Prepared | None = None
         self.death: ChildDeath | None = None
         self._process = launched.process
@@ -235,7 +237,8 @@ class Child:
     def _handle(self, message: bytes) -> None:
         received = decode_to_daemon(message)
         if isinstance(received, LogRecord):
-            log_received(received)
+            if not self.drops_records:
+                log_received(received)
         elif isinstance(received, SiteReport):
             self._report_site(received)
         else:

@@ -12,10 +12,10 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Final
 
-from sgevents_core.errors import RegistrationError
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins.plugin_status import PluginStatus
 from sgevents_core.protocols import CallbackFailure, Context
-from sgevents_core.settings import SmtpSettings
+from sgevents_core.settings import Settings, SmtpSettings
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -111,6 +111,36 @@ class Mailer:
         logger.warning("A mail about a classic plugin was not sent: %s", problem, extra=extra)
 
 
+class LoadMailer:
+    """Mails that classic files cannot be loaded, to the addresses of the configuration.
+
+    Who else gets mails about a plugin is not known before it is loaded.
+
+    Args:
+        settings: The configuration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._classic_files = settings.classic_files
+        self._mailer = None
+        if settings.smtp is not None:
+            self._mailer = Mailer(settings.smtp, Redactor.of(settings))
+
+    def mail_failure(self, status: PluginStatus) -> None:
+        """Mail why a plugin is not loaded; do nothing for one that is, or is no classic plugin."""
+        if self._mailer is None or status.name not in self._classic_files:
+            return
+        if status.status not in ("enabled", "disabled"):
+            title = f"{status.name} cannot be loaded"
+            text = f"{title}: {status.reason}. {status.fix}\n\n{status.traceback}"
+            self._mailer.send(self._mailer.recipients, title, text)
+
+    def close(self) -> None:
+        """Wait a moment for the last mails."""
+        if self._mailer is not None:
+            self._mailer.flush(FLUSH_TIMEOUT)
+
+
 class Mailing:
     """The mails of one plugin.
 
@@ -124,23 +154,22 @@ class Mailing:
         self._mailer = mailer
         self.recipients: tuple[str, ...] = mailer.recipients if mailer else ()
 
-    def set_recipients(self, emails: tuple[object, ...], place: str) -> None:
-        """Set the recipients from the arguments of `setEmails`.
+    def set_recipients(self, emails: tuple[object, ...]) -> str | None:
+        """Set the recipients from the arguments of `setEmails`; return a warning about them.
 
         Args:
-            emails: Its arguments.
-            place: Where it was called.
-
-        Raises:
-            RegistrationError: It does not accept them.
+            emails: Its arguments. Without an address in them, mails go to the configured
+                recipients: an error should be seen.
         """
         given = emails[0] if len(emails) == 1 else emails
-        if given is True:
-            self.recipients = self._mailer.recipients if self._mailer else ()
-        elif given is False or given is None:
+        if given is False or given is None or given in ((), []):
             self.recipients = ()
-        else:
-            self.recipients = _addresses(given, place)
+            return None
+        addresses = _addresses(given)
+        self.recipients = addresses or (self._mailer.recipients if self._mailer else ())
+        if given is True or addresses:
+            return None
+        return f"setEmails was given {given!r}: give True, False, or addresses"
 
     def attach_to(self, plugin_logger: logging.Logger) -> None:
         """Mail the errors logged through a logger, replacing the handler attached before."""
@@ -186,14 +215,7 @@ class _MailHandler(logging.Handler):
             self.handleError(record)
 
 
-def _addresses(given: object, place: str) -> tuple[str, ...]:
-    addresses = [given] if isinstance(given, str) else given
-    if isinstance(addresses, (list, tuple, set, frozenset)):
-        texts = tuple(address for address in addresses if isinstance(address, str))
-        if len(texts) == len(addresses):
-            return texts
-    raise RegistrationError(
-        where=place,
-        problem=f"setEmails was given {given!r}",
-        advice="Give True, False, or addresses.",
-    )
+def _addresses(given: object) -> tuple[str, ...]:
+    """Return the addresses among the arguments of `setEmails`."""
+    candidates = given if isinstance(given, (list, tuple, set, frozenset)) else [given]
+    return tuple(address for address in candidates if isinstance(address, str) and address.strip())

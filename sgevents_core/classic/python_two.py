@@ -1,9 +1,12 @@
-"""Recognise Python 2 syntax from the line at which Python 3 stops parsing."""
+"""Recognise Python 2: syntax that Python 3 cannot parse, and names that it does not have."""
 
 from __future__ import annotations
 
 import re
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from sgevents_core.errors import PythonTwoError
@@ -77,13 +80,74 @@ def old_syntax(error: SyntaxError) -> str | None:
     return next((what for pattern, what in _OLD_SYNTAX if pattern.search(text)), None)
 
 
-def renamed_module(error: BaseException | None, path: Path) -> PythonTwoError | None:
-    """Return the problem if an import failed because the module was one of Python 2."""
-    if not isinstance(error, ModuleNotFoundError) or error.name not in RENAMED_MODULES:
+_REMOVED_NAMES: Final = frozenset(
+    [
+        "apply",
+        "basestring",
+        "buffer",
+        "cmp",
+        "coerce",
+        "execfile",
+        "file",
+        "intern",
+        "long",
+        "raw_input",
+        "reduce",
+        "reload",
+        "unichr",
+        "unicode",
+        "xrange",
+    ]
+)
+"""Built-in names of Python 2 that Python 3 does not have."""
+_REMOVED_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "dict": "has_key iteritems iterkeys itervalues viewitems viewkeys viewvalues",
+    "str": "decode",
+    "generator": "next",
+    "file": "next xreadlines",
+    "function": "func_code func_defaults func_name",
+    "itertools": "ifilter ifilterfalse imap izip izip_longest",
+    "os": "getcwdu tmpnam",
+    "string": "join letters lower lowercase maketrans replace split strip upper uppercase",
+    "sys": "exc_clear exc_type maxint setdefaultencoding",
+    "types": "ClassType DictType IntType ListType StringType StringTypes UnicodeType",
+    "urllib": "quote quote_plus unquote unquote_plus urlencode urlopen urlretrieve",
+}
+"""Type or module -> the attributes that it had in Python 2 only."""
+
+
+def python_two_problem(error: BaseException | None, path: Path) -> PythonTwoError | None:
+    """Return the problem if code failed on something that only Python 2 has.
+
+    Args:
+        error: The exception that the code raised.
+        path: The plugin's file.
+    """
+    problem = _removed_thing(error)
+    if error is None or problem is None:
         return None
-    line, trace = 1, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return PythonTwoError(path=path, line=line, problem=f"Python 3 has no module {error.name}")
+    return PythonTwoError(path=path, line=_line_in(path, error), problem=problem)
+
+
+def _removed_thing(error: BaseException | None) -> str | None:
+    if isinstance(error, ModuleNotFoundError) and error.name in RENAMED_MODULES:
+        return f"Python 3 has no module {error.name}"
+    if isinstance(error, NameError) and error.name in _REMOVED_NAMES:
+        return f"Python 3 has no {error.name}"
+    if isinstance(error, AttributeError):
+        owner = (
+            error.obj.__name__ if isinstance(error.obj, ModuleType) else type(error.obj).__name__
+        )
+        if error.name in _REMOVED_ATTRIBUTES.get(owner, "").split():
+            return f"Python 3 has no {owner}.{error.name}"
+    return None
+
+
+def _line_in(path: Path, error: BaseException) -> int:
+    """Return the last line of a file that an exception passed through; 1 if it passed none."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == str(path)
+    ]
+    return lines[-1] if lines else 1

@@ -34,6 +34,7 @@ _ADVICE_ON_FILTERS: Final = (
     "A packaged plugin can narrow this with @match(project=...)."
 )
 _ADVICE: Final = "Give registerCallback(scriptName, scriptKey, callback, matchEvents, args)."
+_ADVICE_ON_SCRIPTS: Final = "Give the name and the key of a script, from the site's Scripts page."
 _MISSING: Final = object()
 
 
@@ -74,7 +75,9 @@ class ClassicRegistrar:
         Args:
             emails: True for the configured recipients, False for nobody, or addresses.
         """
-        self._mailing.set_recipients(emails, _place_of_caller())
+        warning = self._mailing.set_recipients(emails)
+        if warning is not None:
+            self._registrar.warnings.append(f"{_place_of_caller()}: {warning}")
 
     def registerCallback(
         self,
@@ -160,8 +163,14 @@ def _credentials(script_name: object, script_key: object, place: str) -> Credent
             raise RegistrationError(
                 where=place,
                 problem=f"the {what} is {'missing' if value is _MISSING else 'no text'}",
-                advice="Give the name and the key of a script, from the site's Scripts page.",
+                advice=_ADVICE_ON_SCRIPTS,
             )
+    if not script_name and not script_key:
+        raise RegistrationError(
+            where=place,
+            problem="the scriptName and the scriptKey are empty",
+            advice=_ADVICE_ON_SCRIPTS,
+        )
     return Credentials(str(script_name), Secret(str(script_key)))
 
 

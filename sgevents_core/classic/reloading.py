@@ -15,16 +15,17 @@ from sgevents_core.classic.finding import classic_plugins
 from sgevents_core.classic.source import compile_file, module_name
 from sgevents_core.errors import UnusablePluginError
 from sgevents_core.plugins.discovery import Discovery
-from sgevents_core.plugins.load_watching import PluginWatch
+from sgevents_core.plugins.load_watching import KnownBroken, PluginWatch
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, group_and_lane, load
+from sgevents_core.plugins.plugin_status import PluginStatus
 from sgevents_core.settings import ClassicFolder, PluginSettings, Settings
 from sgevents_core.settings.classic_listing import is_helper, plugin_name, table_of_new_file
 
 logger = logging.getLogger("sgevents.daemon")
 
 
-def do_nothing(path: Path) -> None:
-    """Do nothing, for callers that do not read files again."""
+def do_nothing(report: object) -> None:
+    """Do nothing, for callers that need no report."""
 
 
 class Change(NamedTuple):
@@ -63,6 +64,7 @@ class ClassicReloading:
         names: The plugins that are loaded.
         without: Plugins that are left out of this run.
         report_again: Called with a file that exists but cannot be read, to have it reported again.
+        on_failure: Called with the status of a plugin whose file cannot be loaded.
     """
 
     def __init__(
@@ -72,23 +74,25 @@ class ClassicReloading:
         *,
         without: Container[str] = (),
         report_again: Callable[[Path], None] = do_nothing,
+        on_failure: Callable[[PluginStatus], None] = do_nothing,
     ) -> None:
         self._settings = settings
         self._without = without
         self._report_again = report_again
+        self._on_failure = on_failure
         self._tables = dict(settings.plugins)
         self._loaded = {name for name in names if name in settings.classic_files}
 
-    def follow(self, path: Path, *, is_there: bool, watch: PluginWatch) -> Change | None:
-        """Load a changed file; return the change for its lane, None if nothing changes.
-
-        A file that cannot be loaded, or is empty for a moment, changes nothing for a plugin that is
-        loaded already.
+    def examine(self, path: Path, *, is_there: bool) -> Change | str | None:
+        """Return what follows from a change of a file.
 
         Args:
             path: The file.
             is_there: Whether the file still exists.
-            watch: Watches the code in it.
+
+        Returns:
+            The change for a lane if its plugin is gone, or a file is new and cannot be loaded; the
+            name of a plugin to load; None if nothing follows.
         """
         folder = next(one for one in self._settings.classic_folders if one.path == path.parent)
         name = plugin_name(folder, path.name)
@@ -105,26 +109,50 @@ class ClassicReloading:
         table = self._enter(name, path, folder)
         if not table.enabled or name in self._without:
             return None
-        return self._load(name, path, group_and_lane(table, self._settings)[1], watch)
-
-    def _load(self, name: str, path: Path, lane: str, watch: PluginWatch) -> Change | None:
-        if has_processes(lane, self._settings):
-            return self._check(Change(name, lane), path)
-        loaded = load_file(self._settings, name, watch)
-        if loaded.plugins:
-            return self._take(Change(name, lane, loaded))
-        status = loaded.statuses[0]
-        self._report_failure(name, status.reason, status.fix, status.traceback)
-        return None if name in self._loaded else Change(name, lane, loaded)
-
-    def _check(self, change: Change, path: Path) -> Change | None:
-        """Return the change of a file for worker processes to load; None if it does not compile."""
         try:
             compile_file(path, self._settings.learned_secrets)
         except UnusablePluginError as error:
-            self._report_failure(change.name, error.reason, error.fix)
-            return None
-        return self._take(change)
+            return self.reject(name, KnownBroken(error.reason, error.fix))
+        return name
+
+    def load(self, name: str, watch: PluginWatch) -> Change | None:
+        """Load a plugin's changed file, unless worker processes do; return the change for its lane.
+
+        A file that cannot be loaded changes nothing for a plugin that is loaded already.
+
+        Args:
+            name: The plugin's name.
+            watch: Watches the code in the file.
+        """
+        change = Change(name, self._lane_of(name))
+        if has_processes(change.lane, self._settings):
+            return self._take(change)
+        loaded = load_file(self._settings, name, watch)
+        status = loaded.statuses[0]
+        if not loaded.plugins:
+            return self.reject(name, KnownBroken(status.reason, status.fix, status.traceback))
+        return self._take(change._replace(loaded=loaded))
+
+    def reject(self, name: str, problem: KnownBroken) -> Change | None:
+        """Report that a file cannot be loaded; return the change for a lane if it is new.
+
+        Args:
+            name: The plugin's name.
+            problem: Why it cannot be loaded.
+        """
+        problem = problem._replace(reason=problem.reason.rstrip("."))
+        broken = load_file(self._settings, name, PluginWatch({name: problem}))
+        status = broken.statuses[0]
+        is_loaded = name in self._loaded
+        continues = ", and continues as it was" if is_loaded else ""
+        extra = {"action": "classic.not_loaded", "plugin": name, "traceback": status.traceback}
+        text = "Plugin %s cannot be loaded%s: %s. %s"
+        logger.error(text, name, continues, status.reason, status.fix, extra=extra)
+        self._on_failure(status)
+        return None if is_loaded else Change(name, self._lane_of(name), broken)
+
+    def _lane_of(self, name: str) -> str:
+        return group_and_lane(self._settings.plugins[name], self._settings)[1]
 
     def _enter(self, name: str, path: Path, folder: ClassicFolder) -> PluginSettings:
         table = self._tables.get(name) or table_of_new_file(folder)
@@ -153,11 +181,6 @@ class ClassicReloading:
         text = "Plugin %s is no longer called: its file is gone; its place is kept"
         logger.warning(text, name, extra={"action": "classic.removed", "plugin": name})
         return Change(name, group_and_lane(table, self._settings)[1])
-
-    def _report_failure(self, name: str, reason: str, fix: str, traceback: str = "") -> None:
-        goes_on = ", and continues as it was" if name in self._loaded else ""
-        extra = {"action": "classic.not_loaded", "plugin": name, "traceback": traceback}
-        logger.error("Plugin %s cannot be loaded%s: %s %s", name, goes_on, reason, fix, extra=extra)
 
     def _report_helper(self, path: Path) -> None:
         text = "%s is not a plugin; what imported it keeps the old one until `sgevents reload`"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sgevents_core.choices import Level
 from sgevents_core.classic.literal_keys import literal_keys
 from sgevents_core.classic.mailing import Mailer, Mailing
-from sgevents_core.classic.python_two import old_syntax, renamed_module
+from sgevents_core.classic.python_two import old_syntax, python_two_problem
 from sgevents_core.classic.registrar import ClassicRegistrar, plugin_logger
 from sgevents_core.errors import (
     ClassicFileError,
@@ -70,7 +70,8 @@ class ClassicSource:
             plugin_logger(self.path).setLevel(self.level.upper())
         module = self._execute(plugin.name)
         mailing = Mailing(plugin.name, self.mailer)
-        implementations = [_implementing("register_callbacks", self._registering(module, mailing))]
+        register_all = self._registering(module, mailing)
+        implementations = [_implementing("register_callbacks", register_all, shown_as=_ENTRANCE)]
         if self.mailer is not None:
             implementations.append(_implementing("callback_failed", mailing.callback_failed))
             implementations.append(_implementing("shutdown", mailing.shutdown))
@@ -88,7 +89,7 @@ class ClassicSource:
             _require_entrance(module, path)
         except BaseException as error:
             sys.modules.pop(name, None)
-            problem = renamed_module(error.__cause__, path)
+            problem = python_two_problem(error.__cause__, path)
             if problem is not None:
                 raise problem from None
             raise
@@ -103,7 +104,13 @@ class ClassicSource:
             reg = ClassicRegistrar(
                 registrar, self.path, mailing, self.secrets, takes_policy=self.takes_policy
             )
-            vars(module)[_ENTRANCE](reg)
+            try:
+                vars(module)[_ENTRANCE](reg)
+            except Exception as error:
+                problem = python_two_problem(error, self.path)
+                if problem is not None:
+                    raise problem from None
+                raise
             mailing.attach_to(reg.logger)
 
         return register_all
@@ -114,8 +121,10 @@ def _require_entrance(module: ModuleType, path: Path) -> None:
         raise NoRegisterCallbacksError(path=path)
 
 
-def _implementing(hook: str, function: Callable[..., object]) -> Implementation:
-    return Implementation(hook=hook, attribute=hook, function=function, matched=Matched(Match()))
+def _implementing(hook: str, function: Callable[..., object], shown_as: str = "") -> Implementation:
+    return Implementation(
+        hook=hook, attribute=shown_as or hook, function=function, matched=Matched(Match())
+    )
 
 
 def compile_file(path: Path, secrets: SecretTexts) -> CodeType:

@@ -54,12 +54,23 @@ _AUTHOR_PATTERN: Final = re.compile(r"(?P<name>[^<>]+?)\s*(?:<(?P<email>[^<>@\s]
 )
 @click.option("--author", metavar="'NAME <MAIL>'", help="Who writes it, for its metadata.")
 @click.option("--description", help="What it does, in one line.")
-def new(name: str, directory: Path, author: str | None, description: str | None) -> None:
+@click.option("--example", metavar="EXAMPLE", help="Start from this example plugin.")
+def new(
+    *,
+    name: str,
+    directory: Path,
+    author: str | None,
+    description: str | None,
+    example: str | None,
+) -> None:
     """Write a plugin package called NAME.
 
     It has a plugin to start from, tests, and all that pip needs: it builds, its tests pass, its
     types check and it can be installed as it is. NAME is the name of both the plugin and its
     distribution; begin it with your studio's name, so that it is unique.
+
+    With --example, its code and tests are those of a plugin of sgevents-plugins-example, such as
+    status-rules, renamed.
     """
     package_folder = package_name(name)
     plugin_folder = directory / name
@@ -73,13 +84,7 @@ def new(name: str, directory: Path, author: str | None, description: str | None)
         "description": toml_string(summary_line),
         "docstring": summary_line.replace("\\", "\\\\").replace('"', '\\"'),
     }
-    write_package(
-        plugin_folder,
-        {
-            _fill_template(relative_path, template_values): file_text
-            for relative_path, file_text in _file_texts(template_values).items()
-        },
-    )
+    write_package(plugin_folder, _package_texts(template_values, example))
     echo(f"""\
 {plugin_folder} is a plugin package now. Next:
 
@@ -150,6 +155,52 @@ def _summary(description: str | None, name: str) -> str:
         character if character.isprintable() else " " for character in description or ""
     )
     return " ".join(printable_text.split()) or f"The sgevents plugin {name}."
+
+
+def _package_texts(template_values: dict[str, str], example_name: str | None) -> dict[str, str]:
+    """Return all files of a new package: path -> text.
+
+    Raises:
+        ExamplesMissingError: The distribution of the examples is not installed.
+        UnknownExampleError: It has no such plugin.
+    """
+    file_texts = {
+        _fill_template(relative_path, template_values): file_text
+        for relative_path, file_text in _file_texts(template_values).items()
+    }
+    if example_name is None:
+        return file_texts
+    from sgevents_core.cli.example_package import example_texts, find_example
+
+    package_folder = template_values["package"]
+    texts = example_texts(find_example(example_name), template_values["name"], package_folder)
+    del file_texts[f"{package_folder}/plugin.py"], file_texts["tests/test_plugin.py"]
+    file_texts["README.md"] = _example_readme(template_values, example_name)
+    if any("hypothesis" in text for text in texts.values()):
+        file_texts["pyproject.toml"] = file_texts["pyproject.toml"].replace(
+            "dev = [", 'dev = ["hypothesis>=6.100", '
+        )
+    return {**file_texts, **texts}
+
+
+def _example_readme(template_values: dict[str, str], example_name: str) -> str:
+    name, summary = template_values["name"], template_values["summary"]
+    return f"""\
+# {name}
+
+{summary}
+It began as the example `{example_name}` of sgevents.
+
+    pip install -e ".[dev]"
+    pytest
+
+To run it, enable it in `sgevents.toml`:
+
+```toml
+[plugins.{name}]
+enabled = true
+```
+"""
 
 
 def _file_texts(template_values: dict[str, str]) -> dict[str, str]:

@@ -29,10 +29,15 @@ COMMANDS: Final = {
         "completion:completion", "Write the script that lets a shell complete commands."
     ),
     "config": ListedCommand("config:config", "Show the configuration in effect."),
+    "console": ListedCommand(
+        "console:console",
+        "Serve web pages that show what the daemons do, and take people's requests.",
+    ),
     "dead-letters": ListedCommand(
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
     ),
     "demo": ListedCommand("demo:demo", "Show in a few seconds what sgevents does and promises."),
+    "events": ListedCommand("events:events", "Search the journal for events, newest first."),
     "explain": ListedCommand(
         "explain:explain", "Explain what happened to an event, callback by callback."
     ),

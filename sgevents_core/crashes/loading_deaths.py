@@ -7,8 +7,7 @@ change, or a person asks to retry it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,7 +26,7 @@ from sgevents_core.crashes.out_of_memory import count_oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.state.plain_files import PRIVATE_FILE_MODE, read_plain_file
+from sgevents_core.state.plain_files import read_plain_file, replace_plain_file
 
 DEATHS_FILE: Final = "loading.json"
 UNPROVED_LIMIT: Final = 3
@@ -195,22 +194,8 @@ def _describe_broken(plugin_name: str, death: LoadDeathCount) -> KnownBroken:
 
 
 def _write_counts(folder: Path, deaths: Mapping[str, LoadDeathCount]) -> None:
-    new_file = folder / f"{DEATHS_FILE}.new"
-    _convert_errors(folder, lambda: _create_file(new_file, msgspec.json.encode(deaths)))
-    _convert_errors(folder, lambda: os.replace(new_file, folder / DEATHS_FILE))  # noqa: PTH105 - it returns nothing
-
-
-def _create_file(new_file: Path, file_content: bytes) -> None:
-    with suppress(FileNotFoundError):
-        new_file.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(new_file, flags, PRIVATE_FILE_MODE), "wb") as file:
-        file.write(file_content)
-
-
-def _convert_errors(folder: Path, write_file: Callable[[], None]) -> None:
     try:
-        write_file()
+        replace_plain_file(folder / DEATHS_FILE, msgspec.json.encode(deaths))
     except OSError as error:
         raise StateError(
             path=str(folder / DEATHS_FILE), reason=error.strerror or str(error)

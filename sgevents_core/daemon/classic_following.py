@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.classic.folder_watch import FolderWatch
+from sgevents_core.classic.helper_files import report_helper_files
+from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.classic.reloading import Change, ClassicReloading, has_processes
+from sgevents_core.daemon.file_trials import FileTrials
 from sgevents_core.daemon.parts import Assembly, Parts
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.errors import StateError
+from sgevents_core.errors import LogFileError, StateError
+from sgevents_core.observe.logs import open_plugin_log
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, LoadedElsewhere
 from sgevents_core.settings import Settings
@@ -42,6 +46,7 @@ class ClassicFollowing:
         assembly: Restarts lanes.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is loaded.
+        mailer: Mails that a file cannot be loaded.
         without: Plugins that are left out of this run.
     """
 
@@ -54,6 +59,7 @@ class ClassicFollowing:
         assembly: Assembly,
         parts: Parts,
         open_watch: OpenWatch,
+        mailer: LoadMailer,
         without: Container[str] = (),
     ) -> None:
         self._settings = settings
@@ -67,25 +73,31 @@ class ClassicFollowing:
             [plugin.name for plugin in loaded.plugins],
             without=without,
             report_again=folders.report_again,
+            on_failure=mailer.mail_failure,
         )
         self._statuses = {status.name: status for status in loaded.statuses}
         self._elsewhere: dict[str, LoadedElsewhere] = {}
         self._changes: dict[str, dict[str, Change]] = {}
         """Lane -> its changes since it was asked to end."""
         self._files: deque[tuple[Path, bool]] = deque()
-        """Files that have changed and are still to be loaded."""
+        """Files that have changed and are still to be examined."""
+        self._trials = FileTrials(settings)
+        self._untried: set[str] = set()
+        """Plugins whose files are still to be tried."""
+        self._passed: deque[str] = deque()
+        """Plugins whose files load well, and are still to be loaded here."""
         self._waiting_lanes: dict[str, float] = {}
         """Lane that waits for the state -> when to try again, in monotonic seconds."""
 
     def start(self) -> None:
         """Start to follow; files that are not plugins are reported once."""
         plugin_files = set(self._settings.classic_files.values())
-        for path in self._folders.files():
-            if path not in plugin_files and not is_helper(path):
+        other_files = [path for path in self._folders.files() if path not in plugin_files]
+        helper_files = [path for path in other_files if is_helper(path)]
+        report_helper_files(helper_files, self._settings.state.path)
+        for path in other_files:
+            if path not in helper_files:  # it is new, or could not be read
                 self._folders.report_again(path)
-            elif path not in plugin_files:
-                extra = {"action": "classic.no_plugin"}
-                logger.info("%s is not a plugin, but others may import it", path, extra=extra)
         self._folders.start()
 
     @property
@@ -102,7 +114,7 @@ class ClassicFollowing:
         taken_up: set[str] = set()
         try:
             self._load_files()
-            if not self._files:  # a lane that has to end more than once would be away for longer
+            if not (self._files or self._passed):  # ending a lane twice would take longer
                 for lane in list(self._changes):
                     taken_up |= self._continue(lane)
         except LoadingStopped:
@@ -110,28 +122,63 @@ class ClassicFollowing:
         return taken_up
 
     def _load_files(self) -> None:
+        """Have changed files tried, and load those that pass, for a short time."""
         until = time.monotonic() + SLICE
         self._files.extend(self._folders.take_changes())
         while self._files and time.monotonic() < until:
             path, is_there = self._files.popleft()
-            with self._open_watch() as watch:
-                change = self._reloading.follow(path, is_there=is_there, watch=watch)
-            if change is not None:
-                self._note(change)
+            self._note(self._reloading.examine(path, is_there=is_there))
+        self._take_trial_results()
+        while self._passed and time.monotonic() < until:
+            name = self._passed.popleft()
+            if name in self._settings.classic_files:
+                self._open_log_of(name)
+                with self._open_watch() as watch:
+                    self._note(self._reloading.load(name, watch))
+
+    def _open_log_of(self, name: str) -> None:
+        """Give a plugin that has come its own log file, if each has one."""
+        try:
+            open_plugin_log(self._settings.log, name)
+        except LogFileError as error:
+            extra = {"action": "log.not_opened", "plugin": name}
+            logger.warning("%s", error, extra=extra)
+
+    def _take_trial_results(self) -> None:
+        """Take the results of a trial that is over, and begin the next one."""
+        results = self._trials.take_results()
+        if results is None:
+            return
+        for name, failure in results.items():
+            self._untried.discard(name)
+            if name not in self._settings.classic_files:
+                continue
+            if failure is None:
+                self._passed.append(name)
+            else:
+                self._note(self._reloading.reject(name, failure))
+        self._untried &= self._settings.classic_files.keys()
+        if self._untried and not self._files:
+            self._trials.begin(sorted(self._untried))
 
     def close(self) -> None:
         """Stop following."""
         self._folders.close()
+        self._trials.close()
 
     def ends(self, lane: Lane) -> bool:
         """Return whether a lane ended for a restart, and failed only because the disk was full."""
         return lane.name in self._changes and isinstance(lane.error, StateError)
 
-    def _note(self, change: Change) -> None:
-        """Record a change in a lane, and end the lane."""
-        self._changes.setdefault(change.lane, {})[change.name] = change
+    def _note(self, result: Change | str | None) -> None:
+        """Record a change in a lane, and end the lane; or a plugin to try."""
+        if isinstance(result, str):
+            self._untried.add(result)
+        if not isinstance(result, Change):
+            return
+        self._changes.setdefault(result.lane, {})[result.name] = result
         for lane in self._parts.lanes:
-            if lane.name == change.lane:
+            if lane.name == result.lane:
                 lane.stop()
 
     def _continue(self, name: str) -> set[str]:

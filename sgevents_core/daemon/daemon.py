@@ -13,6 +13,7 @@ from sgevents_core.calling.context import Services
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
+from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
@@ -148,6 +149,7 @@ class Daemon:
             closing(home.writer()) as state_writer,
             closing(EvidenceRecorder(state_folder)) as recorder,
             guarded_process(state_folder),
+            closing(LoadMailer(self._settings)) as mailer,
             ExitStack() as opened_parts,
         ):
             _report_warnings(self._settings)
@@ -169,7 +171,12 @@ class Daemon:
                     recorder, known_broken, give_up_process=give_up_process, systemd=service_manager
                 ) as self._loading_watch:
                     run, loaded = self._assemble_run(
-                        state_writer, recorder, presence, children, monitoring
+                        state_writer,
+                        recorder,
+                        presence,
+                        children,
+                        mailer=mailer,
+                        monitoring=monitoring,
                     )
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
@@ -193,12 +200,16 @@ class Daemon:
         recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
+        *,
+        mailer: LoadMailer,
         monitoring: Monitoring,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
+        for status in loaded.statuses:
+            mailer.mail_failure(status)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
         assembly = Assembly(
             self._settings,
@@ -221,6 +232,7 @@ class Daemon:
                 assembly=assembly,
                 parts=parts,
                 open_watch=partial(self._open_loading_watch, recorder),
+                mailer=mailer,
                 without=self._left_out,
             )
         run = DaemonRun(

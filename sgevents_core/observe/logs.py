@@ -78,8 +78,18 @@ class OutletHandler(logging.Handler):
         super().__init__()
         self._common_outlets = common_outlets
         self._plugin_outlets = plugin_outlets
+        self._file_outlets = file_outlets
         self._without_files = [outlet for outlet in common_outlets if outlet not in file_outlets]
         self._plugin_names = sorted(plugin_outlets, key=len, reverse=True)
+
+    def has_file_of(self, plugin_name: str) -> bool:
+        """Return whether a plugin has a file of its own, or there are no files at all."""
+        return plugin_name in self._plugin_outlets or not self._file_outlets
+
+    def add_file_of(self, plugin_name: str, sink: FileSink) -> None:
+        """Send a plugin's records to a file of its own from now on."""
+        self._plugin_outlets[plugin_name] = self._file_outlets[0]._replace(sink=sink)
+        self._plugin_names = sorted(self._plugin_outlets, key=len, reverse=True)
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """Create no lock: none is needed, and a plugin's code must not run under one."""
@@ -232,6 +242,20 @@ def flush_log(timeout: float = CLOSE_TIMEOUT) -> bool:
     if keeper is None or not isinstance(keeper.outlets, OutletHandler):
         return True
     return keeper.outlets.flush_within(timeout)
+
+
+def open_plugin_log(settings: LogSettings, plugin_name: str) -> None:
+    """Open the log file of a plugin that has come since the start, if each plugin has one.
+
+    Raises:
+        LogFileError: The file cannot be written.
+    """
+    keeper = SteadyLogger.keeper
+    if keeper is None or not settings.per_plugin or settings.file is None:
+        return
+    if isinstance(keeper.outlets, OutletHandler) and not keeper.outlets.has_file_of(plugin_name):
+        path = plugin_file_path(settings.file, plugin_name)
+        keeper.outlets.add_file_of(plugin_name, _open_file(path, settings.keep))
 
 
 def restore_logging(plugin_name: str = "") -> None:

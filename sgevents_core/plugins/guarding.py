@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import PurePath
@@ -16,7 +18,12 @@ _SHOWN_FRAMES: Final = 8
 _MAX_LINE_LENGTH: Final = 300
 _IMPORT_MACHINERY: Final = ("<frozen importlib", "<frozen runpy")
 _LOADER_FOLDERS: Final = frozenset({"importlib", "importlib_metadata"})
+_PYTHON_FOLDERS: Final = tuple(
+    f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")
+)
+_PACKAGES_FOLDER: Final = f"{os.sep}site-packages{os.sep}"
 _OWN_FOLDER: Final = str(PurePath(__file__).parent)
+_OWN_PACKAGE: Final = f"{PurePath(__file__).parent.parent}{os.sep}"
 
 
 def run_guarded(step_name: str, plugin_code: Callable[[], _T]) -> _T:
@@ -91,8 +98,26 @@ def _raise_location(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
     frames = _plugin_frames(error)
-    frames = [frame for frame in frames if not frame.filename.startswith("<")] or frames
-    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    for is_relevant in (_is_no_package, _is_no_part_of_python, _is_in_a_file):
+        relevant_frames = [frame for frame in frames if is_relevant(frame.filename)]
+        if relevant_frames:
+            return f" at {relevant_frames[-1].filename}:{relevant_frames[-1].lineno}"
+    return ""
+
+
+def _is_in_a_file(filename: str) -> bool:
+    return not filename.startswith("<")
+
+
+def _is_no_part_of_python(filename: str) -> bool:
+    """Return whether a file is none of Python's own modules, and none of this package."""
+    in_python = filename.startswith(_PYTHON_FOLDERS) and _PACKAGES_FOLDER not in filename
+    return _is_in_a_file(filename) and not in_python and not filename.startswith(_OWN_PACKAGE)
+
+
+def _is_no_package(filename: str) -> bool:
+    """Return whether a file belongs neither to Python nor to an installed package."""
+    return _is_no_part_of_python(filename) and _PACKAGES_FOLDER not in filename
 
 
 def _plugin_frames(error: BaseException) -> list[traceback.FrameSummary]:

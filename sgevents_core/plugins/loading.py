@@ -31,6 +31,7 @@ from sgevents_core.plugins.implementing import (
     unused_warnings,
 )
 from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
+from sgevents_core.plugins.members import Implementation
 from sgevents_core.plugins.memory_warnings import memory_warnings
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
@@ -249,7 +250,8 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
     own = own_settings(found.name, model, settings)
     registrar = CallbackRegistrar(found.name, own, [c.name for c in callbacks])
     if "register_callbacks" in hooks:
-        run_guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))
+        step_name = _registering_function(members.implementations)
+        run_guarded(step_name, lambda: hooks["register_callbacks"](registrar))
     registrar.close()
     registry.add(found.name, callbacks, members.implementations)
     callbacks += registrar.callbacks
@@ -279,6 +281,11 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
             *memory_warnings(plugin, registrar.args_given_to, table, settings.lanes.get(lane)),
         ),
     )
+
+
+def _registering_function(implementations: Sequence[Implementation]) -> str:
+    """Return the name, in the plugin, of its function that registers callbacks."""
+    return next(one.attribute for one in implementations if one.hook == "register_callbacks")
 
 
 def _ignoring(callback: Callback, script: str | None) -> Callback:

@@ -22,6 +22,8 @@ from sgevents_core.settings.model import (
     DEFAULT_LANE,
     ClassicFolder,
     ClassicSettings,
+    ConsoleAccess,
+    ConsoleSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
@@ -52,6 +54,8 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "classic": ClassicSettings,
     "classic.paths": ClassicFolder,
     "classic.smtp": SmtpSettings,
+    "console": ConsoleSettings,
+    "console.access": ConsoleAccess,
 }
 """Section of the file -> the model of its table, or of each table in it."""
 _CLASSIC_TABLES: Final = ("paths", "smtp")
@@ -194,6 +198,8 @@ class _SettingsAssembler:
             classic_files=listing.files,
             classic_on_error=listing.with_on_error,
             smtp=self._smtp_settings(classic_table),
+            console=self._console_settings(),
+            console_access=self._console_access(),
         )
         check_cross_rules(settings, self._raw_tables, self.diagnostics)
         self._warn_about_access(settings)
@@ -223,6 +229,20 @@ class _SettingsAssembler:
         if "smtp" not in classic_table:
             return None
         return self._table_settings(classic_table["smtp"], SmtpSettings, ("classic", "smtp"))
+
+    def _console_settings(self) -> ConsoleSettings:
+        console_table = self._raw_tables.get("console", {})
+        if isinstance(console_table, Mapping) and isinstance(console_table.get("access"), Mapping):
+            console_table = {key: console_table[key] for key in console_table if key != "access"}
+        return self._table_settings(console_table, ConsoleSettings, ("console",))
+
+    def _console_access(self) -> ConsoleAccess | None:
+        access_table = _value_at(self._raw_tables, ("console", "access"))
+        if not isinstance(access_table, Mapping):
+            return None
+        return self._table_settings(
+            access_table, ConsoleAccess, ("console", "access"), secrets_required=False
+        )
 
     def _classic_folders(self, raw_folders: object) -> tuple[ClassicFolder, ...]:
         key_path = ("classic", "paths")

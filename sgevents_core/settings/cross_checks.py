@@ -14,6 +14,7 @@ from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
+    ConsoleAccess,
     GroupSettings,
     LaneSettings,
     LogSettings,
@@ -43,6 +44,8 @@ def check_cross_rules(
         _check_ignore_own(name, settings, diagnostics)
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
+    if settings.console_access is not None:
+        _check_console_access(settings.console_access, diagnostics)
     _check_metrics(settings, diagnostics)
 
 
@@ -64,6 +67,36 @@ def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diag
         diagnostics.add_problem(
             ("feed", configured_key), message, f"change {feed_key} or {other_key}"
         )
+
+
+def _check_console_access(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
+    key_path = ("console", "access")
+    if access.header is not None and access.users:
+        message = "users and header exclude each other"
+        fix = "leave out users if a proxy says who people are, otherwise header and from"
+        diagnostics.add_problem((*key_path, "header"), message, fix)
+    elif access.header is not None and not access.proxies:
+        message = "header needs from, the addresses of the proxy that sets it"
+        if diagnostics.are_valid((*key_path, "from")):
+            diagnostics.add_problem((*key_path, "header"), message, 'add from = ["ADDRESS"]')
+    elif access.header is None and access.proxies:
+        message = "from needs header, in which the proxy names the person"
+        diagnostics.add_problem((*key_path, "from"), message, 'add header = "X-Remote-User"')
+    elif access.header is None and not access.users:
+        if diagnostics.are_valid((*key_path, "users")):
+            fix = "list users with hashes of their passwords, or header and from of a proxy"
+            diagnostics.add_problem(key_path, "nobody could come in", fix)
+    else:
+        _check_operators(access, diagnostics)
+
+
+def _check_operators(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
+    for name in access.operators if access.users else ():
+        if name not in access.users:
+            similar = nearest_name(name, access.users)
+            fix = f"did you mean {similar}?" if similar else "add the user, or leave the name out"
+            message = f"operators names {toml_string(name)}, who is not one of the users"
+            diagnostics.add_problem(("console", "access", "operators"), message, fix)
 
 
 def _check_groups(

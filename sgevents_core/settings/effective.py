@@ -28,7 +28,11 @@ HIDDEN_TEXT: Final = "***"
 """Shown in place of every secret."""
 UNKNOWN_TEXT: Final = "..."
 """Shown in place of a text that may be a secret."""
-_ATTRIBUTES: Final = {"classic.paths": "classic_folders", "classic.smtp": "smtp"}
+_ATTRIBUTES: Final = {
+    "classic.paths": "classic_folders",
+    "classic.smtp": "smtp",
+    "console.access": "console_access",
+}
 """Sections of the file that the settings keep under another name."""
 
 

@@ -68,7 +68,9 @@ def _nested_schemas(schemas: Mapping[str, Schema]) -> dict[str, Schema]:
     for name, schema in schemas.items():
         outer_name, _, inner_name = name.partition(".")
         if inner_name:
-            top_schemas[outer_name]["properties"][inner_name] = schema
+            properties = top_schemas[outer_name]["properties"]
+            plain_schema = properties.get(inner_name)
+            properties[inner_name] = {"anyOf": [plain_schema, schema]} if plain_schema else schema
     return top_schemas
 
 

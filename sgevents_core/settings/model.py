@@ -12,13 +12,16 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-from sgevents_core.choices import Executor, Level, LogFormat, OnError, OrderBy
+from sgevents_core.choices import ConsoleWayIn, Executor, Level, LogFormat, OnError, OrderBy
 from sgevents_core.errors import Problem
-from sgevents_core.settings.listen_address import ListenSetting
+from sgevents_core.settings.listen_address import ListenAddress
+from sgevents_core.settings.listen_address import ListenSetting as MetricsListenSetting
+from sgevents_core.settings.listening import ListenSetting, NetworkSetting
 from sgevents_core.settings.secret import SecretTexts
 from sgevents_core.settings.value_kinds import (
     ExistingFile,
     OwnSettings,
+    PasswordHashes,
     PathSetting,
     ProxySetting,
     ReferableText,
@@ -419,11 +422,78 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class ConsoleSettings(Struct, frozen=True, kw_only=True):
+    """`[console]`: the web pages of `sgevents console`."""
+
+    listen: Annotated[
+        ListenSetting,
+        Meta(
+            description="Where the console listens, `host:port`. Beyond this machine only with "
+            "`[console.access]`."
+        ),
+    ] = ListenAddress("127.0.0.1", 8090)
+    access: Annotated[
+        ConsoleWayIn,
+        Meta(
+            description='`"token"`: who has the token that is shown at the start comes in; '
+            '`"open"`: everybody who can connect from this machine. Or a table, '
+            "`[console.access]`."
+        ),
+    ] = "token"
+    hosts: Annotated[
+        tuple[NonEmptyName, ...],
+        Meta(
+            description="Names under which browsers may call the console, without a port, such as "
+            "that of a proxy; besides the address in `listen` and, if that is of this machine, "
+            "`localhost`."
+        ),
+    ] = ()
+    time_zone: Annotated[
+        NonEmptyName | None,
+        Meta(
+            examples=["America/Vancouver"],
+            description="The time zone of the studio, shown beside the reader's own; by default, "
+            "that of this machine.",
+        ),
+    ] = None
+
+
+class ConsoleAccess(Struct, frozen=True, kw_only=True, rename={"proxies": "from"}):
+    """`[console.access]`: who may come in, and who may change something."""
+
+    users: Annotated[
+        PasswordHashes,
+        Meta(
+            description="Users with the hashes of their passwords: `[console.access.users]`, "
+            "`NAME = HASH`, as `sgevents console --hash-password` prints it."
+        ),
+    ] = field(default_factory=dict)
+    header: Annotated[
+        NonEmptyName | None,
+        Meta(
+            examples=["X-Remote-User"],
+            description="The header in which a proxy in front names the person. Requires `from`; "
+            "not together with `users`.",
+        ),
+    ] = None
+    proxies: Annotated[
+        tuple[NetworkSetting, ...],
+        Meta(
+            description="The addresses or networks of that proxy, as the connection shows them; "
+            "calls from any other are refused."
+        ),
+    ] = ()
+    operators: Annotated[
+        tuple[NonEmptyName, ...],
+        Meta(description="The people who may make requests; all others only read."),
+    ] = ()
+
+
 class MetricsSettings(Struct, frozen=True, kw_only=True):
     """`[metrics]`: where monitoring reads figures and health; nothing listens without `listen`."""
 
     listen: Annotated[
-        ListenSetting | None,
+        MetricsListenSetting | None,
         Meta(
             examples=["127.0.0.1:9108"],
             description="The address at which the daemon answers `/metrics`, `/healthz` and "
@@ -463,6 +533,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Classic plugins whose tables say what happens on errors, so that `stopOnError` does not."""
     smtp: SmtpSettings | None = None
     """How classic plugins send mails; None if they send none."""
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
+    console_access: ConsoleAccess | None = None
+    """Who may come into the console beyond this machine; None if the table is missing."""
     warnings: tuple[Problem, ...] = ()
     """Warnings about values that are allowed but probably mistakes, for `check` and the log."""
     learned_secrets: SecretTexts = field(default_factory=SecretTexts)

@@ -304,6 +304,35 @@ def _resolve_references(raw_value: Any, context: ReadingContext, *inner_path: st
     return raw_value
 
 
+def _read_password_hashes(raw_value: object, context: ReadingContext) -> dict[str, Secret]:
+    """Return the hash of each user's password, given directly or by a reference."""
+    if not isinstance(raw_value, Mapping):
+        fix = 'write a table, [console.access.users], and NAME = "HASH" for each user'
+        raise InvalidValueError(f"expected a table, got {describe(raw_value)}", fix)
+    return {
+        name: password_hash
+        for name, value in raw_value.items()
+        if (password_hash := _password_hash(value, context, name)) is not None
+    }
+
+
+def _password_hash(raw_value: Any, context: ReadingContext, name: str) -> Secret | None:
+    fix = "make one with `sgevents console --hash-password`"
+    try:
+        secret = (
+            resolve_reference(raw_value, context, name)
+            if is_reference(raw_value)
+            else Secret(str(raw_value), CONFIG_SOURCE)
+        )
+    except InvalidValueError as error:
+        context.add_problem(error.message, error.fix, name)
+        return None
+    if secret.is_there and not secret.reveal().startswith("$argon2"):
+        context.add_problem("this is not the hash of a password", fix, name)
+        return None
+    return secret
+
+
 def _read_secret_of_plugin(raw_value: object, context: ReadingContext) -> Secret:
     """Return a secret of a plugin, any text; its reference has been followed before."""
     if isinstance(raw_value, Secret):
@@ -351,6 +380,14 @@ OwnSettings: TypeAlias = Annotated[
     dict[str, Any], ValueKind(_read_own_settings, {"type": "object"})
 ]
 """A plugin's own settings, with a `Secret` wherever a reference stands."""
+PasswordHashes: TypeAlias = Annotated[
+    dict[str, Secret],
+    ValueKind(
+        _read_password_hashes,
+        {"type": "object", "additionalProperties": _REFERABLE_SCHEMA},
+        "{ anna = HASH }",
+    ),
+]
 
 KINDS_BY_TYPE: Final[Mapping[object, ValueKind]] = {
     Secret: ValueKind(_read_secret_of_plugin, {"type": "string"}, '{ env = "NAME" }'),

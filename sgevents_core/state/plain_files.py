@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,21 @@ def read_plain_file(path: Path) -> bytes:
     """Return the content of a file; see `open_plain_file`."""
     with os.fdopen(open_plain_file(path, os.O_RDONLY), "rb") as file:
         return file.read()
+
+
+def replace_plain_file(path: Path, content: bytes) -> None:
+    """Give a file a new content, all at once; a file beside it, ending in `.new`, is used for that.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    new_file = path.with_name(f"{path.name}.new")
+    with suppress(FileNotFoundError):
+        new_file.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(new_file, flags, PRIVATE_FILE_MODE), "wb") as file:
+        file.write(content)
+    os.replace(new_file, path)  # noqa: PTH105 - it returns nothing
 
 
 def make_state_folder(state_folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Five plugins that are worth copying; each module is one, named in `pyproject.toml`."""
+"""Plugins that are worth copying; each module is one, named in `pyproject.toml`."""

@@ -53,3 +53,24 @@ class Desk:
         """Return a field of a record, as the site has it now."""
         (found,) = self.site.find(record["type"], [["id", "is", record["id"]]], [name])
         return found[name]
+
+
+def task(desk: Desk, status: str = "wtg") -> dict[str, Any]:
+    """Make a task of the desk's shot."""
+    return desk.create("Task", content="anim", entity=desk.shot, sg_status_list=status)
+
+
+def set_status(desk: Desk, record: dict[str, Any], status: str) -> None:
+    """Let Anna set the status of a record."""
+    with desk.site.transaction("anna") as work:
+        work.update(record["type"], record["id"], {"sg_status_list": status})
+
+
+def version(desk: Desk, code: str = "v1") -> dict[str, Any]:
+    """Make a version of the desk's shot, by Ben."""
+    return desk.create("Version", "ben", code=code, entity=desk.shot, user=desk.people["Ben"])
+
+
+def note(desk: Desk, login: str, links: list[dict[str, Any]]) -> None:
+    """Let somebody write a note."""
+    desk.create("Note", login, subject="Ears", note_links=links)

@@ -52,6 +52,24 @@ def test_samples_on_testing_pass(workshop: Workshop, tmp_path: Path) -> None:
     assert len(samples) == 5
 
 
+def test_recorded_day_shows_what_a_change_would_write(workshop: Workshop, tmp_path: Path) -> None:
+    """The test of the page passes once its writes are accepted, and fails when they change."""
+    plugin = python_samples(DOCS / "tutorial" / "first-plugin.md")[0]
+    module = tmp_path / "studio_hello.py"
+    module.write_text(plugin, "utf-8")
+    day = [EventBuilder().new({"type": "Version", "id": 13})]
+    (tmp_path / "day.jsonl").write_text(recorded_text(event.row for event in day), "utf-8")
+    (sample,) = python_samples(DOCS / "how-to" / "test-with-a-recorded-day.md")
+    (tmp_path / "test_day.py").write_text(sample, "utf-8")
+    command = ("-m", "pytest", "-W", "error", "-p", "no:cacheprovider")
+    accepted = workshop.python(*command, cwd=tmp_path, ACCEPT_WRITES="1")
+    assert "1 passed" in accepted
+    assert '"sg_status_list": "rev"' in (tmp_path / "day-writes.json").read_text("utf-8")
+    assert "1 passed" in workshop.python(*command, cwd=tmp_path)
+    module.write_text(plugin.replace('"rev"', '"apr"'), "utf-8")
+    assert "1 failed" in workshop.python(*command, cwd=tmp_path, fails=True)
+
+
 def test_sample_of_the_builder_runs() -> None:
     """The sample of the reference runs."""
     (sample,) = python_samples(DOCS / "reference" / "testing.md")

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from classic_files import ClassicStudio, paths_text
 from commanding import Commands
+from mail_server import MailServer
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
+from sgevents_core.classic.helper_files import REPORTED_FILES, report_helper_files
 from sgevents_core.sandbox import Sandbox
 
 
@@ -140,7 +142,7 @@ def test_a_file_that_does_not_load_changes_nothing_until_it_does(
 def test_worker_processes_take_up_changes(
     studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
 ) -> None:
-    """Those of the lane are replaced between two calls."""
+    """Those of the lane are replaced between two calls; a file that does not load keeps its old."""
     daemon.log += '[[groups]]\nname = "studio"\nlane = "apart"\n'
     daemon.log += '[lanes.apart]\nexecutor = "process"\n'
     path = studio.write_noting("studio/edited.py")
@@ -159,13 +161,15 @@ def test_worker_processes_take_up_changes(
         wait_for_calls(daemon, "added", events[1:])
         path.write_text("raise ValueError  # registerCallbacks\n")
         wait_for_records(daemon, "classic.not_loaded", 2)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "edited", events)
         path.write_text(text)
-        wait_for_records(daemon, "lane.replaced", 4)
+        wait_for_records(daemon, "lane.replaced", 3)
         events.append(site.event("Shotgun_Task_New"))
         wait_for_calls(daemon, "edited", events)
         assert daemon.stop(process) == 0
     edited = [noted.callback for noted in daemon.noted() if noted.plugin.endswith("edited")]
-    assert edited == ["note", "again", "note"]
+    assert edited == ["note", "again", "again", "note"]
 
 
 def test_an_import_that_hangs_prints_or_forks_is_its_own_affair(
@@ -247,27 +251,110 @@ def test_a_daemon_killed_after_changes_continues_where_it_was(
     assert calls_of(daemon, "changed") == calls_of(daemon, "gone") == events
 
 
-def test_an_import_that_ends_the_process_is_left_out_in_the_end(
+def test_a_changed_file_that_ends_the_process_changes_nothing(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """The daemon continues, the plugin with the code that it has; a new file is reported."""
+    studio.write_noting("studio/works.py")
+    path = studio.write_noting("studio/exits.py")
+    text = path.read_text()
+    events = [site.event("Shotgun_Task_New")]
+    deeds = ["import os\nos._exit(3)\n", "import ctypes\nctypes.string_at(0)\n"]
+    with daemon.running() as process:
+        wait_until(lambda: daemon.calls_noted() == 2)
+        for number, deed in enumerate(deeds, 1):
+            path.write_text(f"{deed}{text}")
+            studio.write(f"studio/new{number}.py", f"{deed}{text}")
+            wait_for_records(daemon, "classic.not_loaded", 2 * number)
+            events.append(site.event("Shotgun_Task_New"))
+            wait_for_calls(daemon, "works", events)
+            wait_for_calls(daemon, "exits", events)
+        listed = Commands(daemon)("plugins", "list").text
+        path.write_text(text.replace("exits note", "exits again"))
+        studio.write("studio/new1.py", text)
+        wait_until(lambda: daemon.tells("classic.reloaded") and daemon.tells("classic.loaded"))
+        assert daemon.stop(process) == 0
+    reasons = [one["message"] for one in daemon.told() if one["action"] == "classic.not_loaded"]
+    assert "exits cannot be loaded, and continues as it was: it ends its process" in reasons[0]
+    assert "it called os._exit(3)" in reasons[0]
+    assert "new1 cannot be loaded: it ends its process" in reasons[1]
+    assert any("Segmentation fault" in reason for reason in reasons[2:])
+    assert "os._exit(3)" in listed
+
+
+def test_a_file_that_ends_the_process_at_a_start_is_left_out_of_the_next(
     studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
 ) -> None:
     """As with a package: whose code it was is known, and the others lose nothing."""
     studio.write_noting("studio/works.py")
     path = studio.write_noting("studio/exits.py")
     text = path.read_text()
+    path.write_text(f"import os\nos._exit(3)\n{text}")
     events = [site.event("Shotgun_Task_New")]
-    with daemon.running() as process:
-        wait_until(lambda: daemon.calls_noted() == 2)
-        path.write_text(f"import os\nos._exit(3)\n{text}")
-        assert process.wait(30) == 3
-    events.append(site.event("Shotgun_Task_New"))
-    codes: list[int] = []
-    while not codes or codes[-1] == 3:
-        codes.append(daemon.drain())
-    assert codes[-1] == 0
+    assert [daemon.drain(), daemon.drain()] == [3, 0]
     assert calls_of(daemon, "works") == events
     path.write_text(text)
     assert daemon.drain() == 0
-    assert calls_of(daemon, "exits") == events
+    events.append(site.event("Shotgun_Task_New"))
+    assert daemon.drain() == 0
+    assert calls_of(daemon, "works") == calls_of(daemon, "exits") == events
+
+
+def test_files_that_fail_are_mailed_and_new_plugins_have_log_files(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """At the start and later, to the configured recipients; `per_plugin` holds for all plugins."""
+    studio.write("studio/broken.py", "raise ValueError('at the start')  # registerCallbacks\n")
+    log_file = daemon.folder / "logs" / "sgevents.log"
+    with MailServer() as server, daemon_mailing(daemon, server, log_file).running() as process:
+        wait_until(lambda: len(server.mails) == 1)
+        path = studio.write_noting("studio/comes.py", deed="logger.error('about %s', event['id'])")
+        wait_until(lambda: daemon.output.exists() and daemon.tells("lane.replaced"))
+        event = site.event("Shotgun_Task_New")
+        wait_for_calls(daemon, "comes", [event])
+        path.write_text(path.read_text().replace("import os", "import os, not_installed"))
+        wait_until(lambda: len(server.mails) == 3)
+        assert daemon.stop(process) == 0
+        subjects = [mail["Subject"] for mail in server.mails]
+        texts = [mail.get_content() for mail in server.mails]
+    assert subjects[0] == "[SG] classic:studio/broken cannot be loaded"
+    assert "ValueError: at the start" in texts[0]
+    assert "broken.py:1" in texts[0]
+    assert subjects[1:] == [
+        "[SG] ERROR of plugin.comes.note",
+        "[SG] classic:studio/comes cannot be loaded",
+    ]
+    assert "No module named 'not_installed'" in texts[2]
+    own_log = log_file.with_name("sgevents.classic%3Astudio%2Fcomes.log")
+    assert f"about {event}" in own_log.read_text()
+    assert f"about {event}" not in log_file.read_text()
+
+
+def daemon_mailing(daemon: RunningDaemon, server: MailServer, log_file: Path) -> RunningDaemon:
+    """Let a daemon send mails to a server, and give each plugin a log file."""
+    daemon.log += f"""
+        [classic.smtp]
+        server = "127.0.0.1"
+        port = {server.port}
+        sender = "daemon@studio.example"
+        recipients = ["td@studio.example"]
+        subject = "[SG]"
+        [log]
+        file = "{log_file}"
+        per_plugin = true
+    """
+    return daemon
+
+
+def test_a_helper_file_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not again at the next start; one that is new is."""
+    caplog.set_level("INFO")
+    report_helper_files([tmp_path / "a.py"], tmp_path)
+    report_helper_files([tmp_path / "a.py", tmp_path / "b.py"], tmp_path)
+    (tmp_path / REPORTED_FILES).write_text("{")
+    report_helper_files([tmp_path / "b.py"], tmp_path)
+    reported = [record.getMessage().split()[0] for record in caplog.records]
+    assert reported == [str(tmp_path / name) for name in ("a.py", "b.py", "b.py")]
 
 
 def test_a_lane_with_several_workers_takes_up_changes(

@@ -67,6 +67,9 @@ def failure(plugin: str = "classic:studio/mails") -> CallbackFailure:
         ("reg.setEmails(True)", ["td@studio.example", "night@studio.example"]),
         ("reg.setEmails('a@b.example', 'c@d.example')", ["a@b.example", "c@d.example"]),
         ("reg.setEmails(['a@b.example'])", ["a@b.example"]),
+        ("reg.setEmails(['a@b.example', ''])", ["a@b.example"]),
+        ("reg.setEmails('')", ["td@studio.example", "night@studio.example"]),
+        ("reg.setEmails(3)", ["td@studio.example", "night@studio.example"]),
         ("reg.setEmails(False); reg.setEmails('a@b.example')", ["a@b.example"]),
     ],
 )
@@ -86,6 +89,16 @@ def test_errors_are_mailed_to_whom_the_plugin_says(
     text = mail.get_content()
     assert "the error\nin two lines of ***" in text.replace("\r\n", "\n")
     assert "test_mails.py" in text
+
+
+@pytest.mark.parametrize(("emails", "count"), [("''", 1), ("3", 1), ("[]", 0), ("None", 0)])
+def test_no_address_at_all_is_warned_of(
+    studio: ClassicStudio, server: MailServer, emails: str, count: int
+) -> None:
+    """As from a variable that is not set; the plugin is loaded, as by the classic daemon."""
+    warnings = loaded(studio, server, f"reg.setEmails({emails})").warnings
+    assert len(warnings) == count
+    assert all(f"mails.py:3: setEmails was given {emails}: give" in one for one in warnings)
 
 
 def test_calls_that_fail_are_mailed(studio: ClassicStudio, server: MailServer) -> None:

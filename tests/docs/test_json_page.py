@@ -20,6 +20,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "tail": ("plugins",),
     "plugins show": ("plugin", "store"),
     "plan": ("types[].calls",),
+    "events": ("events[].failures",),
 }
 """Keys whose values are a site's own, or go by the names of plugins."""
 TABLES = (DOCS / "reference" / "commands.md").read_text("utf-8")
@@ -95,6 +96,7 @@ COMMANDS = {
     "config show": ("config", "show"),
     "plan": ("plan", "Studio_Bad"),
     "explain": ("explain", "{event}"),
+    "events": ("events", "--limit", "2"),
     "tail": ("tail", "-n", "1"),
     "dead-letters list": ("dead-letters", "list"),
     "dead-letters show": ("dead-letters", "show", "1"),

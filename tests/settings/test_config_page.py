@@ -11,7 +11,7 @@ import pytest
 import tomli
 from msgspec.structs import FieldInfo, fields
 
-from sgevents_core.settings import parse_duration, read_settings
+from sgevents_core.settings import ListenAddress, parse_duration, read_settings
 from sgevents_core.settings.config_file import SECTION_MODELS
 from sgevents_core.settings.value_shapes import shape_of
 
@@ -45,7 +45,7 @@ def rows_of(section: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("section", "key"), KEYS)
 def test_every_key_is_on_the_page_with_its_default(section: str, key: FieldInfo) -> None:
     """The default on the page is the one in the code, and the key has a meaning."""
-    row = rows_of(section)[key.name]
+    row = rows_of(section)[key.encode_name]
     assert len(row) == 4, row
     default = row[2]
     if f"{section}.{key.name}" in CALCULATED:
@@ -67,7 +67,7 @@ def test_page_says_what_editors_say() -> None:
         for section in SECTION_MODELS
     }
     assert on_page == {
-        section: {key.name: shape_of(key.type).description for key in fields(model)}
+        section: {key.encode_name: shape_of(key.type).description for key in fields(model)}
         for section, model in SECTION_MODELS.items()
     }
 
@@ -77,15 +77,15 @@ def default_of(key: FieldInfo) -> Any:
     if key.default_factory is not msgspec.NODEFAULT:
         return key.default_factory()
     default = key.default
-    return (
-        str(default) if isinstance(default, Path) else list(default) if default == () else default
-    )
+    if isinstance(default, Path | ListenAddress):
+        return str(default)
+    return list(default) if default == () else default
 
 
 @pytest.mark.parametrize("section", SECTION_MODELS)
 def test_the_page_has_no_key_that_is_not_there(section: str) -> None:
     """A key that was removed leaves the page too."""
-    assert set(rows_of(section)) == {key.name for key in fields(SECTION_MODELS[section])}
+    assert set(rows_of(section)) == {key.encode_name for key in fields(SECTION_MODELS[section])}
 
 
 def test_the_samples_on_the_page_are_right(monkeypatch: pytest.MonkeyPatch) -> None:

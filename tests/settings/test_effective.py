@@ -101,6 +101,9 @@ path = "old"
 [classic.smtp]
 server = "mail"
 sender = "a@b.example"
+[console.access]
+header = "X-Remote-User"
+from = ["10.1.0.0/16"]
 """
     settings = load_settings(write_config(tmp_path, text), secrets_required=False)
     listed = [*effective_values(settings, ValueSources(settings.path), {})]
@@ -109,7 +112,7 @@ sender = "a@b.example"
     for section, model in SECTION_MODELS.items():
         prefix = {"groups": "groups[0]", "lanes": "lanes.slow", "plugins": "plugins.chat"}
         prefix["classic.paths"] = "classic.paths[0]"
-        for key in model.__struct_fields__:
+        for key in model.__struct_encode_fields__:
             if not (section == "plugins" and key == "settings"):
                 assert f"{prefix.get(section, section)}.{key}" in keys, section
 

@@ -18,7 +18,9 @@ from state_values import CHANGES, FIRSTS, PLUGINS, PROGRESS, STEPS, failure
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import SgEventsError
+from sgevents_core.scripts import Scripts
 from sgevents_core.state.entries import LateRow
+from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.letters import LetterChange, LetterChoice
 from sgevents_core.state.opening import kept_in_memory, open_state
@@ -84,6 +86,13 @@ REQUEST_STEPS = st.builds(
     dismissed=st.lists(NUMBERS, max_size=2),
 )
 ERAS = range(1, 4)
+EVENT_CHOICES = [
+    EventChoice(),
+    EventChoice(late=True),
+    EventChoice(failed=True),
+    EventChoice(failed_plugin="notify", event_type="Shotgun_*"),
+    EventChoice(ids=(3, 20), created_since=AT + 3, created_until=AT + 6),
+]
 CHOICES = [
     LetterChoice(),
     LetterChoice(plugin="notify", callback="notify:on_new"),
@@ -136,6 +145,10 @@ def past(state: State) -> list[Any]:
             [(records.event(number), records.failures(number + 100)) for number in range(1, 6)],
             [(records.between(era, 3, 20), records.since(era, AT + 5)) for era in ERAS],
             [records.kept_from(era) for era in ERAS],
+            [
+                records.chosen(choice, Scripts(), above=1, below=9, limit=4)
+                for choice in EVENT_CHOICES
+            ],
             [[sorted(records.left_out(kind, era)) for kind in kinds] for era in ERAS],
             records.first_cursors(),
         ]

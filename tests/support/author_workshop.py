@@ -81,10 +81,14 @@ class Workshop:
         (self.packages_folder / "tools.pth").write_text("\n".join(package_paths))
         self.pip("install", "--no-deps", "--no-index", "--force-reinstall", str(core_wheel))
 
-    def python(self, *arguments: str, cwd: Path | None = None, fails: bool = False) -> str:
-        """Run its Python; return the output."""
+    def python(
+        self, *arguments: str, cwd: Path | None = None, fails: bool = False, **environment: str
+    ) -> str:
+        """Run its Python, with more variables in its environment; return the output."""
         command = [str(self.scripts_folder / "python"), *arguments]
-        return run_command(command, cwd=cwd or self.folder, fails=fails)
+        return run_command(
+            command, cwd=cwd or self.folder, fails=fails, extra_environment=environment
+        )
 
     def sgevents(self, *arguments: str, cwd: Path | None = None, fails: bool = False) -> str:
         """Run the command `sgevents`; return the output."""

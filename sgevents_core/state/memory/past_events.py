@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
+from sgevents_core.scripts import Scripts
 from sgevents_core.state.entries import Entry, JournalStart
+from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
 from sgevents_core.state.memory.tables import Tables
@@ -36,6 +39,33 @@ class MemoryPast:
         return self._select_events(
             lambda entry: entry.era == era and entry.created >= created_since
         )
+
+    def chosen(
+        self, choice: EventChoice, scripts: Scripts, *, above: int, below: int, limit: int
+    ) -> list[Entry]:
+        """Return the chosen entries between two places of the journal, the newest first."""
+        failed_seqs = self._failed_seqs(choice.failed_plugin)
+        is_failed_wanted = choice.failed or choice.failed_plugin is not None
+        with self._tables.lock:
+            entries = list(reversed(self._tables.journal.values()))
+        chosen_entries = (
+            entry
+            for entry in entries
+            if above < entry.seq < below
+            and choice.matches_columns(entry)
+            and (entry.seq in failed_seqs or not is_failed_wanted)
+            and (not choice.needs_row or choice.matches_row(entry.body, scripts))
+        )
+        return list(islice(chosen_entries, limit))
+
+    def _failed_seqs(self, plugin_name: str | None) -> set[int]:
+        """Return the places of the events on which a callback failed at least once."""
+        with self._tables.lock:
+            return {
+                failed_call.failure.seq
+                for failed_call in self._tables.failures.values()
+                if plugin_name in {None, failed_call.failure.plugin}
+            }
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which on the journal is complete."""

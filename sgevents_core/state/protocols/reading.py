@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.scripts import Scripts
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.entries import Entry, JournalStart
+from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
 from sgevents_core.state.imported import ImportedPosition
@@ -169,6 +171,20 @@ class Past(Connection, Protocol):
 
     def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
+
+    def chosen(
+        self, choice: EventChoice, scripts: Scripts, *, above: int, below: int, limit: int
+    ) -> list[Entry]:
+        """Return the chosen entries between two places of the journal, the newest first.
+
+        Args:
+            choice: The events to return.
+            scripts: The names of the site's scripts.
+            above: Only entries with a higher `seq`.
+            below: Only entries with a lower `seq`; the work grows with the distance between the
+                two.
+            limit: The most entries to return.
+        """
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which on the journal is complete."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from sgevents_core.state.entries import JournalStart
+from sgevents_core.scripts import Scripts
+from sgevents_core.state.entries import Entry, JournalStart
+from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
 from sgevents_core.state.requests import ReplayEvent
+from sgevents_core.state.sqlite.checksums import checksum_column
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.event_search import choice_condition, ids_condition
+from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entry, strands_column
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
 _EVENT_COLUMNS: Final = "era, seq, event_id, body"
@@ -27,6 +34,8 @@ class SqlitePast:
 
     def __init__(self, state_folder: Path) -> None:
         self._database = Database(state_folder, read_only=True)
+        self._checksum_column = checksum_column(self._database)
+        self._strands_column = strands_column(self._database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -35,8 +44,8 @@ class SqlitePast:
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
         event_row = self._database.fetch_one(
-            f"SELECT {_EVENT_COLUMNS} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
-            event_id,
+            f"SELECT {_EVENT_COLUMNS} FROM journal WHERE {ids_condition()} ORDER BY era DESC",  # noqa: S608 - our own
+            {"first_id": event_id, "last_id": event_id},
         )
         return None if event_row is None else ReplayEvent(*event_row)
 
@@ -47,6 +56,21 @@ class SqlitePast:
     def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
         return self._select_events("created_at >= ?", era, created_since)
+
+    def chosen(
+        self, choice: EventChoice, scripts: Scripts, *, above: int, below: int, limit: int
+    ) -> list[Entry]:
+        """Return the chosen entries between two places of the journal, the newest first."""
+        sql_condition, sql_values = choice_condition(choice, self._strands_column)
+        entry_rows = self._database.fetch_each(
+            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
+            f" WHERE {sql_condition} ORDER BY seq DESC",
+            {**sql_values, "above": above, "below": below},
+        )
+        entries: Iterator[Entry] = map(build_entry, entry_rows)
+        if choice.needs_row:
+            entries = filter(lambda entry: choice.matches_row(entry.body, scripts), entries)
+        return list(islice(entries, limit))
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which on the journal is complete."""

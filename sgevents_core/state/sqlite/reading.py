@@ -48,7 +48,7 @@ _PARKED_SINCE_VERSION: Final = 3
 """The version of the schema that first had the table `parked`."""
 _ENTRIES_WITH_TYPES: Final = 20_000
 """The number of newest entries that show which event types a site has."""
-_ENTRY_COLUMNS: Final = "seq, event_id, event_type, created_at, late, body, era"
+ENTRY_COLUMNS: Final = "seq, event_id, event_type, created_at, late, body, era"
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_json: Final = msgspec.json.Decoder().decode
 
@@ -70,8 +70,7 @@ class SqliteReader:
     def __init__(self, state_folder: Path) -> None:
         self._database = Database(state_folder, read_only=self._is_read_only)
         self._checksum_column = checksum_column(self._database)
-        schema_version = self._database.fetch_number("PRAGMA user_version")
-        self._strands_column = "strands" if schema_version >= STRANDS_SINCE_VERSION else "NULL"
+        self._strands_column = strands_column(self._database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -93,12 +92,12 @@ class SqliteReader:
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         entry_rows = self._database.fetch_all(
-            f"SELECT {_ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column}"  # noqa: S608 - our own
+            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column}"  # noqa: S608 - our own
             " FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
             after,
             limit,
         )
-        return [_build_entry(entry_row) for entry_row in entry_rows]
+        return [build_entry(entry_row) for entry_row in entry_rows]
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`; None if there is none."""
@@ -201,7 +200,7 @@ class SqliteReader:
             strand_rows = self._select_strand_rows(
                 strand_number, order_by, after, until, entries_lacking
             )
-            read_entries = map(_build_entry, strand_rows)
+            read_entries = map(build_entry, strand_rows)
             strand_entries += [
                 entry for entry in read_entries if strand_of(entry, order_by) == strand_number
             ]
@@ -215,7 +214,7 @@ class SqliteReader:
     ) -> list[tuple[Any, ...]]:
         """Return the rows of a strand, and rows of an older version, whose strand is not stored."""
         return self._database.fetch_all(
-            f"SELECT {_ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
+            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
             f" WHERE seq > ? AND seq <= ? AND coalesce({self._strands_column} >> ? & ?, ?) = ?"
             " ORDER BY seq LIMIT ?",
             after,
@@ -316,7 +315,14 @@ class SqliteReader:
         return [CallDeaths(*death_row) for death_row in death_rows]
 
 
-def _build_entry(entry_row: tuple[Any, ...]) -> Entry:
+def strands_column(database: Database) -> str:
+    """Return the column of an entry's packed strands; a database opened for reading may lack it."""
+    schema_version = database.fetch_number("PRAGMA user_version")
+    return "strands" if schema_version >= STRANDS_SINCE_VERSION else "NULL"
+
+
+def build_entry(entry_row: tuple[Any, ...]) -> Entry:
+    """Return the entry of a row with the columns `ENTRY_COLUMNS`, its checksum and its strands."""
     (
         seq,
         event_id,

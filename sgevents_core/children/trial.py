@@ -1,0 +1,113 @@
+"""Trying plugins in a process of their own: what they do there ends nothing but that process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from sgevents_core.children.lane_children import LaneChildren
+from sgevents_core.children.launching import Launcher
+from sgevents_core.children.messages import Prepare, Prepared
+from sgevents_core.children.process import Child
+from sgevents_core.children.worker import Worker
+from sgevents_core.errors import StateError
+from sgevents_core.plugins.load_watching import KnownBroken
+from sgevents_core.settings import Settings
+
+_TRIAL_LANE: Final = "trial of files"
+_ADVICE: Final = "The log says more."
+
+
+class Trial:
+    """A process that loads plugins, and ends.
+
+    Plugins are given their settings and keys, as in a lane's worker process. What they print and
+    log is dropped, since they print and log it again when they are loaded for their calls.
+
+    Args:
+        settings: The configuration.
+        plugin_names: The plugins to load.
+        memory_limit: The most memory that the process may use, in bytes; None for any.
+    """
+
+    def __init__(
+        self, settings: Settings, plugin_names: Sequence[str], memory_limit: int | None = None
+    ) -> None:
+        self.plugin_names: Final = tuple(plugin_names)
+        self._stop_event = threading.Event()
+        self._launcher = Launcher(drops_output=True)
+        self._children = _TrialChildren(
+            _TRIAL_LANE,
+            settings,
+            plugin_names,
+            launcher=self._launcher,
+            site_key="",
+            stopping=self._stop_event,
+        )
+        self._children.memory_limit = memory_limit
+        self._worker = Worker(self._children)
+        self._failures = self._all_failed("its trial has not ended")
+        self._thread = threading.Thread(target=self._run, name="trial of files", daemon=True)
+
+    def start(self) -> None:
+        """Load the plugins in a new process, which then ends; return at once."""
+        self._thread.start()
+
+    def failures(self) -> dict[str, KnownBroken] | None:
+        """Return the plugins that failed, and why; None while the trial is running."""
+        return None if self._thread.is_alive() else self._failures
+
+    def wait(self) -> None:
+        """Wait until the trial is over."""
+        self._thread.join()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing; may be called from any thread."""
+        self._stop_event.set()
+        self._worker.say_stopping()
+
+    def _run(self) -> None:
+        try:
+            self._failures = self._load_plugins()
+        finally:
+            self._worker.begin_end(shuts_down=False)
+            self._worker.close()
+            self._launcher.close()
+
+    def _load_plugins(self) -> dict[str, KnownBroken]:
+        try:
+            reply = self._worker.start()
+        except StateError as error:
+            return self._all_failed(str(error))
+        if not isinstance(reply, Prepared):
+            return self._all_failed(reply.line)
+        return {
+            status.name: KnownBroken(status.reason, status.fix, status.traceback)
+            for status in reply.statuses
+            if status.name in self.plugin_names and status.status != "enabled"
+        }
+
+    def _all_failed(self, reason: str) -> dict[str, KnownBroken]:
+        return dict.fromkeys(self.plugin_names, KnownBroken(reason, _ADVICE))
+
+
+class _TrialChildren(LaneChildren):
+    """The data of a process in which plugins are tried; nobody waits for it, and it is silent."""
+
+    memory_limit: int | None = None
+
+    def launch(self) -> Child:
+        """Start a child whose records are dropped."""
+        child = super().launch()
+        child.drops_records = True
+        return child
+
+    def preparation(self) -> Prepare:
+        """Return the message with which a child begins."""
+        return replace(super().preparation(), memory_limit=self.memory_limit or 0)
+
+    def _report_left_out(self, plugin_name: str) -> None:
+        """Report nothing: the failure is the result of the trial."""

@@ -1,0 +1,200 @@
+"""Actions: a person's request, checked, recorded in the person's name, and its answer shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, Final, Literal
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from sgevents_core.console.answering import (
+    API_ROOT,
+    PageAnswers,
+    convert,
+    json_answer,
+    list_names_of,
+)
+from sgevents_core.console.page import LARGEST_FORM, Action, NewRequest, View, Visit
+from sgevents_core.console.problems import BadQuery, FormTooLarge, NotAllowed, StateUnreadable
+from sgevents_core.printable import counted, one_line
+from sgevents_core.state import lock
+from sgevents_core.state.opening import open_state, open_storage
+
+ANSWER_PATIENCE: Final = 3.0
+"""Seconds to wait for the daemon's answer before a person gets a page again."""
+_LOOK_INTERVAL: Final = 0.05
+_MOST_LOOKED_AT: Final = 20
+"""The most answers that are waited for and shown one by one."""
+logger: Final = logging.getLogger("sgevents.console")
+
+
+class ActionAnswer(View, frozen=True, kw_only=True):
+    """What came of an action so far."""
+
+    requests: list[int]
+    """The numbers of the recorded requests."""
+    outcome: Literal["done", "refused", "failed", "waiting"]
+    text: str
+
+
+def action_routes(answers: PageAnswers, actions: Sequence[Action]) -> Iterator[Route]:
+    """Yield the routes of actions: each for forms of pages and for JSON."""
+    for action in actions:
+        form_path = f"/sites/{{site}}/{action.path}"
+        yield Route(form_path, partial(_answer_form, answers, action), methods=["POST"])
+        api_path = f"{API_ROOT}/sites/{{site}}/{action.path}"
+        yield Route(api_path, partial(_answer_api, answers, action), methods=["POST"])
+
+
+async def _answer_form(answers: PageAnswers, action: Action, request: HttpRequest) -> Response:
+    session = answers.gate.enter(request)
+    fields = parse_form(await read_body(request))
+    answers.gate.check_post(request, session, fields.pop("form_token", ""))
+    next_address = local_address(fields.pop("next", ""), f"/sites/{request.path_params['site']}/")
+    visit = _operator_visit(answers, request)
+    for name in list_names_of(action.form_type) & fields.keys():
+        fields[name] = fields[name] if isinstance(fields[name], list) else [fields[name]]
+    answer = await _act(action, visit, fields)
+    response = RedirectResponse(next_address, 303)
+    answers.gate.leave_notice(response, answer.outcome, answer.text)
+    return response
+
+
+async def _answer_api(answers: PageAnswers, action: Action, request: HttpRequest) -> Response:
+    session = answers.gate.enter(request)
+    answers.gate.check_post(request, session, request.headers.get("x-form-token", ""))
+    visit = _operator_visit(answers, request)
+    answer = await _act(action, visit, _json_fields(await read_body(request)))
+    return json_answer(answer, 202 if answer.outcome == "waiting" else 200)
+
+
+def _operator_visit(answers: PageAnswers, request: HttpRequest) -> Visit:
+    person = answers.gate.enter(request).person
+    visit = answers.visit_of(request, person)
+    if not person.is_operator:
+        raise NotAllowed(f"{person.name} is a viewer; operators may change something.")
+    return visit
+
+
+async def _act(action: Action, visit: Visit, fields: Any) -> ActionAnswer:
+    form = convert(fields, action.form_type)
+    numbers = await run_in_threadpool(_record, action, visit, form)
+    deadline = time.monotonic() + ANSWER_PATIENCE
+    while True:
+        answer = await run_in_threadpool(_answer_so_far, visit, numbers)
+        if answer.outcome != "waiting" or time.monotonic() > deadline:
+            return answer
+        if lock.find_holder(visit.site.state_folder) is None:
+            return answer
+        await asyncio.sleep(_LOOK_INTERVAL)
+
+
+def _record(action: Action, visit: Visit, form: Any) -> list[int]:
+    """Record the requests of an action, all or none, and return their numbers."""
+    new_requests = action.plan(visit, form)
+    state_folder = visit.site.state_folder
+    if not open_state(state_folder).is_made():
+        raise StateUnreadable("Nothing has run on this state yet: start with sgevents run.")
+    if lock.find_holder(state_folder) is not None and open_storage(state_folder).is_outdated():
+        raise StateUnreadable("The running daemon is older than this console: restart it first.")
+    reason = {"reason": form.reason} if form.reason else {}
+    with closing(open_state(state_folder).requests()) as requests:
+        numbers = requests.ask_all(
+            [
+                (request.kind, request.plugin, {**request.detail, **reason}, request.events)
+                for request in new_requests
+            ],
+            visit.person.name,
+        )
+    _log_requests(visit, new_requests)
+    return numbers
+
+
+def _log_requests(visit: Visit, new_requests: Sequence[NewRequest]) -> None:
+    kinds = sorted({request.kind for request in new_requests})
+    logger.info(
+        "%s asked for %s: %s",
+        one_line(visit.person.name),
+        counted(len(new_requests), "request"),
+        ", ".join(kinds),
+        extra={"action": "console.requested"},
+    )
+
+
+def _answer_so_far(visit: Visit, numbers: Sequence[int]) -> ActionAnswer:
+    """Return the answers to requests, as far as they are there."""
+    with closing(open_state(visit.site.state_folder).requests()) as requests:
+        waiting_numbers = requests.unanswered(numbers)
+        looked_at = [requests.answer_of(number) for number in numbers[:_MOST_LOOKED_AT]]
+    answered = [answer for answer in looked_at if answer is not None]
+    if waiting_numbers:
+        return ActionAnswer(
+            requests=list(numbers), outcome="waiting", text=_waiting_text(visit, waiting_numbers)
+        )
+    worst = max(answered, key=lambda answer: ("done", "refused", "failed").index(answer.outcome))
+    text = "; ".join(dict.fromkeys(answer.text for answer in answered))
+    return ActionAnswer(requests=list(numbers), outcome=worst.outcome, text=text)
+
+
+def _waiting_text(visit: Visit, waiting_numbers: Sequence[int]) -> str:
+    which = (
+        f"Request {waiting_numbers[0]} is recorded"
+        if len(waiting_numbers) == 1
+        else f"{len(waiting_numbers)} requests are recorded"
+    )
+    if lock.find_holder(visit.site.state_folder) is None:
+        return f"{which}; the daemon is not running, and will carry it out when it starts."
+    return f"{which}; the daemon is carrying it out."
+
+
+async def read_body(request: HttpRequest) -> bytes:
+    """Return the body of a call.
+
+    Raises:
+        FormTooLarge: It has more bytes than any form.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            raise FormTooLarge(f"A form has at most {LARGEST_FORM:,} bytes.")
+    return bytes(body)
+
+
+def parse_form(body: bytes) -> dict[str, Any]:
+    """Return the fields of a form: a text each, or a list of those that come several times.
+
+    Raises:
+        BadQuery: It is not a form.
+    """
+    try:
+        fields = parse_qs(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=20_000
+        )
+    except ValueError:  # also UnicodeDecodeError
+        raise BadQuery("The form cannot be read.") from None
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+
+
+def _json_fields(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadQuery("The body is not JSON.") from None
+
+
+def local_address(address: Any, default: str) -> str:
+    """Return an address within this console, or the default for any other."""
+    if not isinstance(address, str) or not address.isprintable() or "\\" in address:
+        return default
+    return address if address.startswith("/") and not address.startswith("//") else default

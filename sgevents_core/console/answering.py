@@ -1,0 +1,221 @@
+"""Answering a page: one reading of its view, as HTML for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from jinja2 import Environment
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from sgevents_core.console.gate import Gate, Session
+from sgevents_core.console.page import Page, Person, Query, Visit
+from sgevents_core.console.problems import (
+    BadQuery,
+    ConsoleProblem,
+    NotAllowed,
+    PageMissing,
+    SignInNeeded,
+    problem_of,
+)
+from sgevents_core.console.shared_views import SharedViews
+from sgevents_core.console.sites import ConsoleSite, Sites
+from sgevents_core.printable import escaped_json, one_line
+
+API_ROOT: Final = "/api/v1"
+logger: Final = logging.getLogger("sgevents.console")
+_T = TypeVar("_T")
+
+
+class PageAnswers:
+    """Answers calls for pages, by a site, a person and a template.
+
+    Args:
+        sites: The console's sites.
+        gate: Who may come in.
+        templates: The environment of the templates.
+        pages: The pages, for the navigation.
+    """
+
+    def __init__(
+        self, sites: Sites, gate: Gate, templates: Environment, pages: Sequence[Page]
+    ) -> None:
+        self.sites = sites
+        self._pages = pages
+        self.gate = gate
+        self._templates = templates
+        self._shared_views = SharedViews()
+
+    def visit_of(self, request: HttpRequest, person: Person) -> Visit:
+        """Return a person's visit to the site that the address names."""
+        return Visit(self.site_of(request), person, time.time())
+
+    def site_of(self, request: HttpRequest) -> ConsoleSite:
+        """Return the site that the address names."""
+        slug = request.path_params["site"]
+        site = self.sites.get(slug)
+        if site is None:
+            raise PageMissing(f"There is no site {one_line(slug[:100])} in this console.")
+        return site
+
+    async def read_view(self, page: Page, visit: Visit, parameters: QueryParams) -> Any:
+        """Return the view of a page as JSON values, without secrets."""
+        query = read_query(page.query_type, parameters)
+        read = partial(_read_plain_view, page, visit, query)
+        key = (visit.site.slug, page.name, msgspec.json.encode(query), visit.person.role)
+        return await run_in_threadpool(self._shared_views.read, key, page.shared_for, read)
+
+    def html(
+        self,
+        request: HttpRequest,
+        template: str,
+        values: Mapping[str, Any],
+        *,
+        session: Session | None = None,
+        status: int = 200,
+    ) -> Response:
+        """Return a rendered template, with the cookie of a new session."""
+        notice = self.gate.notice_in(request)
+        context = {
+            "sites": [{"slug": site.slug, "title": site.title} for site in self.sites],
+            "site": None,
+            "person": session.person if session else None,
+            "form_token": self.gate.form_token(session) if session else "",
+            "may_sign_out": self.gate.may_sign_out,
+            "notice": notice,
+            "here": _address(request),
+            "path": request.url.path,
+            **values,
+        }
+        markup = self._templates.get_template(template).render(context)
+        response = HTMLResponse(markup, status)
+        self.gate.keep_session(request, response, session)
+        if notice:
+            self.gate.forget_notice(response)
+        return response
+
+    def page_context(self, page: Page | None, site: ConsoleSite) -> dict[str, Any]:
+        """Return what the layout of a site's page needs."""
+        return {
+            "site": {
+                "slug": site.slug,
+                "title": site.title,
+                "address": site.address,
+                "config_problem": site.redactor(site.config_problem),
+            },
+            "page": page,
+            "tabs": [tab for tab in self._pages if tab.in_navigation],
+        }
+
+    async def answer_problem(self, request: HttpRequest, error: Exception) -> Response:
+        """Answer a call that raised: as JSON, as a page, or by the way to the sign-in."""
+        problem = problem_of(error)
+        if isinstance(problem, NotAllowed):
+            _log_refusal(request, problem)
+        if request.url.path.startswith("/api/"):
+            return json_answer({"error": problem.title, "detail": str(problem)}, problem.status)
+        if isinstance(problem, SignInNeeded) and request.method == "GET":
+            return RedirectResponse(f"/sign-in?next={quote(_address(request))}", 303)
+        values = {"title": problem.title, "text": str(problem)}
+        return self.html(request, "problem.html", values, status=problem.status)
+
+
+def page_routes(answers: PageAnswers, pages: Sequence[Page]) -> Iterator[Route]:
+    """Yield the routes of pages: each as HTML and as JSON."""
+    for page in pages:
+        html_path = f"/sites/{{site}}/{page.path}"
+        yield Route(html_path, partial(_answer_html, answers, page), name=page.name)
+        api_path = f"{API_ROOT}/sites/{{site}}/{page.name}"
+        yield Route(api_path, partial(_answer_json, answers, page), name=f"api.{page.name}")
+
+
+async def _answer_html(answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
+    session = answers.gate.enter(request)
+    visit = answers.visit_of(request, session.person)
+    view = await answers.read_view(page, visit, request.query_params)
+    values = {**answers.page_context(page, visit.site), "view": view, "now": visit.now}
+    return await run_in_threadpool(answers.html, request, page.template, values, session=session)
+
+
+async def _answer_json(answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
+    session = answers.gate.enter(request)
+    visit = answers.visit_of(request, session.person)
+    return json_answer(await answers.read_view(page, visit, request.query_params))
+
+
+async def api_problem(request: HttpRequest) -> Response:
+    """Answer a call to an address that the API does not have."""
+    return json_answer(
+        {"error": PageMissing.title, "detail": "The API has no such address."}, PageMissing.status
+    )
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """Return a value as an answer of the API."""
+    content = escaped_json(msgspec.json.encode(value).decode())
+    return Response(content, status, media_type="application/json")
+
+
+def read_query(query_type: type[_T], parameters: QueryParams) -> _T:
+    """Return the parameters of an address as a query.
+
+    Raises:
+        BadQuery: A parameter is unknown or has no such value.
+    """
+    list_names = list_names_of(query_type)
+    values = {
+        name: parameters.getlist(name) if name in list_names else parameters[name]
+        for name in parameters
+        if name in list_names or parameters[name] != ""
+    }
+    return convert(values, query_type)
+
+
+def convert(values: Any, wanted_type: type[_T], *, strict: bool = False) -> _T:
+    """Return values from outside as a struct.
+
+    Raises:
+        BadQuery: They do not fit.
+    """
+    try:
+        return msgspec.convert(values, wanted_type, strict=strict)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise BadQuery(one_line(str(error)[:300])) from None
+
+
+def list_names_of(query_type: type) -> set[str]:
+    """Return the parameters that may be given several times."""
+    struct_type = msgspec.inspect.type_info(query_type)
+    assert isinstance(struct_type, msgspec.inspect.StructType)  # noqa: S101 - of our own types
+    list_types = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+    return {field.name for field in struct_type.fields if isinstance(field.type, list_types)}
+
+
+def _read_plain_view(page: Page, visit: Visit, query: Query) -> Any:
+    return visit.site.redactor.in_value(msgspec.to_builtins(page.read(visit, query)))
+
+
+def _address(request: HttpRequest) -> str:
+    """Return the path and the parameters of a call."""
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def _log_refusal(request: HttpRequest, problem: ConsoleProblem) -> None:
+    peer = request.client.host if request.client else "?"
+    logger.warning(
+        "A call from %s to %s was refused: %s",
+        peer,
+        one_line(request.url.path[:200]),
+        problem,
+        extra={"action": "console.refused"},
+    )

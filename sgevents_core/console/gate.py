@@ -1,0 +1,178 @@
+"""The gate: the session of a call, its cookie, and whether a post came from a page of ours."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sgevents_core.console.attempts import Attempts
+from sgevents_core.console.page import Person
+from sgevents_core.console.problems import NotAllowed, SignInNeeded
+from sgevents_core.console.sessions import IDLE_LIFETIME, SessionRecord, Sessions
+from sgevents_core.console.ways_in import WayIn
+
+if TYPE_CHECKING:
+    from sgevents_core.console.answering import PageAnswers
+
+SESSION_COOKIE: Final = "sgevents_session"
+NOTICE_COOKIE: Final = "sgevents_notice"
+_LONGEST_NOTICE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The session of a call.
+
+    Args:
+        person: The person.
+        record: What its cookie says.
+        is_new: Whether the browser does not have the cookie yet.
+    """
+
+    person: Person
+    record: SessionRecord
+    is_new: bool = False
+
+
+class Gate:
+    """Decides who may come in, and which posts come from pages of the console.
+
+    Args:
+        way_in: How people prove who they are.
+        sessions: The sessions.
+    """
+
+    def __init__(self, way_in: WayIn, sessions: Sessions) -> None:
+        self.way_in = way_in
+        self.sessions = sessions
+        self.attempts = Attempts()
+
+    @property
+    def may_sign_out(self) -> bool:
+        """Whether there is a sign-in, and so a sign-out."""
+        return self.way_in.sign_in_form != "none"
+
+    def routes(self, answers: PageAnswers) -> Iterator[Route]:
+        """Yield the routes of the sign-in and the sign-out."""
+        from sgevents_core.console.sign_in import sign_in_routes  # noqa: PLC0415 - needs answers
+
+        return sign_in_routes(answers)
+
+    def enter(self, request: HttpRequest) -> Session:
+        """Return the session of a call, begun now if the call itself proves who makes it.
+
+        Raises:
+            SignInNeeded: It does not, and has no session.
+        """
+        session: Session | None = getattr(request.state, "session", None)
+        if session is None:
+            session = self._session_of(request)
+            request.state.session = session
+        return session
+
+    def _session_of(self, request: HttpRequest) -> Session:
+        record = self.sessions.read_cookie(request.cookies.get(SESSION_COOKIE, ""))
+        proved_name = self.way_in.name_of(request)
+        has_sign_in = self.way_in.sign_in_form != "none"
+        if (
+            record is not None
+            and self._is_valid(record)
+            and (proved_name == record.name or (has_sign_in and proved_name is None))
+        ):
+            return self._session(record, is_new=False)
+        if proved_name is None:
+            raise SignInNeeded("You are not signed in, or your session is over.")
+        return self._session(
+            self.sessions.begin(proved_name, self.way_in.proof_mark(proved_name)), is_new=True
+        )
+
+    def _is_valid(self, record: SessionRecord) -> bool:
+        proof_mark = self.way_in.proof_mark(record.name)
+        return hmac.compare_digest(record.proof_mark, proof_mark)
+
+    def _session(self, record: SessionRecord, *, is_new: bool) -> Session:
+        role = self.way_in.role_of(record.name)
+        if role is None:
+            raise SignInNeeded("You may not come in any more.")
+        return Session(Person(record.name, role), record, is_new)
+
+    def begin_session(self, name: str) -> Session:
+        """Return a new session of a person who has just given a proof."""
+        return self._session(self.sessions.begin(name, self.way_in.proof_mark(name)), is_new=True)
+
+    def form_token(self, session: Session) -> str:
+        """Return the token for the forms of a session's pages."""
+        return self.sessions.form_token(session.record)
+
+    def check_post(self, request: HttpRequest, session: Session, form_token: Any) -> None:
+        """Check that a post comes from a page of this console.
+
+        Raises:
+            NotAllowed: It does not, or nothing shows that it does.
+        """
+        check_origin(request)
+        if request.headers.get("authorization") and SESSION_COOKIE not in request.cookies:
+            return  # no browser adds that by itself
+        expected_token = self.form_token(session)
+        if not hmac.compare_digest(str(form_token).encode(), expected_token.encode()):
+            raise NotAllowed("The form is from another session: open its page again.")
+
+    def keep_session(
+        self, request: HttpRequest, response: Response, session: Session | None
+    ) -> None:
+        """Give the browser the cookie of a new session, or a fresh one of an old session."""
+        if session is not None and (session.is_new or session.record.is_due):
+            cookie = self.sessions.cookie_of(session.record)
+            _set_cookie(request, response, SESSION_COOKIE, cookie, IDLE_LIFETIME)
+
+    def leave_notice(self, response: Response, kind: str, text: str) -> None:
+        """Leave a sentence for the next page."""
+        notice = {"kind": kind, "text": text[:_LONGEST_NOTICE]}
+        response.set_cookie(
+            NOTICE_COOKIE,
+            self.sessions.sign_notice(notice),
+            max_age=60,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def notice_in(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Return the sentence that the last call left; None if there is none."""
+        return self.sessions.read_notice(request.cookies.get(NOTICE_COOKIE, ""))
+
+    def forget_notice(self, response: Response) -> None:
+        """Remove the sentence that is being shown."""
+        response.delete_cookie(NOTICE_COOKIE)
+
+
+def check_origin(request: HttpRequest) -> None:
+    """Check that a browser did not send a post from a page of another site.
+
+    Raises:
+        NotAllowed: It did.
+    """
+    fetch_site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if is_foreign or fetch_site not in {"same-origin", "none"}:
+        raise NotAllowed("The call came from a page of another site.")
+
+
+def _set_cookie(
+    request: HttpRequest, response: Response, name: str, value: str, max_age: int
+) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=max_age,
+        httponly=True,
+        samesite="lax",  # a link in a chat leads to the page; posts are checked otherwise
+        secure=request.url.scheme == "https",
+    )

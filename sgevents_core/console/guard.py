@@ -1,0 +1,83 @@
+"""What holds for every call: the name it came under, and the headers of its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sgevents_core.printable import one_line
+
+_CONTENT_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+logger: Final = logging.getLogger("sgevents.console")
+
+
+class Guard:
+    """Refuses calls under a foreign name, and adds the headers that bind browsers.
+
+    A page of another site could otherwise reach the console under a name of its own that leads to
+    this host.
+
+    Args:
+        app: The application.
+        hosts: The names under which the console may be called, without ports.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "")
+        if host_name(host) in self._hosts:
+            await self._app(scope, receive, send_guarded)
+            return
+        logger.warning(
+            "A call under the name %s was refused: it is not one of [console] hosts",
+            one_line(host[:200]),
+            extra={"action": "console.refused"},
+        )
+        refusal = PlainTextResponse(
+            "This console is not called by that name. Add the name to hosts in [console].\n", 421
+        )
+        await refusal(scope, receive, send_guarded)
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header, in lower case and without the port."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+def _add_headers(headers: MutableHeaders, path: str) -> None:
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    is_static = path.startswith("/static/")
+    headers.setdefault("Cache-Control", "max-age=3600" if is_static else "no-store")

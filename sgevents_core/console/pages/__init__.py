@@ -1,0 +1,16 @@
+"""The pages, one module each; the order here is the order of the navigation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sgevents_core.console.page import Action, OpenRoute, Page
+from sgevents_core.console.pages import overview, people_requests, plugins
+
+PAGES: Final[tuple[Page, ...]] = (
+    *overview.PAGES,
+    *plugins.PAGES,
+    *people_requests.PAGES,
+)
+ACTIONS: Final[tuple[Action, ...]] = (*plugins.ACTIONS,)
+ROUTES: Final[tuple[OpenRoute, ...]] = ()

@@ -1,0 +1,224 @@
+"""Serving a console: its parts made from configurations, and the HTTP server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import uvicorn
+
+from sgevents_core.console.app import ConsoleParts, make_console
+from sgevents_core.console.gate import Gate
+from sgevents_core.console.passwords import is_hash
+from sgevents_core.console.sessions import Sessions
+from sgevents_core.console.sites import Sites
+from sgevents_core.console.ways_in import OpenWay, ProxyWay, TokenWay, UserWay, WayIn
+from sgevents_core.errors import ConsoleAccessError, ConsolePortError
+from sgevents_core.settings import ConsoleAccess, ListenAddress, Settings
+from sgevents_core.state.plain_files import make_state_folder, read_plain_file
+
+KEY_FILE: Final = "console.key"
+"""Signs the cookies of sessions, so that they outlive a restart of the console."""
+TOKEN_FILE: Final = "console.token"  # noqa: S105 - the name of a file
+_KEY_BYTES: Final = 32
+_SECRET_FILE_MODE: Final = 0o600
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleStart:
+    """A console that is ready to serve.
+
+    Args:
+        parts: What it is made of.
+        listening_socket: The socket it listens on.
+        address: Its address for a browser, without the token.
+        token: The token of this start; empty if there is none.
+        is_open: Whether everybody who can connect is let in.
+    """
+
+    parts: ConsoleParts
+    listening_socket: socket.socket
+    address: str
+    token: str
+    is_open: bool
+
+
+def prepare_console(
+    all_settings: Sequence[Settings], person_name: str, listen: ListenAddress | None = None
+) -> ConsoleStart:
+    """Check who may come in, and listen.
+
+    Args:
+        all_settings: The configurations of the sites; `[console]` of the first counts.
+        person_name: The name that requests get where nobody signs in by name.
+        listen: Where to listen instead of where the configuration says.
+
+    Raises:
+        ConsoleAccessError: It would be open to others than it should.
+        ConsolePortError: It cannot listen there.
+    """
+    settings = all_settings[0]
+    address = listen or settings.console.listen
+    token = secrets.token_urlsafe(24)
+    way_in = _way_in(settings, address, person_name, token)
+    gate = Gate(way_in, Sessions(_session_key(settings.state.path)))
+    listening_socket = _listen(address)
+    bound_address = ListenAddress(address.host, listening_socket.getsockname()[1])
+    parts = ConsoleParts(
+        sites=Sites(all_settings),
+        gate=gate,
+        hosts=_host_names(settings, address),
+        zone=_zone(settings),
+    )
+    return ConsoleStart(
+        parts,
+        listening_socket,
+        f"http://{bound_address}",
+        token if isinstance(way_in, TokenWay) else "",
+        isinstance(way_in, OpenWay),
+    )
+
+
+def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        start: The console.
+        on_started: Called when calls are answered.
+    """
+    config = uvicorn.Config(
+        make_console(start.parts),
+        access_log=False,  # the token of the first address is never in a log
+        log_config=None,
+        proxy_headers=False,  # who calls is the socket's peer, whatever a header says
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        limit_concurrency=1000,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Server(config, on_started)
+    server.run(sockets=[start.listening_socket])
+
+
+class _Server(uvicorn.Server):
+    """A server that reports when it has started."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+
+def write_token_file(state_folder: Path, token: str) -> Path | None:
+    """Write the token where only this user reads it, and return the file; None if that fails."""
+    path = state_folder / TOKEN_FILE
+    with suppress(OSError):
+        make_state_folder(state_folder)
+        path.unlink(missing_ok=True)
+        _write_secret_file(path, token.encode() + b"\n")
+        return path
+    return None
+
+
+def _way_in(settings: Settings, address: ListenAddress, person_name: str, token: str) -> WayIn:
+    access = settings.console_access
+    if access is not None:
+        return _way_of_table(access)
+    if not address.is_loopback:
+        raise ConsoleAccessError(
+            reason=f"{address} can be reached from other machines, and nothing says who may come "
+            "in",
+            fix="Add [console.access] with users, or with the header of a proxy; or listen on "
+            "127.0.0.1.",
+        )
+    if settings.console.access == "open":
+        return OpenWay(person_name)
+    return TokenWay(person_name, token)
+
+
+def _way_of_table(access: ConsoleAccess) -> WayIn:
+    if access.header is not None:
+        return ProxyWay(access.header, access.proxies, access.operators)
+    for name, password_hash in access.users.items():
+        if not password_hash.is_there or not is_hash(password_hash.reveal()):
+            raise ConsoleAccessError(
+                reason=f"the hash of {name}'s password is missing or not a whole one",
+                fix="Make one with sgevents console --hash-password.",
+            )
+    hashes = {name: password_hash.reveal() for name, password_hash in access.users.items()}
+    return UserWay(hashes, access.operators)
+
+
+def _host_names(settings: Settings, address: ListenAddress) -> frozenset[str]:
+    """Return the names under which the console may be called."""
+    names = {name.lower() for name in settings.console.hosts}
+    if address.is_loopback:
+        names |= _LOOPBACK_HOSTS
+    elif address.host in {"0.0.0.0", "::"}:  # noqa: S104 - to compare with
+        names |= {socket.gethostname().lower(), socket.getfqdn().lower(), *_LOOPBACK_HOSTS}
+    host = address.host.lower()
+    return frozenset({*names, f"[{host}]" if ":" in host else host})
+
+
+def _zone(settings: Settings) -> ZoneInfo | None:
+    name = settings.console.time_zone
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConsoleAccessError(
+            reason=f"this machine knows no time zone {name}",
+            fix="Correct time_zone in [console], such as America/Vancouver.",
+        ) from None
+
+
+def _session_key(state_folder: Path) -> bytes:
+    """Return the key that signs cookies; a new one if the state has none and takes none."""
+    path = state_folder / KEY_FILE
+    with suppress(OSError):
+        key = read_plain_file(path)
+        if len(key) >= _KEY_BYTES:
+            return key
+    key = secrets.token_bytes(_KEY_BYTES)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        _write_secret_file(path, key)
+    return key
+
+
+def _write_secret_file(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, _SECRET_FILE_MODE), "wb") as file:
+        file.write(content)
+
+
+def _listen(address: ListenAddress) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ConsolePortError: The address is in use, or not one of this machine.
+    """
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM
+        )[0]
+        listening_socket = socket.socket(family, kind, protocol)
+        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening_socket.bind(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConsolePortError(listen=str(address), reason=reason) from None
+    return listening_socket

@@ -1,0 +1,103 @@
+"""Sessions: who a browser belongs to, in a signed cookie; and the tokens of its forms."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+IDLE_LIFETIME: Final = 24 * 3600
+"""Seconds after its last use at which a session is over."""
+LONGEST_LIFETIME: Final = 30 * 86400
+"""Seconds after the sign-in at which a session is over in any case."""
+_RENEWED_AFTER: Final = 600
+"""Seconds after which a session in use gets a new cookie."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What a cookie says.
+
+    Args:
+        session_id: The session.
+        name: The person's name.
+        proof_mark: What changes with the proof that the person gave, such as a password.
+        since: The time of the sign-in, in seconds since 1970.
+        is_due: Whether the cookie should be replaced by a new one of the same session.
+    """
+
+    session_id: str
+    name: str
+    proof_mark: str
+    since: int
+    is_due: bool = True
+
+
+class Sessions:
+    """The sessions of one console.
+
+    Args:
+        key: Signs the cookies; whoever has it can be anybody.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._serializer = URLSafeTimedSerializer(key, salt="sgevents console session")
+        self._ended: dict[str, float] = {}
+
+    def begin(self, name: str, proof_mark: str) -> SessionRecord:
+        """Return a new session, with an id of its own."""
+        return SessionRecord(secrets.token_urlsafe(18), name, proof_mark, int(time.time()))
+
+    def cookie_of(self, record: SessionRecord) -> str:
+        """Return the text of a session's cookie."""
+        values = [record.session_id, record.name, record.proof_mark, record.since]
+        return str(self._serializer.dumps(values))
+
+    def read_cookie(self, cookie: str) -> SessionRecord | None:
+        """Return what a cookie says; None if it is forged, too old, or its session has ended."""
+        try:
+            values, signed_at = self._serializer.loads(
+                cookie, max_age=IDLE_LIFETIME, return_timestamp=True
+            )
+        except BadData:
+            return None
+        session_id, name, proof_mark, since = values
+        if session_id in self._ended or time.time() - since > LONGEST_LIFETIME:
+            return None
+        age = time.time() - signed_at.timestamp()
+        return SessionRecord(session_id, name, proof_mark, since, is_due=age > _RENEWED_AFTER)
+
+    def end(self, record: SessionRecord) -> None:
+        """End a session: its cookies are worth nothing from now on."""
+        now = time.time()
+        self._ended = {
+            session_id: ended_at
+            for session_id, ended_at in self._ended.items()
+            if now - ended_at < IDLE_LIFETIME
+        }
+        self._ended[record.session_id] = now
+
+    def form_token(self, record: SessionRecord) -> str:
+        """Return the token that the forms of a session carry; other sites cannot know it."""
+        return hmac.new(self._key, f"form {record.session_id}".encode(), "sha256").hexdigest()
+
+    def sign_notice(self, notice: dict[str, Any]) -> str:
+        """Return a notice for the next page as the text of a cookie."""
+        return str(self._notices.dumps(notice))
+
+    def read_notice(self, cookie: str) -> dict[str, Any] | None:
+        """Return the notice in a cookie; None if it is forged or too old."""
+        try:
+            notice: dict[str, Any] = self._notices.loads(cookie, max_age=60)
+        except BadData:
+            return None
+        return notice
+
+    @property
+    def _notices(self) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._key, salt="sgevents console notice")

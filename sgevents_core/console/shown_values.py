@@ -1,0 +1,105 @@
+"""Values as people read them on pages: times, durations, counts, and texts of any length."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone, tzinfo
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+from sgevents_core.moments import moment_of
+from sgevents_core.printable import lines, one_line
+
+LONGEST_VALUE: Final = 20_000
+"""The most characters that a template prints of one value."""
+NOTHING: Final = "\u2013"
+"""Where there is no value."""
+SHORT_TEXT: Final = 400
+"""The most characters of a text before a reader asks for more."""
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def printed(value: Any) -> Any:
+    """Return a value as a template prints it: every character visible, and never endless.
+
+    Args:
+        value: Any value; markup is unchanged.
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return "" if value is None else value
+    return lines(shortened(value, LONGEST_VALUE))
+
+
+def shortened(text: str, limit: int = SHORT_TEXT) -> str:
+    """Return the beginning of a text, with the number of characters left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+
+
+def in_one_line(value: object, limit: int = SHORT_TEXT) -> str:
+    """Return a value as one short line."""
+    return one_line(shortened(str(value), limit))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in its largest sensible unit: `3 min`."""
+    if seconds is None:
+        return NOTHING
+    for unit_seconds, unit in _UNITS:
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.0f}\u00a0{unit}"
+    return f"{seconds:.0f}\u00a0s" if seconds >= 1 else f"{seconds * 1000:.0f}\u00a0ms"
+
+
+def number(value: float | None) -> str:
+    """Return a number with its thousands set apart by thin spaces."""
+    return NOTHING if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+class Clock:
+    """Times as a page shows them: the zone of the site's host, and the reader's by a script.
+
+    Args:
+        zone: The zone of the site's host; None for the local one.
+    """
+
+    def __init__(self, zone: tzinfo | None = None) -> None:
+        self._zone = zone
+
+    def element(self, moment: str | datetime | None, form: str = "full") -> Markup:
+        """Return the `<time>` element of a moment.
+
+        Args:
+            moment: The moment, ISO 8601 if it is a text.
+            form: `full`, `clock` for the time of day, or `ago` for how long ago.
+        """
+        if not moment:
+            return escape(NOTHING)
+        utc_moment = moment_of(moment)
+        if utc_moment is None:
+            return escape(moment)
+        local_moment = utc_moment.astimezone(self._zone)
+        iso_text = utc_moment.astimezone(timezone.utc).isoformat()
+        pattern = "%H:%M:%S" if form == "clock" else "%Y-%m-%d %H:%M:%S"
+        zone_text = local_moment.strftime("%Z")
+        return Markup('<time datetime="{}" data-form="{}" data-site="{} {}">{}</time>').format(
+            iso_text,
+            form,
+            local_moment.strftime("%Y-%m-%d %H:%M:%S"),
+            zone_text,
+            local_moment.strftime(pattern),
+        )
+
+
+def long_text(text: str, limit: int = SHORT_TEXT) -> Markup:
+    """Return a text whose end a reader can open."""
+    shown = lines(text[:limit])
+    if len(text) <= limit:
+        return Markup('<span class="foreign">{}</span>').format(shown)
+    rest = lines(shortened(text[limit:], LONGEST_VALUE))
+    return Markup(
+        '<details class="long"><summary><span class="foreign">{}</span>'
+        '<span class="more">… {} more characters</span></summary>'
+        '<span class="foreign">{}</span></details>'
+    ).format(shown, number(len(text) - limit), escape(rest))

@@ -1,0 +1,123 @@
+"""Signing in and out: the token of the start in a link or a form, or a name and a password."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from sgevents_core.console.acting import local_address, parse_form, read_body
+from sgevents_core.console.gate import SESSION_COOKIE, check_origin
+from sgevents_core.console.problems import NotAllowed, TooManyTries
+from sgevents_core.printable import one_line
+
+if TYPE_CHECKING:
+    from sgevents_core.console.answering import PageAnswers
+
+logger: Final = logging.getLogger("sgevents.console")
+_WRONG_TEXTS: Final = {
+    "token": "That is not the token that was shown when the console started.",
+    "password": "The name or the password is wrong.",
+}
+
+
+def sign_in_routes(answers: PageAnswers) -> Iterator[Route]:
+    """Yield the routes of the sign-in and the sign-out."""
+    yield Route("/enter", partial(_enter_by_link, answers))
+    yield Route("/sign-in", partial(_show_form, answers))
+    yield Route("/sign-in", partial(_sign_in, answers), methods=["POST"])
+    yield Route("/sign-out", partial(_sign_out, answers), methods=["POST"])
+
+
+async def _enter_by_link(answers: PageAnswers, request: HttpRequest) -> Response:
+    """Take the token out of the address, so that it stays in no history but the first entry."""
+    if answers.gate.way_in.sign_in_form != "token":
+        return RedirectResponse("/", 303)
+    proof = request.query_params.get("token", "")
+    return await _try_proof(answers, request, name="", proof=proof, next_address="/")
+
+
+async def _show_form(answers: PageAnswers, request: HttpRequest) -> Response:
+    return _form(answers, request, next_address=request.query_params.get("next", "/"))
+
+
+async def _sign_in(answers: PageAnswers, request: HttpRequest) -> Response:
+    check_origin(request)
+    fields = parse_form(await read_body(request))
+    return await _try_proof(
+        answers,
+        request,
+        name=str(fields.get("name", ""))[:200],
+        proof=str(fields.get("proof", "")),
+        next_address=str(fields.get("next", "/")),
+    )
+
+
+async def _try_proof(
+    answers: PageAnswers, request: HttpRequest, *, name: str, proof: str, next_address: str
+) -> Response:
+    gate = answers.gate
+    peer = request.client.host if request.client else "?"
+    sources = [f"peer {peer}", *([f"name {name}"] if name else [])]
+    wait = gate.attempts.wait_of(sources, time.monotonic())
+    if wait > 0:
+        _log_failure(peer, name, "too many attempts have failed")
+        problem = TooManyTries(f"Wait {wait:.0f} s, then try again.")
+        return _form(answers, request, next_address=next_address, problem=problem)
+    proved_name = await run_in_threadpool(gate.way_in.check, name, proof)
+    if proved_name is None:
+        gate.attempts.add_failure(sources, time.monotonic())
+        _log_failure(peer, name, "the proof is wrong")
+        problem_text = _WRONG_TEXTS.get(gate.way_in.sign_in_form, "There is no sign-in here.")
+        return _form(answers, request, next_address=next_address, problem=NotAllowed(problem_text))
+    gate.attempts.forget(sources)
+    response = RedirectResponse(local_address(next_address, "/"), 303)
+    gate.keep_session(request, response, gate.begin_session(proved_name))
+    logger.info(
+        "%s signed in from %s", one_line(proved_name), peer, extra={"action": "console.signed_in"}
+    )
+    return response
+
+
+def _form(
+    answers: PageAnswers,
+    request: HttpRequest,
+    *,
+    next_address: str,
+    problem: NotAllowed | TooManyTries | None = None,
+) -> Response:
+    values: dict[str, Any] = {
+        "form": answers.gate.way_in.sign_in_form,
+        "next": local_address(next_address, "/"),
+        "problem": str(problem or ""),
+    }
+    status = problem.status if problem else 200
+    return answers.html(request, "sign_in.html", values, status=status)
+
+
+async def _sign_out(answers: PageAnswers, request: HttpRequest) -> Response:
+    session = answers.gate.enter(request)
+    fields = parse_form(await read_body(request))
+    answers.gate.check_post(request, session, fields.get("form_token", ""))
+    answers.gate.sessions.end(session.record)
+    response = RedirectResponse("/sign-in", 303)
+    response.delete_cookie(SESSION_COOKIE)
+    return response
+
+
+def _log_failure(peer: str, name: str, reason: str) -> None:
+    who = f" as {one_line(name)}" if name else ""
+    logger.warning(
+        "A sign-in%s from %s was refused: %s",
+        who,
+        peer,
+        reason,
+        extra={"action": "console.sign_in_refused"},
+    )

@@ -1,0 +1,113 @@
+"""The sites of a console: their settings, read again when a file changes, and their states."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sgevents_core.errors import ConfigError
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.settings import Settings, load_settings
+
+
+class ConsoleSite:
+    """One site: its configuration file and its state.
+
+    Args:
+        settings: The settings, as read at the start.
+        slug: The site's name in addresses.
+    """
+
+    def __init__(self, settings: Settings, slug: str) -> None:
+        self.slug = slug
+        self._settings = settings
+        self._redactor = Redactor.of(settings)
+        self._file_mark = _file_mark(settings.path)
+        self._reading = threading.Lock()
+        self.config_problem = ""
+        """Why the configuration cannot be read any more; the last usable one is in use."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read again if the file has changed; the last usable ones."""
+        file_mark = _file_mark(self._settings.path)
+        with self._reading:
+            if file_mark != self._file_mark:
+                self._file_mark = file_mark
+                self._read_again()
+            return self._settings
+
+    def _read_again(self) -> None:
+        try:
+            self._settings = load_settings(self._settings.path, secrets_required=False)
+        except ConfigError as error:
+            self.config_problem = str(error)
+        else:
+            self.config_problem = ""
+            self._redactor = Redactor.of(self._settings)
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder of the site's state."""
+        return self._settings.state.path
+
+    @property
+    def address(self) -> str:
+        """The site's own address, without a slash at the end."""
+        return self._settings.site.url.rstrip("/")
+
+    @property
+    def title(self) -> str:
+        """The site's host, for people."""
+        return urlsplit(self.address).netloc or self.address
+
+    @property
+    def redactor(self) -> Redactor:
+        """Takes the configuration's secrets out of texts."""
+        return self._redactor
+
+
+class Sites:
+    """The sites of a console, by their names in addresses.
+
+    Args:
+        all_settings: The settings of each site, the console's own first.
+    """
+
+    def __init__(self, all_settings: Sequence[Settings]) -> None:
+        self._by_slug: dict[str, ConsoleSite] = {}
+        for settings in all_settings:
+            slug = self._free_slug(settings)
+            self._by_slug[slug] = ConsoleSite(settings, slug)
+
+    def _free_slug(self, settings: Settings) -> str:
+        host = urlsplit(settings.site.url).hostname or "site"
+        is_name = re.fullmatch(r"[0-9.:]+", host) is None
+        short_name = host.partition(".")[0] if is_name else host
+        slug = re.sub(r"[^a-z0-9-]+", "-", short_name.lower()).strip("-") or "site"
+        number = 1
+        while (numbered := slug if number == 1 else f"{slug}-{number}") in self._by_slug:
+            number += 1
+        return numbered
+
+    def __iter__(self) -> Iterator[ConsoleSite]:
+        return iter(self._by_slug.values())
+
+    def __len__(self) -> int:
+        return len(self._by_slug)
+
+    def get(self, slug: str) -> ConsoleSite | None:
+        """Return the site with a name; None if there is none."""
+        return self._by_slug.get(slug)
+
+
+def _file_mark(config_path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file; None if it cannot be accessed."""
+    try:
+        status = config_path.stat()
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,122 @@
+// The console's own script: times in the reader's zone, renewal, keys, confirmations, charts.
+"use strict";
+(() => {
+  const siteFormat = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
+  const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone || "your time";
+
+  function agoText(seconds) {
+    const units = [[86400, "d"], [3600, "h"], [60, "min"]];
+    for (const [size, unit] of units) if (seconds >= 2 * size) return `${Math.round(seconds / size)} ${unit} ago`;
+    return seconds < 1.5 ? "now" : `${Math.round(seconds)} s ago`;
+  }
+
+  function showTime(element) {
+    const moment = new Date(element.dateTime);
+    if (Number.isNaN(moment.valueOf())) return;
+    const own = siteFormat.format(moment);
+    const atSite = element.dataset.site;
+    element.title = `${own} ${zoneName}\n${atSite} at the site`;
+    const form = element.dataset.form;
+    if (form === "ago") { element.textContent = agoText((Date.now() - moment) / 1000); return; }
+    element.textContent = form === "clock" ? own.slice(11) : own;
+    if (!atSite.startsWith(own)) {
+      const zone = document.createElement("span");
+      zone.className = "zone";
+      zone.textContent = form === "clock" ? atSite.slice(11) : `${atSite.slice(0, 10) === own.slice(0, 10) ? atSite.slice(11) : atSite}`;
+      element.append(zone);
+    }
+  }
+
+  function showTimes(root) { root.querySelectorAll("time[datetime]").forEach(showTime); }
+
+  // Charts
+  const colours = ["--accent", "--busy", "--warn", "--bad", "--off"];
+  function cssValue(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+
+  async function drawChart(figure) {
+    const plot = figure.querySelector(".plot");
+    let data;
+    try {
+      const answer = await fetch(figure.dataset.src, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      data = await answer.json();
+    } catch { plot.textContent = "This chart cannot be read at the moment."; plot.className = "plot none"; return; }
+    if (!data.times.length) { plot.textContent = "Nothing has been recorded for this time yet."; plot.className = "plot none"; return; }
+    plot.textContent = ""; plot.className = "plot";
+    const axis = { stroke: cssValue("--ink-3"), grid: { stroke: cssValue("--line-soft"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    new uPlot({
+      width: Math.max(plot.clientWidth, 200), height: Number(figure.dataset.height), padding: [8, 8, 0, 0],
+      cursor: { y: false }, legend: { live: true, show: true },
+      series: [{ label: "time", value: (_, seconds) => seconds == null ? "–" : siteFormat.format(new Date(seconds * 1000)).slice(0, 16) },
+        ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, points: { show: false }, spanGaps: false,
+          value: (_, value) => value == null ? "–" : value.toLocaleString() }))],
+      axes: [{ ...axis, space: 60 }, { ...axis, size: 48 }],
+      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.1)] } },
+    }, [data.times, ...data.series.map((one) => one.values)], plot);
+  }
+
+  function drawCharts(root) { root.querySelectorAll("figure.chart[data-src]").forEach(drawChart); }
+
+  // Renewal
+  let isLive = sessionStorage.getItem("live") !== "no";
+  let renewedAt = Date.now();
+  const liveSwitch = document.getElementById("live-switch");
+  function showLive() {
+    if (!liveSwitch) return;
+    liveSwitch.hidden = !document.querySelector("[data-live]");
+    liveSwitch.setAttribute("aria-pressed", String(isLive));
+    liveSwitch.querySelector(".word").textContent = isLive ? "Live" : "Paused";
+  }
+  function setLive(value) { isLive = value; sessionStorage.setItem("live", value ? "yes" : "no"); showLive(); }
+  function isBusy() {
+    const active = document.activeElement;
+    return document.querySelector("dialog[open]") || (active && active.matches("input:not([type=checkbox]), textarea, select"))
+      || document.querySelector("#page input[type=checkbox]:checked") || String(getSelection());
+  }
+  function tick() {
+    document.querySelectorAll('time[data-form="ago"]').forEach(showTime);
+    const page = document.querySelector("[data-live]");
+    if (!page || !isLive || document.hidden || isBusy()) return;
+    if (Date.now() - renewedAt < Number(page.dataset.live) * 1000) return;
+    renewedAt = Date.now();
+    htmx.trigger(page, "renew");
+  }
+
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, renewed) => {
+    if (!(old instanceof Element)) return true;
+    if (old.matches(".plot")) return false;
+    if (old.matches("details[open]") && renewed instanceof Element) renewed.setAttribute("open", "");
+    return true;
+  };
+
+  // Keys
+  let lastKey = "";
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    if (lastKey === "g") {
+      lastKey = "";
+      const tab = document.querySelector(`.tabs a[data-key="${CSS.escape(event.key)}"]`);
+      if (tab) tab.click();
+      return;
+    }
+    lastKey = event.key;
+    if (event.key === "?") document.getElementById("keys").showModal();
+    else if (event.key === "p" && liveSwitch && !liveSwitch.hidden) setLive(!isLive);
+    else if (event.key === "/") {
+      const search = document.querySelector("#page [data-search]");
+      if (search) { event.preventDefault(); search.focus(); }
+    }
+  }
+
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !confirm(question)) event.preventDefault();
+  });
+  document.addEventListener("htmx:afterSettle", () => { showTimes(document); showLive(); });
+  if (liveSwitch) liveSwitch.addEventListener("click", () => setLive(!isLive));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawCharts(document));
+  showTimes(document); showLive(); drawCharts(document);
+  setInterval(tick, 1000);
+  setInterval(() => { if (isLive && !document.hidden) drawCharts(document); }, 60000);
+})();

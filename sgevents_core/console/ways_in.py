@@ -1,0 +1,175 @@
+"""The ways into a console: open, with a token, with a user's password, or through a proxy."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Literal, Protocol, TypeAlias
+
+from starlette.requests import Request as HttpRequest
+
+from sgevents_core.console.page import Role
+from sgevents_core.console.passwords import is_password
+
+SignInForm: TypeAlias = Literal["none", "token", "password"]
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class WayIn(Protocol):
+    """How people prove who they are."""
+
+    @property
+    def sign_in_form(self) -> SignInForm:
+        """What a person fills in to sign in; `none` if there is no sign-in."""
+
+    def name_of(self, request: HttpRequest) -> str | None:
+        """Return the person that a call itself proves; None if it proves nobody."""
+
+    def role_of(self, name: str) -> Role | None:
+        """Return a person's role; None for a person who may not come in (any more)."""
+
+    def proof_mark(self, name: str) -> str:
+        """Return what changes with a person's proof; a session with another mark is over."""
+
+    def check(self, name: str, proof: str) -> str | None:
+        """Return the name of the person who gave a proof; None if the proof is wrong."""
+
+
+class OpenWay:
+    """Everybody who can connect is let in, as an operator; for loopback alone.
+
+    Args:
+        name: The name that requests are recorded under.
+    """
+
+    sign_in_form: SignInForm = "none"
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name_of(self, request: HttpRequest) -> str | None:
+        """Return the one name."""
+        return self._name
+
+    def role_of(self, name: str) -> Role | None:
+        """Return a person's role."""
+        return "operator" if name == self._name else None
+
+    def proof_mark(self, name: str) -> str:
+        """Return what changes with the proof."""
+        return "open"
+
+    def check(self, name: str, proof: str) -> str | None:
+        """Return whose proof it is."""
+        return self._name
+
+
+class TokenWay:
+    """Whoever has the token that was shown at the start is let in, as an operator.
+
+    Args:
+        name: The name that requests are recorded under.
+        token: The token.
+    """
+
+    sign_in_form: SignInForm = "token"
+
+    def __init__(self, name: str, token: str) -> None:
+        self._name = name
+        self._token = token
+
+    def name_of(self, request: HttpRequest) -> str | None:
+        """Return the one name for a bearer token."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self.check("", token.strip()) if scheme.lower() == "bearer" else None
+
+    def role_of(self, name: str) -> Role | None:
+        """Return a person's role."""
+        return "operator" if name == self._name else None
+
+    def proof_mark(self, name: str) -> str:
+        """Return what changes with the proof."""
+        return "token"
+
+    def check(self, name: str, proof: str) -> str | None:
+        """Return whose proof it is."""
+        is_right = hmac.compare_digest(proof.encode(), self._token.encode())
+        return self._name if is_right else None
+
+
+class UserWay:
+    """Users with passwords.
+
+    Args:
+        password_hashes: User -> hash of the password.
+        operators: The users who may change something.
+    """
+
+    sign_in_form: SignInForm = "password"
+
+    def __init__(self, password_hashes: Mapping[str, str], operators: Sequence[str]) -> None:
+        self._password_hashes = password_hashes
+        self._operators = frozenset(operators)
+
+    def name_of(self, request: HttpRequest) -> str | None:
+        """Return None: people sign in."""
+        return None
+
+    def role_of(self, name: str) -> Role | None:
+        """Return a person's role."""
+        if name not in self._password_hashes:
+            return None
+        return "operator" if name in self._operators else "viewer"
+
+    def proof_mark(self, name: str) -> str:
+        """Return what changes with the proof."""
+        return hashlib.sha256(self._password_hashes.get(name, "").encode()).hexdigest()[:16]
+
+    def check(self, name: str, proof: str) -> str | None:
+        """Return whose proof it is."""
+        return name if is_password(proof, self._password_hashes.get(name)) else None
+
+
+class ProxyWay:
+    """A proxy in front says in a header who calls; any other peer is refused.
+
+    Args:
+        header: The header with the person's name.
+        networks: The addresses of the proxy: of the socket's peer, never of a forwarded header.
+        operators: The people who may change something.
+    """
+
+    sign_in_form: SignInForm = "none"
+
+    def __init__(self, header: str, networks: Sequence[Network], operators: Sequence[str]) -> None:
+        self._header = header
+        self._networks = networks
+        self._operators = frozenset(operators)
+
+    def name_of(self, request: HttpRequest) -> str | None:
+        """Return whom the proxy's header names."""
+        if request.client is None or not self._is_proxy(request.client.host):
+            return None
+        names = request.headers.getlist(self._header)
+        return names[0].strip() or None if len(names) == 1 else None
+
+    def _is_proxy(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+    def role_of(self, name: str) -> Role | None:
+        """Return a person's role."""
+        return "operator" if name in self._operators else "viewer"
+
+    def proof_mark(self, name: str) -> str:
+        """Return what changes with the proof."""
+        return "proxy"
+
+    def check(self, name: str, proof: str) -> str | None:
+        """Return None: nobody signs in."""
+        return None
