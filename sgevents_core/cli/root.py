@@ -63,6 +63,9 @@ COMMANDS: Final = {
     "service": ListedCommand("service:service", "Run the daemon as a service of this machine."),
     "skip": ListedCommand("pausing:skip", "Let a plugin continue after the event it stopped at."),
     "state": ListedCommand("state:state", "Check or back up the journal and the ledger."),
+    "stats": ListedCommand(
+        "stats:stats", "Show how often callbacks were called, and how long they took."
+    ),
     "status": ListedCommand(
         "status:status", "Show how far everything has come, and what is wrong."
     ),

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from sgevents_core import __version__
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.daemon.classic_following import ClassicFollowing
+from sgevents_core.daemon.figure_keeping import FigureKeeping
 from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
@@ -79,6 +80,9 @@ class DaemonRun:
         self._is_drain = drain
         self._service_manager = Systemd()
         self._housekeeping = Housekeeping(settings, state_writer, parts.inbox)
+        self._figures = FigureKeeping(
+            state_writer, parts.lanes, lambda: parts.feed.site_trouble, time.time()
+        )
 
     def run(self, loading_watch: InterruptingWatch) -> None:
         """Run until the end; `loading_watch` watches the plugins' shutdown.
@@ -131,6 +135,7 @@ class DaemonRun:
                 vital_signs.check(time.monotonic())
                 self._take_up_changes()
                 self._housekeeping.work_briefly()
+                self._figures.work_briefly(time.time())
 
     def _take_up_changes(self) -> None:
         """Pass on people's requests, and apply changes of classic files."""
@@ -187,6 +192,7 @@ class DaemonRun:
             self._classic_files.close()
         parts.inbox.close()
         _stop_parts(parts, self._feed_watchdog)
+        self._figures.close(time.time())
         parts.announcer.close(ALERT_TIMEOUT)
         self.has_hung_threads = bool(hung_plugin_names(parts.lanes))
         working_plugins = returned_plugins(parts.plugins, parts.lanes)

@@ -110,6 +110,7 @@ class Lane:
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
         self._call_times = CallTimes(state_folder, lane_name, call_keys)
+        self.call_counts = self._call_times.counts
         liveness_signs = liveness.LivenessObserver()
         own_observers = [*timing_log(), self._call_times, *observers]
         if order_by is not None:
@@ -359,6 +360,7 @@ class Lane:
             changed_plugins: Plugins whose hanging calls run code that is no longer used.
         """
         self.errands = ended_lane.errands.move_to_new_lane()
+        self.call_counts.take_over(ended_lane.call_counts)
         hanging = {one.plugin.name: one for one in ended_lane.lane_plugins if one.hung is not None}
         for lane_plugin in self.lane_plugins:
             ended = hanging.get(lane_plugin.plugin.name)

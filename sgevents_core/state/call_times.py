@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
+from sgevents_core.state.call_figures import CallCounts
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plain_files import open_plain_file, read_plain_file
 
@@ -27,8 +28,9 @@ WRITE_INTERVAL: Final = 1.0
 # The file: a line of JSON, the names of the callbacks; then one record of 24 bytes per call.
 _CALL_RECORD: Final = struct.Struct("<QdfI")
 """One record: the event's `seq`, the start (seconds since 1970), the duration (seconds), and the
-callback's index in the list at the beginning of the file.
+callback's index in the list at the beginning of the file, with its highest bit set if it failed.
 """
+_FAILED: Final = 1 << 31
 _pack_call_record: Final = _CALL_RECORD.pack_into
 
 
@@ -63,6 +65,7 @@ class CallTimes(CallObserver):
         self._used_bytes = 0
         self._clock_offset = time.time() - time.perf_counter()
         self._next_write_at = time.perf_counter() + WRITE_INTERVAL
+        self.counts: Final = CallCounts(keys, _CALL_RECORD.size)
 
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
@@ -71,6 +74,8 @@ class CallTimes(CallObserver):
         callback_index = call.number_in_lane
         if callback_index is None:
             return
+        if error is not None:
+            callback_index |= _FAILED
         if self._used_bytes == len(self._call_buffer):
             self.write(now=True)
         since_1970 = began + self._clock_offset
@@ -85,7 +90,9 @@ class CallTimes(CallObserver):
             return
         content = bytes(memoryview(self._call_buffer)[: self._used_bytes])
         self._used_bytes = 0
-        self._clock_offset = time.time() - time.perf_counter()  # the clock may have been changed
+        current_time = time.time()
+        self.counts.add(content, content[_CALL_RECORD.size - 1 :: _CALL_RECORD.size], current_time)
+        self._clock_offset = current_time - time.perf_counter()  # the clock may have been changed
         self._next_write_at = time.perf_counter() + WRITE_INTERVAL
         with suppress(OSError):
             if self._calls_path.exists() and not self._can_append():
@@ -133,7 +140,7 @@ def is_readable(calls_path: Path) -> bool:
         return False
     call_records = _CALL_RECORD.iter_unpack(content)
     return all(
-        callback_index < len(callback_names) and seconds >= 0 and began > 0
+        callback_index & ~_FAILED < len(callback_names) and seconds >= 0 and began > 0
         for _, began, seconds, callback_index in call_records
     )
 
@@ -154,5 +161,5 @@ def _read_timed_calls(calls_path: Path, seq: int) -> Iterator[TimedCall]:
     for of, began, seconds, callback_index in _CALL_RECORD.iter_unpack(
         memoryview(content)[:complete_size]
     ):
-        if of == seq and callback_index < len(keys):
-            yield TimedCall(keys[callback_index], began, seconds)
+        if of == seq and callback_index & ~_FAILED < len(keys):
+            yield TimedCall(keys[callback_index & ~_FAILED], began, seconds)

@@ -55,7 +55,7 @@ MODEL = """
 def documented(command: str) -> set[str]:
     """The keys on the page below the heading of a command."""
     _, _, below = PAGE.partition(f"## `sgevents {command}`\n")
-    return set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", below.partition("\n## ")[0], re.MULTILINE))
+    return set(re.findall(r"^\| `([a-z0-9_.\[\]]+)` \|", below.partition("\n## ")[0], re.MULTILINE))
 
 
 def keys(value: Any, free: tuple[str, ...], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -97,6 +97,7 @@ COMMANDS = {
     "plan": ("plan", "Studio_Bad"),
     "explain": ("explain", "{event}"),
     "events": ("events", "--limit", "2"),
+    "stats": ("stats", "--hours"),
     "tail": ("tail", "-n", "1"),
     "dead-letters list": ("dead-letters", "list"),
     "dead-letters show": ("dead-letters", "show", "1"),

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.imported import ImportedPosition, JournalStanding
 from sgevents_core.state.memory.feed_writing import MemoryFeedWriter, write_feed
+from sgevents_core.state.memory.figures import write_figures
 from sgevents_core.state.memory.lane_writing import MemoryLaneWriter
 from sgevents_core.state.memory.letters import MemoryLetters
 from sgevents_core.state.memory.past_events import MemoryPast
@@ -41,6 +43,11 @@ class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
             for plugin_name in positions:
                 tables.plugins[plugin_name] = PluginRecord(plugin_name, lane_name, apart=True)
         return True
+
+    def record_figures(self, figures: MinuteFigures, current_time: float) -> None:
+        """Add figures to those recorded for the same minutes and hours; forget those too old."""
+        with self._tables.lock:
+            write_figures(self._tables, figures, current_time)
 
     def upgrade_records(self, limit: int = 1_000) -> int:
         """Return 0: no record was written by an older version."""

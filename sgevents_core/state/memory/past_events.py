@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import RecordedFailure
@@ -92,6 +93,24 @@ class MemoryPast:
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
         return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
+
+    def call_figures(self, span: Span, since: float) -> list[CallFigure]:
+        """Return the figures of calls in spans that began at a time or later, the oldest first."""
+        with self._tables.lock:
+            return [
+                figure
+                for (own_span, starts_at, *_), figure in sorted(self._tables.call_figures.items())
+                if own_span == span and starts_at >= since
+            ]
+
+    def feed_figures(self, span: Span, since: float) -> list[FeedFigure]:
+        """Return the figures of the feed in spans that began at a time or later."""
+        with self._tables.lock:
+            return [
+                figure
+                for (own_span, starts_at), figure in sorted(self._tables.feed_figures.items())
+                if own_span == span and starts_at >= since
+            ]
 
     def first_cursors(self) -> dict[str, int]:
         """Return a mapping from plugin to the `seq` of the last event before it began."""

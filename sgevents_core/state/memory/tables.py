@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import MissingRange, ParkedRange, SetAside
@@ -104,6 +105,8 @@ class Tables:
     deaths: dict[tuple[CallKey, int], CallDeaths] = field(default_factory=dict)
     failures: dict[int, FailedCall] = field(default_factory=dict)
     stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    call_figures: dict[tuple[Span, int, str, str], CallFigure] = field(default_factory=dict)
+    feed_figures: dict[tuple[Span, int], FeedFigure] = field(default_factory=dict)
     requests: dict[int, KeptRequest] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     """The last number given to a failure or a request; none is given twice."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sgevents_core.choices import OrderBy
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
@@ -194,6 +195,12 @@ class Past(Connection, Protocol):
 
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
+
+    def call_figures(self, span: Span, since: float) -> list[CallFigure]:
+        """Return the figures of calls in spans that began at a time or later, the oldest first."""
+
+    def feed_figures(self, span: Span, since: float) -> list[FeedFigure]:
+        """Return the figures of the feed in spans that began at a time or later."""
 
     def first_cursors(self) -> dict[str, int]:
         """Return a mapping from plugin to the `seq` of the last event before it began."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.imported import ImportedPosition
@@ -195,6 +196,14 @@ class Writer(FeedWriter, LaneWriter, Protocol):
             Whether the state began there. False, with the state unchanged, if a plugin may have
             been called already or the feed lacks events that a plugin needs. Earlier imports are
             replaced.
+        """
+
+    def record_figures(self, figures: MinuteFigures, current_time: float) -> None:
+        """Add figures to those recorded for the same minutes and hours; forget those too old.
+
+        Args:
+            figures: The figures of minutes that are over.
+            current_time: Now, in seconds since 1970.
         """
 
     def upgrade_records(self, limit: int = 1_000) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
@@ -16,6 +17,7 @@ from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.checksums import checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.event_search import choice_condition, ids_condition
+from sgevents_core.state.sqlite.figures import read_call_figures, read_feed_figures
 from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entry, strands_column
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
@@ -95,6 +97,14 @@ class SqlitePast:
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
         return any(first <= event_id <= last for first, last in self.left_out(left_out_kind, era))
+
+    def call_figures(self, span: Span, since: float) -> list[CallFigure]:
+        """Return the figures of calls in spans that began at a time or later, the oldest first."""
+        return read_call_figures(self._database, span, since)
+
+    def feed_figures(self, span: Span, since: float) -> list[FeedFigure]:
+        """Return the figures of the feed in spans that began at a time or later."""
+        return read_feed_figures(self._database, span, since)
 
     def first_cursors(self) -> dict[str, int]:
         """Return a mapping from plugin to the `seq` of the last event before it began."""

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.imported import ImportedPosition, JournalStanding
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.sqlite.database import database_exists
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
+from sgevents_core.state.sqlite.figures import write_figures
 from sgevents_core.state.sqlite.imported import write_imported
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
@@ -45,6 +47,11 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
             for plugin_name in positions:
                 write_plugin_record(connection, PluginRecord(plugin_name, lane_name, apart=True))
         return True
+
+    def record_figures(self, figures: MinuteFigures, current_time: float) -> None:
+        """Add figures to those recorded for the same minutes and hours; forget those too old."""
+        with self._database.transaction() as connection:
+            write_figures(connection, figures, current_time)
 
     def upgrade_records(self, limit: int = 1_000) -> int:
         """Let failures of an older version share their tracebacks, up to `limit` at once.
