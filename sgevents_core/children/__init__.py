@@ -1,4 +1,5 @@
-"""Worker processes: a lane's callbacks in children of the daemon, each with its own interpreter.
+"""Children of the daemon, each with its own interpreter: worker processes, and one for the feed.
 
-The daemon starts them and calls through them; in a child, `child_main` is the only entry point.
+A lane's callbacks run in worker processes, whose only entry point is `child_main`; while the feed
+is far behind, `feed_child` follows the log. The daemon alone starts and ends them.
 """

@@ -30,7 +30,7 @@ _CHILD_PROGRAM: Final = (
     "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv[1]]; "
     "from sgevents_core.children.death_signal import end_with_daemon; "
     "end_with_daemon(int(sys.argv[-1])); "
-    "from sgevents_core.children.child_main import main; main()"
+    "from sgevents_core.children.{entrance} import main; main()"
 )
 """The command of a child; a module in the working folder must not shadow another."""
 
@@ -125,8 +125,13 @@ class Launcher:
                 else _open_output(undo_stack, child_stack)
             )
             process = subprocess.Popen(
-                _build_command(
-                    lane_name, child_socket.fileno(), evidence_file, page_file, lock_descriptor
+                child_command(
+                    "child_main",
+                    f"worker of {lane_name}",
+                    child_socket.fileno(),
+                    evidence_file,
+                    page_file,
+                    lock_descriptor,
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=child_output,
@@ -150,15 +155,22 @@ def _open_output(undo_stack: ExitStack, child_stack: ExitStack) -> tuple[int | N
     return read_end, write_end
 
 
-def _build_command(lane_name: str, *descriptors: int) -> list[str]:
+def child_command(entrance: str, title: str, *descriptors: int) -> list[str]:
+    """Return the command that starts a child of this process.
+
+    Args:
+        entrance: The module of this room whose `main` it runs.
+        title: What it is, for `ps`.
+        descriptors: The open files that it inherits; `main` finds them before the daemon's pid.
+    """
     interpreter_flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as `multiprocessing` does
     descriptor_texts = [str(descriptor) for descriptor in (*descriptors, os.getpid())]
     return [
         sys.executable,
         *interpreter_flags,
         "-c",
-        _CHILD_PROGRAM,
+        _CHILD_PROGRAM.format(entrance=entrance),
         _PACKAGE_ROOT,
-        f"sgevents worker of {lane_name}",
+        f"sgevents {title}",
         *descriptor_texts,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from sgevents_core.calling.context import Services
 from sgevents_core.children.daemon_children import Children
+from sgevents_core.children.feed_process import FeedProcess
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
 from sgevents_core.classic.mailing import LoadMailer
@@ -144,7 +146,7 @@ class Daemon:
         state_folder = self._settings.state.path
         home = open_state(state_folder)
         with (
-            closing(StateLock(state_folder)),
+            closing(StateLock(state_folder)) as state_lock,
             closing(home.presence()) as presence,
             closing(home.writer()) as state_writer,
             closing(EvidenceRecorder(state_folder)) as recorder,
@@ -162,6 +164,10 @@ class Daemon:
             children = opened_parts.enter_context(
                 closing(Children(self._settings, self._left_out, known_broken))
             )
+            feed_process = opened_parts.enter_context(
+                closing(FeedProcess(self._settings, state_lock))
+            )
+            feed_process.prepare_early(state_writer.load_feed(), time.time())
             give_up_process, service_manager = (
                 partial(_give_up_process, recorder, self._start_command),
                 Systemd(),
@@ -176,6 +182,7 @@ class Daemon:
                         presence,
                         children,
                         mailer=mailer,
+                        feed_process=feed_process,
                         monitoring=monitoring,
                     )
             except LoadingStopped:
@@ -202,6 +209,7 @@ class Daemon:
         children: Children,
         *,
         mailer: LoadMailer,
+        feed_process: FeedProcess,
         monitoring: Monitoring,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
@@ -218,6 +226,7 @@ class Daemon:
             recorder=recorder,
             presence=presence,
             children=children,
+            feed_process=feed_process,
             services_class=self._services_class,
             call_counts=monitoring.call_counts,
         )

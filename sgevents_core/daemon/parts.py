@@ -12,6 +12,7 @@ from functools import partial
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.children.daemon_children import Children
+from sgevents_core.children.feed_process import FeedProcess
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import forget_started_plugins
 from sgevents_core.crashes.recovering import give_up_fatal_calls, recover, resume_changed
@@ -85,6 +86,7 @@ class Assembly:
         recorder: Keeps evidence of whose call ends the process.
         presence: Shows that this machine runs the daemon.
         children: The worker processes.
+        feed_process: The process that follows the log while the feed is far behind.
         services_class: The class of a plugin's services, which its calls share.
         call_counts: Notified of calls and failures.
     """
@@ -98,6 +100,7 @@ class Assembly:
         recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
+        feed_process: FeedProcess,
         services_class: type[Services] = Services,
         call_counts: Sequence[CallCounts] = (),
     ) -> None:
@@ -111,6 +114,7 @@ class Assembly:
         self._site_health = SiteHealth()
         self._state_home = open_state(settings.state.path)
         self._children = children
+        self._feed_process = feed_process
         self._script_names = Scripts(state_writer.scripts())
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
@@ -291,6 +295,7 @@ class Assembly:
             on_growth=partial(_wake_lanes, lanes),
             on_notice=partial(_announce_timeout, announcer),
             site_health=self._site_health,
+            catching_up=self._feed_process,
         )
 
 

@@ -5,7 +5,7 @@ It also looks up the names of scripts that appear in rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from sgevents_core.settings import SiteSettings
 from sgevents_core.site.log_reader import FIELDS, NO_ANSWER, LogReader
 from sgevents_core.site.questions import Answer, Call, PageRange
 from sgevents_core.site.range_readers import RangeReaders
-from sgevents_core.site.script_lookup import ScriptLookup
+from sgevents_core.site.script_lookup import Lookup
 from sgevents_core.site.stock_client import AuthenticationFault, Fault
 
 MOST_CALLS: Final = 4
@@ -36,7 +36,7 @@ class EventLog:
         self,
         site_settings: SiteSettings,
         extra_fields: Sequence[str] = (),
-        script_lookup: ScriptLookup | None = None,
+        script_lookup: Lookup | None = None,
     ) -> None:
         self._scripts = script_lookup
         self.host = urlsplit(site_settings.url).hostname or ""
@@ -83,9 +83,14 @@ class EventLog:
             site_reading = self._range_readers.wait(site_call)
         else:
             site_reading = self._reader.read(site_call)
-        if self._scripts is not None and site_reading.answer.rows:
-            self._scripts.look(site_reading.scripts, self.scripts)
+        if site_reading.answer.rows:
+            self.look_up_scripts(site_reading.scripts)
         return site_reading.answer
+
+    def look_up_scripts(self, row_scripts: Iterable[tuple[int, str]]) -> None:
+        """Learn the names of scripts that rows show, each given as its id and name."""
+        if self._scripts is not None:
+            self._scripts.look(row_scripts, self.scripts)
 
     def scripts(
         self, script_filters: list[Any], script_fields: Sequence[str] = (NAME,)

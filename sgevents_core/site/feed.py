@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -27,9 +27,11 @@ from sgevents_core.site import notices
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.audits import SMALLEST_COUNT
+from sgevents_core.site.catching_up import commit_step
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed_counts import FeedCounts
 from sgevents_core.site.follower import Follower, Rules, Taken
+from sgevents_core.site.handing_over import CatchingUp, HandOver, Stint
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
 from sgevents_core.site.odd_rows import forget_aside
@@ -66,6 +68,7 @@ class Feed:
         on_growth: Called after each append of rows.
         on_notice: Called with each notice for people, after it was committed and logged.
         site_health: Whether the site answers, shared with the connections of plugins.
+        catching_up: Follows the log while the feed is far behind; None to do so in this thread.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Feed:
         on_notice: Callable[[notices.Notice], None],
         *,
         site_health: SiteHealth | None = None,
+        catching_up: CatchingUp | None = None,
     ) -> None:
         self.health = SiteHealth() if site_health is None else site_health
         self.health.on_want(self._wake_up)
@@ -89,6 +93,18 @@ class Feed:
         self._report_growth = on_growth
         self._report_notice = on_notice
         self._mender = Mender(event_log, feed_writer)
+        self._hand_over = (
+            None
+            if catching_up is None
+            else HandOver(
+                catching_up,
+                event_log,
+                site_health=self.health,
+                feed_counts=self.counts,
+                report_growth=on_growth,
+                report_notices=self._report_notices,
+            )
+        )
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._person_requests: deque[Request] = deque()
@@ -102,6 +118,7 @@ class Feed:
         self._page_size_known = False
         self._is_after_probe = False
         self._is_accepted = False
+        self._counts_refused = False
         self._refusals = 0
         self._load_follower()
 
@@ -139,6 +156,8 @@ class Feed:
             logger.exception("The feed failed", extra={"action": "feed.failed"})
             self.error = InternalError(where="the feed", reason=f"{type(error).__name__}: {error}")
         finally:
+            if self._hand_over is not None:
+                self._hand_over.close()
             self._log.close()
             self._state.close()
 
@@ -151,6 +170,8 @@ class Feed:
         """Rebuild the follower from the committed state."""
         self._journal_end = self._state.end()
         self._follower = Follower(self._rules, self._state.load_feed())
+        if self._counts_refused:
+            self._follower.counts_refused()
         self._is_loaded = True
 
     def _take_turn(self) -> None:
@@ -166,10 +187,15 @@ class Feed:
             return
         self._mend_entries()
         self._remind_of_decision()
+        if self._hand_over is not None and self._hand_over.is_due(self._follower):
+            self._let_catch_up(self._hand_over)
+            return
         site_call = self._follower.next_call(time.monotonic())
         if isinstance(site_call, float):
             if not self._follower.state or not self._follower.state.rewound:
                 self.counts.note_wait()
+            if self._hand_over is not None:
+                self._hand_over.close()  # it is not needed after all
             if self._follower.is_idle:
                 self.idle.set()
             liveness.report_alive(site_call)
@@ -184,7 +210,25 @@ class Feed:
         if self._commit(step_result):
             if is_new:
                 self._log_beginning()
-            self._report(step_result)
+            self._report_notices(step_result.notices)
+
+    def _let_catch_up(self, hand_over: HandOver) -> None:
+        """Let the process of the feed follow the log until it has caught up, failed, or must stop.
+
+        What it has committed decides where this feed continues.
+        """
+        self.idle.clear()
+        self._is_loaded = False
+        has_failed = hand_over.run_stint(
+            Stint(self._rules.page_size, self._counts_refused), self._is_needed_here
+        )
+        if has_failed and self._is_ready():
+            self._follower.catching_up_failed()
+
+    def _is_needed_here(self) -> bool:
+        """Return whether this thread needs the log now; do its other work."""
+        self._mend_entries()
+        return self._stopping.is_set() or bool(self._person_requests)
 
     def _remind_of_decision(self) -> None:
         """Repeat from time to time that a person has to decide where a log continues."""
@@ -346,6 +390,7 @@ class Feed:
     def _note_refused_counts(self, error: SiteError) -> None:
         log_message = "%s Audits compare ids instead of counts from now on."
         logger.warning(log_message, error, extra={"action": "feed.counts_refused"})
+        self._counts_refused = True
         self._follower.counts_refused()
 
     def _note_failure(self, site_call: Call, error: SiteError) -> None:
@@ -388,14 +433,12 @@ class Feed:
         is_needed = step_result.rows or step_result.notices or self._follower.known.has_changes
         if not is_needed and monotonic_now - self._last_saved_at < SAVE_INTERVAL:
             return True
-        feed_change = self._follower.take_changes()
-        if feed_change is None:
+        if self.state is None:
             return True
-        feed_change.state.answered, feed_change.state.site = time.time(), self._log.host
         try:
-            set_aside = [one._replace(at=time.time()) for one in feed_change.set_aside]
-            feed_change = feed_change._replace(set_aside=set_aside)
-            self._journal_end = self._state.append(self._journal_end, step_result.rows, feed_change)
+            self._journal_end = commit_step(
+                self._state, self._journal_end, self._follower, step_result, self._log.host
+            )
         except StateError as error:
             self._is_loaded = False
             self._wait_for_journal(error)
@@ -419,8 +462,8 @@ class Feed:
             log_extra = {"action": "feed.began", "event_id": self.state.frontier}
             logger.info(message, self.state.frontier, extra=log_extra)
 
-    def _report(self, step_result: Taken) -> None:
-        for notice in step_result.notices:
+    def _report_notices(self, step_notices: Iterable[notices.Notice]) -> None:
+        for notice in step_notices:
             notices.log(notice)
             self._report_notice(notice)
 

@@ -47,9 +47,26 @@ class FeedCounts:
         """Whether the last page did not reach the end of the site's log, as far as is known."""
         self._page_asked_at: float | None = None
 
+    def note_step(
+        self, poll_kind: PollKind, asked_at: float, *, row_count: int, late_count: int
+    ) -> None:
+        """Count an answered call that was made, and whose rows were taken, by another process.
+
+        Args:
+            poll_kind: What the call was for.
+            asked_at: When it was made, in monotonic seconds.
+            row_count: How many rows were taken.
+            late_count: How many of them were late.
+        """
+        self.polls[poll_kind] += 1
+        self.rows += row_count
+        self.late_rows += late_count
+        if poll_kind == "page":
+            self._page_asked_at, self.has_more = asked_at, True
+
     def note_call(self, site_call: Call) -> None:
         """Count a call to the site."""
-        self.polls[_poll_kind(site_call)] += 1
+        self.polls[poll_kind_of(site_call)] += 1
 
     def note_error(self, error: SiteError) -> None:
         """Count a call that failed."""
@@ -81,7 +98,8 @@ def error_kind(error: SiteError) -> ErrorKind:
     return next((kind for cls, kind in _KIND_BY_ERROR if isinstance(error, cls)), "other")
 
 
-def _poll_kind(site_call: Call) -> PollKind:
+def poll_kind_of(site_call: Call) -> PollKind:
+    """Return what a call to the site is for."""
     if isinstance(site_call, Page | PageRange):
         return "page"
     if isinstance(site_call, Look):

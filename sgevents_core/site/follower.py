@@ -118,6 +118,21 @@ class Follower:
         """How many ranges may be requested at the same time."""
         return self._read_ahead.connections.now
 
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether many ids are left to read, and the site answers as many calls as it may get."""
+        feed_state = self.state
+        return (
+            feed_state is not None
+            and not feed_state.rewound
+            and not self._paging.is_hindered
+            and self._read_ahead.is_far_behind(feed_state)
+        )
+
+    def catching_up_failed(self) -> None:
+        """Note that whoever followed the log in the meantime failed: ask for less at once."""
+        self._read_ahead.failed()
+
     def _next_page(self, feed_state: FeedState) -> Call:
         if self._paging.is_hindered or feed_state.rewound:
             self._read_ahead.discard()

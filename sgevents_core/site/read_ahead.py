@@ -17,6 +17,8 @@ from sgevents_core.state.feed_values import FeedState
 
 FAR_BEHIND: Final = 4
 """Ranges that must fit below the highest id before they are requested."""
+MANY_IDS: Final = 10_000
+"""Ids below the highest from which the log is worth a process of its own."""
 PAGES_BETWEEN_HIGHEST: Final = 4
 """Full pages before the highest id is requested again, if it was not far ahead."""
 READY: Final = 2
@@ -89,6 +91,11 @@ class ReadAhead:
     def ranges(self) -> tuple[PageRange, ...]:
         """The ranges to ask for, in the order in which they are taken."""
         return tuple(self._ranges)
+
+    def is_far_behind(self, feed_state: FeedState) -> bool:
+        """Return whether many ids are left, and no connection is held back because of failures."""
+        are_many = self._highest - feed_state.frontier >= MANY_IDS
+        return are_many and 1 < self._most == self.connections.now
 
     def next_call(self, feed_state: FeedState, row_limit: int) -> PageRange | Newest | None:
         """Return the next query; None for an ordinary page.

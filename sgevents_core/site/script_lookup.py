@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sgevents_core.errors import SiteError, StateError
 from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of
@@ -27,6 +27,13 @@ Ask = Callable[[list[Any]], Found]
 """Returns the ApiUsers that match filters, with `id` and `NAME`; raises SiteError."""
 Keep = Callable[[Mapping[int, str], Mapping[str, Collection[int]]], None]
 """Saves names by id, and the ids of names that were looked up; raises StateError."""
+
+
+class Lookup(Protocol):
+    """What learns the names of the scripts in rows."""
+
+    def look(self, row_scripts: Iterable[tuple[int, str]], ask_scripts: Ask) -> None:
+        """Learn the names of scripts, each given as its id and the name on a row; raise nothing."""
 
 
 class ScriptLookup:

@@ -71,6 +71,10 @@ class StateLock:
             self._lock_file.close()
             raise StateError(path=str(state_folder), reason=f"{error.strerror or error}") from None
 
+    def share(self) -> int:
+        """Return a new descriptor of the lock: whoever inherits it holds the lock until its end."""
+        return os.dup(self._lock_file.fileno())
+
     def close(self) -> None:
         """Release the lock."""
         self._lock_file.close()

@@ -116,7 +116,7 @@ _UNWILLING: Final = """
 """
 """A plugin whose filters no event passes, one of them only by its field."""
 _CLOCK: Final = """
-    import json, re, time
+    import json, os, re, time
     from pathlib import Path
     import bench_counts
     from sgevents_core import hookimpl
@@ -131,11 +131,13 @@ _CLOCK: Final = """
     @hookimpl
     def shutdown(ctx):
         processor, clock = time.process_time() - begin[0], time.perf_counter() - begin[1]
+        times = os.times()  # of children too, once they have ended, from their start on
+        children = times.children_user + times.children_system
         # Not by getrusage: that starts with what the parent had.
         status = Path("/proc/self/status").read_text()
         memory = int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]) / 1024
-        found = {{"processor": processor, "clock": clock, "memory": memory,
-                 "calls": bench_counts.calls}}
+        found = {{"processor": processor + children, "daemon": processor, "clock": clock,
+                 "memory": memory, "calls": bench_counts.calls}}
         Path({file!r}).write_text(json.dumps(found))
 """
 """Starts after all others and stops after them: it takes the time of what lies between."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from odd_site import OddSite
 from site_records import settings
 from waiting import PATIENCE
 
@@ -17,28 +18,44 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
+from sgevents_core.site.handing_over import CatchingUp
 from sgevents_core.site.notices import Notice
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.opening import open_state
 
 
 class Running:
-    """A feed in its thread, and a reader of what it writes."""
+    """A feed in its thread, and a reader of what it writes.
 
-    def __init__(self, site: Sandbox, folder: Path, key: str = "demo-key", **feed: Any) -> None:
+    Args:
+        site: The site.
+        folder: The state's folder.
+        key: The script's key.
+        catching_up: Follows the log while the feed is far behind; None to do so in its thread.
+        feed: Other settings of the feed than the usual ones.
+    """
+
+    def __init__(
+        self,
+        site: Sandbox | OddSite,
+        folder: Path,
+        key: str = "demo-key",
+        catching_up: CatchingUp | None = None,
+        **feed: Any,
+    ) -> None:
         self.notices: list[Notice] = []
         self._changed = threading.Event()
         self.folder = folder
         self.state = open_state(folder).feed_writer()
         self.reader = open_state(folder).reader()
         where = settings(site.url, key=key, timeout=5.0)
-        usual = {"start": 1, "poll_interval": 0.02, "idle_interval": 0.04}
         self.feed = Feed(
             EventLog(where),
             self.state,
-            FeedSettings(**{**usual, **feed}),
+            feed_settings(**feed),
             self._changed.set,
             self._tell,
+            catching_up=catching_up,
         )
         self.thread = threading.Thread(target=self.feed.run)
         self.thread.start()
@@ -73,6 +90,11 @@ class Running:
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         self.reader.close()
+
+
+def feed_settings(**feed: Any) -> FeedSettings:
+    """The settings of a feed that starts with the log and asks often."""
+    return FeedSettings(**{"start": 1, "poll_interval": 0.02, "idle_interval": 0.04, **feed})
 
 
 Start = Callable[..., Running]
