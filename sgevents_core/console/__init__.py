@@ -25,7 +25,8 @@ A page is one module in `pages`, listed in `pages/__init__`:
 
 - The page is then at `/sites/SITE/failures`, and the same view as JSON, described in the OpenAPI
   document, at `/api/v1/sites/SITE/failures`. `in_navigation=False` is for pages that others link
-  to, such as one event. The function runs in a thread; it opens the state from
+  to, such as one event; without a template, there is only the JSON, such as a chart's data
+  (`ChartView` in `charting`). The function runs in a thread; it opens the state from
   `visit.site.state_folder` and closes it. Times are `utc_time(seconds)`. Raise `PageMissing` if
   there is no such record. Secrets are taken out of the view afterwards, for both forms.
 - `shared_for=1.0` lets readers who ask for the same within that many seconds share one reading.

@@ -64,7 +64,7 @@ async def _answer_form(answers: PageAnswers, action: Action, request: HttpReques
     visit = _operator_visit(answers, request)
     for name in list_names_of(action.form_type) & fields.keys():
         fields[name] = fields[name] if isinstance(fields[name], list) else [fields[name]]
-    answer = await _act(action, visit, fields)
+    answer = await _act(answers, action, visit, fields)
     response = RedirectResponse(next_address, 303)
     answers.gate.leave_notice(response, answer.outcome, answer.text)
     return response
@@ -74,7 +74,7 @@ async def _answer_api(answers: PageAnswers, action: Action, request: HttpRequest
     session = answers.gate.enter(request)
     answers.gate.check_post(request, session, request.headers.get("x-form-token", ""))
     visit = _operator_visit(answers, request)
-    answer = await _act(action, visit, _json_fields(await read_body(request)))
+    answer = await _act(answers, action, visit, _json_fields(await read_body(request)))
     return json_answer(answer, 202 if answer.outcome == "waiting" else 200)
 
 
@@ -86,9 +86,17 @@ def _operator_visit(answers: PageAnswers, request: HttpRequest) -> Visit:
     return visit
 
 
-async def _act(action: Action, visit: Visit, fields: Any) -> ActionAnswer:
+async def _act(answers: PageAnswers, action: Action, visit: Visit, fields: Any) -> ActionAnswer:
+    """Record the requests of an action, and return what has come of them after a moment."""
     form = convert(fields, action.form_type)
     numbers = await run_in_threadpool(_record, action, visit, form)
+    try:
+        return await _wait_for_answer(visit, numbers)
+    finally:
+        answers.forget_views()
+
+
+async def _wait_for_answer(visit: Visit, numbers: Sequence[int]) -> ActionAnswer:
     deadline = time.monotonic() + ANSWER_PATIENCE
     while True:
         answer = await run_in_threadpool(_answer_so_far, visit, numbers)
@@ -133,6 +141,8 @@ def _log_requests(visit: Visit, new_requests: Sequence[NewRequest]) -> None:
 
 def _answer_so_far(visit: Visit, numbers: Sequence[int]) -> ActionAnswer:
     """Return the answers to requests, as far as they are there."""
+    if not numbers:
+        return ActionAnswer(requests=[], outcome="done", text="There was nothing to do.")
     with closing(open_state(visit.site.state_folder).requests()) as requests:
         waiting_numbers = requests.unanswered(numbers)
         looked_at = [requests.answer_of(number) for number in numbers[:_MOST_LOOKED_AT]]

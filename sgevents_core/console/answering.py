@@ -74,6 +74,10 @@ class PageAnswers:
         key = (visit.site.slug, page.name, msgspec.json.encode(query), visit.person.role)
         return await run_in_threadpool(self._shared_views.read, key, page.shared_for, read)
 
+    def forget_views(self) -> None:
+        """Forget all shared views, so that a person who changed something sees it."""
+        self._shared_views.forget_all()
+
     def html(
         self,
         request: HttpRequest,
@@ -113,7 +117,7 @@ class PageAnswers:
                 "config_problem": site.redactor(site.config_problem),
             },
             "page": page,
-            "tabs": [tab for tab in self._pages if tab.in_navigation],
+            "tabs": [tab for tab in self._pages if tab.in_navigation and tab.template],
         }
 
     async def answer_problem(self, request: HttpRequest, error: Exception) -> Response:
@@ -132,8 +136,9 @@ class PageAnswers:
 def page_routes(answers: PageAnswers, pages: Sequence[Page]) -> Iterator[Route]:
     """Yield the routes of pages: each as HTML and as JSON."""
     for page in pages:
-        html_path = f"/sites/{{site}}/{page.path}"
-        yield Route(html_path, partial(_answer_html, answers, page), name=page.name)
+        if page.template:
+            html_path = f"/sites/{{site}}/{page.path}"
+            yield Route(html_path, partial(_answer_html, answers, page), name=page.name)
         api_path = f"{API_ROOT}/sites/{{site}}/{page.name}"
         yield Route(api_path, partial(_answer_json, answers, page), name=f"api.{page.name}")
 
@@ -150,13 +155,6 @@ async def _answer_json(answers: PageAnswers, page: Page, request: HttpRequest) -
     session = answers.gate.enter(request)
     visit = answers.visit_of(request, session.person)
     return json_answer(await answers.read_view(page, visit, request.query_params))
-
-
-async def api_problem(request: HttpRequest) -> Response:
-    """Answer a call to an address that the API does not have."""
-    return json_answer(
-        {"error": PageMissing.title, "detail": "The API has no such address."}, PageMissing.status
-    )
 
 
 def json_answer(value: Any, status: int = 200) -> Response:

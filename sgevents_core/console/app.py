@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sgevents_core.console.acting import action_routes
-from sgevents_core.console.answering import PageAnswers, api_problem, page_routes
+from sgevents_core.console.answering import PageAnswers, page_routes
 from sgevents_core.console.api_description import describe_api
 from sgevents_core.console.gate import Gate
 from sgevents_core.console.guard import Guard
@@ -48,7 +48,8 @@ class ConsoleParts:
 
 def make_console(parts: ConsoleParts) -> Starlette:
     """Return the console's application."""
-    answers = PageAnswers(parts.sites, parts.gate, page_environment(parts.zone), PAGES)
+    templates = page_environment(parts.zone, frozenset(page.name for page in PAGES))
+    answers = PageAnswers(parts.sites, parts.gate, templates, PAGES)
     console = Starlette(
         routes=list(_routes(answers)),
         middleware=[Middleware(Guard, hosts=parts.hosts)],
@@ -67,7 +68,6 @@ def _routes(answers: PageAnswers) -> Iterator[BaseRoute]:
     yield Route("/api/v1/openapi.json", describe_api(answers, PAGES, ACTIONS))
     for route in ROUTES:
         yield Route(route.path, route.answer, methods=list(route.methods))
-    yield Route("/api/{rest:path}", api_problem, methods=["GET", "POST"])
     yield Route("/favicon.ico", _favicon)
 
 

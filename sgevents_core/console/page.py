@@ -78,22 +78,24 @@ class Page:
         path: Its path below `/sites/SITE/`; empty for the first page.
         title: Its title.
         summary: What it shows, in a sentence, for the API's description.
-        template: The name of its template.
+        template: The name of its template; empty for data that only scripts and programs read.
         view_type: The type of its view.
         read: Reads the view; runs in a thread of its own.
         query_type: The type of its query.
         in_navigation: Whether the navigation lists it.
+        tab: The path of the page that the navigation shows as current; by default, its own.
         shared_for: Seconds for which equal visits share one view; 0 for never.
     """
 
     path: str
     title: str
     summary: str
-    template: str
     view_type: type[View]
     read: Callable[[Visit, Any], View]
+    template: str = ""
     query_type: type[Query] = NoQuery
     in_navigation: bool = True
+    tab: str = ""
     shared_for: float = 0.0
 
     @property

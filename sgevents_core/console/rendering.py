@@ -24,10 +24,11 @@ class _PageEnvironment(Environment):
         return super().getattr(obj, attribute)
 
 
-def page_environment(zone: tzinfo | None) -> Environment:
+def page_environment(zone: tzinfo | None, page_names: frozenset[str]) -> Environment:
     """Return the environment of all templates.
 
     Args:
+        page_names: The names of all pages.
         zone: The time zone of the site's host; None for the local one.
     """
     environment = _PageEnvironment(
@@ -46,7 +47,9 @@ def page_environment(zone: tzinfo | None) -> Environment:
         one_line=shown_values.in_one_line,
         long_text=shown_values.long_text,
     )
-    environment.globals.update(version=__version__, page_link=_page_link, raw=_raw)
+    environment.globals.update(
+        version=__version__, page_link=_page_link, raw=_raw, has_page=page_names.__contains__
+    )
     return environment
 
 

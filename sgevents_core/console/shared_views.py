@@ -46,6 +46,11 @@ class SharedViews:
                 shared_view.read_at = time.monotonic()
             return shared_view.view
 
+    def forget_all(self) -> None:
+        """Forget every view; the next reader of each reads it anew."""
+        with self._lock:
+            self._views.clear()
+
     def _shared_view(self, key: Hashable) -> _SharedView:
         with self._lock:
             shared_view = self._views.pop(key, None) or _SharedView()

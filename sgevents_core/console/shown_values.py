@@ -49,7 +49,11 @@ def duration(seconds: float | None) -> str:
     for unit_seconds, unit in _UNITS:
         if seconds >= 2 * unit_seconds:
             return f"{seconds / unit_seconds:.0f}\u00a0{unit}"
-    return f"{seconds:.0f}\u00a0s" if seconds >= 1 else f"{seconds * 1000:.0f}\u00a0ms"
+    if seconds >= 1:
+        return f"{seconds:.0f}\u00a0s"
+    milliseconds = seconds * 1000
+    digits = 0 if milliseconds >= 10 or not milliseconds else 1 if milliseconds >= 1 else 2
+    return f"{milliseconds:.{digits}f}\u00a0ms"
 
 
 def number(value: float | None) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sgevents_core.console.inspections import Inspections
 from sgevents_core.errors import ConfigError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import Settings, load_settings
+from sgevents_core.state.running import read_running_daemon
 
 
 class ConsoleSite:
@@ -29,6 +31,12 @@ class ConsoleSite:
         self._reading = threading.Lock()
         self.config_problem = ""
         """Why the configuration cannot be read any more; the last usable one is in use."""
+        self.inspections = Inspections(settings.path, self._inspection_mark)
+        """What only loading the plugins tells."""
+
+    def _inspection_mark(self) -> Hashable:
+        running = read_running_daemon(self.state_folder)
+        return (_file_mark(self._settings.path), running.run if running else "")
 
     @property
     def settings(self) -> Settings:

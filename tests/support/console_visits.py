@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,3 +58,11 @@ def console_client(
     )
     with client:
         yield client
+
+
+def form_token(client: TestClient, **headers: str) -> str:
+    """Return the token that the forms of this session carry."""
+    page = client.get("/sites/studio/requests", headers=headers)
+    match = re.search(r'name="form-token" content="([0-9a-f]+)"', page.text)
+    assert match is not None, page.text
+    return match[1]

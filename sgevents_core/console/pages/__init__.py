@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from sgevents_core.console.page import Action, OpenRoute, Page
-from sgevents_core.console.pages import overview, people_requests, plugins
+from sgevents_core.console.pages import one_plugin, overview, people_requests, plugins
 
 PAGES: Final[tuple[Page, ...]] = (
     *overview.PAGES,
     *plugins.PAGES,
+    *one_plugin.PAGES,
     *people_requests.PAGES,
 )
 ACTIONS: Final[tuple[Action, ...]] = (*plugins.ACTIONS,)

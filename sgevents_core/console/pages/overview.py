@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Final, Literal
 
 from sgevents_core.console.overview_of_sites import daemon_words
 from sgevents_core.console.page import NoQuery, Page, View, Visit, utc_time
+from sgevents_core.console.sites import ConsoleSite
 from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview, read_overview
+from sgevents_core.settings import LaneSettings
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.progress import BEGINNING
+from sgevents_core.state.pulse import BlockedLane
+
+Following = Literal["following", "not following", "unknown"]
 
 
 class ShownDaemon(View, frozen=True, kw_only=True):
     """The daemon of a site."""
 
     state: Literal["running", "not moving", "not running", "never ran"]
+    following: Following
+    """Whether the site's event log is being followed."""
+    following_since: datetime | None
+    """Since when it is, or is not, as far as known."""
     pid: int | None
     host: str
     version: str
@@ -26,7 +39,9 @@ class ShownFeed(View, frozen=True, kw_only=True):
 
     newest_id: int
     complete_to: int
+    """No missing id at or below this one is waited for."""
     proved_to: int | None
+    """An audit has shown that nothing is missing at or below this id."""
     proved_at: datetime | None
     answered_at: datetime | None
     waiting: int
@@ -34,7 +49,6 @@ class ShownFeed(View, frozen=True, kw_only=True):
     given_up: int
     parked: int
     error: str
-    error_since: datetime | None
     rewound: str
 
 
@@ -50,11 +64,27 @@ class NeedLine(View, frozen=True, kw_only=True):
 class CallLine(View, frozen=True, kw_only=True):
     """A call that is running."""
 
-    lane: str
     plugin: str
     callback: str
     event_id: int | None
     since: datetime | None
+
+
+class LaneLine(View, frozen=True, kw_only=True):
+    """One lane: its workers, how far it is, and what is in hand."""
+
+    name: str
+    workers: int
+    executor: str
+    order_by: str | None
+    timeout_s: float | None
+    plugins: int
+    behind: int
+    behind_s: float
+    calls: list[CallLine]
+    """The calls that have been running for a second or longer."""
+    blocked: str
+    """Why the lane takes in no more events; empty if it does."""
 
 
 class PluginLine(View, frozen=True, kw_only=True):
@@ -72,6 +102,14 @@ class PluginLine(View, frozen=True, kw_only=True):
     hangs: bool
 
 
+class Lag(View, frozen=True, kw_only=True):
+    """How far the slowest plugin that is not paused is behind the newest event read."""
+
+    events: int
+    seconds: float
+    plugin: str | None
+
+
 class OverviewView(View, frozen=True, kw_only=True):
     """A whole state."""
 
@@ -79,8 +117,10 @@ class OverviewView(View, frozen=True, kw_only=True):
     daemon: ShownDaemon
     events: int
     feed: ShownFeed | None
+    lag: Lag
     needs: list[NeedLine]
-    calls: list[CallLine]
+    """What needs a person, the most urgent first."""
+    lanes: list[LaneLine]
     plugins: list[PluginLine]
 
 
@@ -91,23 +131,32 @@ def read_overview_page(visit: Visit, query: NoQuery) -> OverviewView:
     overview = read_overview(visit.site.state_folder, enabled)
     if overview is None:
         return _view_before_first_run(visit)
+    plugins = [_plugin_line(plugin) for plugin in overview.plugins]
     return OverviewView(
         read_at=utc_time(visit.now),
         daemon=_shown_daemon(overview, visit.now),
         events=overview.events,
         feed=_shown_feed(overview, overview.feed, visit.now) if overview.feed else None,
+        lag=_lag_of(plugins),
         needs=[
             NeedLine(kind=need.kind, plugin=need.plugin or None, text=need.text, fix=need.fix)
             for need in overview.needs(visit.now)
         ],
-        calls=_call_lines(overview),
-        plugins=[_plugin_line(plugin) for plugin in overview.plugins],
+        lanes=list(_lane_lines(visit.site, overview)),
+        plugins=sorted(plugins, key=_urgency),
     )
 
 
 def _view_before_first_run(visit: Visit) -> OverviewView:
     daemon = ShownDaemon(
-        state="never ran", pid=None, host="", version="", started_at=None, spoke_at=None
+        state="never ran",
+        following="unknown",
+        following_since=None,
+        pid=None,
+        host="",
+        version="",
+        started_at=None,
+        spoke_at=None,
     )
     text = "Nothing has run on this state yet"
     need = NeedLine(kind="not_running", plugin=None, text=text, fix="start it: sgevents run")
@@ -116,21 +165,38 @@ def _view_before_first_run(visit: Visit) -> OverviewView:
         daemon=daemon,
         events=0,
         feed=None,
+        lag=_lag_of([]),
         needs=[need],
-        calls=[],
+        lanes=[],
         plugins=[],
     )
 
 
 def _shown_daemon(overview: Overview, now: float) -> ShownDaemon:
+    state = daemon_words(overview, now)
+    following, since = _following(overview, state)
     return ShownDaemon(
-        state=daemon_words(overview, now),
+        state=state,
+        following=following,
+        following_since=utc_time(since),
         pid=overview.pid,
         host=overview.host,
         version=overview.version,
         started_at=utc_time(overview.started),
         spoke_at=utc_time(overview.pulse.at if overview.pulse else None),
     )
+
+
+def _following(overview: Overview, state: str) -> tuple[Following, float]:
+    """Return whether the site's log is followed, and since when in seconds since 1970."""
+    if overview.pulse is None or state != "running" or overview.feed is None:
+        answered_at = overview.pulse.at if overview.pulse else 0.0
+        return ("unknown" if state == "running" else "not following"), answered_at
+    if overview.pulse.site is not None:
+        return "not following", overview.pulse.site.since
+    if overview.feed.rewound:
+        return "not following", 0.0
+    return "following", overview.started
 
 
 def _shown_feed(overview: Overview, feed: FeedOverview, now: float) -> ShownFeed:
@@ -146,22 +212,59 @@ def _shown_feed(overview: Overview, feed: FeedOverview, now: float) -> ShownFeed
         given_up=feed.given_up,
         parked=feed.parked,
         error=trouble.error if trouble else "",
-        error_since=utc_time(trouble.since if trouble else None),
         rewound=feed.rewound,
     )
 
 
-def _call_lines(overview: Overview) -> list[CallLine]:
-    return [
-        CallLine(
-            lane=call.lane,
-            plugin=call.plugin,
-            callback=call.callback,
-            event_id=call.event_id or None,
-            since=utc_time(call.since),
-        )
-        for call in (overview.pulse.calls if overview.pulse else ())
-    ]
+def _lane_lines(site: ConsoleSite, overview: Overview) -> Iterator[LaneLine]:
+    """Yield the lanes that have plugins, in the order of their names."""
+    lane_names = sorted({plugin.lane for plugin in overview.plugins if plugin.state != "disabled"})
+    with closing(open_state(site.state_folder).reader()) as state:
+        journal_end = state.end()
+        for lane_name in lane_names:
+            progress = state.lane_progress(lane_name) or BEGINNING
+            oldest_created = state.created_after(progress.finished)
+            now = overview.pulse.at if overview.pulse else 0.0
+            yield _lane_line(
+                lane_name,
+                site.settings.lanes.get(lane_name, LaneSettings()),
+                overview,
+                behind=progress.behind(journal_end),
+                behind_s=max(now - oldest_created, 0.0) if oldest_created and now else 0.0,
+            )
+
+
+def _lane_line(
+    lane_name: str, settings: LaneSettings, overview: Overview, *, behind: int, behind_s: float
+) -> LaneLine:
+    pulse = overview.pulse
+    blocked = [lane for lane in (pulse.blocked if pulse else ()) if lane.lane == lane_name]
+    return LaneLine(
+        name=lane_name,
+        workers=settings.workers,
+        executor=settings.executor,
+        order_by=settings.order_by,
+        timeout_s=settings.timeout,
+        plugins=sum(1 for plugin in overview.plugins if plugin.lane == lane_name),
+        behind=behind,
+        behind_s=behind_s if behind else 0.0,
+        calls=[
+            CallLine(
+                plugin=call.plugin,
+                callback=call.callback,
+                event_id=call.event_id or None,
+                since=utc_time(call.since),
+            )
+            for call in (pulse.calls if pulse else ())
+            if call.lane == lane_name
+        ],
+        blocked=_blocked_text(blocked[0]) if blocked else "",
+    )
+
+
+def _blocked_text(lane: BlockedLane) -> str:
+    holder = f", which {lane.callback} of {lane.plugin} is handling" if lane.plugin else ""
+    return f"takes in no more events until event {lane.event_id} is finished{holder}"
 
 
 def _plugin_line(plugin: PluginOverview) -> PluginLine:
@@ -177,6 +280,25 @@ def _plugin_line(plugin: PluginOverview) -> PluginLine:
         last_error=plugin.last_error,
         hangs=plugin.hangs,
     )
+
+
+_URGENCY: Final = ("paused", "not started", "not loaded", "held", "catching up", "active")
+
+
+def _urgency(plugin: PluginLine) -> tuple[bool, int, bool, str]:
+    """Return the order of plugins: those in trouble first, those that are disabled last."""
+    is_disabled = plugin.state == "disabled"
+    rank = _URGENCY.index(plugin.state) if plugin.state in _URGENCY else len(_URGENCY)
+    return (is_disabled, rank, plugin.dead_letters == 0, plugin.name)
+
+
+def _lag_of(plugins: list[PluginLine]) -> Lag:
+    running = [plugin for plugin in plugins if plugin.state not in {"disabled", "paused"}]
+    slowest = max(running, key=lambda plugin: (plugin.behind, plugin.behind_s), default=None)
+    if slowest is None or not slowest.behind:
+        return Lag(events=0, seconds=0.0, plugin=None)
+    longest_s = max(plugin.behind_s for plugin in running)
+    return Lag(events=slowest.behind, seconds=longest_s, plugin=slowest.name)
 
 
 PAGES: Final = (

@@ -37,7 +37,10 @@
     const plot = figure.querySelector(".plot");
     let data;
     try {
-      const answer = await fetch(figure.dataset.src, { headers: { Accept: "application/json" } });
+      const source = new URL(figure.dataset.src, location.href);
+      const chosen = figure.closest(".charts")?.querySelector('[data-span][aria-pressed="true"]');
+      source.searchParams.set("span", chosen ? chosen.dataset.span : "hour");
+      const answer = await fetch(source, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(String(answer.status));
       data = await answer.json();
     } catch { plot.textContent = "This chart cannot be read at the moment."; plot.className = "plot none"; return; }
@@ -50,7 +53,7 @@
       series: [{ label: "time", value: (_, seconds) => seconds == null ? "–" : siteFormat.format(new Date(seconds * 1000)).slice(0, 16) },
         ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, points: { show: false }, spanGaps: false,
           value: (_, value) => value == null ? "–" : value.toLocaleString() }))],
-      axes: [{ ...axis, space: 60 }, { ...axis, size: 48 }],
+      axes: [{ ...axis, space: 60, values: (_, seconds) => seconds.map((one) => siteFormat.format(new Date(one * 1000)).slice(11, 16)) }, { ...axis, size: 48 }],
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.1)] } },
     }, [data.times, ...data.series.map((one) => one.values)], plot);
   }
@@ -84,7 +87,7 @@
 
   Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, renewed) => {
     if (!(old instanceof Element)) return true;
-    if (old.matches(".plot")) return false;
+    if (old.matches(".plot, .switch")) return false;
     if (old.matches("details[open]") && renewed instanceof Element) renewed.setAttribute("open", "");
     return true;
   };
@@ -109,6 +112,12 @@
   }
 
   document.addEventListener("keydown", onKey);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".switch [data-span]");
+    if (!button) return;
+    for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+    drawCharts(button.closest(".charts"));
+  });
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !confirm(question)) event.preventDefault();

@@ -1,0 +1,129 @@
+"""What only loading the plugins tells, read by a command in a process of its own, and kept.
+
+The console itself never imports a plugin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+PATIENCE: Final = 4.0
+"""Seconds for which a reader waits for the first result."""
+_FRESH_FOR: Final = 60.0
+"""Seconds after which a result is read anew, in the background."""
+_LONGEST_RUN: Final = 300.0
+"""Seconds after which a command is ended."""
+_MOST_KEPT: Final = 200
+_PROBLEM_LENGTH: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a command found.
+
+    Args:
+        result: Its JSON; None before the first success.
+        read_at: When it was read, in seconds since 1970; 0 before the first success.
+        problem: Why the last attempt failed; empty if it succeeded.
+        is_running: Whether it is being read now.
+    """
+
+    result: Any = None
+    read_at: float = 0.0
+    problem: str = ""
+    is_running: bool = False
+
+
+class _Kept:
+    """The last inspection of one kind, and whether one is running."""
+
+    def __init__(self) -> None:
+        self.last = Inspection()
+        self.mark: Hashable = None
+        self.tried_at = float("-inf")
+        self.running: threading.Thread | None = None
+
+
+class Inspections:
+    """The inspections of one site's plugins.
+
+    Args:
+        config_path: The site's configuration file.
+        find_mark: Returns what changes when they have to be read again at once.
+    """
+
+    def __init__(self, config_path: Path, find_mark: Callable[[], Hashable]) -> None:
+        self._config_path = config_path
+        self._find_mark = find_mark
+        self._kept: dict[tuple[str, ...], _Kept] = {}
+        self._lock = threading.Lock()
+
+    def read(self, *arguments: str, patience: float = PATIENCE) -> Inspection:
+        """Return what a command found last; a new one begins if that is old.
+
+        Args:
+            arguments: The command's, such as `plugins`, `list`.
+            patience: Seconds to wait for the first result.
+        """
+        kept = self._start_if_due(arguments)
+        if kept.running is not None and kept.last.result is None:
+            kept.running.join(patience)
+        with self._lock:
+            last = kept.last
+            return Inspection(last.result, last.read_at, last.problem, kept.running is not None)
+
+    def _start_if_due(self, arguments: tuple[str, ...]) -> _Kept:
+        mark = self._find_mark()
+        with self._lock:
+            kept = self._kept.setdefault(arguments, _Kept())
+            is_due = mark != kept.mark or time.monotonic() - kept.tried_at > _FRESH_FOR
+            if is_due and kept.running is None:
+                kept.mark, kept.tried_at = mark, time.monotonic()
+                kept.running = threading.Thread(
+                    target=self._run, args=(arguments, kept), name="inspection", daemon=True
+                )
+                kept.running.start()
+            while len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            return kept
+
+    def _run(self, arguments: tuple[str, ...], kept: _Kept) -> None:
+        result, problem = _run_command([*arguments, "--json", "--config", str(self._config_path)])
+        with self._lock:
+            kept.running = None
+            kept.last = (
+                Inspection(kept.last.result, kept.last.read_at, problem)
+                if problem
+                else Inspection(result, time.time())
+            )
+
+
+def _run_command(arguments: list[str]) -> tuple[Any, str]:
+    """Return the JSON that a command prints, and why it failed; one of them is empty."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "sgevents_core", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_LONGEST_RUN,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+        return json.loads(ended.stdout), ""
+    except subprocess.TimeoutExpired:
+        return None, f"Loading the plugins took longer than {_LONGEST_RUN:.0f} s."
+    except ValueError:
+        return None, ended.stderr.strip()[-_PROBLEM_LENGTH:] or "The command printed nothing."
+    except OSError as error:
+        return None, str(error)
