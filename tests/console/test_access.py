@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from conftest import requests_of
+from console_states import requests_of
 from console_visits import ADDRESS, console_client, form_token
 from starlette.testclient import TestClient
 

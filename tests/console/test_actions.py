@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import requests_of
+from console_states import requests_of
 from console_visits import form_token
 from starlette.testclient import TestClient
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import fill_state
+from console_states import fill_state
 from console_visits import config_file, console_client
 from starlette.testclient import TestClient
 
@@ -42,7 +42,7 @@ def hostile_config(tmp_path: Path) -> Path:
 
 def addresses(root: str, *, overview: str) -> list[tuple[str, dict[str, str]]]:
     """Return the addresses of the pages that need no parameter, and of one plugin each."""
-    plain = [
+    plain: list[tuple[str, dict[str, str]]] = [
         (f"{root}/{page.path or overview}", {})
         for page in PAGES
         if page.in_navigation and page.template
