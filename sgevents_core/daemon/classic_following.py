@@ -15,6 +15,7 @@ from typing import Final
 
 from sgevents_core.classic.folder_watch import FolderWatch
 from sgevents_core.classic.helper_files import report_helper_files
+from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.classic.reloading import Change, ClassicReloading, has_processes
 from sgevents_core.daemon.file_trials import FileTrials
@@ -46,6 +47,7 @@ class ClassicFollowing:
         assembly: Restarts lanes.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is loaded.
+        loaded_files: Remembers which versions of the files are loaded.
         mailer: Mails that a file cannot be loaded.
         without: Plugins that are left out of this run.
     """
@@ -59,6 +61,7 @@ class ClassicFollowing:
         assembly: Assembly,
         parts: Parts,
         open_watch: OpenWatch,
+        loaded_files: LoadedFiles,
         mailer: LoadMailer,
         without: Container[str] = (),
     ) -> None:
@@ -82,6 +85,9 @@ class ClassicFollowing:
         self._files: deque[tuple[Path, bool]] = deque()
         """Files that have changed and are still to be examined."""
         self._trials = FileTrials(settings)
+        self._loaded_files = loaded_files
+        self._versions: dict[str, str] = {}
+        """The versions of the files that were loaded, before they were read."""
         self._untried: set[str] = set()
         """Plugins whose files are still to be tried."""
         self._passed: deque[str] = deque()
@@ -133,6 +139,7 @@ class ClassicFollowing:
             name = self._passed.popleft()
             if name in self._settings.classic_files:
                 self._open_log_of(name)
+                self._versions |= self._loaded_files.present_versions([name])
                 with self._open_watch() as watch:
                     self._note(self._reloading.load(name, watch))
 
@@ -200,6 +207,7 @@ class ClassicFollowing:
         except StateError as error:
             self._wait_for_state(name, error)
             return set()
+        self._loaded_files.note_loaded(list(changes), self._versions)
         del self._changes[name]
         self._waiting_lanes.pop(name, None)
         extra: dict[str, object] = {

@@ -15,6 +15,7 @@ from sgevents_core.children.daemon_children import Children
 from sgevents_core.children.feed_process import FeedProcess
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
+from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
@@ -214,6 +215,8 @@ class Daemon:
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
+        loaded_files = LoadedFiles(self._settings)
+        versions = loaded_files.present_versions()
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
         for status in loaded.statuses:
@@ -230,7 +233,9 @@ class Daemon:
             services_class=self._services_class,
             call_counts=monitoring.call_counts,
         )
-        parts = assembly.assemble(self._loading_watch)
+        changed_plugins = loaded_files.changed_plugins(versions)
+        parts = assembly.assemble(self._loading_watch, changed_plugins)
+        loaded_files.note_loaded([plugin.name for plugin in loaded.plugins], versions)
         monitoring.watch(_watched_parts(parts))
         classic_files = None
         if self._settings.classic_folders and not self._is_drain:
@@ -241,6 +246,7 @@ class Daemon:
                 assembly=assembly,
                 parts=parts,
                 open_watch=partial(self._open_loading_watch, recorder),
+                loaded_files=loaded_files,
                 mailer=mailer,
                 without=self._left_out,
             )

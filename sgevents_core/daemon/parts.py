@@ -117,13 +117,18 @@ class Assembly:
         self._feed_process = feed_process
         self._script_names = Scripts(state_writer.scripts())
 
-    def assemble(self, watch: PluginWatch | None) -> Parts:
+    def assemble(self, watch: PluginWatch | None, changed_plugins: Collection[str] = ()) -> Parts:
         """Recover the last process's progress, start the plugins, and return all parts.
+
+        Args:
+            watch: Watches the plugins' code.
+            changed_plugins: Those whose code has changed, so that they resume after an error.
 
         Raises:
             LoadingStopped: The watch was stopped.
         """
         settings, state_writer = self._settings, self._state
+        self._resume_changed(changed_plugins)
         recover(settings, self._loaded, state_writer)
         given_up_calls = give_up_fatal_calls(settings, self._loaded, state_writer)
         services = services_of(
@@ -169,6 +174,16 @@ class Assembly:
             feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),
             syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
         )
+
+    def _resume_changed(self, changed_plugins: Collection[str]) -> None:
+        """Resume the plugins that are loaded and have changed, if an error has stopped them."""
+        changed = [plugin for plugin in self._loaded.plugins if plugin.name in changed_plugins]
+        recorded_lanes = {record.name: record.lane for record in self._state.plugins().values()}
+        for lane_name in dict.fromkeys(recorded_lanes.values()):
+            in_lane = [
+                plugin.name for plugin in changed if recorded_lanes.get(plugin.name) == lane_name
+            ]
+            resume_changed(in_lane, lane_name, self._state)
 
     def replace_lane(
         self,
@@ -248,8 +263,9 @@ class Assembly:
             parts.liveness.expect(_loop_names(new_lane))
             parts.lanes.append(new_lane)
             parts.lane_threads.append(self._lane_thread(new_lane, parts.liveness))
-            parts.lane_threads[-1].start()
         parts.progress_syncer.replace_lane(ended_lane, new_lane)
+        if new_lane is not None:
+            parts.lane_threads[-1].start()
         parts.announcer.listen_with(
             [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
         )

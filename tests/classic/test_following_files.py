@@ -83,6 +83,25 @@ def test_a_paused_plugin_resumes_when_its_file_changes(
     assert daemon.output.read_text().count("Traceback") == 1
 
 
+def test_a_file_that_was_corrected_while_no_daemon_ran_resumes_its_plugin(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """A start with the file as it was changes nothing, nor does it for what a person has paused."""
+    path = studio.write_noting("studio/fails.py", deed="1 / 0")
+    other = studio.write_noting("studio/other.py")
+    events = [site.event("Shotgun_Task_New")]
+    assert daemon.drain() == 0
+    assert Commands(daemon)("pause", "classic:studio/other").code == 0
+    assert daemon.drain() == 0
+    assert calls_of(daemon, "fails") == events
+    path.write_text(path.read_text().replace("1 / 0", "pass"))
+    other.write_text(f"{other.read_text()}# changed\n")
+    events.append(site.event("Shotgun_Task_New"))
+    assert daemon.drain() == 0
+    assert calls_of(daemon, "fails") == [events[0], *events]
+    assert calls_of(daemon, "other") == events[:1]
+
+
 def test_a_file_is_picked_up_and_dropped(
     studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
 ) -> None:
