@@ -1,4 +1,4 @@
-"""Addresses: where a part of sgevents listens, and from where it is called."""
+"""Networks from which a part of sgevents is called, and an address as an option gives it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ def parse_listen_address(text: str) -> ListenAddress | None:
     return ListenAddress(address_match[1].strip("[]"), int(address_match[2]))
 
 
-def _read_listen_address(raw_value: object, context: ReadingContext) -> ListenAddress:
-    fix = f"write it like {context.assignment(toml_string('127.0.0.1:8090'))}"
-    if not isinstance(raw_value, str):
-        raise InvalidValueError(f"expected host:port, got {describe(raw_value)}", fix)
-    address = parse_listen_address(raw_value)
-    if address is None:
-        raise InvalidValueError(f"{toml_string(raw_value)} is not host:port", fix)
-    return address
-
-
 def _read_network(raw_value: object, context: ReadingContext) -> IPv4Network | IPv6Network:
     fix = 'write an address or a network, such as "10.1.2.3" or "10.1.0.0/16"'
     if not isinstance(raw_value, str):
@@ -41,16 +31,6 @@ def _read_network(raw_value: object, context: ReadingContext) -> IPv4Network | I
         raise InvalidValueError(message, fix) from None
 
 
-ListenSetting: TypeAlias = Annotated[
-    ListenAddress,
-    ValueKind(
-        _read_listen_address,
-        {"type": "string", "pattern": "^.+:[0-9]+$"},
-        '"127.0.0.1:8090"',
-        "host:port",
-        to_toml=str,
-    ),
-]
 NetworkSetting: TypeAlias = Annotated[
     IPv4Network | IPv6Network,
     ValueKind(_read_network, {"type": "string"}, '"10.1.2.3"', to_toml=str),

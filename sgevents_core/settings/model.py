@@ -14,9 +14,8 @@ from msgspec.structs import force_setattr
 
 from sgevents_core.choices import ConsoleWayIn, Executor, Level, LogFormat, OnError, OrderBy
 from sgevents_core.errors import Problem
-from sgevents_core.settings.listen_address import ListenAddress
-from sgevents_core.settings.listen_address import ListenSetting as MetricsListenSetting
-from sgevents_core.settings.listening import ListenSetting, NetworkSetting
+from sgevents_core.settings.listen_address import ListenAddress, ListenSetting
+from sgevents_core.settings.listening import NetworkSetting
 from sgevents_core.settings.secret import SecretTexts
 from sgevents_core.settings.value_kinds import (
     ExistingFile,
@@ -493,7 +492,7 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
     """`[metrics]`: where monitoring reads figures and health; nothing listens without `listen`."""
 
     listen: Annotated[
-        MetricsListenSetting | None,
+        ListenSetting | None,
         Meta(
             examples=["127.0.0.1:9108"],
             description="The address at which the daemon answers `/metrics`, `/healthz` and "
