@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sgevents_core.errors import Retry, SgEventsError
+    from sgevents_core.errors import Defer, Retry, SgEventsError
     from sgevents_core.events import Event
     from sgevents_core.hookspecs import (
         Attention,
@@ -27,6 +27,7 @@ __all__ = [
     "CallbackFailure",
     "Context",
     "DeadLetter",
+    "Defer",
     "Event",
     "PluginPause",
     "Registrar",
@@ -44,6 +45,7 @@ _HOMES: Final = {
     "CallbackFailure": "hookspecs",
     "Context": "hookspecs",
     "DeadLetter": "hookspecs",
+    "Defer": "errors",
     "Event": "events",
     "PluginPause": "hookspecs",
     "Registrar": "hookspecs",

@@ -104,6 +104,23 @@ class Retry(Exception):
         self.after = after
 
 
+class Defer(Exception):
+    """Raised by a callback to get this event again later, while its plugin goes on with others."""
+
+    def __init__(self, reason: str = "", *, after: str | float) -> None:
+        """Put this event off, for this callback.
+
+        Unlike `Retry`, it gives up the order of events, and spends no attempt.
+
+        Args:
+            reason: Shown to people, in the log and by `sgevents explain`.
+            after: How long to wait, in seconds or as text such as `"10m"`; at least a second.
+        """
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
 class ExplainedError(SgEventsError):
     """An error whose docstring is the reason, and whose `fix` says what helps."""
 

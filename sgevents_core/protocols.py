@@ -74,6 +74,12 @@ class Context(Protocol):
         A call that takes long can then raise `Retry`, and continue after the start.
         """
 
+    def ignore(self, reason: str) -> None:
+        """Say that this call does nothing with the event, and why.
+
+        `sgevents explain` shows the reason instead of "handled". It ends nothing: return after it.
+        """
+
     def heartbeat(self) -> None:
         """Say that this call is alive: its `timeout` counts from now.
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sgevents_core.dispatch.late_start import LateStart
 
 _NEVER_ALIVE: Final = float("-inf")
+MAX_REASON: Final = 500
+"""The most characters of a reason for doing nothing with an event."""
 
 
 class _OpenConnection:
@@ -181,6 +183,7 @@ class CallContext:
         "_services",
         "_store",
         "attempt",
+        "ignored",
         "last_heartbeat",
     )
 
@@ -203,6 +206,9 @@ class CallContext:
         """When the call last reported that it is alive, in monotonic seconds."""
         self._store = store
         self._is_over = False
+        self.ignored = ""
+        """Why the callback did nothing with the event, without secrets; empty if it does not say.
+        """
 
     @property
     def store(self) -> Store:
@@ -288,6 +294,11 @@ class CallContext:
     def stopping(self) -> bool:
         """Whether a stop or a reload waits for this call."""
         return self._services.stopping.is_set()
+
+    def ignore(self, reason: str) -> None:
+        """Say that this call does nothing with the event, and why."""
+        words = self._services.redact(str(reason)[:MAX_REASON]).split()
+        self.ignored = " ".join(words) or "ignored"
 
     def heartbeat(self) -> None:
         """Report that this call is alive: its time limit counts from now."""

@@ -135,6 +135,8 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
 
 def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
     is_site_down = circumstances.is_site_down
+    if outcome.error is not None and outcome.error.facts.defer_after is not None:
+        return False
     if is_site_down is None or circumstances.rules.on_error == "skip":
         return False
     return waits_for_site(outcome, is_site_down=is_site_down)

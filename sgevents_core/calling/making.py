@@ -241,7 +241,16 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     store_changes = None if context is None else context.end()
     write_count = services.take_writes() if services.uses_site else 0
     if error is None:
-        return CallOutcome(seconds, request.was_called, None, False, store_changes, write_count)
+        ignored = "" if context is None else context.ignored
+        return CallOutcome(
+            seconds,
+            request.was_called,
+            None,
+            False,
+            store_changes,
+            write_count,
+            ignored=ignored,
+        )
     began_at = time.monotonic() - (time.perf_counter() - request.began_at)
     raised = raised_error(error, services.redact, failure_rule_of(request))
     site_unanswered = services.contact.has_failed_since(began_at)

@@ -21,6 +21,8 @@ class ErrorFacts(msgspec.Struct, frozen=True):
         is_from_client: Whether it is transient and was raised in a shotgun_api3 client.
         is_listed: Whether the plugin says so, by `retry_on` or `failure_passes`: it is retried
             whatever `on_error` is.
+        defer_after: After how many seconds the plugin wants the event again, with `Defer`; None if
+            it does not.
     """
 
     asks_retry: bool = False
@@ -28,6 +30,7 @@ class ErrorFacts(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     is_from_client: bool = False
     is_listed: bool = False
+    defer_after: float | None = None
 
 
 class RaisedError(msgspec.Struct, frozen=True):
@@ -93,6 +96,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
         death: The death of the worker process that made the call; None if it did not die by itself.
         unmade: Whether the call could not be made, for now or until a person has looked at its
             plugin; empty if it could. It is no attempt then.
+        ignored: Why the callback did nothing with its event, as it says; empty if it does not.
         worker_was_ended: Whether that process was ended because the call exceeded its time limit.
     """
 
@@ -106,6 +110,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     death: CallDeath | None = None
     unmade: Unmade = ""
     worker_was_ended: bool = False
+    ignored: str = ""
 
     @property
     def ended_worker(self) -> bool:

@@ -11,15 +11,17 @@ from sgevents_core.calling.outage import comes_from_client
 from sgevents_core.calling.outcome import ErrorFacts
 from sgevents_core.calling.transient import answered_wait, transient_failure
 from sgevents_core.choices import OnError
-from sgevents_core.errors import Retry
+from sgevents_core.errors import Defer, Retry
 from sgevents_core.settings import parse_duration
 
-Outcome: TypeAlias = Literal["retry"] | OnError
+Outcome: TypeAlias = Literal["retry", "defer"] | OnError
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 LONGEST_HOLD: Final = 86_400.0
 """The most seconds a plugin is held, whatever it asks for, since its other events wait too."""
+DEFAULT_DEFER: Final = 60.0
+"""Seconds after which an event comes again whose `Defer` asks for something that is no time."""
 SHORTEST_SHARE: Final = 0.6
 """The share of a wait that jitter leaves: ten attempts take at least five minutes."""
 
@@ -61,7 +63,10 @@ def facts_of(
         own_rule: The rule of the callback and its plugin, if they have one.
     """
     if issubclass(type(error), Retry):
-        return ErrorFacts(asks_retry=True, retry_after=_requested_wait(error))
+        return ErrorFacts(asks_retry=True, retry_after=_requested_wait(error, LONGEST_HOLD))
+    if issubclass(type(error), Defer):
+        wait_seconds = _requested_wait(error, math.inf)
+        return ErrorFacts(defer_after=DEFAULT_DEFER if wait_seconds is None else wait_seconds)
     own_verdict = None if own_rule is None else own_rule(error)
     if own_verdict is False:
         return ErrorFacts()
@@ -96,6 +101,8 @@ def judge(
         failure_rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
+    if error_facts.defer_after is not None:
+        return Verdict("defer")
     is_wanted = error_facts.asks_retry or error_facts.is_listed
     is_transient = error_facts.is_transient and failure_rules.on_error != "skip"
     if (is_wanted or is_transient) and attempt_number < failure_rules.max_attempts:
@@ -119,8 +126,8 @@ def _retry_wait(error_facts: ErrorFacts, attempt_number: int, jitter: float) -> 
     )
 
 
-def _requested_wait(error: BaseException) -> float | None:
-    """Return the wait that a `Retry` asks for; None if it is invalid: that must cost no event."""
+def _requested_wait(error: BaseException, longest_wait: float) -> float | None:
+    """Return the wait that an error asks for; None if it is invalid: that must cost no event."""
     try:
         requested_wait = getattr(error, "after", None)
         if requested_wait is None:
@@ -132,4 +139,4 @@ def _requested_wait(error: BaseException) -> float | None:
         )
     except BaseException:
         return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_HOLD)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), longest_wait)

@@ -114,4 +114,6 @@ def _plugin_json(plugin: PluginOverview) -> dict[str, Any]:
         "failures": plugin.failures,
         "last_error": plugin.last_error or None,
         "hangs": plugin.hangs,
+        "deferred": plugin.deferred,
+        "next_deferred_in_s": round(plugin.next_deferred_in_s, 3) if plugin.deferred else None,
     }

@@ -45,6 +45,7 @@ def record_findings(
         findings = [*_progress_findings(reader), *_store_findings(reader, inspection)]
         if not findings:
             findings += _limit_findings(_event_findings(reader, quick=quick), "events")
+    findings += _limit_findings(_deferred_findings(inspection), "calls that were put off")
     return [*findings, *_limit_findings(_letter_findings(inspection), "dead letters")]
 
 
@@ -128,6 +129,14 @@ def _letter_findings(inspection: Inspection) -> Iterator[Finding]:
             yield state_problem(
                 f"dead letter {letter_number}: its event {event_id} cannot be read", fix
             )
+
+
+def _deferred_findings(inspection: Inspection) -> Iterator[Finding]:
+    for call, _, is_whole in inspection.deferred():
+        if not is_whole:
+            message = f"the call of plugin {call.plugin} that was put off for event {call.event_id}"
+            fix = "nothing: it becomes a dead letter when it is due; then replay the event"
+            yield state_problem(f"{message} cannot be read", fix)
 
 
 def _register_findings(folder: Path) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
     "failed": "yellow",
     "skipped": "yellow",
     "not yet": "cyan",
+    "deferred": "cyan",
 }
 """Outcome of a call -> its style on a terminal."""
 

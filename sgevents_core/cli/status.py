@@ -128,6 +128,8 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
         for plugin in overview.plugins:
             if plugin.reason or plugin.last_error:
                 echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
+            if plugin.deferred:
+                echo_line(f"{plugin.name}: {_deferred_text(plugin)}")
     needs = overview.needs(now)
     echo()
     echo_line("What needs a person:" if needs else "Nothing needs a person.")
@@ -202,6 +204,15 @@ def _proved_text(feed: FeedOverview) -> str:
         return ", not audited yet"
     proved_at = datetime.fromtimestamp(feed.proved_at).astimezone()
     return f", proved up to {feed.proved_to} as of {proved_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _deferred_text(plugin: PluginOverview) -> str:
+    """Return how many calls a plugin has put off, and when the next one is made."""
+    calls_text = counted(plugin.deferred, "event")
+    if not plugin.next_deferred_in_s:
+        return f"its callbacks have put off {calls_text}; the next is due"
+    wait_text = _duration_text(plugin.next_deferred_in_s)
+    return f"its callbacks have put off {calls_text}; the next comes again in {wait_text}"
 
 
 def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:

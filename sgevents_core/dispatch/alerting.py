@@ -22,7 +22,9 @@ from sgevents_core.hookspecs import (
 )
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
+from sgevents_core.settings import format_duration
 from sgevents_core.state.attention import Need
+from sgevents_core.state.deferred import DeferredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import AnyPluginRecord
 
@@ -56,14 +58,49 @@ class Announcer:
         """Report to other plugins from now on."""
         self._listeners = listeners
 
+    def deferred(self, deferred_call: DeferredCall, seconds: float) -> None:
+        """Report that a callback has put an event off, for some seconds."""
+        reason_text = f": {deferred_call.reason}" if deferred_call.reason else ""
+        logger.info(
+            "%s of plugin %s puts event %d off for %s%s",
+            deferred_call.callback,
+            deferred_call.plugin,
+            deferred_call.event_id,
+            format_duration(round(seconds, 1)),
+            reason_text,
+            extra={
+                "action": "callback.deferred",
+                "plugin": deferred_call.plugin,
+                "callback": deferred_call.callback,
+                "event_id": deferred_call.event_id,
+                "seconds": round(seconds, 3),
+            },
+        )
+
     def failed(
-        self, failure: Failure, event: Event, letter_number: int, record: AnyPluginRecord
+        self,
+        failure: Failure,
+        event: Event,
+        letter_number: int,
+        record: AnyPluginRecord,
+        *,
+        next_attempt_at: float | None = None,
     ) -> None:
-        """Report a failed callback, and the dead letter or pause that resulted."""
+        """Report a failed callback, and the dead letter or pause that resulted.
+
+        Args:
+            failure: The failure.
+            event: Its event.
+            letter_number: The number of the dead letter, if it is one.
+            record: The plugin's record.
+            next_attempt_at: When the call is made again, in seconds since 1970, 0 if it is not; by
+                default, when the plugin's hold ends.
+        """
         self._log_failure(failure, record)
         for note_failure in self._failure_observers:
             note_failure(failure)
-        next_attempt_at = record.retry_at if failure.outcome == "retry" else 0.0
+        if next_attempt_at is None:
+            next_attempt_at = record.retry_at if failure.outcome == "retry" else 0.0
         self._queue_alert(
             "callback_failed",
             CallbackFailure(

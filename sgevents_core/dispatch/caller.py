@@ -16,6 +16,7 @@ from sgevents_core.calling.deaths import (
     died_too_often,
     first_death,
 )
+from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.judging import (
     NO_END,
     RETURNED,
@@ -32,6 +33,7 @@ from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.events import Event
@@ -39,6 +41,7 @@ from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 from sgevents_core.site.health import Standing
+from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
@@ -128,6 +131,7 @@ class Caller:
         deaths_by_call: `(callback, seq)` -> the deaths in it, for calls that are not settled.
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
+        deferred_calls: The calls that the lane's plugins have put off.
 
     `resumed` holds the callbacks that an earlier process finished for the current event.
     """
@@ -142,7 +146,9 @@ class Caller:
         deaths_by_call: dict[tuple[CallKey, int], CallDeaths],
         announcer: Announcer,
         observers: CallObservers,
+        deferred_calls: DeferredCalls,
     ) -> None:
+        self._deferred_calls = deferred_calls
         self._deaths_by_call = deaths_by_call
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
@@ -204,10 +210,9 @@ class Caller:
             loop_circumstances = Circumstances(
                 lane_plugin.rules, loop_reason=lane_plugin.breaker.reason
             )
-            return self._succeed(
-                call, outcome.store_changes, judge_call(outcome, loop_circumstances)
-            )
-        return self._succeed(call, outcome.store_changes)
+            loop_decision = judge_call(outcome, loop_circumstances)
+            return self._succeed(call, outcome.store_changes, loop_decision, outcome.ignored)
+        return self._succeed(call, outcome.store_changes, ignored=outcome.ignored)
 
     def _record_stop(self, call: Call) -> None:
         """Record in the register that a call is over and that its plugin stops after it.
@@ -230,15 +235,21 @@ class Caller:
                 self._deaths_by_call.pop(call_key, None)
 
     def _succeed(
-        self, call: Call, store_changes: StoreChanges | None, decision: Decision = RETURNED
+        self,
+        call: Call,
+        store_changes: StoreChanges | None,
+        decision: Decision = RETURNED,
+        ignored: str = "",
     ) -> bool:
         """Commit the changes of a successful call: the store, the end of attempts and of failures.
+
+        `ignored` is why the callback did nothing with its event, if it says so.
 
         Return False if the plugin stops anyway.
         """
         lane_plugin = call.lane_plugin
         if decision.stays and not (
-            store_changes or self._attempts_by_call or lane_plugin.has_recovered
+            store_changes or self._attempts_by_call or lane_plugin.has_recovered or ignored
         ):
             return True
         callback_index, callback = call.steps[call.number]
@@ -248,12 +259,16 @@ class Caller:
         )
         if attempt_count:
             self._deaths_by_call.pop((self._call_keys[callback_index], call.entry.seq), None)
-        if decision.stays and not (store_changes or attempt_count or lane_plugin.has_recovered):
+        if decision.stays and not (
+            store_changes or attempt_count or lane_plugin.has_recovered or ignored
+        ):
             return True
         lane_plugin.has_recovered = False
         ledger_step = self._carry_out_decision(call, decision)
         if store_changes:
             ledger_step.store = {record.name: recorded_changes(store_changes)}
+        if ignored:
+            ledger_step.ignored = IgnoredCall(record.name, callback.name, call.entry.seq, ignored)
         if attempt_count:
             ledger_step.settled = (record.name, callback.name, call.entry.seq)
         self._ledger.record(ledger_step)
@@ -290,7 +305,35 @@ class Caller:
                 call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision
             )
             return False
+        if decision.outcome == "defer":
+            return self._defer(call, failure, error, decision)
         return self._charge(call, failure, decision)
+
+    def _defer(self, call: Call, failure: Failure, error: RaisedError, decision: Decision) -> bool:
+        """Put a call off; its plugin goes on, unless something else stops it."""
+        defer_limit, current_time = call.lane_plugin.defer_limit, self._deferred_calls.clock()
+        entry = call.entry
+        earlier = self._deferred_calls.get(
+            DeferredKey(call.plugin, call.callback_name, entry.era, entry.event_id)
+        )
+        put_off_call = put_off(
+            call, entry.era, error, earlier, defer_limit=defer_limit, current_time=current_time
+        )
+        if put_off_call is None:
+            failure = failure_at_limit(failure, error, defer_limit)
+            return self._charge(call, failure, decision._replace(outcome="dead-letter"))
+        counted_call = (self._call_keys[call.number_in_lane], entry.seq)
+        self._attempts_by_call.pop(counted_call, None)
+        self._deaths_by_call.pop(counted_call, None)
+        ledger_step = self._carry_out_decision(call, decision)
+        ledger_step.settled = (call.plugin, call.callback_name, entry.seq)
+        ledger_step.deferred = DeferredEvent(put_off_call, entry.body)
+        self._ledger.record(ledger_step)
+        self._deferred_calls.add(put_off_call)
+        self._announcer.deferred(put_off_call, put_off_call.due_at - current_time)
+        if not decision.stays:
+            self._announcer.paused(call.lane_plugin.record, call.event)
+        return decision.stays
 
     def _count_worker_end(self, call: Call, outcome: CallOutcome) -> WorkerEnd:
         """Count a call that ended its worker process; return the consequences for the call."""

@@ -178,6 +178,7 @@ class DividedLane(Lane):
         liveness.report_alive()
         self._executors.close_idle()
         has_worked = self._take_in_entries()
+        self._post_deferred_calls()
         self._wake_due_units()
         if not self._worker_threads:  # a test drives the lane
             has_worked = self._serve_in_turn() or has_worked
@@ -210,6 +211,7 @@ class DividedLane(Lane):
         for unit in self._strand_units:
             if unit.has_apart:
                 waiting_seconds += unit.strand.next_turns(current_time)
+        waiting_seconds += self.deferred_calls.seconds_to_next(self.lane_plugins)
         return max(min(waiting_seconds), 0.001)
 
     def _record_progress(self) -> None:
@@ -536,6 +538,7 @@ class DividedLane(Lane):
             and self._intake.is_idle()
             and not self.errands
             and not self.errands.has_waiting
+            and self.deferred_calls.is_idle(self.lane_plugins)
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in all_plugins

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Container, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +14,8 @@ from sgevents_core.calling.making import EventSource, Executor
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import key_of
+from sgevents_core.dispatch.deferred_calls import DeferredCalls
+from sgevents_core.dispatch.deferred_errands import make_deferred_call
 from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -116,6 +119,8 @@ class Lane:
         if order_by is not None:
             own_observers = [OneAtATime(own_observers)]
         self.observers = CallObservers([liveness_signs, *own_observers])
+        self.announcer = announcer
+        self.deferred_calls = DeferredCalls(lane_writer.deferred_calls())
         self._lane_parts = LaneParts(
             plan=self._call_plan,
             keys=call_keys,
@@ -126,6 +131,7 @@ class Lane:
             observers=self.observers,
             scripts=scripts,
             imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
+            deferred_calls=self.deferred_calls,
         )
         self._strand = Strand(
             self._lane_parts,
@@ -159,6 +165,7 @@ class Lane:
             self._strand.finished >= end
             and not self.errands
             and not self.errands.has_waiting
+            and self.deferred_calls.is_idle(self.lane_plugins)
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in self.lane_plugins
@@ -308,6 +315,7 @@ class Lane:
     def turn(self) -> float:
         """Do the work that is due now; return how long to wait for more, in seconds."""
         liveness.report_alive()
+        self._post_deferred_calls()
         has_worked = self._run_errands()
         has_worked = self._process_entries() or has_worked
         has_worked = self._strand.catch_up_all() or has_worked
@@ -370,7 +378,14 @@ class Lane:
 
     def _seconds_to_sleep(self) -> float:
         current_time = time.monotonic()
-        return max(min([LONGEST_SLEEP, *self._strand.next_turns(current_time)]), 0.001)
+        waiting_seconds = [LONGEST_SLEEP, *self._strand.next_turns(current_time)]
+        waiting_seconds += self.deferred_calls.seconds_to_next(self.lane_plugins)
+        return max(min(waiting_seconds), 0.001)
+
+    def _post_deferred_calls(self) -> None:
+        """Have calls made that were put off and are due."""
+        for deferred_key in self.deferred_calls.take_due(self.lane_plugins):
+            self.errands.post(partial(make_deferred_call, deferred_key))
 
     def _run_errands(self) -> bool:
         """Run waiting errands for one slice of time; return whether there were any."""

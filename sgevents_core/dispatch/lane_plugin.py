@@ -70,6 +70,7 @@ class LanePlugin:
         ended_workers: The worker processes that its calls have ended lately.
         concurrency: How many of its calls may run at once in a divided lane; None for any number.
         admission: The counter of those calls.
+        defer_limit: How long a callback may put an event off, in seconds.
     """
 
     plugin: LoadedPlugin
@@ -88,6 +89,7 @@ class LanePlugin:
     ended_workers: EndedWorkers = field(default_factory=EndedWorkers)
     concurrency: int | None = None
     admission: Admission | None = None
+    defer_limit: float = 604_800.0
     _current_seq: int = 0
     _given_up_seq: int = 0
 
@@ -259,6 +261,7 @@ def lane_plugin_of(
     )
     lane_table = settings.lanes.get(plugin.lane)
     lane_plugin.concurrency = plugin_table.concurrency
+    lane_plugin.defer_limit = plugin_table.defer_limit
     lane_plugin.timeout = plugin_table.timeout or (lane_table.timeout if lane_table else None)
     lane_plugin.executor = executor or executor_of(lane_plugin, plugin.lane, attribute_lane)
     lane_plugin.continue_hold()

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.observe.liveness import report_alive
+from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.protocols import LaneWriter
@@ -120,6 +121,10 @@ class LaneLedger:
                 reason,
                 extra={"action": "feed.set_aside", "event": entry.event_id, "reason": reason},
             )
+
+    def deferred_event(self, deferred_key: DeferredKey) -> DeferredEvent | None:
+        """Return a call that is put off, with its event; None if it is not."""
+        return self._retry_until_done(lambda: self._state.deferred_event(deferred_key))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import Call, Caller, Steps
+from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.late_start import settle_start
@@ -51,6 +52,7 @@ class LaneParts:
         observers: Notified when calls begin and end.
         scripts: The names of the site's scripts; None to guess them from rows.
         imported: The positions its plugins brought from another daemon.
+        deferred_calls: The calls that its plugins have put off.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ class LaneParts:
     observers: CallObservers
     scripts: Scripts | None
     imported: ImportedEvents = field(default_factory=ImportedEvents)
+    deferred_calls: DeferredCalls = field(default_factory=lambda: DeferredCalls(()))
 
 
 class Gate(Protocol):
@@ -119,6 +122,7 @@ class Strand:
             deaths_by_call=lane_parts.deaths,
             announcer=lane_parts.announcer,
             observers=lane_parts.observers,
+            deferred_calls=lane_parts.deferred_calls,
         )
 
     @property

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
 from sgevents_core.state.call_times import TimedCall, calls_for_event
 from sgevents_core.state.cursors import entry_at
+from sgevents_core.state.deferred import DeferredCall
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.imported import IMPORTED_ERA
@@ -28,6 +30,8 @@ from sgevents_core.state.strands import strand_of
 OutcomeKind: TypeAlias = Literal[
     "handled",
     "handled later",
+    "ignored",
+    "deferred",
     "dead letter",
     "dismissed",
     "skipped",
@@ -59,6 +63,14 @@ class Outcome:
     calls: tuple[TimedCall, ...] = ()
 
 
+class _Marks(NamedTuple):
+    """The calls for an event that are put off, and why others did nothing, by callback."""
+
+    seq: int
+    deferred: dict[CallKey, DeferredCall]
+    ignored: dict[CallKey, str]
+
+
 class Outcomes:
     """The progress of every plugin at the moment this object was made.
 
@@ -72,6 +84,7 @@ class Outcomes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._entry: Entry | None = None
+        self._marks = _Marks(0, {}, {})
         self._timed_calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(open_state(folder).reader()) as state:
             self.plugin_records = state.plugins()
@@ -124,6 +137,19 @@ class Outcomes:
                 self._entry = entry_at(state, seq)
         return self._entry
 
+    def _marks_at(self, seq: int) -> _Marks:
+        """Return what callbacks have said of an event of the journal; read each only once."""
+        if self._marks.seq != seq:
+            entry = self._entry_at(seq)
+            with closing(open_state(self._folder).past()) as past:
+                deferred_calls = [] if entry is None else past.deferred_of(entry.event_id)
+                self._marks = _Marks(
+                    seq,
+                    {call.call_key: call for call in deferred_calls if call.seq == seq},
+                    past.ignored_reasons(seq),
+                )
+        return self._marks
+
     def is_for(self, plugin: str, seq: int) -> bool:
         """Return whether an event came after a plugin began."""
         return plugin in self.plugin_records and seq > self._first_places.get(plugin, 0)
@@ -173,6 +199,9 @@ class Outcomes:
         reason_not_for = self._reason_not_for(plugin, seq)
         if reason_not_for:
             return Outcome("not for it", reason_not_for)
+        marks, call_key = self._marks_at(seq), CallKey(plugin, callback)
+        if call_key in marks.deferred:
+            return Outcome("deferred", _deferred_text(marks.deferred[call_key]), history)
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"
@@ -182,11 +211,8 @@ class Outcomes:
         if not self.is_done(plugin, callback, seq):
             record, progress = self._standing(self.plugin_records[plugin], seq)
             return self._unfinished_outcome(record, progress or BEGINNING, seq, history)
-        for failure, _, _ in plugin_failures:
-            if was_skipped(failure, callback):
-                return Outcome("skipped", failure.error, history)
-        attempts_text = f" after {counted(len(history), 'failed attempt')}" if history else ""
-        return Outcome("handled", f"handled{attempts_text}", history)
+        skip_errors = [one.error for one, _, _ in plugin_failures if was_skipped(one, callback)]
+        return _finished_outcome(skip_errors, marks.ignored.get(call_key), history)
 
     def _unfinished_outcome(
         self,
@@ -224,3 +250,23 @@ def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failur
         "skipped": f"failed, and skipped as on_error says: {failure.error}",
     }[outcome_kind]
     return Outcome(outcome_kind, outcome_text, history)
+
+
+def _deferred_text(call: DeferredCall) -> str:
+    """Return until when and why a call is put off."""
+    due_at = datetime.fromtimestamp(call.due_at).astimezone()
+    times_text = f" ({counted(call.deferrals, 'time')} so far)" if call.deferrals > 1 else ""
+    reason_text = f": {call.reason}" if call.reason else ""
+    return f"put off until {due_at:%Y-%m-%d %H:%M:%S}{times_text}{reason_text}"
+
+
+def _finished_outcome(
+    skip_errors: Sequence[str], ignored_reason: str | None, history: tuple[Failure, ...]
+) -> Outcome:
+    """Return the outcome of an event that a callback is finished with, without a dead letter."""
+    if skip_errors:
+        return Outcome("skipped", skip_errors[0], history)
+    if ignored_reason is not None:
+        return Outcome("ignored", f"ignored: {ignored_reason}", history)
+    attempts_text = f" after {counted(len(history), 'failed attempt')}" if history else ""
+    return Outcome("handled", f"handled{attempts_text}", history)

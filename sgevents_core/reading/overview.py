@@ -17,6 +17,7 @@ from sgevents_core.state.attention import (
     plugin_needs,
     refused_reload_need,
 )
+from sgevents_core.state.deferred import DeferredCount
 from sgevents_core.state.feed_values import FeedRecord, SetAside
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
@@ -79,6 +80,8 @@ class PluginOverview:
         dead_letters: The number of its dead letters.
         failures: The number of events in a row that it failed on.
         last_error: Its newest failure, in one line.
+        deferred: The number of calls that its callbacks have put off.
+        next_deferred_in_s: Seconds until the next of them is due; 0 if it is, or there is none.
         hangs: Whether the plugin is held until a call that exceeded its `timeout` has returned.
     """
 
@@ -93,6 +96,8 @@ class PluginOverview:
     failures: int
     last_error: str
     hangs: bool = False
+    deferred: int = 0
+    next_deferred_in_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ def _plugin_overviews(
 ) -> tuple[PluginOverview, ...]:
     journal_end = state.end()
     letter_counts = state.dead_letter_counts()
+    deferred_counts = state.deferred_counts()
     overviews = []
     for record in state.plugins().values():
         lane_progress = state.lane_progress(record.lane) or BEGINNING
@@ -237,6 +243,7 @@ def _plugin_overviews(
                 state,
                 dead_letters=letter_counts.get(record.name, (0, "")),
                 shown_state=shown_state,
+                deferred_count=deferred_counts.get(record.name, DeferredCount(0, 0.0)),
             )
         )
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
@@ -250,6 +257,7 @@ def _plugin_overview(
     *,
     dead_letters: tuple[int, str],
     shown_state: str,
+    deferred_count: DeferredCount,
 ) -> PluginOverview:
     oldest_created = state.created_after(progress.finished)
     return PluginOverview(
@@ -264,6 +272,8 @@ def _plugin_overview(
         failures=record.failures,
         last_error=dead_letters[1],
         hangs=record.hangs or any(strand.hangs for strand in record.strands.values()),
+        deferred=deferred_count.calls,
+        next_deferred_in_s=max(deferred_count.next_due_at - time.time(), 0.0),
     )
 
 

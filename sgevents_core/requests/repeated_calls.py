@@ -9,13 +9,16 @@ import time
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.judging import REPEATED_RULES, Circumstances, failure_of, judge_call
 from sgevents_core.calling.making import CallRequest
-from sgevents_core.calling.outcome import CallOutcome
-from sgevents_core.calling.store import StoreChanges, recorded_changes
+from sgevents_core.calling.outcome import RaisedError
+from sgevents_core.calling.store import StoreChanges
+from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.observe.observers import CallObservers
+from sgevents_core.dispatch.observed_calls import commit_store, make_observed_call, step_with_store
 from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.requests import RequestStep
 from sgevents_core.state.steps import Step
@@ -41,19 +44,6 @@ def reason_to_wait(lane_plugin: LanePlugin) -> str | None:
     return None if lane_plugin.hung is None else lane_plugin.hung.reason
 
 
-def step_with_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> Step:
-    """Return a step that records a call's changes to its plugin's store."""
-    return Step(
-        store={lane_plugin.record.name: recorded_changes(store_changes)} if store_changes else {}
-    )
-
-
-def commit_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> None:
-    """Let the plugin's later calls see a call's changes, once they are recorded."""
-    if store_changes:
-        lane_plugin.services.store.commit(store_changes)
-
-
 def hold_hung_plugin(work: RequestWork, lane_plugin: LanePlugin) -> Step:
     """Hold a plugin if a call of it timed out and hangs; return the step that records it."""
     hung_call = lane_plugin.hung
@@ -71,6 +61,8 @@ class RepeatedCall(NamedTuple):
         call_failure: How it failed, if it did.
         was_called: Whether the callback's filter wanted the event.
         store_changes: The changes to its store.
+        deferred: The call as it is put off, with its event; None if it is not.
+        ignored: Why the callback did nothing with its event, as it says.
         waits_for_site: Whether it seems to have failed because the site did not answer.
     """
 
@@ -78,34 +70,74 @@ class RepeatedCall(NamedTuple):
     was_called: bool = True
     store_changes: StoreChanges | None = None
     waits_for_site: bool = False
+    deferred: DeferredEvent | None = None
+    ignored: str = ""
 
 
-def make_repeated_call(
-    lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers
-) -> RepeatedCall:
+def make_repeated_call(lane: Lane, lane_plugin: LanePlugin, request: CallRequest) -> RepeatedCall:
     """Make a call in its plugin's executor; return the outcome."""
-    time_limit = lane_plugin.limit(request.callback)
-    for call_observer in observers.began:
-        call_observer(request, time_limit)
-    outcome = lane_plugin.executor.call(request, time_limit)
-    _report_end(observers, request, outcome)
+    outcome = make_observed_call(lane_plugin, request, lane.observers)
     if outcome.error is None:
-        return RepeatedCall(None, not outcome.is_unwanted, outcome.store_changes)
+        store_changes, ignored = outcome.store_changes, outcome.ignored
+        return RepeatedCall(None, not outcome.is_unwanted, store_changes, ignored=ignored)
     site_health = lane_plugin.services.contact.health
     is_judged_now = site_health is None or lane_plugin.hung is not None
     is_site_down = None if is_judged_now or site_health is None else site_health.is_down
     decision = judge_call(outcome, Circumstances(REPEATED_RULES, is_site_down=is_site_down))
     failure = failure_of(request, outcome.error, time.time(), "dead-letter")
+    if decision.outcome == "defer":
+        return _deferred_call(lane, lane_plugin, request, outcome.error, failure)
     return RepeatedCall(failure, waits_for_site=decision.action == "wait for site")
 
 
-def _report_end(observers: CallObservers, request: CallRequest, outcome: CallOutcome) -> None:
-    if outcome.is_unwanted:
-        for call_observer in observers.passed:
-            call_observer(request)
-        return
-    for ends in observers.ended:
-        ends(request, request.began_at, outcome.seconds, outcome.error)
+def _deferred_call(
+    lane: Lane, lane_plugin: LanePlugin, request: CallRequest, error: RaisedError, failure: Failure
+) -> RepeatedCall:
+    """Return the outcome of a call that raised `Defer`."""
+    defer_limit, current_time = lane_plugin.defer_limit, lane.deferred_calls.clock()
+    source = request.source
+    earlier = lane.deferred_calls.get(key_of_deferral(request))
+    deferred_call = put_off(
+        request, source.era, error, earlier, defer_limit=defer_limit, current_time=current_time
+    )
+    if deferred_call is None:
+        return RepeatedCall(failure_at_limit(failure, error, defer_limit))
+    lane.announcer.deferred(deferred_call, deferred_call.due_at - current_time)
+    return RepeatedCall(None, deferred=DeferredEvent(deferred_call, source.body))
+
+
+def key_of_deferral(request: CallRequest) -> DeferredKey:
+    """Return the key under which a call is put off, if it is."""
+    source = request.source
+    return DeferredKey(request.plugin, request.callback_name, source.era, source.event_id)
+
+
+def step_of(
+    lane: Lane, lane_plugin: LanePlugin, repeated: RepeatedCall, request: CallRequest
+) -> Step:
+    """Return the step that records a call that did not fail.
+
+    Whatever was put off before is over, since the callback had the event now.
+    """
+    step = step_with_store(lane_plugin, repeated.store_changes)
+    if repeated.deferred is not None:
+        step.deferred = repeated.deferred
+    elif lane.deferred_calls.get(key_of_deferral(request)) is not None:
+        step.no_more_deferred = key_of_deferral(request)
+    if repeated.was_called and request.seq:
+        step.ignored = IgnoredCall(
+            request.plugin, request.callback_name, request.seq, repeated.ignored
+        )
+    return step
+
+
+def commit_call(lane: Lane, lane_plugin: LanePlugin, step: Step, repeated: RepeatedCall) -> None:
+    """Let the lane and the plugin's later calls see what a step has recorded of a call."""
+    commit_store(lane_plugin, repeated.store_changes)
+    if step.deferred is not None:
+        lane.deferred_calls.add(step.deferred.call)
+    if step.no_more_deferred is not None:
+        lane.deferred_calls.over(step.no_more_deferred)
 
 
 def put_off_until_site_answers(

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, Hung
-from sgevents_core.calling.store import StoreChanges
 from sgevents_core.dispatch.caller import is_unwanted
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.strand import SLICE_SECONDS
@@ -20,17 +19,16 @@ from sgevents_core.printable import counted
 from sgevents_core.requests.repeated_calls import (
     MAX_DEATHS,
     RepeatedCall,
-    commit_store,
+    commit_call,
     hold_hung_plugin,
     make_repeated_call,
     not_loaded_reason,
     put_off_until_site_answers,
     reason_to_wait,
     settle_failure,
-    step_with_store,
+    step_of,
 )
 from sgevents_core.requests.request_work import RequestWork
-from sgevents_core.state.failures import Failure
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
@@ -152,43 +150,38 @@ class _ReplaySlice:
             return
         request_number = self._work.request.number
         own_failure = self._work.lane.errands.own_fault(request_number)
-        if own_failure is not None:
-            self._settle_call(callback, replayed_event, RepeatedCall(own_failure))
-            return
-        self._work.requests.begin(request_number)
         services = self._lane_plugin.services
         request = CallRequest(callback, event, replayed_event, services, begun_count + 1)
+        if own_failure is not None:
+            self._settle_call(request, replayed_event, RepeatedCall(own_failure))
+            return
+        self._work.requests.begin(request_number)
         try:
             repeated_call = RepeatedCall(None, was_called=False)
             if not is_unwanted(request, callback.match.may_accept):
-                repeated_call = make_repeated_call(
-                    self._lane_plugin, request, self._work.lane.observers
-                )
-            self._settle_call(callback, replayed_event, repeated_call)
+                repeated_call = make_repeated_call(self._work.lane, self._lane_plugin, request)
+            self._settle_call(request, replayed_event, repeated_call)
         finally:
             request.release_store()
 
     def _settle_call(
-        self, callback: Callback, replayed_event: ReplayEvent, repeated_call: RepeatedCall
+        self, request: CallRequest, replayed_event: ReplayEvent, repeated_call: RepeatedCall
     ) -> None:
         """Record the outcome of a call, or put the replay off until the site answers."""
         if repeated_call.call_failure is not None and repeated_call.waits_for_site:
-            self._done_callbacks.remove(callback.name)
+            self._done_callbacks.remove(request.callback_name)
             self._waits_for_site = not put_off_until_site_answers(
                 self._work, self._lane_plugin, repeated_call.call_failure, self._progress_fields()
             )
             return
         self._call_count += repeated_call.was_called
-        self._record_call(
-            callback, replayed_event, repeated_call.call_failure, repeated_call.store_changes
-        )
+        self._record_call(request, replayed_event, repeated_call)
 
     def _record_call(
         self,
-        callback: Callback,
+        request: CallRequest,
         replayed_event: ReplayEvent,
-        failure: Failure | None,
-        store_changes: StoreChanges | None,
+        repeated_call: RepeatedCall,
     ) -> None:
         """Commit atomically that a call is done, its store changes, and its effect on dead letters.
 
@@ -196,8 +189,9 @@ class _ReplaySlice:
         """
         with closing(open_state(self._work.state_folder).letters()) as dead_letters:
             letter = dead_letters.of_call(
-                callback.plugin, callback.name, replayed_event.seq, replayed_event.event_id
+                request.plugin, request.callback_name, request.seq, request.event_id
             )
+        failure = repeated_call.call_failure
         letter_change = None
         if failure is not None:
             letter_number = letter.number if letter else None
@@ -210,7 +204,7 @@ class _ReplaySlice:
                 letter.number, settle_failure(letter.failure, "retried"), dead=False
             )
         if failure is None:
-            step = step_with_store(self._lane_plugin, store_changes)
+            step = step_of(self._work.lane, self._lane_plugin, repeated_call, request)
         else:
             step = hold_hung_plugin(self._work, self._lane_plugin)
         step.request = RequestStep(
@@ -218,7 +212,7 @@ class _ReplaySlice:
         )
         letter_number = self._work.lane.ledger.record(step)
         if failure is None:
-            commit_store(self._lane_plugin, store_changes)
+            commit_call(self._work.lane, self._lane_plugin, step, repeated_call)
         else:
             self._letter_numbers = [*self._letter_numbers, letter_number][:MAX_NAMED_LETTERS]
 

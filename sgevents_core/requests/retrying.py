@@ -11,19 +11,19 @@ from dataclasses import replace
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest
-from sgevents_core.calling.store import StoreChanges
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.requests.repeated_calls import (
     MAX_DEATHS,
-    commit_store,
+    RepeatedCall,
+    commit_call,
     hold_hung_plugin,
     make_repeated_call,
     not_loaded_reason,
     put_off_until_site_answers,
     reason_to_wait,
     settle_failure,
-    step_with_store,
+    step_of,
 )
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.state.failures import Failure
@@ -97,9 +97,9 @@ def _retry_call(
     event = event_of(letter.body, work.lane.scripts)
     request = CallRequest(callback, event, replayed_event, lane_plugin.services, attempt_number)
     try:
-        repeated_call = make_repeated_call(lane_plugin, request, work.lane.observers)
+        repeated_call = make_repeated_call(work.lane, lane_plugin, request)
         if repeated_call.call_failure is None:
-            return _settle_letter(work, lane_plugin, letter, request, repeated_call.store_changes)
+            return _settle_letter(work, lane_plugin, letter, request, repeated_call)
         if repeated_call.waits_for_site:
             return put_off_until_site_answers(
                 work, lane_plugin, repeated_call.call_failure, work.request.progress
@@ -114,14 +114,16 @@ def _settle_letter(
     lane_plugin: LanePlugin,
     letter: Letter,
     request: CallRequest,
-    store_changes: StoreChanges | None,
+    repeated_call: RepeatedCall,
 ) -> bool:
-    call_text = f"{request.callback_name} got event {request.event_id}"
-    answer = RequestAnswer("done", f"dead letter {letter.number} was handled: {call_text}")
+    call_text = f"was handled: {request.callback_name} got event {request.event_id}"
+    if repeated_call.deferred is not None:
+        call_text = f"is none any more: {request.callback_name} puts event {request.event_id} off"
+    answer = RequestAnswer("done", f"dead letter {letter.number} {call_text}")
     settled_failure = replace(settle_failure(letter.failure, "retried"), attempt=request.attempt)
-    step = step_with_store(lane_plugin, store_changes)
+    step = step_of(work.lane, lane_plugin, repeated_call, request)
     work.close(step, answer, LetterChange(letter.number, settled_failure, dead=False))
-    commit_store(lane_plugin, store_changes)
+    commit_call(work.lane, lane_plugin, step, repeated_call)
     return True
 
 

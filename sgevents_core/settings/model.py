@@ -269,6 +269,13 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
             "least 1."
         ),
     ] = 10
+    defer_limit: Annotated[
+        ShortDuration,
+        Meta(
+            description="How long a callback may put off one event with `Defer`, counted from the "
+            'first time; then it becomes a dead letter. At least `"10ms"`.'
+        ),
+    ] = 604_800.0
     pause_after: Annotated[
         PositiveCount,
         Meta(description="After how many dead letters in a row the plugin is paused, at least 1."),

@@ -33,4 +33,8 @@ def prune(feed_writer: FeedWriter, enabled_plugins: Collection[str], kept_since:
         enabled_plugins: The plugins that must finish an event before it is removed.
         kept_since: The creation time of the oldest events to keep, in seconds since 1970.
     """
-    return feed_writer.prune(kept_since, lowest_cursor(feed_writer, enabled_plugins) + 1)
+    first_needed = lowest_cursor(feed_writer, enabled_plugins) + 1
+    lowest_deferred = feed_writer.lowest_deferred(enabled_plugins)
+    if lowest_deferred is not None:  # its callback gets it again
+        first_needed = min(first_needed, lowest_deferred)
+    return feed_writer.prune(kept_since, first_needed)

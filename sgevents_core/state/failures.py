@@ -8,9 +8,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 KEPT_FAILURES: Final = 10_000
 """The number of failures, besides dead letters, that are kept whatever their age."""
 FailureOutcome: TypeAlias = Literal[
-    "", "retry", "dead-letter", "skip", "pause", "retried", "dismissed", "skipped"
+    "", "retry", "defer", "dead-letter", "skip", "pause", "retried", "dismissed", "skipped"
 ]
-"""The outcome of a failure, by the policy or later by a person; empty before it is judged."""
+"""The outcome of a failure, by the policy or later by a person; empty before it is judged.
+
+A call that is put off has not failed: `defer` is never recorded."""
 
 
 @dataclass(frozen=True, slots=True)

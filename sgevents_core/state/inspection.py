@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from sgevents_core.state.deferred import DeferredEvent
+
 
 class FormatVersion(NamedTuple):
     """The version of a state's format, and the newest one that this version of sgevents knows."""
@@ -71,3 +73,6 @@ class Inspection(Protocol):
 
     def letters(self) -> Iterator[InspectedLetter]:
         """Yield the dead letters, oldest first."""
+
+    def deferred(self) -> Iterator[DeferredEvent]:
+        """Yield the calls that are put off, in the order of their events."""

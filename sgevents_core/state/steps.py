@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.requests import RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestStep
 from sgevents_core.state.strand_places import StrandPlaces
 
 REMOVED: Final = object()
@@ -69,6 +70,10 @@ class Step:
             stays there, unless the lane was divided in another way.
         undivided: Whether the lane is no longer divided into strands.
         whole: Plugins that are not separate from any strand except those in `plugins`.
+        failure_event: The event of the failure, where the journal may lack it.
+        deferred: A call that is put off, or the change to one, with its event.
+        no_more_deferred: A call that is no longer put off.
+        ignored: A call that did nothing with its event, as its callback says.
     """
 
     progress: Progress | None = None
@@ -85,3 +90,7 @@ class Step:
     places: StrandPlaces | None = None
     undivided: bool = False
     whole: Collection[str] = ()
+    failure_event: ReplayEvent | None = None
+    deferred: DeferredEvent | None = None
+    no_more_deferred: DeferredKey | None = None
+    ignored: IgnoredCall | None = None

@@ -15,6 +15,7 @@ from sgevents_core.events import Event
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.guarding import error_line
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.state.deferred import DeferredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.testing.recorder import Write
@@ -40,13 +41,31 @@ class CallWatch:
         if call is not None:
             call.writes.append(write)
 
-    def record_failure(self, failure: Failure, event: Event, record: AnyPluginRecord) -> None:
-        """Record the failure policy's decision about a call that failed."""
+    def record_deferral(self, deferred_call: DeferredCall, seconds: float) -> None:
+        """Record that the last call of a callback has put its event off."""
+        for call in reversed(self.result.calls):
+            if (call.plugin, call.callback, call.event.id) == (
+                deferred_call.plugin,
+                deferred_call.callback,
+                deferred_call.event_id,
+            ):
+                call.outcome, call.reason = "defer", deferred_call.reason
+                call.wait = round(seconds, 2)
+                return
+
+    def record_failure(self, failure: Failure, event: Event, retry_at: float) -> None:
+        """Record the failure policy's decision about a call that failed.
+
+        Args:
+            failure: The failure.
+            event: Its event.
+            retry_at: When the call is made again, in seconds since 1970, if it is.
+        """
         call = self._failed_call(failure, event)
         call.outcome = failure.outcome  # type: ignore[assignment]  # one of the policy's outcomes
         call.reason, call.attempt = failure.error, failure.attempt
         if failure.outcome == "retry":
-            call.wait = round(record.retry_at - failure.at, 2)
+            call.wait = round(retry_at - failure.at, 2)
 
     def _failed_call(self, failure: Failure, event: Event) -> Called:
         """Return the call that failed; if its filter raised, none is recorded yet."""
@@ -111,11 +130,22 @@ class WatchedAnnouncer(Announcer):
         self._watch: Final = watch
 
     def failed(
-        self, failure: Failure, event: Event, failure_count: int, record: AnyPluginRecord
+        self,
+        failure: Failure,
+        event: Event,
+        letter_number: int,
+        record: AnyPluginRecord,
+        *,
+        next_attempt_at: float | None = None,
     ) -> None:
         """Report a failed callback."""
-        self._watch.record_failure(failure, event, record)
-        super().failed(failure, event, failure_count, record)
+        self._watch.record_failure(failure, event, next_attempt_at or record.retry_at)
+        super().failed(failure, event, letter_number, record, next_attempt_at=next_attempt_at)
+
+    def deferred(self, deferred_call: DeferredCall, seconds: float) -> None:
+        """Report that a callback has put an event off."""
+        self._watch.record_deferral(deferred_call, seconds)
+        super().deferred(deferred_call, seconds)
 
 
 class _LogCollector(logging.Handler):

@@ -23,6 +23,7 @@ from sgevents_core.settings import (
     Settings,
     SiteSettings,
     StateSettings,
+    parse_duration,
 )
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
@@ -57,8 +58,8 @@ class Harness:
 
     Plugins are loaded and checked like the daemon's, and called in the same order through the same
     filters; failures are judged, retried and dead-lettered by the same policy; `ctx` is the real
-    one. Only time does not pass: a plugin that is held is called again at once. Use it as a context
-    manager, or close it.
+    one. Only time does not pass by itself: a plugin that is held is called again at once, and what
+    was put off comes again after `pass_time`. Use it as a context manager, or close it.
 
     Args:
         plugin: A module, an instance, or the name of a plugin that is installed; None to `enable`
@@ -191,6 +192,20 @@ class Harness:
         session = self._start_session()
         self._append_rows(session, self._read_new_rows())
         return _raise_test_error(session.run(retry=retry))
+
+    def pass_time(self, duration: str | float) -> Result:
+        """Let time pass, and return what the plugins do about it.
+
+        Events that were put off with `Defer` come again if they are due, and plugins that are held,
+        after `run(..., retry=False)`, are called again if their wait is over.
+
+        Args:
+            duration: Seconds, or text such as `"10m"`.
+        """
+        seconds = parse_duration(duration) if isinstance(duration, str) else float(duration)
+        session = self._start_session()
+        session.pass_time(seconds)
+        return _raise_test_error(session.run(retry=False))
 
     def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
         """Call the callbacks for events again, as `sgevents replay` does.

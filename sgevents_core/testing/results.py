@@ -13,7 +13,7 @@ from sgevents_core.testing.recorder import Write
 if TYPE_CHECKING:
     from sgevents_core.events import Event
 
-Outcome: TypeAlias = Literal["returned", "retry"] | OnError
+Outcome: TypeAlias = Literal["returned", "retry", "defer"] | OnError
 """How a call ended: it returned, or what the failure policy decided about its failure."""
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
@@ -37,7 +37,8 @@ class Called:
     reason: str = ""
     """The exception in one line for people; empty if the callback returned."""
     wait: float | None = None
-    """How long the plugin is held before the next attempt, in seconds; None without one."""
+    """How long until the next attempt, or until a deferred event comes again, in seconds; None
+    without one."""
     writes: list[Write] = field(default_factory=list)
 
     @property
@@ -95,8 +96,13 @@ class Result:
 
     @property
     def failed(self) -> list[Called]:
-        """The calls that did not return."""
-        return [call for call in self.calls if call.outcome != "returned"]
+        """The calls that neither returned nor put their event off."""
+        return [call for call in self.calls if call.outcome not in {"returned", "defer"}]
+
+    @property
+    def deferred(self) -> list[Called]:
+        """The calls that put their event off; `wait` is for how many seconds."""
+        return [call for call in self.calls if call.outcome == "defer"]
 
     @property
     def dead_letters(self) -> list[Called]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,7 @@ class Session:
         scripts: Scripts,
     ) -> None:
         self.watch: Final = CallWatch()
+        self._passed_seconds = 0.0
         self._scripts = scripts
         self._settings = settings
         self._site_recorder = (
@@ -127,7 +129,17 @@ class Session:
             retry: Whether plugins that are held are called again at once until they are not.
         """
         journal_end = self._state.end()
-        return self._run_lanes(lambda lane: _is_done(lane, journal_end, retry=retry))
+        return self._run_lanes(
+            lambda lane: _turn_until(lane, lambda: _is_done(lane, journal_end, retry=retry))
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for the plugins: holds end, and calls that were put off become due."""
+        self._passed_seconds += seconds
+
+    def _now(self) -> float:
+        """Return the time as the plugins' lanes have it, in seconds since 1970."""
+        return time.time() + self._passed_seconds
 
     def replay(self, events: Sequence[ReplayEvent]) -> Result:
         """Call the callbacks again for events, as `sgevents replay` does."""
@@ -137,9 +149,10 @@ class Session:
                 requests.ask("replay", plugin.name, {}, REQUESTED_BY, events)
                 for plugin in self._started_plugins
             ]
-        return self._run_lanes(lambda lane: _carry_out_all(request_numbers, state_folder, lane))
+        errand = partial(_carry_out_all, request_numbers, state_folder)
+        return self._run_lanes(lambda lane: _run_errand(lane, errand))
 
-    def _run_lanes(self, errand: Errand) -> Result:
+    def _run_lanes(self, run_lane: Callable[[Lane], None]) -> Result:
         with collect_log_records(self.watch.result.log):
             listeners = [
                 (self._services[started_plugin.name], started_plugin.hooks)
@@ -148,8 +161,10 @@ class Session:
             announcer = WatchedAnnouncer(listeners, self.watch)
             try:
                 for lane in self._make_lanes(announcer):
-                    lane.post(partial(_stop_after_errand, errand))
-                    lane.run()
+                    lane.deferred_calls.clock = self._now
+                    for lane_plugin in lane.lane_plugins:
+                        lane_plugin.hold_until -= self._passed_seconds
+                    run_lane(lane)
                     if lane.error is not None:
                         raise lane.error
             finally:
@@ -213,20 +228,38 @@ def _stop_after_errand(errand: Errand, lane: Lane) -> bool:
     return is_over
 
 
+def _run_errand(lane: Lane, errand: Errand) -> None:
+    """Run a lane until an errand is over."""
+    lane.post(partial(_stop_after_errand, errand))
+    lane.run()
+
+
+def _turn_until(lane: Lane, is_done: Callable[[], bool]) -> None:
+    """Let a lane work until a condition holds; keep an error that ends it in `error`."""
+    try:
+        while not is_done():
+            lane.turn()
+    except BaseException as error:  # as the lane's own thread does
+        lane.error = error
+    finally:
+        lane.close()
+
+
 def _is_done(lane: Lane, journal_end: int, *, retry: bool) -> bool:
     """Return whether the lane has nothing left to do; held plugins need not wait."""
-    if lane.seq < journal_end:
+    if lane.seq < journal_end or lane.errands:
         return False
-    plugin_states = [
-        (lane_plugin, lane_plugin.record.state)
-        for lane_plugin in lane.lane_plugins
-        if lane_plugin.record.apart
-    ]
-    for lane_plugin, plugin_state in plugin_states:
-        if plugin_state == "held" and retry:
+    if not lane.deferred_calls.is_idle(lane.lane_plugins):
+        return False
+    behind_plugins = [one for one in lane.lane_plugins if one.record.apart]
+    for lane_plugin in behind_plugins:
+        if lane_plugin.record.state == "held" and retry:
             lane_plugin.hold_until = 0.0
-    waiting_states = {"active", "held"} if retry else {"active"}
-    return not any(plugin_state in waiting_states for _, plugin_state in plugin_states)
+    return not any(
+        lane_plugin.record.state == "active"
+        or (lane_plugin.record.state == "held" and (retry or lane_plugin.due(time.monotonic())))
+        for lane_plugin in behind_plugins
+    )
 
 
 def _carry_out_all(request_numbers: list[int], state_folder: Path, lane: Lane) -> bool:

@@ -833,3 +833,38 @@ def test_an_async_call_is_cancelled_at_its_limit(
         assert (outcome.timed_out, outcome.worker_was_ended) == (True, True)
         assert house.call(worker, "slow", 3).error is None
         assert worker.pid != first
+
+
+def test_what_a_call_says_of_its_event_comes_up(house: WorkerHouse) -> None:
+    """That it is put off, that nothing was done and why, and what passes by the plugin's rule."""
+    house.plugin(
+        "says",
+        """
+from sgevents_core import Defer
+
+class Full(Exception): ...
+
+@hookimpl
+@match(retry_on=Full, max_attempts=3)
+def on_event(event, ctx):
+    if event.id == 1:
+        raise Defer("no media yet", after="10m")
+    if event.id == 2:
+        ctx.ignore("no route, with demo-key-of-the-site")
+    if event.id == 3:
+        raise Full
+
+@hookimpl
+def failure_passes(error, ctx):
+    return ctx.attempt < 2
+""",
+    )
+    with house.working() as worker:
+        put_off, ignored, listed = (house.call(worker, "says", number) for number in (1, 2, 3))
+        (callback,) = house.plugins["says"].callbacks
+    assert error_of(put_off).line == "Defer: no media yet"
+    assert error_of(put_off).facts.defer_after == 600.0
+    assert (ignored.error, ignored.ignored) == (None, "no route, with ***")
+    assert error_of(listed).facts.is_listed
+    assert callback.max_attempts == 3
+    assert "failure_passes" not in house.plugins["says"].hooks

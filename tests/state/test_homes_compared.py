@@ -14,11 +14,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from journal_rows import AT, event_row
-from state_values import CHANGES, FIRSTS, PLUGINS, PROGRESS, STEPS, failure
+from state_values import (
+    CHANGES,
+    DEFERRED_CALLS,
+    FIRSTS,
+    IGNORED_CALLS,
+    PLUGINS,
+    PROGRESS,
+    STEPS,
+    failure,
+)
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import SgEventsError
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.deferred import DeferredEvent
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.feed_values import FeedChange, SetAside
@@ -116,6 +126,9 @@ def ledger(state: Writer) -> list[Any]:
         [state.read_strand(n, "entity", after=1, until=9, limit=2) for n in range(0, 64, 16)],
         (state.plugins(), state.attempts(), state.deaths(), state.dead_letter_counts()),
         [(state.store(name), state.dead_letters(name)) for name in PLUGINS],
+        (state.deferred_calls(), state.deferred_counts(), state.deferred_calls("notify")),
+        [state.deferred_event(call.key) for call in state.deferred_calls()],
+        [state.lowest_deferred(names) for names in (PLUGINS, ["notify"], [])],
     ]
 
 
@@ -151,6 +164,8 @@ def past(state: State) -> list[Any]:
             ],
             [[sorted(records.left_out(kind, era)) for kind in kinds] for era in ERAS],
             records.first_cursors(),
+            [records.deferred_of(event_id) for event_id in (101, 102, 9)],
+            [records.ignored_reasons(seq) for seq in range(1, 6)],
         ]
 
 
@@ -245,6 +260,9 @@ class Homes(RuleBasedStateMachine):
         strand=st.none() | STRAND_NUMBERS,
         places=st.none() | PLACES,
         undivided=st.sampled_from([False, False, True]),
+        deferred=st.none() | DEFERRED_CALLS.map(lambda call: DeferredEvent(call, b"{}")),
+        no_more_deferred=st.none() | DEFERRED_CALLS.map(lambda call: call.key),
+        ignored=st.none() | IGNORED_CALLS,
     )
     def record(self, lane: str, fence: int, step: Step, **more: Any) -> None:
         """A step, sometimes of a lane that was taken over."""

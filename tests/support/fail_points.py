@@ -93,10 +93,12 @@ def arm(kill: str = "", hit: int = 1, trace: str = "", bug: str = "") -> None:
 
 def _at_once() -> None:
     """Do in every run what otherwise happens every ten minutes, or when a plugin is due."""
+    from sgevents_core.calling import deferral
     from sgevents_core.daemon import housekeeping, run
     from sgevents_core.dispatch.lane import Lane
 
     vars(housekeeping).update(PRUNE_INTERVAL=0.01)
+    vars(deferral).update(SHORTEST_DEFER=0.0)
     vars(run).update(DRAIN_TICK_SECONDS=0.002)
     caught_up = Lane.caught_up
 

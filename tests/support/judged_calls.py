@@ -55,7 +55,8 @@ def _order(
 ) -> list[tuple[int, int]]:
     """Return the places, in journal and call order, of first calls that no person requested."""
     first = {note.key: note for note in reversed(notes) if note.plugin in plugins}
-    asked = [one for one in notes if (one.plugin, one.event) in act.again]
+    unordered = act.again | act.deferred
+    asked = [one for one in notes if (one.plugin, one.event) in unordered]
     return [
         (journal.index(_event(note)), PLACES.index((note.plugin, note.callback)))
         for note in notes

@@ -23,7 +23,7 @@ from sgevents_core.state.sqlite.database import DATABASE
 
 PLUGIN = """
     import json, os, pathlib
-    from sgevents_core import Retry, hookimpl, match
+    from sgevents_core import Defer, Retry, hookimpl, match
 
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     _mended = pathlib.Path({mended!r})
@@ -44,6 +44,7 @@ PLUGIN = """
 
     @hookimpl
     def on_event(event, ctx):
+        _defer_once(event, ctx)
         _note(event, ctx, "every")
         if {stores}:
             ctx.store["every"] = ctx.store.get("every", 0) + 1
@@ -53,6 +54,14 @@ PLUGIN = """
             raise ValueError("worse")
         if event.event_type == "Studio_Retry_" + ctx.plugin and ctx.attempt < 3:
             raise Retry("not yet", after=0)
+        if event.event_type == "Studio_Ignore_" + ctx.plugin:
+            ctx.ignore("nothing to do")
+
+    def _defer_once(event, ctx):
+        here = _mended.with_name("deferred-%d" % event.id)
+        if event.event_type == "Studio_Defer_" + ctx.plugin and not here.exists():
+            here.touch()
+            raise Defer("not yet", after=0)
 
     @hookimpl(specname="on_event")
     @match(event_type="Shotgun_*_Change")
@@ -76,7 +85,7 @@ OLD = ["Studio_Old", CHANGE, None, None, "Studio_Old"]
 NEW = [
     # the second act: ids 6 to 16
     *("Studio_A", CHANGE, "Studio_Late", None, "Studio_Retry_zulu", "Studio_Bad_alpha"),
-    *(CHANGE, "Studio_Bad_bravo", "Studio_A", "Studio_Worse_alpha", "Studio_A"),
+    *(CHANGE, "Studio_Bad_bravo", "Studio_Defer_zulu", "Studio_Worse_alpha", "Studio_Ignore_zulu"),
     # the third: ids 17 to 22
     *("Studio_B", CHANGE, "Studio_Worse_bravo", "Studio_Retry_zulu", "Studio_B", CHANGE),
     # the fourth: ids 23 to 26
@@ -99,6 +108,7 @@ class Act(NamedTuple):
         steady: Plugins that stay with their lane all the time, so that one order holds for all.
         again: Events that are handed out again, and to whom: a person asked.
         anew: Whether it begins with nothing.
+        deferred: Events that are put off, and by whom: the order is given up for them.
     """
 
     name: str
@@ -108,6 +118,7 @@ class Act(NamedTuple):
     steady: tuple[str, ...] = ()
     again: frozenset[tuple[str, int]] = frozenset()
     anew: bool = False
+    deferred: frozenset[tuple[str, int]] = frozenset()
 
 
 def _nothing(folder: Path) -> None:
@@ -164,7 +175,15 @@ def _each(plugins: tuple[str, ...], ids: tuple[int, ...]) -> frozenset[tuple[str
 _REPLAYED_TO = ("zulu", "alpha")
 ACTS = [
     Act("first start", 7, False, _nothing, tuple(PLUGINS), anew=True),
-    Act("upgrade", 16, False, _older_state, ("mike", "alpha"), anew=True),
+    Act(
+        "upgrade",
+        16,
+        False,
+        _older_state,
+        ("mike", "alpha"),
+        anew=True,
+        deferred=frozenset({("zulu", 14)}),
+    ),
     Act("mending", 22, True, _mended, ("alpha",), _each(("alpha",), (11, 15))),
     Act("replays", 26, True, _replays, ("alpha",), _each(_REPLAYED_TO, REPLAYED)),
     Act("new era", 28, True, _reset, ("mike", "alpha", "bravo")),
@@ -210,6 +229,8 @@ _KEPT = {
     "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
     "deaths": "SELECT plugin, callback, seq FROM deaths WHERE NOT EXISTS (SELECT 1 FROM plugins"
     " WHERE name = plugin AND apart AND cursor = deaths.seq - 1) ORDER BY 1, 2, 3",
+    "deferred": "SELECT plugin, callback, event_id FROM deferred",
+    "ignored": "SELECT plugin, callback, seq, reason FROM ignored",
     "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
     " WHERE outcome != 'retry' ORDER BY 1, 2, 3, 4",
     "stores": "SELECT plugin, key, value FROM stores ORDER BY 1, 2",

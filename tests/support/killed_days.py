@@ -162,6 +162,8 @@ class Days:
         if self._begin(number).exists():
             shutil.copytree(self._begin(number), self._state)
         self._mended.unlink(missing_ok=True)
+        for deferred in self._daemon.folder.glob("deferred-*"):
+            deferred.unlink()
         if self._mended_at(number).read_text():
             self._mended.touch()
         killed_acts.show(self._daemon.site, ACTS[number])

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sgevents_core.state.deferred import DeferredCall, IgnoredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.keys import CallKey
@@ -75,6 +76,26 @@ PLUGINS = ["notify", "count"]
 CALL_KEYS = st.builds(CallKey, st.text("xy"), st.text("xy\0"))
 PROGRESS = st.builds(Progress, st.integers(0, 99), st.frozensets(CALL_KEYS, max_size=3))
 SETTLED = st.tuples(st.sampled_from(PLUGINS), st.just("notify:on_new"), st.integers(1, 3))
+DEFERRED_CALLS = st.builds(
+    DeferredCall,
+    st.sampled_from(PLUGINS),
+    st.sampled_from(["notify:on_new", "notify:on_change"]),
+    st.integers(1, 2),
+    st.integers(101, 103),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 5.5, 7.0]),
+    st.just(2.5),
+    attempts=st.integers(0, 2),
+    begun=st.integers(0, 2),
+    reason=st.text("ab", max_size=2),
+)
+IGNORED_CALLS = st.builds(
+    IgnoredCall,
+    st.sampled_from(PLUGINS),
+    st.just("notify:on_new"),
+    st.integers(1, 5),
+    st.sampled_from(["", "no route"]),
+)
 STEPS = st.builds(
     Step,
     progress=st.none() | PROGRESS,

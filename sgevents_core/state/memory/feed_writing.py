@@ -136,6 +136,11 @@ class MemoryFeedWriter(MemoryReader):
                 removed_entry = tables.journal.pop(entry_seq)
                 del tables.seqs[removed_entry.era, removed_entry.event_id]
             _prune_failures(tables, first_kept_seq)
+            tables.ignored = {
+                ignored_key: reason_text
+                for ignored_key, reason_text in tables.ignored.items()
+                if ignored_key[0] >= first_kept_seq
+            }
             return max(first_kept_seq - first_kept, 0)
 
     def _check_end(self, expected_seq: int) -> None:

@@ -7,10 +7,13 @@ from itertools import islice
 
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
+from sgevents_core.state.deferred import DeferredCall
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.memory.reading import deferred_order
 from sgevents_core.state.memory.tables import Tables
 from sgevents_core.state.requests import ReplayEvent
 
@@ -125,6 +128,22 @@ class MemoryPast:
                 for failure_number, failed_call in self._tables.failures.items()
                 if failed_call.failure.event_id == event_id
             ]
+
+    def deferred_of(self, event_id: int) -> list[DeferredCall]:
+        """Return the calls for an event that are put off, the next one first."""
+        with self._tables.lock:
+            deferred_calls = [deferred.call for deferred in self._tables.deferred.values()]
+        event_calls = (call for call in deferred_calls if call.event_id == event_id)
+        return sorted(event_calls, key=deferred_order)
+
+    def ignored_reasons(self, seq: int) -> dict[CallKey, str]:
+        """Return why callbacks did nothing with an event, for those that say so."""
+        with self._tables.lock:
+            return {
+                call_key: reason_text
+                for (event_seq, call_key), reason_text in self._tables.ignored.items()
+                if event_seq == seq
+            }
 
     def _select_events(self, is_wanted: Callable[[Entry], bool]) -> list[ReplayEvent]:
         with self._tables.lock:

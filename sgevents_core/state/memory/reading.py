@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, SetAside
@@ -226,3 +228,38 @@ class MemoryReader:
             letter_count, _ = letter_counts.get(failure.plugin, (0, ""))
             letter_counts[failure.plugin] = (letter_count + 1, failure.error)
         return letter_counts
+
+    def deferred_calls(self, plugin_name: str | None = None) -> list[DeferredCall]:
+        """Return the calls that are put off, the next one first."""
+        with self._tables.lock:
+            deferred_calls = [deferred.call for deferred in self._tables.deferred.values()]
+        return sorted(
+            (call for call in deferred_calls if plugin_name in {None, call.plugin}),
+            key=deferred_order,
+        )
+
+    def deferred_event(self, deferred_key: DeferredKey) -> DeferredEvent | None:
+        """Return a call that is put off, with its event; None if it is not."""
+        with self._tables.lock:
+            return self._tables.deferred.get(deferred_key)
+
+    def deferred_counts(self) -> dict[str, DeferredCount]:
+        """Return, for each plugin that has put off calls, their number and the next due time."""
+        counts: dict[str, DeferredCount] = {}
+        for call in self.deferred_calls():
+            call_count, next_due_at = counts.get(call.plugin, (0, call.due_at))
+            counts[call.plugin] = DeferredCount(call_count + 1, next_due_at)
+        return counts
+
+    def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
+        """Return the lowest `seq` among the calls that plugins have put off; None without any."""
+        deferred_calls = self.deferred_calls()
+        return min(
+            (call.seq for call in deferred_calls if call.seq and call.plugin in plugin_names),
+            default=None,
+        )
+
+
+def deferred_order(call: DeferredCall) -> tuple[float, int, int, str, str]:
+    """Return the key by which calls that are put off are sorted."""
+    return call.due_at, call.seq, call.event_id, call.plugin, call.callback

@@ -15,7 +15,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.memory.tables import FailedCall, KeptLane, KeptRequest, KeptStrand, Tables
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
-from sgevents_core.state.requests import RequestDraft, RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestDraft, RequestStep
 from sgevents_core.state.steps import REMOVED, Step
 
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -35,7 +35,7 @@ def write_step(tables: Tables, lane_name: str, step: Step) -> int:
     for plugin_record in step.plugins:
         _write_plugin_record(tables, plugin_record)
     if step.failure is not None:
-        failure_number = _write_failure(tables, step.failure, is_dead=step.dead)
+        failure_number = _write_failure(tables, step.failure, step.failure_event, is_dead=step.dead)
     for plugin_name, callback_name, event_seq, attempt_count in step.doubts:
         tables.attempts[CallKey(plugin_name, callback_name), event_seq] = attempt_count
     if step.settled is not None:
@@ -45,11 +45,26 @@ def write_step(tables: Tables, lane_name: str, step: Step) -> int:
     tables.deaths.update(
         ((deaths_in_call.key, deaths_in_call.seq), deaths_in_call) for deaths_in_call in step.deaths
     )
+    _write_deferred(tables, step)
     if step.request is not None:
         failure_number = write_request_step(tables, step.request) or failure_number
     for plugin_name, encoded_values in encoded_stores.items():
         _write_store_changes(tables, plugin_name, encoded_values)
     return failure_number
+
+
+def _write_deferred(tables: Tables, step: Step) -> None:
+    """Write the call that a step puts off, or that is over, or that did nothing."""
+    if step.deferred is not None:
+        tables.deferred[step.deferred.call.key] = step.deferred
+    if step.no_more_deferred is not None:
+        tables.deferred.pop(step.no_more_deferred, None)
+    if step.ignored is not None:
+        plugin_name, callback_name, seq, reason_text = step.ignored
+        ignored_key = (seq, CallKey(plugin_name, callback_name))
+        tables.ignored.pop(ignored_key, None)
+        if reason_text:
+            tables.ignored[ignored_key] = reason_text
 
 
 def _write_lane_progress(kept_lane: KeptLane, step: Step) -> None:
@@ -114,9 +129,11 @@ def _write_store_changes(
             plugin_store[store_key] = encoded_value
 
 
-def _write_failure(tables: Tables, failure: Failure, *, is_dead: bool) -> int:
+def _write_failure(
+    tables: Tables, failure: Failure, failure_event: ReplayEvent | None, *, is_dead: bool
+) -> int:
     failure_number = tables.next_number("failure")
-    journal_entry = tables.journal.get(failure.seq)
+    journal_entry = failure_event or tables.journal.get(failure.seq)
     event_era, row_json = (
         (1, b"") if journal_entry is None else (journal_entry.era, journal_entry.body)
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
+from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import MissingRange, ParkedRange, SetAside
@@ -103,6 +104,8 @@ class Tables:
     imported: dict[str, ImportedPosition] = field(default_factory=dict)
     attempts: dict[tuple[CallKey, int], int] = field(default_factory=dict)
     deaths: dict[tuple[CallKey, int], CallDeaths] = field(default_factory=dict)
+    deferred: dict[DeferredKey, DeferredEvent] = field(default_factory=dict)
+    ignored: dict[tuple[int, CallKey], str] = field(default_factory=dict)
     failures: dict[int, FailedCall] = field(default_factory=dict)
     stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
     call_figures: dict[tuple[Span, int, str, str], CallFigure] = field(default_factory=dict)

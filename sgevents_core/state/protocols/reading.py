@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
+from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
@@ -120,6 +121,22 @@ class Reader(Connection, Protocol):
     def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
         """Return, for each plugin with dead letters, their number and the newest error."""
 
+    def deferred_calls(self, plugin_name: str | None = None) -> list[DeferredCall]:
+        """Return the calls that are put off, the next one first.
+
+        Args:
+            plugin_name: Only those of this plugin.
+        """
+
+    def deferred_event(self, deferred_key: DeferredKey) -> DeferredEvent | None:
+        """Return a call that is put off, with its event; None if it is not."""
+
+    def deferred_counts(self) -> dict[str, DeferredCount]:
+        """Return, for each plugin that has put off calls, their number and the next due time."""
+
+    def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
+        """Return the lowest `seq` among the calls that plugins have put off; None without any."""
+
 
 class Letters(Connection, Protocol):
     """The dead letters, for people and for retries; only reads."""
@@ -207,3 +224,9 @@ class Past(Connection, Protocol):
 
     def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""
+
+    def deferred_of(self, event_id: int) -> list[DeferredCall]:
+        """Return the calls for an event that are put off, the next one first."""
+
+    def ignored_reasons(self, seq: int) -> dict[CallKey, str]:
+        """Return why callbacks did nothing with an event, for those that say so."""

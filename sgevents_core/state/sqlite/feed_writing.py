@@ -189,6 +189,7 @@ class SqliteFeedWriter(SqliteReader):
                 "DELETE FROM journal WHERE seq < ?", (first_kept_seq,)
             ).rowcount
             connection.execute("DELETE FROM attempts WHERE seq < ?", (first_kept_seq,))
+            connection.execute("DELETE FROM ignored WHERE seq < ?", (first_kept_seq,))
         self._prune_failures(first_kept_seq, entry_limit)
         return removed_entries
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgevents_core.errors import StateDamaged, StateError
+from sgevents_core.state.deferred import DeferredEvent
 from sgevents_core.state.inspection import FormatVersion, InspectedLetter, Integrity
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.deferred import inspected_deferred
 
 
 class SqliteInspection:
@@ -86,6 +88,10 @@ class SqliteInspection:
                     plugin_name, callback_name, seq, event_id, row_json
                 )
             yield InspectedLetter(letter_number, event_id, is_intact)
+
+    def deferred(self) -> Iterator[DeferredEvent]:
+        """Yield the calls that are put off, in the order of their events."""
+        yield from inspected_deferred(self._database)
 
 
 def _is_row_of(event_id: int, row_json: bytes) -> bool:

@@ -9,13 +9,16 @@ from typing import Any, Final
 
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
+from sgevents_core.state.deferred import DeferredCall
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
+from sgevents_core.state.keys import CallKey
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.checksums import checksum_column
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.deferred import read_deferred_calls, read_ignored_reasons
 from sgevents_core.state.sqlite.event_search import choice_condition, ids_condition
 from sgevents_core.state.sqlite.figures import read_call_figures, read_feed_figures
 from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entry, strands_column
@@ -122,6 +125,14 @@ class SqlitePast:
             RecordedFailure(Failure(*failure_row[:9]), bool(failure_row[9]), failure_row[10])
             for failure_row in failure_rows
         ]
+
+    def deferred_of(self, event_id: int) -> list[DeferredCall]:
+        """Return the calls for an event that are put off, the next one first."""
+        return read_deferred_calls(self._database, event_id=event_id)
+
+    def ignored_reasons(self, seq: int) -> dict[CallKey, str]:
+        """Return why callbacks did nothing with an event, for those that say so."""
+        return read_ignored_reasons(self._database, seq)
 
     def _select_events(
         self, sql_condition: str, era: int, *condition_values: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
@@ -29,6 +31,12 @@ from sgevents_core.state.sqlite.checksums import (
     verify_checksum,
 )
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.deferred import (
+    read_deferred_calls,
+    read_deferred_counts,
+    read_deferred_event,
+    read_lowest_deferred,
+)
 from sgevents_core.state.sqlite.events_aside import read_events_aside
 from sgevents_core.state.sqlite.imported import read_imported
 from sgevents_core.state.sqlite.progress_records import (
@@ -313,6 +321,22 @@ class SqliteReader:
             " ORDER BY seq, plugin, callback"
         )
         return [CallDeaths(*death_row) for death_row in death_rows]
+
+    def deferred_calls(self, plugin_name: str | None = None) -> list[DeferredCall]:
+        """Return the calls that are put off, the next one first."""
+        return read_deferred_calls(self._database, plugin_name)
+
+    def deferred_event(self, deferred_key: DeferredKey) -> DeferredEvent | None:
+        """Return a call that is put off, with its event; None if it is not."""
+        return read_deferred_event(self._database, deferred_key)
+
+    def deferred_counts(self) -> dict[str, DeferredCount]:
+        """Return, for each plugin that has put off calls, their number and the next due time."""
+        return read_deferred_counts(self._database)
+
+    def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
+        """Return the lowest `seq` among the calls that plugins have put off; None without any."""
+        return read_lowest_deferred(self._database, plugin_names)
 
 
 def strands_column(database: Database) -> str:

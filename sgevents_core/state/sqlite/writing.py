@@ -9,8 +9,10 @@ import msgspec
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.call_deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.checksums import checksum_of
+from sgevents_core.state.sqlite.deferred import write_deferrals
 from sgevents_core.state.sqlite.letters import insert_failure
 from sgevents_core.state.sqlite.progress_records import (
     progress_columns,
@@ -41,7 +43,9 @@ def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> in
     for plugin_record in step.plugins:
         write_plugin_record(connection, plugin_record)
     if step.failure is not None:
-        failure_number = _write_failure(connection, step.failure, is_dead=step.dead)
+        failure_number = _write_failure(
+            connection, step.failure, step.failure_event, is_dead=step.dead
+        )
     for plugin_name, callback_name, seq, attempt_count in step.doubts:
         _write_attempts(
             connection, (plugin_name, callback_name, seq), attempt_count, "the process died in it"
@@ -52,6 +56,7 @@ def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> in
         )
         forget_deaths(connection, step.settled)
     write_deaths(connection, step.deaths)
+    write_deferrals(connection, step)
     if step.request is not None:
         failure_number = write_request_step(connection, step.request) or failure_number
     for plugin_name, store_changes in step.store.items():
@@ -74,11 +79,20 @@ def _write_lane_progress(
     )
 
 
-def _write_failure(connection: sqlite3.Connection, failure: Failure, *, is_dead: bool) -> int:
-    entry_row = connection.execute(
-        "SELECT body, era FROM journal WHERE seq = ?", (failure.seq,)
-    ).fetchone()
-    row_json, event_era = entry_row or (None, 1)
+def _write_failure(
+    connection: sqlite3.Connection,
+    failure: Failure,
+    failure_event: ReplayEvent | None,
+    *,
+    is_dead: bool,
+) -> int:
+    if failure_event is None:
+        entry_row = connection.execute(
+            "SELECT body, era FROM journal WHERE seq = ?", (failure.seq,)
+        ).fetchone()
+        row_json, event_era = entry_row or (None, 1)
+    else:
+        row_json, event_era = failure_event.body, failure_event.era
     failure_number = insert_failure(
         connection, failure, is_dead=is_dead, event_era=event_era, row_json=row_json
     )
