@@ -31,15 +31,22 @@ _EXTRA_MODULES: Final = frozenset({"starlette", "uvicorn", "jinja2", "argon2", "
     "[default: sgevents.toml]",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Listen there instead of as [console] says.")
+@click.option("--with-daemon", "daemon_pid", type=int, hidden=True, help="End with that process.")
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
-def console(configs: tuple[Path, ...], listen: str | None, hash_password: bool) -> None:
+def console(
+    *, configs: tuple[Path, ...], listen: str | None, daemon_pid: int | None, hash_password: bool
+) -> None:
     """Serve web pages that show what the daemons do, and take people's requests.
 
     It only reads the states and records requests, so it also works while a daemon is down. On this
     machine, it prints an address with a token; for others, see [console.access]. Ctrl-C or SIGTERM
     ends it.
     """
-    _require_extra()
+    if daemon_pid is not None:
+        from sgevents_core.children.death_signal import end_with_daemon
+
+        end_with_daemon(daemon_pid)
+    check_installed()
     if hash_password:
         _print_hash()
         return
@@ -102,8 +109,8 @@ def _print_hash() -> None:
     echo(hash_password(password))
 
 
-def _require_extra() -> None:
-    """Check that the packages of the extra are installed.
+def check_installed() -> None:
+    """Check that the packages of the extra `console` are installed.
 
     Raises:
         ConsoleNotInstalledError: One is missing.

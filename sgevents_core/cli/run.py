@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,11 +19,14 @@ from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator
 
     from sgevents_core.daemon.daemon import Daemon
     from sgevents_core.daemon.restarting import CommandLine
     from sgevents_core.settings import Settings
+
+_CONSOLE_PATIENCE: Final = 5.0
+"""Seconds that the console has to end before it is killed."""
 
 
 @click.command()
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Show what plugins would write, on a copy of the state."
 )
+@click.option("--console", is_flag=True, help="Also serve the console, in a process beside it.")
 @click.option("-v", "--verbose", is_flag=True, help="Log every call of a callback.")
 @click.option("--rehearse", is_flag=True, hidden=True, help="Report what would run, as JSON.")
 def run(
@@ -45,6 +51,7 @@ def run(
     safe_mode: bool,
     disabled: tuple[str, ...],
     dry_run: bool,
+    console: bool,
     verbose: bool,
     rehearse: bool,
 ) -> None:
@@ -69,7 +76,8 @@ def run(
     if rehearse:
         _rehearse(daemon, settings)
         return
-    _run_daemon(daemon, settings, verbose=verbose, drain=drain)
+    with _console_beside(config, wanted=console):
+        _run_daemon(daemon, settings, verbose=verbose, drain=drain)
     while daemon.reloads:
         refusal_reason = _replace_process(start_command, config)
         daemon = Daemon(
@@ -80,9 +88,33 @@ def run(
             started=start_command,
             refused=refusal_reason,
         )
-        _run_daemon(daemon, settings, verbose=verbose, drain=drain)
+        with _console_beside(config, wanted=console):
+            _run_daemon(daemon, settings, verbose=verbose, drain=drain)
     if daemon.has_hung_threads:
         end_at_once()
+
+
+@contextlib.contextmanager
+def _console_beside(config: Path, *, wanted: bool) -> Iterator[None]:
+    """Serve the console in a process of its own while the block lasts; it may end earlier."""
+    if not wanted:
+        yield
+        return
+    from sgevents_core.cli.console import check_installed
+
+    check_installed()
+    options = ["--config", str(config), "--with-daemon", str(os.getpid())]
+    command = [sys.executable, "-m", "sgevents_core", "console", *options]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_CONSOLE_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _run_trial(

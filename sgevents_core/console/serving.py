@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ KEY_FILE: Final = "console.key"
 """Signs the cookies of sessions, so that they outlive a restart of the console."""
 TOKEN_FILE: Final = "console.token"  # noqa: S105 - the name of a file
 _KEY_BYTES: Final = 32
+_QUEUED_CONNECTIONS: Final = 2048
 _SECRET_FILE_MODE: Final = 0o600
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -70,13 +72,14 @@ def prepare_console(
     token = secrets.token_urlsafe(24)
     way_in = _way_in(settings, address, person_name, token)
     gate = Gate(way_in, Sessions(_session_key(settings.state.path)))
+    zone = _zone(settings)
     listening_socket = _listen(address)
     bound_address = ListenAddress(address.host, listening_socket.getsockname()[1])
     parts = ConsoleParts(
         sites=Sites(all_settings),
         gate=gate,
         hosts=_host_names(settings, address),
-        zone=_zone(settings),
+        zone=zone,
     )
     return ConsoleStart(
         parts,
@@ -106,7 +109,20 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Server(config, on_started)
-    server.run(sockets=[start.listening_socket])
+    with _ended_by_signals():
+        server.run(sockets=[start.listening_socket])
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let a signal that has ended the server end nothing else: the server raises it once more."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous_handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):
@@ -216,9 +232,13 @@ def _listen(address: ListenAddress) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM
         )[0]
         listening_socket = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConsolePortError(listen=str(address), reason=error.strerror or str(error)) from None
+    try:
         listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening_socket.bind(target)
+        listening_socket.listen(_QUEUED_CONNECTIONS)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConsolePortError(listen=str(address), reason=reason) from None
+        listening_socket.close()
+        raise ConsolePortError(listen=str(address), reason=error.strerror or str(error)) from None
     return listening_socket
