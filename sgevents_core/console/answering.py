@@ -34,6 +34,7 @@ from sgevents_core.printable import escaped_json, one_line
 API_ROOT: Final = "/api/v1"
 logger: Final = logging.getLogger("sgevents.console")
 _T = TypeVar("_T")
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class PageAnswers:
@@ -163,17 +164,18 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(content, status, media_type="application/json")
 
 
-def read_query(query_type: type[_T], parameters: QueryParams) -> _T:
+def read_query(query_type: type[_S], parameters: QueryParams) -> _S:
     """Return the parameters of an address as a query.
 
     Raises:
         BadQuery: A parameter is unknown or has no such value.
     """
     list_names = list_names_of(query_type)
+    required_names = {field.name for field in msgspec.structs.fields(query_type) if field.required}
     values = {
         name: parameters.getlist(name) if name in list_names else parameters[name]
         for name in parameters
-        if name in list_names or parameters[name] != ""
+        if parameters[name] != "" or name in required_names  # a form sends its empty fields, too
     }
     return convert(values, query_type)
 
