@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sgevents_core.cli.new_requests import load_state_settings
-from sgevents_core.cli.printing import (
-    echo,
-    echo_json,
-    echo_line,
-    iso,
-    read_for_inspection,
-    without_empty,
-)
+from sgevents_core.cli.printing import echo_json, echo_line, iso, read_for_inspection, without_empty
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import SecretMissingError, SiteError
-from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
-    from sgevents_core.dispatch.plan import Plan
-    from sgevents_core.events import Event
+    from sgevents_core.reading.explanation import ExplainedCallback, Explanation
     from sgevents_core.reading.outcomes import Outcome, OutcomeKind
-    from sgevents_core.settings import Settings
-    from sgevents_core.state.requests import ReplayEvent
 
 
 OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
@@ -41,16 +26,6 @@ OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
     "deferred": "cyan",
 }
 """Outcome of a call -> its style on a terminal."""
-
-
-class _CallbackLine(NamedTuple):
-    """One callback and its outcome for the event."""
-
-    plugin: str
-    callback: str
-    where: str
-    why_not: str
-    outcome: Outcome | None
 
 
 @click.command()
@@ -64,117 +39,43 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     not, with the reason. Reads the state, and asks the site if the event is not in the journal.
     Imports the enabled plugins, but calls none of them, except filters that are functions.
     """
-    settings = load_state_settings(config, read_for_inspection)
-    replayed, site_trouble = _find_event(settings, event)
-    fields = _head_fields(settings, event, replayed, site_trouble)
-    callback_lines = _callback_lines(settings, replayed) if replayed else []
+    from sgevents_core.reading.explanation import explain_event
+
+    explanation = explain_event(load_state_settings(config, read_for_inspection), event)
     if as_json:
-        callbacks = [_as_json(line) for line in callback_lines]
-        echo_json({"version": 1, **without_empty(fields), "callbacks": without_empty(callbacks)})
+        echo_json({"version": 1, **without_empty(_explanation_json(explanation))})
         return
-    _print_event(fields)
-    for number, line in enumerate([line for line in callback_lines if not line.why_not], 1):
-        outcome_text = line.outcome.text if line.outcome else "wants it, and was not called"
-        colour = OUTCOME_COLOURS.get(line.outcome.what, "") if line.outcome else ""
-        echo_line(f"{number:3}. {line.plugin} {line.callback}: {outcome_text}", line_colour=colour)
-        for call_line in _call_lines(line.outcome) if line.outcome else ():
+    _print_event(explanation)
+    wanting = [explained for explained in explanation.callbacks if not explained.why_not]
+    for number, explained in enumerate(wanting, 1):
+        outcome = explained.outcome
+        outcome_text = outcome.text if outcome else "wants it, and was not called"
+        colour = OUTCOME_COLOURS.get(outcome.what, "") if outcome else ""
+        line = f"{number:3}. {explained.plugin} {explained.callback}: {outcome_text}"
+        echo_line(line, line_colour=colour)
+        for call_line in _call_lines(outcome) if outcome else ():
             echo_line(f"     {call_line}")
-    for line in callback_lines:
-        if line.why_not:
-            echo_line(f"  -  {line.plugin} {line.callback}: not called: {line.why_not}")
+    for explained in explanation.callbacks:
+        if explained.why_not:
+            line = f"  -  {explained.plugin} {explained.callback}: not called: {explained.why_not}"
+            echo_line(line)
+    for left_out in explanation.left_out:
+        echo_line(f"  -  {left_out.plugin}: not called: {left_out.why}")
 
 
-def _find_event(settings: Settings, event_id: int) -> tuple[ReplayEvent | None, str]:
-    """Return the event, and the reason if the site could not be asked for it."""
-    from sgevents_core.site.history import History
-
-    with closing(History(settings)) as history:
-        try:
-            return history.event(event_id), ""
-        except (SiteError, SecretMissingError) as error:
-            return None, str(error)
-
-
-def _head_fields(
-    settings: Settings, event_id: int, replayed: ReplayEvent | None, trouble: str
-) -> dict[str, Any]:
-    """Return the fields to print about the event itself."""
-    from sgevents_core.reading.id_standing import explain_missing_id
-    from sgevents_core.site.bodies import decoded_row
-
-    head_fields: dict[str, Any] = {
-        "event_id": event_id,
-        "found": None,
-        "missing": "",
-        "event": None,
-    }
-    if replayed is None or not replayed.seq:
-        head_fields["missing"] = explain_missing_id(settings.state.path, event_id)
-    if replayed is None:
-        site_text = (
-            f"the site could not be asked: {trouble}" if trouble else "the site does not have it"
-        )
-        return {**head_fields, "missing": f"{head_fields['missing']}; {site_text}"}
-    journal_fields = {
-        "found": "journal" if replayed.seq else "site",
-        "seq": replayed.seq,
-        "era": replayed.era,
-    }
-    return {**head_fields, **journal_fields, "event": decoded_row(replayed.body)}
-
-
-def _callback_lines(settings: Settings, replayed: ReplayEvent) -> list[_CallbackLine]:
-    from sgevents_core.calling.journal_events import event_of, read_scripts
-    from sgevents_core.reading.outcomes import Outcomes
-
-    event_outcomes = Outcomes(settings.state.path)
-    with closing(open_state(settings.state.path).past()) as past:
-        failures = past.failures(replayed.event_id)
-    callback_lines = []
-    event = event_of(replayed.body, read_scripts(settings.state.path))
-    for line in _explain_callbacks(plan_of(settings), event):
-        outcome = None
-        if not line.why_not and replayed.seq:
-            outcome = event_outcomes.outcome_of(line.plugin, line.callback, replayed.seq, failures)
-            timed_calls = event_outcomes.calls_of(line.plugin, line.callback, replayed.seq)
-            outcome = replace(outcome, calls=timed_calls)
-        callback_lines.append(line._replace(outcome=outcome))
-    return callback_lines
-
-
-def plan_of(settings: Settings) -> Plan:
-    """Return the plan of the enabled plugins; discard whatever they print when imported."""
-    from sgevents_core.classic.finding import find_plugins
-    from sgevents_core.dispatch.plan import Plan
-    from sgevents_core.plugins.loading import load as load_plugins
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return Plan(load_plugins(settings, find_plugins(settings)).callbacks)
-
-
-def _explain_callbacks(plan: Plan, event: Event) -> list[_CallbackLine]:
-    lines = []
-    for callback in plan.callbacks:
-        try:
-            why_not = callback.why_not(event) or ""
-        except BaseException as error:  # a filter may be a plugin's code
-            why_not = f"its filter raised {type(error).__name__}: {error}"
-        lines.append(_CallbackLine(callback.plugin, callback.name, callback.where, why_not, None))
-    return lines
-
-
-def _print_event(head_fields: dict[str, Any]) -> None:
+def _print_event(explanation: Explanation) -> None:
     from sgevents_core.events import Event
 
-    if head_fields["event"] is None:
-        echo_line(f"event {head_fields['event_id']}: {head_fields['missing']}")
+    if explanation.row is None:
+        echo_line(f"event {explanation.event_id}: {explanation.missing}")
         return
-    event = Event(head_fields["event"])
+    event = Event(explanation.row)
     echo_line(f"{event}, created {event.created_at}")
-    if head_fields["missing"]:
-        echo_line(f"not in the journal: {head_fields['missing']}; the site has it")
-    else:
-        echo(f"in the journal at {head_fields['seq']}, era {head_fields['era']}")
+    if explanation.missing:
+        echo_line(f"not in the journal: {explanation.missing}; the site has it")
+        return
+    arrival_text = f"; {explanation.arrival.text}" if explanation.arrival else ""
+    echo_line(f"in the journal at {explanation.seq}, era {explanation.era}{arrival_text}")
 
 
 def _call_lines(outcome: Outcome) -> list[str]:
@@ -199,22 +100,42 @@ def _duration_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
-def _as_json(line: _CallbackLine) -> dict[str, Any]:
-    json_fields: dict[str, Any] = {
-        "plugin": line.plugin,
-        "callback": line.callback,
-        "where": line.where,
-        "called": not line.why_not,
-        "why_not": line.why_not,
-        "fate": None,
+def _explanation_json(explanation: Explanation) -> dict[str, Any]:
+    arrival = explanation.arrival
+    head_fields: dict[str, Any] = {
+        "event_id": explanation.event_id,
+        "found": explanation.found,
+        "missing": explanation.missing,
     }
-    return {**json_fields, "fate": _outcome_json(line.outcome)} if line.outcome else json_fields
+    if explanation.found is not None:
+        head_fields |= {"seq": explanation.seq, "era": explanation.era}
+    return {
+        **head_fields,
+        "arrival": None
+        if arrival is None
+        else {"how": arrival.how, "late_by_s": arrival.late_by, "text": arrival.text},
+        "event": explanation.row,
+        "callbacks": [_callback_json(explained) for explained in explanation.callbacks],
+        "left_out": [asdict(left_out) for left_out in explanation.left_out],
+    }
+
+
+def _callback_json(explained: ExplainedCallback) -> dict[str, Any]:
+    return {
+        "plugin": explained.plugin,
+        "callback": explained.callback,
+        "where": explained.where,
+        "called": not explained.why_not,
+        "why_not": explained.why_not,
+        "fate": _outcome_json(explained.outcome) if explained.outcome else None,
+    }
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "what": outcome.what,
         "text": outcome.text,
+        "letter": outcome.letter_number,
         "failures": [{**asdict(item), "at": iso(item.at)} for item in outcome.failures],
         "calls": [
             {"began": iso(item.called_at), "seconds": item.duration} for item in outcome.calls

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sgevents_core.cli.explain import OUTCOME_COLOURS, plan_of
+from sgevents_core.cli.explain import OUTCOME_COLOURS
 from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import echo_json, echo_line, iso, read_for_inspection
 from sgevents_core.cli.root import config_option
@@ -55,6 +55,8 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
     such as `not yet` or `dead letter`; nothing if the event was handled. `sgevents explain` shows
     more. Only reads the state.
     """
+    from sgevents_core.reading.explanation import plan_of
+
     settings = load_state_settings(config, read_for_inspection)
     plan = plan_of(settings)
     with suppress(KeyboardInterrupt):

@@ -61,6 +61,8 @@ class Outcome:
     text: str
     failures: tuple[Failure, ...] = ()
     calls: tuple[TimedCall, ...] = ()
+    letter_number: int | None = None
+    """The number of its dead letter, which may have been settled; None if it never had one."""
 
 
 class _Marks(NamedTuple):
@@ -205,7 +207,7 @@ class Outcomes:
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"
-                return Outcome("dead letter", outcome_text, history)
+                return Outcome("dead letter", outcome_text, history, letter_number=letter_number)
             if failure.outcome in _SETTLED_OUTCOMES:
                 return _settled_outcome(failure, letter_number, history)
         if not self.is_done(plugin, callback, seq):
@@ -249,7 +251,10 @@ def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failur
         "dismissed": f"dead letter {letter_number} was dismissed: {failure.error}",
         "skipped": f"failed, and skipped as on_error says: {failure.error}",
     }[outcome_kind]
-    return Outcome(outcome_kind, outcome_text, history)
+    is_letter = outcome_kind != "skipped"
+    return Outcome(
+        outcome_kind, outcome_text, history, letter_number=letter_number if is_letter else None
+    )
 
 
 def _deferred_text(call: DeferredCall) -> str:

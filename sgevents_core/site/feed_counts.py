@@ -90,7 +90,7 @@ class FeedCounts:
         """Count the rows that were taken."""
         for row in rows:
             self.rows += 1
-            self.late_rows += row.late
+            self.late_rows += bool(row.late)
 
 
 def error_kind(error: SiteError) -> ErrorKind:

@@ -28,11 +28,21 @@ class Row(NamedTuple):
     strands: int | None = None
 
 
+IN_TURN: Final = 0
+LATE: Final = 1
+LATE_BY_AUDIT: Final = 2
+
+
 class LateRow(NamedTuple):
-    """A row to append and whether it came late (a higher id was appended before it)."""
+    """A row to append, and whether it came late (a higher id was appended before it).
+
+    Args:
+        row: The row.
+        late: `IN_TURN`; `LATE` if a search for missing ids found it, `LATE_BY_AUDIT` if an audit.
+    """
 
     row: Row
-    late: bool
+    late: int
 
 
 class Entry(NamedTuple):
@@ -48,6 +58,7 @@ class Entry(NamedTuple):
         era: The feed's era when it was appended.
         whole: Whether its checksum is right; None if an older version wrote it without one.
         strands: Its strands, as `strands.strands_of` packs them; None if an older version wrote it.
+        by_audit: Whether an audit found it, late; older versions did not say so.
     """
 
     seq: int
@@ -59,6 +70,7 @@ class Entry(NamedTuple):
     era: int = 1
     whole: bool | None = None
     strands: int | None = None
+    by_audit: bool = False
 
 
 class JournalStart(NamedTuple):

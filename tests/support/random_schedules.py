@@ -212,7 +212,7 @@ def check(feed: SimulatedFeed) -> None:
     assert sorted(ids) == sorted(feed.site.visible)
     highest = 0
     for row, late in feed.journal.rows:
-        assert late == (row.id < highest)
+        assert bool(late) == (row.id < highest)
         assert row.at == feed.site.visible[row.id] or not row.dated
         highest = max(highest, row.id)
     assert feed.oracle.missed_by_looks == []

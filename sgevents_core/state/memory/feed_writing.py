@@ -8,7 +8,13 @@ from typing import Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter, StateError
-from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
+from sgevents_core.state.entries import (
+    LATE_BY_AUDIT,
+    MOST_ENTRIES_PRUNED,
+    Entry,
+    LateRow,
+    Row,
+)
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.memory.reading import MemoryReader
@@ -37,10 +43,10 @@ class MemoryFeedWriter(MemoryReader):
             if len(event_keys) < len(appended_rows) or not event_keys.isdisjoint(tables.seqs):
                 raise StateError(path="memory", reason="an event is appended twice")
             write_feed(tables, change)
-            for entry_seq, (site_row, is_late) in enumerate(appended_rows, expected_seq + 1):
+            for entry_seq, (site_row, lateness) in enumerate(appended_rows, expected_seq + 1):
                 tables.seqs[feed_era, site_row.id] = entry_seq
                 tables.journal[entry_seq] = _build_entry(
-                    entry_seq, feed_era, site_row, is_late=is_late
+                    entry_seq, feed_era, site_row, lateness=lateness
                 )
         return expected_seq + len(appended_rows)
 
@@ -148,17 +154,18 @@ class MemoryFeedWriter(MemoryReader):
             raise StaleWriter(what="the journal")
 
 
-def _build_entry(entry_seq: int, feed_era: int, site_row: Row, *, is_late: bool) -> Entry:
+def _build_entry(entry_seq: int, feed_era: int, site_row: Row, *, lateness: int) -> Entry:
     return Entry(
         entry_seq,
         site_row.id,
         site_row.event_type,
         site_row.at,
-        bool(is_late),
+        bool(lateness),
         site_row.body,
         feed_era,
         whole=True,
         strands=site_row.strands,
+        by_audit=lateness == LATE_BY_AUDIT,
     )
 
 

@@ -61,7 +61,7 @@ def _column_terms(choice: EventChoice) -> Iterator[tuple[str, dict[str, Any]]]:
         sql_term = ids_condition() if choice.names_few_ids else _IDS_TERM
         yield sql_term, {"first_id": choice.ids[0], "last_id": choice.ids[1]}
     if choice.late:
-        yield "late = 1", {}
+        yield "late > 0", {}
     if choice.failed or choice.failed_plugin is not None:
         yield _failed_term(), {"failed_plugin": choice.failed_plugin}
 

@@ -11,7 +11,7 @@ import msgspec
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
-from sgevents_core.state.entries import Entry
+from sgevents_core.state.entries import LATE_BY_AUDIT, Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
     FeedRecord,
@@ -376,4 +376,5 @@ def build_entry(entry_row: tuple[Any, ...]) -> Entry:
         event_era,
         is_intact,
         packed_strands,
+        is_late == LATE_BY_AUDIT,
     )
