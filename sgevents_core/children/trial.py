@@ -49,7 +49,7 @@ class Trial:
         )
         self._children.memory_limit = memory_limit
         self._worker = Worker(self._children)
-        self._failures = self._all_failed("its trial has not ended")
+        self._failures: dict[str, KnownBroken] | None = None
         self._thread = threading.Thread(target=self._run, name="trial of files", daemon=True)
 
     def start(self) -> None:
@@ -58,7 +58,7 @@ class Trial:
 
     def failures(self) -> dict[str, KnownBroken] | None:
         """Return the plugins that failed, and why; None while the trial is running."""
-        return None if self._thread.is_alive() else self._failures
+        return self._failures
 
     def wait(self) -> None:
         """Wait until the trial is over."""
@@ -70,9 +70,11 @@ class Trial:
         self._worker.say_stopping()
 
     def _run(self) -> None:
+        failures = self._all_failed("its trial has not ended")
         try:
-            self._failures = self._load_plugins()
+            failures = self._load_plugins()
         finally:
+            self._failures = failures  # nobody has to wait for the end of the process
             self._worker.begin_end(shuts_down=False)
             self._worker.close()
             self._launcher.close()

@@ -17,11 +17,11 @@ from sgevents_core.settings import ClassicFolder
 
 logger = logging.getLogger("sgevents.daemon")
 
-LOOK_EVERY: Final = 1.0
+LOOK_EVERY: Final = 0.5
 """Seconds between two checks of all folders."""
 SETTLE_WITHIN: Final = 0.2
 """Seconds between two checks while a file changes: it is not read while it is being written."""
-REST_FACTOR: Final = 4.0
+REST_FACTOR: Final = 9.0
 """How many times longer than a check the pause after it is, which spares slow disks."""
 
 

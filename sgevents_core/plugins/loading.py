@@ -6,6 +6,7 @@ registered, and the others are loaded.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
@@ -144,6 +145,8 @@ def load(
         if outcome is not None:
             plugins.append(outcome)
             status = replace(status, order=len(plugins))
+        elif status.traceback:
+            gc.collect()  # its objects, which may fill the memory, end with the exception
         statuses.append(_redacted(status, redact))
     if strict:
         _refuse_unusable(statuses)

