@@ -25,13 +25,13 @@ class DeferredCalls:
 
     Args:
         deferred_calls: Those in the ledger.
-        clock: Returns the time, in seconds since 1970.
+        clock: Returns the time, in seconds since 1970; by default, the host's.
     """
 
     def __init__(
-        self, deferred_calls: Iterable[DeferredCall], clock: Callable[[], float] = time.time
+        self, deferred_calls: Iterable[DeferredCall], clock: Callable[[], float] | None = None
     ) -> None:
-        self.clock = clock
+        self.clock = clock or _host_time
         self._lock = threading.Lock()
         self._calls: dict[DeferredKey, DeferredCall] = {}
         self._queues: dict[str, list[tuple[float, int, DeferredKey]]] = {}
@@ -121,6 +121,10 @@ class DeferredCalls:
                 for lane_plugin in lane_plugins
                 if self._queues.get(lane_plugin.plugin.name) and can_be_called(lane_plugin)
             ]
+
+
+def _host_time() -> float:
+    return time.time()
 
 
 def can_be_called(lane_plugin: LanePlugin) -> bool:

@@ -20,6 +20,7 @@ from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
+from sgevents_core.dispatch import deferred_calls, deferred_errands
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.intake import Intake
@@ -96,7 +97,9 @@ def store_committed_with_the_next_call(patch: Patch) -> None:
     real = Caller._succeed
     late: dict[int, Step] = {}
 
-    def succeed(self: Caller, call: Call, changes: StoreChanges | None) -> None:
+    def succeed(
+        self: Caller, call: Call, changes: StoreChanges | None, *more: Any, **named: Any
+    ) -> bool:
         record = self._ledger.record
 
         def put_off(step: Step) -> int:
@@ -105,8 +108,9 @@ def store_committed_with_the_next_call(patch: Patch) -> None:
             return record(step)
 
         patch.setattr(self._ledger, "record", put_off)
-        real(self, call, changes)
+        stays = real(self, call, changes, *more, **named)
         patch.setattr(self._ledger, "record", record)
+        return stays
 
     patch.setattr(Caller, "_succeed", succeed)
 
@@ -466,9 +470,41 @@ def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:
     patch.setattr(LanePlugin, "due", due)
 
 
+def put_off_only_in_memory(patch: Patch) -> None:
+    """A call that is put off is not written down."""
+    real = SqliteLaneWriter.record
+
+    def record(self: SqliteLaneWriter, lane: str, fence: int, step: Step) -> int:
+        if step.deferred is not None and not step.deferred.call.begun:
+            step.deferred = None
+        return real(self, lane, fence, step)
+
+    patch.setattr(SqliteLaneWriter, "record", record)
+
+
+def put_off_again_once_handled(patch: Patch) -> None:
+    """The record of a call that was put off outlives the call."""
+    real = SqliteLaneWriter.record
+
+    def record(self: SqliteLaneWriter, lane: str, fence: int, step: Step) -> int:
+        step.no_more_deferred = None
+        return real(self, lane, fence, step)
+
+    patch.setattr(SqliteLaneWriter, "record", record)
+
+
+def made_later_although_paused(patch: Patch) -> None:
+    """A call that was put off is made while its plugin is paused."""
+    for module in (deferred_calls, deferred_errands):
+        patch.setattr(module, "can_be_called", lambda _: True)
+
+
 @pytest.mark.parametrize(
     ("bug", "seed"),
     [
+        (put_off_only_in_memory, 0),
+        (put_off_again_once_handled, 0),
+        (made_later_although_paused, 0),
         (empty_strand_stays_where_it_was, 1),
         (fold_puts_all_strands_at_the_intake, 1),
         (finished_entries_taken_in_again, 1),
@@ -495,7 +531,7 @@ def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:
         (pause_is_not_written, 0),
         (dead_letter_not_written_with_the_step, 5),
         (replay_moves_the_cursor, 11),
-        (fold_writes_a_place_ahead, 1),
+        (fold_writes_a_place_ahead, 40),
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
         (begun_taken_for_returned, 1),
@@ -504,7 +540,7 @@ def hold_of_one_strand_ends_those_of_others(patch: Patch) -> None:
         (pruned_beyond_the_lowest_cursor, 1),
         (late_rows_not_appended, 0),
         (retry_counted_twice, 5),
-        (lane_goes_on_at_the_next_event, 1),
+        (lane_goes_on_at_the_next_event, 30),
         (disabled_plugin_goes_on_one_event_later, 0),
         (attempt_spent_in_an_outage, 3),
         (hold_without_end, 3),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import random_schedules
 from simulated_daemon import SimulatedDaemon
-from simulated_plugins import FINAL, Made, entity_of
+from simulated_plugins import FINAL, HANDLED, Made, entity_of
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.state.progress import Progress
@@ -66,11 +66,24 @@ class Calls:
     """
 
     def __init__(self, daemon: SimulatedDaemon) -> None:
-        self.live = [made for made in daemon.log.made if not made.request]
+        self.live = [made for made in daemon.log.made if not made.request and not made.late]
         self.asked = [made for made in daemon.log.made if made.request]
         self.series: dict[Series, list[Made]] = {}
         for made in self.live:
             self.series.setdefault((made.plugin, made.callback, made.seq), []).append(made)
+        seq_of = {id_: seq for seq, id_ in enumerate(daemon.journal.ids, 1)}
+        self.late: dict[Series, list[Made]] = {}
+        """The calls that were put off, once they were made."""
+        for made in daemon.log.made:
+            if made.late:
+                series = (made.plugin, made.callback, seq_of[made.event_id])
+                self.late.setdefault(series, []).append(made)
+        self.last_late = {made.life: made for made in daemon.log.made if made.late}
+        self.replayed = {
+            (made.plugin, made.callback, seq_of[made.event_id])
+            for made in self.asked
+            if made.end == "returned"
+        }
         self.last_of = {(made.lane, made.life): made for made in self.live}
         self.last_asked = {made.life: made for made in self.asked}
         self._daemon = daemon
@@ -110,6 +123,9 @@ def lost(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
         plugin, _, seq = series
         made = calls.series.get(series, [])
         done = made and made[-1].end in FINAL
+        if done and made[-1].end == "deferred":
+            late = calls.late.get(series, [])
+            done = bool(late and late[-1].end in HANDLED) or series in calls.replayed
         given_up = daemon.condemned.get(series) in ("dead-letter", "skip")
         if not (done or given_up or (plugin, seq) in daemon.skipped):
             yield f"{series}: {made}"
@@ -143,6 +159,15 @@ def repeated(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     for made in calls.series.values():
         for one in made[:-1]:
             if one.end in FINAL and not calls.in_doubt(one):
+                yield f"{one} was made again"
+
+
+def late_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """Check that a call that was put off is made once; only one running at a death is repeated."""
+    for made in calls.late.values():
+        for one in made[:-1]:
+            in_doubt = calls.ended(one) != "stop" and calls.last_late[one.life] is one
+            if one.end in HANDLED and not in_doubt:
                 yield f"{one} was made again"
 
 
@@ -215,6 +240,8 @@ def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
         most[plugin, "live", name] += made[-1].end == "returned"
         pruned = seq <= daemon.pruned.get(plugin, 0)  # while not enabled: it is never made again
         doubtful[plugin, "live", name] += pruned and calls.in_doubt(made[-1])
+    for (plugin, name, _), made in calls.late.items():
+        most[plugin, "late", name] += made[-1].end == "returned"
     for one in calls.asked:
         most[one.plugin, "asked", one.callback] += one.end == "returned"
         doubtful[one.plugin, "asked", one.callback] += calls.last_asked[one.life] is one
@@ -242,6 +269,9 @@ def _expected_letters(daemon: SimulatedDaemon, calls: Calls) -> tuple[set[Series
     for series, made in calls.series.items():
         if made[-1].end == "dead-letter" or daemon.condemned.get(series) == "dead-letter":
             expected.add(series)
+    for series, made in calls.late.items():
+        if made[-1].end == "dead-letter":
+            expected.add(series)
     for one in calls.asked:
         series = (one.plugin, one.callback, seq_of[one.event_id])
         kind, _, _ = daemon.asked[one.request]
@@ -260,6 +290,8 @@ def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
         progress = daemon.house.state.lane_progress(record.lane)
         if record.apart or record.strands or progress != Progress(end):
             yield f"{record}, its lane at {progress} of {end}"
+    for call in daemon.house.state.deferred_calls():
+        yield f"still put off: {call}"
     for number in daemon.asked.keys() - daemon.answers.keys():
         yield f"request {number} was not answered: {daemon.asked[number]}"
     for number, (outcome, text) in daemon.answers.items():
@@ -274,6 +306,7 @@ _ORACLES = {
     "unwanted": unwanted,
     "repeated": repeated,
     "asked twice": asked_twice,
+    "late twice": late_twice,
     "attempts": counted,
     "order": order,
     "store": stored,

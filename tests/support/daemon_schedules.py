@@ -122,6 +122,7 @@ class DaemonSchedule:
             begin_outage=self._begin_outage,
             stop=daemon.stop_soon,
             pass_time=daemon.pass_time,
+            defers=random.Random(f"defers {self._seed}").random() < 0.3,
         )
 
     def _enable(self, plugin: Plugin, enabled: bool) -> None:
@@ -218,7 +219,8 @@ class DaemonSchedule:
             for record in records:
                 if record.state == "paused":
                     daemon.ask("resume", record.name)
-            if all(_is_at_rest(record) for record in records):
+            put_off = daemon.house.state.deferred_calls()
+            if all(_is_at_rest(record) for record in records) and not put_off:
                 break
             daemon.run(20)
         daemon.restart()

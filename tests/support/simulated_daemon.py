@@ -22,6 +22,7 @@ from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSi
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
+from sgevents_core.dispatch.deferred_errands import make_deferred_call
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
@@ -30,6 +31,7 @@ from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.deferred import DeferredKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent, Request
 
@@ -100,6 +102,7 @@ class SimulatedDaemon:
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
             logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
             patch.setattr(carrying_out, "carry_out", self.carry_out)
+            patch.setattr("sgevents_core.dispatch.lane.make_deferred_call", self.make_deferred_call)
             self.log.listen(patch)
             yield
         logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
@@ -174,7 +177,7 @@ class SimulatedDaemon:
         process.bury()
         self.machine.process = None
         self.ends[self.log.life] = (how, self.machine.now)
-        self.lanes, self.log.request = [], 0
+        self.lanes, self.log.request, self.log.is_late = [], 0, False
         self.log.not_before.clear()
         if how == "power":
             self.machine.boot += 1
@@ -279,6 +282,14 @@ class SimulatedDaemon:
         except Killed:
             self._die()
         self._due = dict.fromkeys(self._due, self.machine.now)
+
+    def make_deferred_call(self, deferred_key: DeferredKey, own_lane: Lane) -> bool:
+        """Make a call that was put off as a lane does, and take note of it."""
+        self.log.is_late, before = True, len(self.log.made)
+        over = make_deferred_call(deferred_key, own_lane)
+        self.log.is_late = False
+        self.log.paused |= {made.plugin for made in self.log.made[before:] if made.end == "pause"}
+        return over
 
     def carry_out(self, number: int, lane: Lane, folder: Path) -> bool:
         """Carry out a request as a lane does, and take note of it."""

@@ -12,7 +12,7 @@ import pytest
 from lane_house import Plugin
 from mortal_process import Machine
 
-from sgevents_core import Retry
+from sgevents_core import Defer, Retry
 from sgevents_core.choices import OnError
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.errands import Errands
@@ -24,8 +24,10 @@ from sgevents_core.site.health import CALM_SECONDS
 from sgevents_core.state.keys import CallKey
 
 TYPES = ("Studio_A", "Studio_B", "Studio_C")
-FINAL = ("returned", "dead-letter", "skip")
-"""What a call comes to after which it is not made again."""
+HANDLED = ("returned", "dead-letter", "skip")
+"""What a call comes to after which its callback is done with the event."""
+FINAL = (*HANDLED, "deferred")
+"""What a call comes to after which its lane does not make it again."""
 POISON_LASTS = 6
 """Deaths after which even the worst call has healed."""
 _RAISED: dict[str, Callable[[], BaseException]] = {
@@ -80,6 +82,8 @@ class Made:
     would_be: str = ""
     strand: int | None = None
     """Its strand; None in a lane that is not divided."""
+    late: bool = False
+    """Whether it was put off before."""
 
 
 @dataclass
@@ -95,6 +99,9 @@ class CallLog:
     life: int = 0
     request: int = 0
     """The request of a person that is being carried out; 0 while none is."""
+    is_late: bool = False
+    """Whether a call is made that was put off."""
+    deferrals: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
     not_before: dict[tuple[str, int | None], float] = field(default_factory=dict)
@@ -199,6 +206,12 @@ class CallLog:
             made = Made("", 0, 0, plugin, callback, self.life, now, number, request=self.request)
             self.made.append(made)
             self._asked = made
+        elif self.is_late:
+            number, now = len(self.made), self.machine.now
+            made = Made("", 0, 0, plugin, callback, self.life, now, number, late=True)
+            self.made.append(made)
+            if plugin in self.paused:
+                self.wrong.append(f"called while paused: {made}")
         else:
             made = self._open[plugin]
             if made.callback != callback:
@@ -232,6 +245,7 @@ class Behaviour:
         begin_outage: Lets the site go down.
         stop: Lets all lanes stop.
         pass_time: Lets time pass.
+        defers: Whether it puts some events off.
     """
 
     log: CallLog
@@ -245,6 +259,7 @@ class Behaviour:
     begin_outage: Callable[[], None]
     stop: Callable[[], None]
     pass_time: Callable[[float], None]
+    defers: bool = False
 
     def __call__(self, plugin: str, callback: str, event: Event, ctx: Any) -> None:
         """Be called."""
@@ -258,21 +273,35 @@ class Behaviour:
         if self.uses_site and tries == 1 and rng.random() < 0.06:
             self.begin_outage()
         made.in_outage = self.uses_site and self.log.is_down()
+        if self.defers and not made.request and self._is_put_off(plugin, callback, made):
+            made.end = "deferred"
+            raise Defer("too early", after=40)
         trouble = "query" if made.in_outage else self._trouble(rng, tries)
         if trouble == "query":
             made.touched = True
             ctx._services.contact.failed_at = machine.monotonic()
         if self.counts:
-            name = f"{'asked' if made.request else 'live'} {callback}"
+            kind = "asked" if made.request else "late" if made.late else "live"
+            name = f"{kind} {callback}"
             ctx.store[name] = ctx.store.get(name, 0) + 1
         if trouble == "poison" and machine.process is not None:
             machine.process.die()
         if trouble in _RAISED:
             made.end, made.wait = self.verdict(trouble, ctx.attempt)
+            if made.late and made.touched and made.end != "skip":
+                made.end = "put off"
             raise _RAISED[trouble]()
         machine.step()
         made.end = "returned"
         machine.step()
+
+    def _is_put_off(self, plugin: str, callback: str, made: Made) -> bool:
+        """Return whether it is too early for an event, which is so once or twice for some."""
+        call = (plugin, callback, made.event_id)
+        rng = random.Random(f"defer {self.seed} {call}")
+        times = rng.choice([1, 2]) if rng.random() < 0.1 else 0
+        self.log.deferrals[call] += 1
+        return self.log.deferrals[call] <= times
 
     def _trouble(self, rng: random.Random, tries: int) -> str:
         if rng.random() >= self.troubled:

@@ -43,6 +43,7 @@ class SilentAnnouncer(Announcer):
 
     def __init__(self) -> None:
         self._listeners = ()
+        self._failure_observers = []
 
 
 class StateJournal(SimulatedJournal):
