@@ -10,17 +10,17 @@ from sgevents_core.protocols import Context
 
 
 def classic_call(
-    callback: Callable[..., object], logger: logging.Logger, args: object
+    classic_callback: Callable[..., object], callback_logger: logging.Logger, callback_args: object
 ) -> Callable[[Event, Context], object]:
     """Return a function of `(event, ctx)` that calls a classic callback.
 
     Args:
-        callback: The classic callback.
-        logger: The logger passed to it.
-        args: The object passed to it as `args`, the same at every call.
+        classic_callback: The classic callback.
+        callback_logger: The logger passed to it.
+        callback_args: The object passed to it as `args`, the same at every call.
     """
 
     def call(event: Event, ctx: Context) -> object:
-        return callback(ctx.sg, logger, stock_row_of(event), args)
+        return classic_callback(ctx.sg, callback_logger, stock_row_of(event), callback_args)
 
     return call

@@ -54,18 +54,22 @@ class ClassicMatch(Match):
         if not self.accepts_type(event.event_type):
             return f"event_type {event.event_type!r} is not {' or '.join(map(repr, self.by_type))}"
         if not self._accepts_attribute(event):
-            wanted = " or ".join(map(repr, self._wanted(event.event_type) or ())) or "any of none"
-            return f"attribute {event['attribute_name']!r} is not {wanted}"
+            wanted_attributes = (
+                " or ".join(map(repr, self._wanted(event.event_type) or ())) or "any of none"
+            )
+            return f"attribute {event['attribute_name']!r} is not {wanted_attributes}"
         return Match.why_not(self, event)
 
     def describe(self) -> str:
         """Return the filter for people: `Shotgun_Task_Change(sg_status_list)`."""
-        types = [
-            event_type if attributes is None else f"{event_type}({'|'.join(attributes)})"
-            for event_type, attributes in self.by_type.items()
+        type_texts = [
+            event_type
+            if wanted_attributes is None
+            else f"{event_type}({'|'.join(wanted_attributes)})"
+            for event_type, wanted_attributes in self.by_type.items()
         ]
-        rest = Match.describe(self) if self.not_script is not None else ""
-        return " ".join(["matchEvents=" + ",".join(types), *filter(None, [rest])])
+        rest_text = Match.describe(self) if self.not_script is not None else ""
+        return " ".join(["matchEvents=" + ",".join(type_texts), *filter(None, [rest_text])])
 
     def _wanted(self, event_type: str) -> Attributes:
         return self.by_type[_ANY if _ANY in self.by_type else event_type]
@@ -74,8 +78,10 @@ class ClassicMatch(Match):
         return _accepts(self._wanted(event.event_type), event["attribute_name"])
 
 
-def _accepts(wanted: Attributes, attribute: str | None) -> bool:
-    return wanted is None or (bool(attribute) and attribute in wanted)
+def _accepts(wanted_attributes: Attributes, event_attribute: str | None) -> bool:
+    return wanted_attributes is None or (
+        bool(event_attribute) and event_attribute in wanted_attributes
+    )
 
 
 def classic_match(match_events: object) -> tuple[Match, list[str]]:
@@ -87,40 +93,42 @@ def classic_match(match_events: object) -> tuple[Match, list[str]]:
     if not match_events:
         return Match(), []
     if isinstance(match_events, str):
-        warning = f"matchEvents is the string {match_events!r}: it is taken as a type"
-        return ClassicMatch(by_type={match_events: None}), [warning]
+        warning_text = f"matchEvents is the string {match_events!r}: it is taken as a type"
+        return ClassicMatch(by_type={match_events: None}), [warning_text]
     if isinstance(match_events, (list, tuple, set, frozenset)):
-        types = [one for one in match_events if isinstance(one, str)]
-        warning = "matchEvents is a list: it is taken as types, each with any attribute"
-        return ClassicMatch(by_type=dict.fromkeys(types)), [warning]
+        type_texts = [listed_type for listed_type in match_events if isinstance(listed_type, str)]
+        warning_text = "matchEvents is a list: it is taken as types, each with any attribute"
+        return ClassicMatch(by_type=dict.fromkeys(type_texts)), [warning_text]
     if not isinstance(match_events, Mapping):
-        warning = f"matchEvents is {_kind_of(match_events)}: the callback is never called"
-        return ClassicMatch(by_type={}), [warning]
-    warnings: list[str] = []
+        warning_text = f"matchEvents is {_kind_of(match_events)}: the callback is never called"
+        return ClassicMatch(by_type={}), [warning_text]
+    warning_texts: list[str] = []
     by_type = {
-        event_type: _attributes(event_type, attributes, warnings)
-        for event_type, attributes in match_events.items()
+        event_type: _attributes(event_type, attribute_setting, warning_texts)
+        for event_type, attribute_setting in match_events.items()
         if isinstance(event_type, str)
     }
-    return ClassicMatch(by_type=by_type), warnings
+    return ClassicMatch(by_type=by_type), warning_texts
 
 
-def _attributes(event_type: str, attributes: object, warnings: list[str]) -> Attributes:
-    if attributes is None:
+def _attributes(event_type: str, attribute_setting: object, warning_texts: list[str]) -> Attributes:
+    if attribute_setting is None:
         return None
-    if isinstance(attributes, str):
-        warnings.append(
-            f"matchEvents[{event_type!r}] is the string {attributes!r}: it is taken as "
-            f"[{attributes!r}], and parts of it do not match"
+    if isinstance(attribute_setting, str):
+        warning_texts.append(
+            f"matchEvents[{event_type!r}] is the string {attribute_setting!r}: it is taken as "
+            f"[{attribute_setting!r}], and parts of it do not match"
         )
-        return None if _ANY in attributes else (attributes,)
-    if not isinstance(attributes, (list, tuple, set, frozenset, Mapping)):
-        kind = _kind_of(attributes)
-        warnings.append(f"matchEvents[{event_type!r}] is {kind}: no attribute matches it")
+        return None if _ANY in attribute_setting else (attribute_setting,)
+    if not isinstance(attribute_setting, (list, tuple, set, frozenset, Mapping)):
+        value_kind = _kind_of(attribute_setting)
+        warning_texts.append(
+            f"matchEvents[{event_type!r}] is {value_kind}: no attribute matches it"
+        )
         return ()
-    names = tuple(name for name in attributes if isinstance(name, str))
-    return None if _ANY in names else names
+    attribute_names = tuple(name for name in attribute_setting if isinstance(name, str))
+    return None if _ANY in attribute_names else attribute_names
 
 
-def _kind_of(value: object) -> str:
-    return f"of the type {type(value).__name__}"
+def _kind_of(match_value: object) -> str:
+    return f"of the type {type(match_value).__name__}"

@@ -25,11 +25,14 @@ def find_plugins(settings: Settings) -> Discovery:
 
 def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
     """Return the plugins in classic folders, by name."""
-    files = settings.classic_files
-    mailer = None
-    if settings.smtp is not None and files:
-        mailer = Mailer(settings.smtp, Redactor.of(settings))
-    return {name: _found_plugin(name, path, settings, mailer) for name, path in files.items()}
+    plugin_files = settings.classic_files
+    shared_mailer = None
+    if settings.smtp is not None and plugin_files:
+        shared_mailer = Mailer(settings.smtp, Redactor.of(settings))
+    return {
+        plugin_name: _found_plugin(plugin_name, file_path, settings, shared_mailer)
+        for plugin_name, file_path in plugin_files.items()
+    }
 
 
 def without_classic(settings: Settings) -> Settings:
@@ -37,31 +40,40 @@ def without_classic(settings: Settings) -> Settings:
 
     So they need not be executed to list commands and models.
     """
-    packaged = {
-        name: table
-        for name, table in settings.plugins.items()
-        if name not in settings.classic_files
+    packaged_tables = {
+        plugin_name: plugin_table
+        for plugin_name, plugin_table in settings.plugins.items()
+        if plugin_name not in settings.classic_files
     }
-    return replace(settings, plugins=packaged)
+    return replace(settings, plugins=packaged_tables)
 
 
-def _found_plugin(name: str, path: Path, settings: Settings, mailer: Mailer | None) -> FoundPlugin:
-    source = ClassicSource(
-        path,
+def _found_plugin(
+    plugin_name: str, file_path: Path, settings: Settings, shared_mailer: Mailer | None
+) -> FoundPlugin:
+    classic_source = ClassicSource(
+        file_path,
         settings.learned_secrets,
-        takes_policy=name not in settings.classic_on_error,
-        mailer=mailer,
-        level=settings.log.levels.get(name),
+        takes_policy=plugin_name not in settings.classic_on_error,
+        mailer=shared_mailer,
+        level=settings.log.levels.get(plugin_name),
     )
     return FoundPlugin(
-        name=name, value=str(path), distribution=str(path.parent), version=None, source=source
+        name=plugin_name,
+        value=str(file_path),
+        distribution=str(file_path.parent),
+        version=None,
+        source=classic_source,
     )
 
 
 def _extend_search_path(settings: Settings) -> None:
     """Append the classic folders and `[classic] syspath`, so that they hide no other module."""
-    folders = [folder.path for folder in settings.classic_folders]
-    folders += [
-        settings.path.parent / Path(folder).expanduser() for folder in settings.classic.syspath
+    module_folders = [module_folder.path for module_folder in settings.classic_folders]
+    module_folders += [
+        settings.path.parent / Path(module_folder).expanduser()
+        for module_folder in settings.classic.syspath
     ]
-    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]
+    sys.path += [
+        str(module_folder) for module_folder in module_folders if str(module_folder) not in sys.path
+    ]

@@ -39,90 +39,98 @@ class SeenFiles:
     A change counts once two checks in a row find the file the same.
     """
 
-    def __init__(self, marks: Mapping[str, FileMark]) -> None:
-        self.marks = dict(marks)
-        self._unsettled: dict[str, FileMark | None] = {}
+    def __init__(self, file_marks: Mapping[str, FileMark]) -> None:
+        self.marks = dict(file_marks)
+        self._unsettled_marks: dict[str, FileMark | None] = {}
 
     @property
     def is_settled(self) -> bool:
         """Whether no file has changed since then."""
-        return not self._unsettled
+        return not self._unsettled_marks
 
-    def see(self, marks: Mapping[str, FileMark]) -> list[str]:
+    def see(self, file_marks: Mapping[str, FileMark]) -> list[str]:
         """Compare a check with the last; return the sorted names of files that stopped changing."""
-        settled = []
-        for name in sorted({*self.marks, *marks, *self._unsettled}):
-            mark = marks.get(name)
-            if mark == self.marks.get(name):
-                self._unsettled.pop(name, None)
-            elif name in self._unsettled and self._unsettled[name] == mark:
-                del self._unsettled[name]
-                self._take(name, mark)
-                settled.append(name)
+        settled_names = []
+        for file_name in sorted({*self.marks, *file_marks, *self._unsettled_marks}):
+            file_mark = file_marks.get(file_name)
+            if file_mark == self.marks.get(file_name):
+                self._unsettled_marks.pop(file_name, None)
+            elif (
+                file_name in self._unsettled_marks and self._unsettled_marks[file_name] == file_mark
+            ):
+                del self._unsettled_marks[file_name]
+                self._take(file_name, file_mark)
+                settled_names.append(file_name)
             else:
-                self._unsettled[name] = mark
-        return settled
+                self._unsettled_marks[file_name] = file_mark
+        return settled_names
 
-    def forget(self, name: str) -> None:
+    def forget(self, file_name: str) -> None:
         """Treat a file as new since the last check; may be called from any thread."""
-        self.marks.pop(name, None)
+        self.marks.pop(file_name, None)
 
-    def _take(self, name: str, mark: FileMark | None) -> None:
-        if mark is None:
-            self.marks.pop(name, None)
+    def _take(self, file_name: str, file_mark: FileMark | None) -> None:
+        if file_mark is None:
+            self.marks.pop(file_name, None)
         else:
-            self.marks[name] = mark
+            self.marks[file_name] = file_mark
 
 
-def rest_after(look_seconds: float, shortest: float) -> float:
+def rest_after(look_seconds: float, shortest_rest: float) -> float:
     """Return how long to pause after a check of the folders, in seconds.
 
     Args:
         look_seconds: How long the check took.
-        shortest: The rest on a quick disk.
+        shortest_rest: The rest on a quick disk.
     """
-    return max(shortest, REST_FACTOR * look_seconds)
+    return max(shortest_rest, REST_FACTOR * look_seconds)
 
 
 class FolderWatch:
     """The watch over classic folders; its first look is made at once.
 
     Args:
-        folders: The folders.
+        classic_folders: The folders.
     """
 
-    def __init__(self, folders: Sequence[ClassicFolder]) -> None:
-        self._folders = {folder.path: SeenFiles({}) for folder in folders}
-        self._unreadable: set[Path] = set()
-        self._changed: dict[Path, bool] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        for path in self._folders:
-            self._folders[path] = SeenFiles(self._marks_in(path) or {})
-        self._thread = threading.Thread(target=self._run, name="classic folders", daemon=True)
+    def __init__(self, classic_folders: Sequence[ClassicFolder]) -> None:
+        self._seen_by_folder = {
+            watched_folder.path: SeenFiles({}) for watched_folder in classic_folders
+        }
+        self._unreadable_folders: set[Path] = set()
+        self._changed_files: dict[Path, bool] = {}
+        self._changes_lock = threading.Lock()
+        self._stop_event = threading.Event()
+        for folder_path in self._seen_by_folder:
+            self._seen_by_folder[folder_path] = SeenFiles(self._marks_in(folder_path) or {})
+        self._watch_thread = threading.Thread(target=self._run, name="classic folders", daemon=True)
 
     def start(self) -> None:
         """Start looking."""
-        if self._folders:
-            self._thread.start()
+        if self._seen_by_folder:
+            self._watch_thread.start()
 
     def close(self) -> None:
         """Stop looking; a look blocked by a slow disk ends with the process."""
-        self._stopping.set()
+        self._stop_event.set()
 
     def take_changes(self) -> list[tuple[Path, bool]]:
         """Return the files that have changed since the last call, sorted, and those that exist."""
-        with self._lock:
-            changed, self._changed = self._changed, {}
-        return sorted(changed.items())
+        with self._changes_lock:
+            changed_files, self._changed_files = self._changed_files, {}
+        return sorted(changed_files.items())
 
     def files(self) -> list[Path]:
         """Return the files that exist, sorted; only before `start`."""
-        return sorted(path / name for path, seen in self._folders.items() for name in seen.marks)
+        return sorted(
+            folder_path / file_name
+            for folder_path, seen_files in self._seen_by_folder.items()
+            for file_name in seen_files.marks
+        )
 
-    def report_again(self, path: Path) -> None:
+    def report_again(self, file_path: Path) -> None:
         """Let the next look report a file again, because it could not be read."""
-        self._folders[path.parent].forget(path.name)
+        self._seen_by_folder[file_path.parent].forget(file_path.name)
 
     def look(self, *, only_unsettled: bool = False) -> None:
         """Look at the folders once.
@@ -130,71 +138,84 @@ class FolderWatch:
         Args:
             only_unsettled: Whether to leave out folders in which nothing is changing.
         """
-        for path, seen in self._folders.items():
-            if only_unsettled and seen.is_settled:
+        for folder_path, seen_files in self._seen_by_folder.items():
+            if only_unsettled and seen_files.is_settled:
                 continue
-            marks = self._marks_in(path)
-            if marks is not None:
-                changed = {path / name: name in marks for name in seen.see(marks)}
-                with self._lock:
-                    self._changed |= changed
+            file_marks = self._marks_in(folder_path)
+            if file_marks is not None:
+                changed_files = {
+                    folder_path / file_name: file_name in file_marks
+                    for file_name in seen_files.see(file_marks)
+                }
+                with self._changes_lock:
+                    self._changed_files |= changed_files
 
     def _run(self) -> None:
         full_look_at = time.monotonic() + LOOK_EVERY
-        pause = LOOK_EVERY
-        while not self._stopping.wait(pause):
-            began = time.monotonic()
-            is_full = began >= full_look_at
+        pause_seconds = LOOK_EVERY
+        while not self._stop_event.wait(pause_seconds):
+            began_at = time.monotonic()
+            is_full = began_at >= full_look_at
             self.look(only_unsettled=not is_full)
-            ended = time.monotonic()
+            ended_at = time.monotonic()
             if is_full:
-                full_look_at = ended + rest_after(ended - began, LOOK_EVERY)
-            pause = max(full_look_at - ended, 0.01)
+                full_look_at = ended_at + rest_after(ended_at - began_at, LOOK_EVERY)
+            pause_seconds = max(full_look_at - ended_at, 0.01)
             if not self.is_settled:
-                pause = min(pause, rest_after(ended - began, SETTLE_WITHIN))
+                pause_seconds = min(pause_seconds, rest_after(ended_at - began_at, SETTLE_WITHIN))
 
     @property
     def is_settled(self) -> bool:
         """Whether no file has been seen to change since its last change was taken."""
-        return all(seen.is_settled for seen in self._folders.values())
+        return all(seen_files.is_settled for seen_files in self._seen_by_folder.values())
 
-    def _marks_in(self, folder: Path) -> dict[str, FileMark] | None:
+    def _marks_in(self, watched_folder: Path) -> dict[str, FileMark] | None:
         """Return the marks of a folder's files; None if the folder cannot be read."""
-        known = self._folders[folder].marks
-        marks: dict[str, FileMark] = {}
+        known_marks = self._seen_by_folder[watched_folder].marks
+        file_marks: dict[str, FileMark] = {}
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".py") and not entry.name.startswith("."):
-                        _add_mark(marks, entry, known.get(entry.name))
-        except OSError as error:
-            self._report(folder, error)
+            with os.scandir(watched_folder) as folder_entries:
+                for folder_entry in folder_entries:
+                    if folder_entry.name.endswith(".py") and not folder_entry.name.startswith("."):
+                        _add_mark(file_marks, folder_entry, known_marks.get(folder_entry.name))
+        except OSError as read_error:
+            self._report(watched_folder, read_error)
             return None
-        self._report(folder, None)
-        return marks
+        self._report(watched_folder, None)
+        return file_marks
 
-    def _report(self, folder: Path, error: OSError | None) -> None:
+    def _report(self, watched_folder: Path, read_error: OSError | None) -> None:
         """Report once that a folder cannot be read, and once that it can again."""
-        if (error is None) is (folder not in self._unreadable):
+        if (read_error is None) is (watched_folder not in self._unreadable_folders):
             return
-        extra = {"action": "classic.folder_unreadable" if error else "classic.folder_readable"}
-        if error is not None:
-            self._unreadable.add(folder)
-            text = "The classic plugins in %s stay as they are: the folder cannot be read: %s"
-            logger.error(text, folder, error.strerror or error, extra=extra)
+        record_fields = {
+            "action": "classic.folder_unreadable" if read_error else "classic.folder_readable"
+        }
+        if read_error is not None:
+            self._unreadable_folders.add(watched_folder)
+            message_text = (
+                "The classic plugins in %s stay as they are: the folder cannot be read: %s"
+            )
+            logger.error(
+                message_text, watched_folder, read_error.strerror or read_error, extra=record_fields
+            )
         else:
-            self._unreadable.discard(folder)
-            logger.info("The folder %s can be read again", folder, extra=extra)
+            self._unreadable_folders.discard(watched_folder)
+            logger.info("The folder %s can be read again", watched_folder, extra=record_fields)
 
 
-def _add_mark(marks: dict[str, FileMark], entry: os.DirEntry[str], known: FileMark | None) -> None:
+def _add_mark(
+    file_marks: dict[str, FileMark], folder_entry: os.DirEntry[str], known_mark: FileMark | None
+) -> None:
     """Record a file's attributes; a file that cannot be examined counts as unchanged."""
     try:
-        status = entry.stat()
+        file_status = folder_entry.stat()
     except FileNotFoundError:
         return
     except OSError:
-        if known is not None:
-            marks[entry.name] = known
+        if known_mark is not None:
+            file_marks[folder_entry.name] = known_mark
         return
-    marks[entry.name] = FileMark(status.st_ino, status.st_size, status.st_mtime_ns)
+    file_marks[folder_entry.name] = FileMark(
+        file_status.st_ino, file_status.st_size, file_status.st_mtime_ns
+    )

@@ -26,14 +26,18 @@ def report_helper_files(helper_paths: Iterable[Path], state_folder: Path) -> Non
         state_folder: The state's folder.
     """
     list_path = state_folder / REPORTED_FILES
-    reported = _read_paths(list_path)
-    new_paths = [path for path in helper_paths if str(path) not in reported]
-    for path in new_paths:
-        extra = {"action": "classic.no_plugin"}
-        logger.info("%s is not a plugin, but others may import it", path, extra=extra)
+    reported_paths = _read_paths(list_path)
+    new_paths = [
+        helper_path for helper_path in helper_paths if str(helper_path) not in reported_paths
+    ]
+    for helper_path in new_paths:
+        record_fields = {"action": "classic.no_plugin"}
+        logger.info(
+            "%s is not a plugin, but others may import it", helper_path, extra=record_fields
+        )
     if new_paths:
         with suppress(OSError):  # they are reported again at the next start
-            all_paths = sorted({*reported, *map(str, new_paths)})
+            all_paths = sorted({*reported_paths, *map(str, new_paths)})
             replace_plain_file(list_path, msgspec.json.encode(all_paths))
 
 

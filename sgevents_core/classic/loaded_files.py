@@ -34,8 +34,8 @@ class LoadedFiles:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._path = settings.state.path / LOADED_FILES
-        self._loaded: Versions = _read_versions(self._path)
+        self._record_path = settings.state.path / LOADED_FILES
+        self._loaded_versions: Versions = _read_versions(self._record_path)
 
     def present_versions(self, plugin_names: Iterable[str] | None = None) -> Versions:
         """Return the versions of files as they are now; call it before any of them is read.
@@ -43,45 +43,59 @@ class LoadedFiles:
         Args:
             plugin_names: Their plugins; None for all.
         """
-        files = self._settings.classic_files
-        names = files if plugin_names is None else plugin_names
-        versions = {name: _version_of(files[name]) for name in names}
-        return {name: version for name, version in versions.items() if version}
+        plugin_files = self._settings.classic_files
+        wanted_names = plugin_files if plugin_names is None else plugin_names
+        file_versions = {
+            plugin_name: _version_of(plugin_files[plugin_name]) for plugin_name in wanted_names
+        }
+        return {
+            plugin_name: file_version
+            for plugin_name, file_version in file_versions.items()
+            if file_version
+        }
 
-    def changed_plugins(self, versions: Versions) -> set[str]:
+    def changed_plugins(self, file_versions: Versions) -> set[str]:
         """Return the plugins whose files are not known to be as they were when loaded last."""
-        return {name for name, version in versions.items() if self._loaded.get(name) != version}
+        return {
+            plugin_name
+            for plugin_name, file_version in file_versions.items()
+            if self._loaded_versions.get(plugin_name) != file_version
+        }
 
-    def note_loaded(self, plugin_names: Collection[str], versions: Versions) -> None:
+    def note_loaded(self, plugin_names: Collection[str], file_versions: Versions) -> None:
         """Record that plugins have been loaded, and that those to be resumed are.
 
         Args:
             plugin_names: The plugins.
-            versions: The versions of the files before they were read.
+            file_versions: The versions of the files before they were read.
         """
-        new_versions = {name: versions[name] for name in plugin_names if name in versions}
-        loaded = {**self._loaded, **new_versions}
-        if loaded == self._loaded:
+        new_versions = {
+            plugin_name: file_versions[plugin_name]
+            for plugin_name in plugin_names
+            if plugin_name in file_versions
+        }
+        loaded_versions = {**self._loaded_versions, **new_versions}
+        if loaded_versions == self._loaded_versions:
             return
-        self._loaded = loaded
+        self._loaded_versions = loaded_versions
         try:
-            replace_plain_file(self._path, msgspec.json.encode(loaded))
-        except OSError as error:  # at the next start, their files count as changed
-            extra = {"action": "classic.not_recorded"}
-            text = "Which classic files are loaded cannot be recorded: %s"
-            logger.warning(text, error.strerror or error, extra=extra)
+            replace_plain_file(self._record_path, msgspec.json.encode(loaded_versions))
+        except OSError as write_error:  # at the next start, their files count as changed
+            record_fields = {"action": "classic.not_recorded"}
+            message_text = "Which classic files are loaded cannot be recorded: %s"
+            logger.warning(message_text, write_error.strerror or write_error, extra=record_fields)
 
 
-def _version_of(path: Path) -> str:
+def _version_of(file_path: Path) -> str:
     """Return the version of a file; empty if it cannot be examined."""
     try:
-        status = path.stat()
+        file_status = file_path.stat()
     except OSError:
         return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{file_status.st_size} {file_status.st_mtime_ns}"
 
 
-def _read_versions(path: Path) -> dict[str, str]:
+def _read_versions(file_path: Path) -> dict[str, str]:
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(read_plain_file(path), type=dict[str, str])
+        return msgspec.json.decode(read_plain_file(file_path), type=dict[str, str])
     return {}

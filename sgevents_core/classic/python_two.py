@@ -70,14 +70,21 @@ RENAMED_MODULES: Final = frozenset(
 """Modules of Python 2 that Python 3 does not have, or has under another name."""
 
 
-def old_syntax(error: SyntaxError) -> str | None:
+def old_syntax(raised_error: SyntaxError) -> str | None:
     """Return the Python 2 construct at the line of a syntax error; None if none is recognised."""
-    if isinstance(error, TabError):
+    if isinstance(raised_error, TabError):
         return "tabs and spaces are mixed"
-    if "Missing parentheses in call to" in (error.msg or ""):
-        return f"{'exec' if 'exec' in error.msg else 'print'} is a statement"
-    text = error.text or ""
-    return next((what for pattern, what in _OLD_SYNTAX if pattern.search(text)), None)
+    if "Missing parentheses in call to" in (raised_error.msg or ""):
+        return f"{'exec' if 'exec' in raised_error.msg else 'print'} is a statement"
+    source_line = raised_error.text or ""
+    return next(
+        (
+            construct_name
+            for syntax_pattern, construct_name in _OLD_SYNTAX
+            if syntax_pattern.search(source_line)
+        ),
+        None,
+    )
 
 
 _REMOVED_NAMES: Final = frozenset(
@@ -116,38 +123,44 @@ _REMOVED_ATTRIBUTES: Final[Mapping[str, str]] = {
 """Type or module -> the attributes that it had in Python 2 only."""
 
 
-def python_two_problem(error: BaseException | None, path: Path) -> PythonTwoError | None:
+def python_two_problem(
+    raised_error: BaseException | None, plugin_path: Path
+) -> PythonTwoError | None:
     """Return the problem if code failed on something that only Python 2 has.
 
     Args:
-        error: The exception that the code raised.
-        path: The plugin's file.
+        raised_error: The exception that the code raised.
+        plugin_path: The plugin's file.
     """
-    problem = _removed_thing(error)
-    if error is None or problem is None:
+    problem_text = _removed_thing(raised_error)
+    if raised_error is None or problem_text is None:
         return None
-    return PythonTwoError(path=path, line=_line_in(path, error), problem=problem)
+    return PythonTwoError(
+        path=plugin_path, line=_line_in(plugin_path, raised_error), problem=problem_text
+    )
 
 
-def _removed_thing(error: BaseException | None) -> str | None:
-    if isinstance(error, ModuleNotFoundError) and error.name in RENAMED_MODULES:
-        return f"Python 3 has no module {error.name}"
-    if isinstance(error, NameError) and error.name in _REMOVED_NAMES:
-        return f"Python 3 has no {error.name}"
-    if isinstance(error, AttributeError):
-        owner = (
-            error.obj.__name__ if isinstance(error.obj, ModuleType) else type(error.obj).__name__
+def _removed_thing(raised_error: BaseException | None) -> str | None:
+    if isinstance(raised_error, ModuleNotFoundError) and raised_error.name in RENAMED_MODULES:
+        return f"Python 3 has no module {raised_error.name}"
+    if isinstance(raised_error, NameError) and raised_error.name in _REMOVED_NAMES:
+        return f"Python 3 has no {raised_error.name}"
+    if isinstance(raised_error, AttributeError):
+        owner_name = (
+            raised_error.obj.__name__
+            if isinstance(raised_error.obj, ModuleType)
+            else type(raised_error.obj).__name__
         )
-        if error.name in _REMOVED_ATTRIBUTES.get(owner, "").split():
-            return f"Python 3 has no {owner}.{error.name}"
+        if raised_error.name in _REMOVED_ATTRIBUTES.get(owner_name, "").split():
+            return f"Python 3 has no {owner_name}.{raised_error.name}"
     return None
 
 
-def _line_in(path: Path, error: BaseException) -> int:
+def _line_in(plugin_path: Path, raised_error: BaseException) -> int:
     """Return the last line of a file that an exception passed through; 1 if it passed none."""
-    lines = [
-        line
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == str(path)
+    line_numbers = [
+        line_number
+        for stack_frame, line_number in traceback.walk_tb(raised_error.__traceback__)
+        if stack_frame.f_code.co_filename == str(plugin_path)
     ]
-    return lines[-1] if lines else 1
+    return line_numbers[-1] if line_numbers else 1

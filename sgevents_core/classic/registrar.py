@@ -42,28 +42,28 @@ class ClassicRegistrar:
     """The registrar of one classic plugin.
 
     Args:
-        registrar: Takes the callbacks.
-        path: The plugin's file.
-        mailing: Knows to whom the plugin's errors are mailed.
-        secrets: Takes the keys of scripts.
+        callback_registrar: Takes the callbacks.
+        plugin_path: The plugin's file.
+        plugin_mailing: Knows to whom the plugin's errors are mailed.
+        secret_texts: Takes the keys of scripts.
         takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
     """
 
     def __init__(
         self,
-        registrar: CallbackRegistrar,
-        path: Path,
-        mailing: Mailing,
-        secrets: SecretTexts,
+        callback_registrar: CallbackRegistrar,
+        plugin_path: Path,
+        plugin_mailing: Mailing,
+        secret_texts: SecretTexts,
         *,
         takes_policy: bool = True,
     ) -> None:
-        self.logger: Final = plugin_logger(path)
-        self._registrar = registrar
+        self.logger: Final = plugin_logger(plugin_path)
+        self._callback_registrar = callback_registrar
         self._takes_policy = takes_policy
-        self._mailing = mailing
-        self._secrets = secrets
-        self._names: set[str] = set()
+        self._plugin_mailing = plugin_mailing
+        self._secret_texts = secret_texts
+        self._callback_names: set[str] = set()
 
     def getLogger(self) -> logging.Logger:
         """Return the plugin's logger."""
@@ -75,9 +75,9 @@ class ClassicRegistrar:
         Args:
             emails: True for the configured recipients, False for nobody, or addresses.
         """
-        warning = self._mailing.set_recipients(emails)
-        if warning is not None:
-            self._registrar.warnings.append(f"{_place_of_caller()}: {warning}")
+        warning_text = self._plugin_mailing.set_recipients(emails)
+        if warning_text is not None:
+            self._callback_registrar.warnings.append(f"{_place_of_caller()}: {warning_text}")
 
     def registerCallback(
         self,
@@ -87,7 +87,7 @@ class ClassicRegistrar:
         matchEvents: object = None,
         args: object = None,
         stopOnError: object = True,
-        **others: object,
+        **other_arguments: object,
     ) -> None:
         """Register a callback.
 
@@ -99,40 +99,44 @@ class ClassicRegistrar:
             args: Any object; it is passed to each call.
             stopOnError: Whether an error pauses the plugin; otherwise the event is set aside.
         """
-        place = _place_of_caller()
-        script_name = others.pop("scriptName", sgScriptName)
-        script_key = others.pop("scriptKey", sgScriptKey)
-        for name in others:
-            advice = _ADVICE_ON_ADDITIONS.get(name, _ADVICE_ON_FILTERS)
+        call_place = _place_of_caller()
+        script_name = other_arguments.pop("scriptName", sgScriptName)
+        script_key = other_arguments.pop("scriptKey", sgScriptKey)
+        for argument_name in other_arguments:
+            advice_text = _ADVICE_ON_ADDITIONS.get(argument_name, _ADVICE_ON_FILTERS)
             raise ForkAdditionError(
-                where=place, name=f"registerCallback({name}=...)", advice=advice
+                where=call_place, name=f"registerCallback({argument_name}=...)", advice=advice_text
             )
         if isinstance(script_key, str) and script_key:
-            self._secrets.add_text(script_key)
-        credentials = _credentials(script_name, script_key, place)
+            self._secret_texts.add_text(script_key)
+        credentials = _credentials(script_name, script_key, call_place)
         if not callable(callback):
             raise RegistrationError(
-                where=place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
+                where=call_place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
             )
         require_plain_classic(callback)
-        match, warnings = classic_match(matchEvents)
-        self._registrar.warnings.extend(f"{place}: {warning}" for warning in warnings)
-        name = _callback_name(callback)
-        logger = logging.getLogger(f"{self.logger.name}.{name}")
-        self._registrar.add_callback(
-            classic_call(callback, logger, args),
-            Matched(match, self._on_error(stopOnError)),
-            name=self._unique(name),
-            source_line=place,
-            shown_place=_short_place(callback, place),
+        event_match, match_warnings = classic_match(matchEvents)
+        self._callback_registrar.warnings.extend(
+            f"{call_place}: {warning_text}" for warning_text in match_warnings
+        )
+        callback_name = _callback_name(callback)
+        callback_logger = logging.getLogger(f"{self.logger.name}.{callback_name}")
+        self._callback_registrar.add_callback(
+            classic_call(callback, callback_logger, args),
+            Matched(event_match, self._on_error(stopOnError)),
+            name=self._unique(callback_name),
+            source_line=call_place,
+            shown_place=_short_place(callback, call_place),
             credentials=credentials,
         )
 
-    def __getattr__(self, name: str) -> NoReturn:
-        advice = _ADVICE_ON_ADDITIONS.get(name)
-        if advice is None:
-            raise AttributeError(f"the registrar has no {name}")
-        raise ForkAdditionError(where=_place_of_caller(), name=f"reg.{name}", advice=advice)
+    def __getattr__(self, attribute_name: str) -> NoReturn:
+        advice_text = _ADVICE_ON_ADDITIONS.get(attribute_name)
+        if advice_text is None:
+            raise AttributeError(f"the registrar has no {attribute_name}")
+        raise ForkAdditionError(
+            where=_place_of_caller(), name=f"reg.{attribute_name}", advice=advice_text
+        )
 
     def _on_error(self, stop_on_error: object) -> OnError | None:
         """Return the failure policy of a callback; None if the plugin's table decides."""
@@ -140,34 +144,41 @@ class ClassicRegistrar:
             return None
         return "pause" if stop_on_error else "dead-letter"
 
-    def _unique(self, name: str) -> str:
+    def _unique(self, callback_name: str) -> str:
         """Return a name that no other callback of the plugin has, the same after a restart."""
-        numbered = (f"{name}#{number}" for number in range(2, len(self._names) + 3))
-        free = (
-            name
-            if name not in self._names
-            else next(one for one in numbered if one not in self._names)
+        numbered_names = (
+            f"{callback_name}#{name_number}"
+            for name_number in range(2, len(self._callback_names) + 3)
         )
-        self._names.add(free)
-        return free
+        free_name = (
+            callback_name
+            if callback_name not in self._callback_names
+            else next(
+                numbered_name
+                for numbered_name in numbered_names
+                if numbered_name not in self._callback_names
+            )
+        )
+        self._callback_names.add(free_name)
+        return free_name
 
 
-def plugin_logger(path: Path) -> logging.Logger:
+def plugin_logger(plugin_path: Path) -> logging.Logger:
     """Return the logger of the plugin in a file."""
-    return logging.getLogger(f"{CLASSIC_LOGGER}.{path.stem}")
+    return logging.getLogger(f"{CLASSIC_LOGGER}.{plugin_path.stem}")
 
 
-def _credentials(script_name: object, script_key: object, place: str) -> Credentials:
-    for what, value in (("scriptName", script_name), ("scriptKey", script_key)):
-        if not isinstance(value, str):
+def _credentials(script_name: object, script_key: object, call_place: str) -> Credentials:
+    for argument_name, given_value in (("scriptName", script_name), ("scriptKey", script_key)):
+        if not isinstance(given_value, str):
+            fault = "missing" if given_value is _MISSING else "no text"
+            problem_text = f"the {argument_name} is {fault}"
             raise RegistrationError(
-                where=place,
-                problem=f"the {what} is {'missing' if value is _MISSING else 'no text'}",
-                advice=_ADVICE_ON_SCRIPTS,
+                where=call_place, problem=problem_text, advice=_ADVICE_ON_SCRIPTS
             )
     if not script_name and not script_key:
         raise RegistrationError(
-            where=place,
+            where=call_place,
             problem="the scriptName and the scriptKey are empty",
             advice=_ADVICE_ON_SCRIPTS,
         )
@@ -176,30 +187,36 @@ def _credentials(script_name: object, script_key: object, place: str) -> Credent
 
 def _callback_name(callback: object) -> str:
     """Return a callback's own name; for an instance, that of its class."""
-    name = getattr(callback, "__name__", None)
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        name = type(callback).__name__
-    return name
+    callback_name = getattr(callback, "__name__", None)
+    if (
+        not isinstance(callback_name, str)
+        or not callback_name.strip()
+        or not callback_name.isprintable()
+    ):
+        callback_name = type(callback).__name__
+    return callback_name
 
 
-def _short_place(callback: object, place: str) -> str:
+def _short_place(callback: object, call_place: str) -> str:
     """Return where a callback is defined, or else registered: `notify.py:12`."""
-    defined = source_place_of(callback)
-    return (defined if ":" in defined else place).rpartition("/")[2]
+    definition_place = source_place_of(callback)
+    return (definition_place if ":" in definition_place else call_place).rpartition("/")[2]
 
 
-def _shown(value: object) -> str:
-    return "nothing" if value is _MISSING else f"{type(value).__name__} as a callback"
+def _shown(given_value: object) -> str:
+    return "nothing" if given_value is _MISSING else f"{type(given_value).__name__} as a callback"
 
 
 def _place_of_caller() -> str:
     """Return the line of the plugin that is running: `/path/of/file.py:12`."""
-    frame = next(frame for frame in _frames() if frame.f_code.co_filename != __file__)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    stack_frame = next(
+        stack_frame for stack_frame in _frames() if stack_frame.f_code.co_filename != __file__
+    )
+    return f"{stack_frame.f_code.co_filename}:{stack_frame.f_lineno}"
 
 
 def _frames() -> Iterator[FrameType]:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+    stack_frame: FrameType | None = sys._getframe(1)
+    while stack_frame is not None:
+        yield stack_frame
+        stack_frame = stack_frame.f_back

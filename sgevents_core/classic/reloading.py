@@ -24,7 +24,7 @@ from sgevents_core.settings.classic_listing import is_helper, plugin_name, table
 logger = logging.getLogger("sgevents.daemon")
 
 
-def do_nothing(report: object) -> None:
+def do_nothing(ignored_report: object) -> None:
     """Do nothing, for callers that need no report."""
 
 
@@ -48,10 +48,10 @@ class Change(NamedTuple):
         return self.loaded.plugins[0] if self.loaded and self.loaded.plugins else None
 
 
-def has_processes(lane: str, settings: Settings) -> bool:
+def has_processes(lane_name: str, settings: Settings) -> bool:
     """Return whether worker processes load the plugins of a lane."""
-    table = settings.lanes.get(lane)
-    return table is not None and table.executor == "process"
+    plugin_table = settings.lanes.get(lane_name)
+    return plugin_table is not None and plugin_table.executor == "process"
 
 
 class ClassicReloading:
@@ -61,8 +61,8 @@ class ClassicReloading:
 
     Args:
         settings: The configuration of the running daemon.
-        names: The plugins that are loaded.
-        without: Plugins that are left out of this run.
+        plugin_names: The plugins that are loaded.
+        left_out: Plugins that are left out of this run.
         report_again: Called with a file that exists but cannot be read, to have it reported again.
         on_failure: Called with the status of a plugin whose file cannot be loaded.
     """
@@ -70,137 +70,174 @@ class ClassicReloading:
     def __init__(
         self,
         settings: Settings,
-        names: Sequence[str],
+        plugin_names: Sequence[str],
         *,
-        without: Container[str] = (),
+        left_out: Container[str] = (),
         report_again: Callable[[Path], None] = do_nothing,
         on_failure: Callable[[PluginStatus], None] = do_nothing,
     ) -> None:
         self._settings = settings
-        self._without = without
+        self._left_out = left_out
         self._report_again = report_again
         self._on_failure = on_failure
-        self._tables = dict(settings.plugins)
-        self._loaded = {name for name in names if name in settings.classic_files}
+        self._plugin_tables = dict(settings.plugins)
+        self._loaded_names = {
+            plugin_name for plugin_name in plugin_names if plugin_name in settings.classic_files
+        }
 
-    def examine(self, path: Path, *, is_there: bool) -> Change | str | None:
+    def examine(self, file_path: Path, *, is_there: bool) -> Change | str | None:
         """Return what follows from a change of a file.
 
         Args:
-            path: The file.
+            file_path: The file.
             is_there: Whether the file still exists.
 
         Returns:
             The change for a lane if its plugin is gone, or a file is new and cannot be loaded; the
             name of a plugin to load; None if nothing follows.
         """
-        folder = next(one for one in self._settings.classic_folders if one.path == path.parent)
-        name = plugin_name(folder, path.name)
+        classic_folder = next(
+            listed_folder
+            for listed_folder in self._settings.classic_folders
+            if listed_folder.path == file_path.parent
+        )
+        name = plugin_name(classic_folder, file_path.name)
         if not is_there:
             return self._drop(name)
         try:
-            path.read_bytes()
+            file_path.read_bytes()
         except OSError:
-            self._report_again(path)
+            self._report_again(file_path)
             return None
-        if name not in self._loaded and is_helper(path):
-            self._report_helper(path)
+        if name not in self._loaded_names and is_helper(file_path):
+            self._report_helper(file_path)
             return None
-        table = self._enter(name, path, folder)
-        if not table.enabled or name in self._without:
+        plugin_table = self._enter(name, file_path, classic_folder)
+        if not plugin_table.enabled or name in self._left_out:
             return None
         try:
-            compile_file(path, self._settings.learned_secrets)
-        except UnusablePluginError as error:
-            return self.reject(name, KnownBroken(error.reason, error.fix))
+            compile_file(file_path, self._settings.learned_secrets)
+        except UnusablePluginError as file_error:
+            return self.reject(name, KnownBroken(file_error.reason, file_error.fix))
         return name
 
-    def load(self, name: str, watch: PluginWatch) -> Change | None:
+    def load(self, plugin_name: str, plugin_watch: PluginWatch) -> Change | None:
         """Load a plugin's changed file, unless worker processes do; return the change for its lane.
 
         A file that cannot be loaded changes nothing for a plugin that is loaded already.
 
         Args:
-            name: The plugin's name.
-            watch: Watches the code in the file.
+            plugin_name: The plugin's name.
+            plugin_watch: Watches the code in the file.
         """
-        change = Change(name, self._lane_of(name))
-        if has_processes(change.lane, self._settings):
-            return self._take(change)
-        loaded = load_file(self._settings, name, watch)
-        status = loaded.statuses[0]
-        if not loaded.plugins:
-            return self.reject(name, KnownBroken(status.reason, status.fix, status.traceback))
-        return self._take(change._replace(loaded=loaded))
+        plugin_change = Change(plugin_name, self._lane_of(plugin_name))
+        if has_processes(plugin_change.lane, self._settings):
+            return self._take(plugin_change)
+        loaded_plugin = load_file(self._settings, plugin_name, plugin_watch)
+        plugin_status = loaded_plugin.statuses[0]
+        if not loaded_plugin.plugins:
+            return self.reject(
+                plugin_name,
+                KnownBroken(plugin_status.reason, plugin_status.fix, plugin_status.traceback),
+            )
+        return self._take(plugin_change._replace(loaded=loaded_plugin))
 
-    def reject(self, name: str, problem: KnownBroken) -> Change | None:
+    def reject(self, plugin_name: str, known_problem: KnownBroken) -> Change | None:
         """Report that a file cannot be loaded; return the change for a lane if it is new.
 
         Args:
-            name: The plugin's name.
-            problem: Why it cannot be loaded.
+            plugin_name: The plugin's name.
+            known_problem: Why it cannot be loaded.
         """
-        problem = problem._replace(reason=problem.reason.rstrip("."))
-        broken = load_file(self._settings, name, PluginWatch({name: problem}))
-        status = broken.statuses[0]
-        is_loaded = name in self._loaded
-        continues = ", and continues as it was" if is_loaded else ""
-        extra = {"action": "classic.not_loaded", "plugin": name, "traceback": status.traceback}
-        text = "Plugin %s cannot be loaded%s: %s. %s"
-        logger.error(text, name, continues, status.reason, status.fix, extra=extra)
-        self._on_failure(status)
-        return None if is_loaded else Change(name, self._lane_of(name), broken)
+        known_problem = known_problem._replace(reason=known_problem.reason.rstrip("."))
+        broken_plugin = load_file(
+            self._settings, plugin_name, PluginWatch({plugin_name: known_problem})
+        )
+        plugin_status = broken_plugin.statuses[0]
+        is_loaded = plugin_name in self._loaded_names
+        continuation = ", and continues as it was" if is_loaded else ""
+        record_fields = {
+            "action": "classic.not_loaded",
+            "plugin": plugin_name,
+            "traceback": plugin_status.traceback,
+        }
+        message_text = "Plugin %s cannot be loaded%s: %s. %s"
+        logger.error(
+            message_text,
+            plugin_name,
+            continuation,
+            plugin_status.reason,
+            plugin_status.fix,
+            extra=record_fields,
+        )
+        self._on_failure(plugin_status)
+        return None if is_loaded else Change(plugin_name, self._lane_of(plugin_name), broken_plugin)
 
-    def _lane_of(self, name: str) -> str:
-        return group_and_lane(self._settings.plugins[name], self._settings)[1]
+    def _lane_of(self, plugin_name: str) -> str:
+        return group_and_lane(self._settings.plugins[plugin_name], self._settings)[1]
 
-    def _enter(self, name: str, path: Path, folder: ClassicFolder) -> PluginSettings:
-        table = self._tables.get(name) or table_of_new_file(folder)
-        self._settings.plugins[name] = table
-        self._settings.classic_files[name] = path
-        return table
+    def _enter(
+        self, plugin_name: str, file_path: Path, classic_folder: ClassicFolder
+    ) -> PluginSettings:
+        plugin_table = self._plugin_tables.get(plugin_name) or table_of_new_file(classic_folder)
+        self._settings.plugins[plugin_name] = plugin_table
+        self._settings.classic_files[plugin_name] = file_path
+        return plugin_table
 
-    def _take(self, change: Change) -> Change:
-        name = change.name
-        known = name in self._loaded
-        self._loaded.add(name)
-        text = "Plugin %s is loaded again: its file has changed" if known else "Plugin %s is loaded"
-        extra = {"action": "classic.reloaded" if known else "classic.loaded", "plugin": name}
-        logger.info(text, name, extra=extra)
-        for warning in change.loaded.statuses[0].warnings if change.loaded else ():
-            logger.warning("Plugin %s: %s", name, warning, extra=extra)
-        return change
+    def _take(self, plugin_change: Change) -> Change:
+        plugin_name = plugin_change.name
+        was_loaded = plugin_name in self._loaded_names
+        self._loaded_names.add(plugin_name)
+        message_text = (
+            "Plugin %s is loaded again: its file has changed"
+            if was_loaded
+            else "Plugin %s is loaded"
+        )
+        record_fields = {
+            "action": "classic.reloaded" if was_loaded else "classic.loaded",
+            "plugin": plugin_name,
+        }
+        logger.info(message_text, plugin_name, extra=record_fields)
+        for warning_text in (
+            plugin_change.loaded.statuses[0].warnings if plugin_change.loaded else ()
+        ):
+            logger.warning("Plugin %s: %s", plugin_name, warning_text, extra=record_fields)
+        return plugin_change
 
-    def _drop(self, name: str) -> Change | None:
-        self._settings.classic_files.pop(name, None)
-        table = self._settings.plugins.pop(name, None)
-        if table is None or name not in self._loaded:
+    def _drop(self, plugin_name: str) -> Change | None:
+        self._settings.classic_files.pop(plugin_name, None)
+        plugin_table = self._settings.plugins.pop(plugin_name, None)
+        if plugin_table is None or plugin_name not in self._loaded_names:
             return None
-        self._loaded.discard(name)
-        sys.modules.pop(module_name(name), None)
-        text = "Plugin %s is no longer called: its file is gone; its place is kept"
-        logger.warning(text, name, extra={"action": "classic.removed", "plugin": name})
-        return Change(name, group_and_lane(table, self._settings)[1])
+        self._loaded_names.discard(plugin_name)
+        sys.modules.pop(module_name(plugin_name), None)
+        message_text = "Plugin %s is no longer called: its file is gone; its place is kept"
+        logger.warning(
+            message_text, plugin_name, extra={"action": "classic.removed", "plugin": plugin_name}
+        )
+        return Change(plugin_name, group_and_lane(plugin_table, self._settings)[1])
 
-    def _report_helper(self, path: Path) -> None:
-        text = "%s is not a plugin; what imported it keeps the old one until `sgevents reload`"
-        logger.info(text, path, extra={"action": "classic.helper_changed"})
+    def _report_helper(self, file_path: Path) -> None:
+        message_text = (
+            "%s is not a plugin; what imported it keeps the old one until `sgevents reload`"
+        )
+        logger.info(message_text, file_path, extra={"action": "classic.helper_changed"})
 
 
-def load_file(settings: Settings, name: str, watch: PluginWatch) -> Loaded:
+def load_file(settings: Settings, plugin_name: str, plugin_watch: PluginWatch) -> Loaded:
     """Load the plugin in one classic file; if that fails, its module stays as it was."""
-    only = replace(settings, plugins={name: settings.plugins[name]})
-    discovery = Discovery(found={name: classic_plugins(settings)[name]})
-    with _module_put_aside(module_name(name)):
-        return load(only, discovery, watch=watch)
+    file_settings = replace(settings, plugins={plugin_name: settings.plugins[plugin_name]})
+    file_discovery = Discovery(found={plugin_name: classic_plugins(settings)[plugin_name]})
+    with _module_put_aside(module_name(plugin_name)):
+        return load(file_settings, file_discovery, watch=plugin_watch)
 
 
 @contextmanager
-def _module_put_aside(name: str) -> Iterator[None]:
+def _module_put_aside(module_name: str) -> Iterator[None]:
     """Let the block import a module anew, and put back the old one if it does not."""
-    module = sys.modules.pop(name, None)
+    put_aside = sys.modules.pop(module_name, None)
     try:
         yield
     finally:
-        if module is not None:
-            sys.modules.setdefault(name, module)
+        if put_aside is not None:
+            sys.modules.setdefault(module_name, put_aside)

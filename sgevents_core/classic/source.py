@@ -60,120 +60,131 @@ class ClassicSource:
         """None: no distribution installed the file."""
         return None
 
-    def files(self, plugin: FoundPlugin) -> Iterator[Path]:
+    def files(self, plugin_name: FoundPlugin) -> Iterator[Path]:
         """Yield the file."""
         yield self.path
 
-    def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
+    def import_plugin(self, plugin_name: FoundPlugin) -> ImportedPlugin:
         """Execute the file."""
         if self.level is not None:
             plugin_logger(self.path).setLevel(self.level.upper())
-        module = self._execute(plugin.name)
-        mailing = Mailing(plugin.name, self.mailer)
-        register_all = self._registering(module, mailing)
+        plugin_module = self._execute(plugin_name.name)
+        plugin_mailing = Mailing(plugin_name.name, self.mailer)
+        register_all = self._registering(plugin_module, plugin_mailing)
         implementations = [_implementing("register_callbacks", register_all, shown_as=_ENTRANCE)]
         if self.mailer is not None:
-            implementations.append(_implementing("callback_failed", mailing.callback_failed))
-            implementations.append(_implementing("shutdown", mailing.shutdown))
-        return ImportedPlugin(module, Members(implementations=tuple(implementations)))
+            implementations.append(_implementing("callback_failed", plugin_mailing.callback_failed))
+            implementations.append(_implementing("shutdown", plugin_mailing.shutdown))
+        return ImportedPlugin(plugin_module, Members(implementations=tuple(implementations)))
 
     def _execute(self, plugin_name: str) -> ModuleType:
         """Return the module of the file, which is in `sys.modules` only if all goes well."""
-        path = self.path
-        code = compile_file(path, self.secrets)
-        module = _new_module(plugin_name, path)
-        name = module.__name__
-        sys.modules[name] = module
+        file_path = self.path
+        module_code = compile_file(file_path, self.secrets)
+        plugin_module = _new_module(plugin_name, file_path)
+        module_name = plugin_module.__name__
+        sys.modules[module_name] = plugin_module
         try:
-            run_guarded(f"importing {path}", lambda: exec(code, vars(module)))  # noqa: S102 - a plugin
-            _require_entrance(module, path)
-        except BaseException as error:
-            sys.modules.pop(name, None)
-            problem = python_two_problem(error.__cause__, path)
-            if problem is not None:
-                raise problem from None
+            run_guarded(f"importing {file_path}", lambda: exec(module_code, vars(plugin_module)))  # noqa: S102 - a plugin
+            _require_entrance(plugin_module, file_path)
+        except BaseException as raised_error:
+            sys.modules.pop(module_name, None)
+            python_two_error = python_two_problem(raised_error.__cause__, file_path)
+            if python_two_error is not None:
+                raise python_two_error from None
             raise
-        return module
+        return plugin_module
 
     def _registering(
-        self, module: ModuleType, mailing: Mailing
+        self, plugin_module: ModuleType, plugin_mailing: Mailing
     ) -> Callable[[CallbackRegistrar], None]:
         """Return the file's function that registers its callbacks."""
 
         def register_all(registrar: CallbackRegistrar) -> None:
-            reg = ClassicRegistrar(
-                registrar, self.path, mailing, self.secrets, takes_policy=self.takes_policy
+            classic_registrar = ClassicRegistrar(
+                registrar,
+                self.path,
+                plugin_mailing,
+                self.secrets,
+                takes_policy=self.takes_policy,
             )
             try:
-                vars(module)[_ENTRANCE](reg)
-            except Exception as error:
-                problem = python_two_problem(error, self.path)
-                if problem is not None:
-                    raise problem from None
+                vars(plugin_module)[_ENTRANCE](classic_registrar)
+            except Exception as raised_error:
+                python_two_error = python_two_problem(raised_error, self.path)
+                if python_two_error is not None:
+                    raise python_two_error from None
                 raise
-            mailing.attach_to(reg.logger)
+            plugin_mailing.attach_to(classic_registrar.logger)
 
         return register_all
 
 
-def _require_entrance(module: ModuleType, path: Path) -> None:
-    if not callable(vars(module).get(_ENTRANCE)):
-        raise NoRegisterCallbacksError(path=path)
+def _require_entrance(plugin_module: ModuleType, file_path: Path) -> None:
+    if not callable(vars(plugin_module).get(_ENTRANCE)):
+        raise NoRegisterCallbacksError(path=file_path)
 
 
-def _implementing(hook: str, function: Callable[..., object], shown_as: str = "") -> Implementation:
+def _implementing(
+    hook_name: str, hook_function: Callable[..., object], shown_as: str = ""
+) -> Implementation:
     return Implementation(
-        hook=hook, attribute=shown_as or hook, function=function, matched=Matched(Match())
+        hook=hook_name,
+        attribute=shown_as or hook_name,
+        function=hook_function,
+        matched=Matched(Match()),
     )
 
 
-def compile_file(path: Path, secrets: SecretTexts) -> CodeType:
+def compile_file(file_path: Path, secret_texts: SecretTexts) -> CodeType:
     """Return the code of a file; note the keys that are written into it.
 
     Args:
-        path: The file.
-        secrets: Takes the keys.
+        file_path: The file.
+        secret_texts: Takes the keys.
 
     Raises:
         UnusablePluginError: It cannot be read, or is not valid Python 3.
     """
     try:
-        source = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ClassicFileError(path=path, line=1, problem=f"cannot be read: {reason}") from None
+        source_bytes = file_path.read_bytes()
+    except OSError as raised_error:
+        reason_text = raised_error.strerror or str(raised_error)
+        raise ClassicFileError(
+            path=file_path, line=1, problem=f"cannot be read: {reason_text}"
+        ) from None
     try:
-        tree = ast.parse(source, str(path))
-        for key in literal_keys(tree):
-            secrets.add_text(key)
-        return compile(tree, str(path), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        line = error.lineno or 1
-        found = old_syntax(error)
-        if found is not None:
-            raise PythonTwoError(path=path, line=line, problem=found) from None
-        raise ClassicFileError(path=path, line=line, problem=error.msg) from None
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise ClassicFileError(path=path, line=1, problem=str(error)) from None
+        syntax_tree = ast.parse(source_bytes, str(file_path))
+        for script_key in literal_keys(syntax_tree):
+            secret_texts.add_text(script_key)
+        return compile(syntax_tree, str(file_path), "exec", dont_inherit=True)
+    except SyntaxError as raised_error:
+        line_number = raised_error.lineno or 1
+        old_construct = old_syntax(raised_error)
+        if old_construct is not None:
+            raise PythonTwoError(path=file_path, line=line_number, problem=old_construct) from None
+        raise ClassicFileError(path=file_path, line=line_number, problem=raised_error.msg) from None
+    except (ValueError, RecursionError, MemoryError, OverflowError) as raised_error:
+        raise ClassicFileError(path=file_path, line=1, problem=str(raised_error)) from None
 
 
-def module_name(plugin: str) -> str:
+def module_name(plugin_name: str) -> str:
     """Return the unique module name of a classic plugin."""
-    group, _, stem = plugin.partition(":")[2].rpartition("/")
-    return ".".join([_PACKAGE, group.replace(".", "_"), stem.replace(".", "_")])
+    group_name, _, file_stem = plugin_name.partition(":")[2].rpartition("/")
+    return ".".join([_PACKAGE, group_name.replace(".", "_"), file_stem.replace(".", "_")])
 
 
-def _new_module(plugin: str, path: Path) -> ModuleType:
+def _new_module(plugin_name: str, file_path: Path) -> ModuleType:
     """Return the module of a plugin, empty, in packages that exist only in memory."""
-    name = module_name(plugin)
+    name = module_name(plugin_name)
     group_package = name.rpartition(".")[0]
-    for package in (_PACKAGE, group_package):
-        if package not in sys.modules:
-            sys.modules[package] = ModuleType(package)
-            sys.modules[package].__path__ = []
-    loader = SourceFileLoader(name, str(path))
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    assert spec is not None  # noqa: S101 - a loader is given
-    module = importlib.util.module_from_spec(spec)
-    module.__file__ = str(path)
-    return module
+    for package_name in (_PACKAGE, group_package):
+        if package_name not in sys.modules:
+            sys.modules[package_name] = ModuleType(package_name)
+            sys.modules[package_name].__path__ = []
+    source_loader = SourceFileLoader(name, str(file_path))
+    module_spec = importlib.util.spec_from_file_location(name, file_path, loader=source_loader)
+    assert module_spec is not None  # noqa: S101 - a loader is given
+    plugin_module = importlib.util.module_from_spec(module_spec)
+    plugin_module.__file__ = str(file_path)
+    return plugin_module

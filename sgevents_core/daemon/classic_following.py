@@ -74,7 +74,7 @@ class ClassicFollowing:
         self._reloading = ClassicReloading(
             settings,
             [plugin.name for plugin in loaded.plugins],
-            without=without,
+            left_out=without,
             report_again=folders.report_again,
             on_failure=mailer.mail_failure,
         )
