@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 OnError: TypeAlias = Literal["dead-letter", "pause", "skip"]
 """What happens when a callback fails for good."""
@@ -16,3 +16,18 @@ LogFormat: TypeAlias = Literal["auto", "human", "json"]
 """The form of log records; `auto` is `human` on a terminal and `json` elsewhere."""
 ConsoleWayIn: TypeAlias = Literal["token", "open"]
 """Who comes into a console that only this machine reaches."""
+AlertKind: TypeAlias = Literal[
+    "outage",
+    "dead_letter",
+    "paused",
+    "held",
+    "broken",
+    "lag",
+    "parked",
+    "rewound",
+    "incomplete",
+    "crash",
+    "disk",
+]
+"""What `[[alerts]]` can be about."""
+ALERT_KINDS: Final[tuple[AlertKind, ...]] = get_args(AlertKind)

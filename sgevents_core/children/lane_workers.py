@@ -42,6 +42,11 @@ class LaneWorkers:
         """How many processes were replaced."""
         return sum(max(worker.start_count - 1, 0) for worker in self.workers)
 
+    @property
+    def death_count(self) -> int:
+        """How many processes died, instead of being ended."""
+        return sum(worker.death_count for worker in self.workers)
+
     def start(self) -> Prepared | RaisedError:
         """Start the first worker's process; return the loaded plugins, or why there are none."""
         return self.workers[0].start()

@@ -88,6 +88,8 @@ class Worker:
         self._is_closed = False
         self.start_count = 0
         """How many processes it has started that were ready for calls."""
+        self.death_count = 0
+        """How many of its processes died, instead of being ended."""
         self._starting_child: Child | None = None
         self._farewell_replies: Replies | None = None
 
@@ -335,6 +337,7 @@ class Worker:
                     self._await_end(previous_child, farewell_replies)
                 previous_child.close()
                 if previous_child.death is not None:
+                    self.death_count += 1
                     self._lane_children.note_thread_death(previous_child.death)
             if self._is_closed:
                 return not_called_error("the lane has ended")

@@ -79,6 +79,7 @@ def examine_all(config: Path, *, schema: bool = False) -> tuple[list[Finding], b
         ("state", _state_findings),
         ("log", _log_findings),
         ("metrics", _metrics_findings),
+        ("alerts", _alerts_findings),
         ("plugins", plugin_loading.plugin_findings),
     ]
     area_checks += [("schema", plugin_loading.schema_findings)] * schema
@@ -97,6 +98,7 @@ def _secretless_findings(config: Path) -> list[Finding]:
         ("state", _local_state_findings),
         ("log", _log_findings),
         ("metrics", _metrics_findings),
+        ("alerts", _alerts_findings),
         ("plugins", _PluginLoading(settings, schema=False).plugin_findings),
     ]
     findings = [
@@ -150,6 +152,12 @@ def _metrics_findings(settings: Settings) -> list[Finding]:
     from sgevents_core.cli.check_metrics import metrics_findings
 
     return metrics_findings(settings)
+
+
+def _alerts_findings(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_alerts import alerts_findings
+
+    return alerts_findings(settings)
 
 
 class _PluginLoading:

@@ -24,6 +24,7 @@ class ListedCommand(NamedTuple):
 
 
 COMMANDS: Final = {
+    "alerts": ListedCommand("alerts:alerts", "Try out who is told when something is wrong."),
     "check": ListedCommand("check:check", "Check everything a run needs, before anything runs."),
     "completion": ListedCommand(
         "completion:completion", "Write the script that lets a shell complete commands."

@@ -97,10 +97,11 @@ def _program_command() -> list[str]:
 
 
 def _secret_sources(settings: Settings) -> Iterator[SecretSource]:
-    """Yield where to find the keys of the site and of the plugins in use."""
+    """Yield where to find the keys of the site and of the plugins in use, and alerts' addresses."""
     plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     secret_holders: list[Any] = [settings.site.api_key]
     secret_holders += [holder for plugin in plugins for holder in (plugin.api_key, plugin.settings)]
+    secret_holders += [holder for one in settings.alerts for holder in (one.urls, one.heartbeat)]
     return (secret.source for secret in secrets_in(secret_holders))
 
 

@@ -10,6 +10,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from sgevents_core.alerts.opening import open_alerts
+from sgevents_core.alerts.watched_daemon import WatchedDaemon
 from sgevents_core.calling.context import Services
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.children.feed_process import FeedProcess
@@ -23,7 +25,7 @@ from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.parts import Assembly, Parts
-from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
 from sgevents_core.metrics.opening import Monitoring, open_monitoring
@@ -39,6 +41,7 @@ from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Presence, Reader, Writer
+from sgevents_core.state.pulse import read_last_pulse
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -156,6 +159,9 @@ class Daemon:
             ExitStack() as opened_parts,
         ):
             _report_warnings(self._settings)
+            last_pulse = read_last_pulse(state_folder)
+            crashed_at = 0.0 if last_pulse is None else last_pulse.at
+            alerts = opened_parts.enter_context(closing(open_alerts(self._settings, crashed_at)))
             monitoring = opened_parts.enter_context(closing(open_monitoring(self._settings)))
             known_broken = find_known_broken(count_last_death(state_folder))
             fold_registers(
@@ -191,6 +197,8 @@ class Daemon:
                 return _describe_remains(state_writer, ())
             finally:
                 self._loading_watch = None
+            broken = _broken_plugins(self._settings, loaded)
+            alerts.watch(WatchedDaemon(_watched_parts(run.parts), broken))
             run.run(
                 InterruptingWatch(
                     recorder,
@@ -272,6 +280,16 @@ class Daemon:
                 yield watch
         finally:
             self._loading_watch = None
+
+
+def _broken_plugins(settings: Settings, loaded: Loaded) -> dict[str, str]:
+    """Return why enabled plugins do not run, by name."""
+    enabled = {name for name, table in settings.plugins.items() if table.enabled}
+    return {
+        status.name: status.reason
+        for status in loaded.statuses
+        if status.name in enabled and status.status not in USABLE_STATUSES
+    }
 
 
 def _watched_parts(parts: Parts) -> WatchedParts:

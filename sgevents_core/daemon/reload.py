@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 from msgspec.structs import replace
 
 from sgevents_core import __version__
+from sgevents_core.alerts.opening import check_addresses
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import ListenError, StateError
 from sgevents_core.metrics.opening import check_extra, check_new_address
@@ -257,6 +258,7 @@ def describe_loaded(settings: Settings, loaded: Loaded) -> str:
 
     Raises:
         ExtraMissingError: The packages of an extra that is in use are not installed.
+        ConfigError: An address of an alert cannot be used.
     """
     unusable_statuses = [
         plugin_status
@@ -264,6 +266,7 @@ def describe_loaded(settings: Settings, loaded: Loaded) -> str:
         if plugin_status.status not in USABLE_STATUSES
     ]
     check_extra(settings)
+    check_addresses(settings)
     report = {
         "state": str(settings.state.path),
         "listen": settings.metrics.listen,

@@ -71,8 +71,8 @@ class DaemonRun:
         self._classic_files = classic_files
         self.is_reloading = False
         self.has_hung_threads = False
+        self.parts = self._parts = parts
         self._settings = settings
-        self._parts = parts
         self._state = state_writer
         self._orders = orders
         self._reloader = reloader

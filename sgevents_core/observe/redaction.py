@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -17,6 +18,10 @@ SHORTEST_SECRET: Final = 4
 """The shortest secret, in characters: shorter texts occur in every sentence."""
 _SHORTEST_ENCODED: Final = 8
 """The shortest secret searched for in Base64: a shorter one might match anything."""
+
+
+_SHORTEST_TOKEN: Final = 8
+"""The shortest part of an address of an alert that is taken for a token."""
 
 
 class Redactor:
@@ -142,7 +147,29 @@ def secrets_of(settings: Settings) -> list[str]:
     if settings.console_access is not None:
         secret_holders.append(settings.console_access.users)
     secret_texts = [secret.reveal() for secret in secrets_in(secret_holders) if secret.is_there]
+    addresses = [secret for table in settings.alerts for secret in (*table.urls, table.heartbeat)]
+    for address in addresses:
+        if address is not None and address.is_there:
+            secret_texts += _secrets_of_address(address.reveal())
     return [*secret_texts, *_passwords_of(settings.site.http_proxy or "")]
+
+
+def _secrets_of_address(address: str) -> Iterator[str]:
+    """Yield an address of an alert, and each part of it that may be a token or a password."""
+    yield address
+    _, _, rest = address.partition("://")
+    before_host, _, _ = rest.rpartition("@")
+    user, _, password = before_host.partition(":")
+    parts = re.split(r"[/?&=,;@]", rest.removeprefix(f"{before_host}@") if before_host else rest)
+    tokens = [*re.split(r"[/:]", user), *parts]
+    for token in [password, *(one for one in tokens if _may_be_token(one))]:
+        yield from {token, unquote(token)}
+
+
+def _may_be_token(part: str) -> bool:
+    """Return whether a part of an address is not just the name of a host or an option."""
+    is_host = re.fullmatch(r"\[?[\w.:-]*[.:][\w.:-]*\]?", part) or part == "localhost"
+    return len(part) >= _SHORTEST_TOKEN and not is_host
 
 
 def _passwords_of(proxy_address: str) -> Iterator[str]:

@@ -49,6 +49,7 @@ def trial_settings(settings: Settings) -> Iterator[Settings]:
             lanes=lanes,
             log=replace(settings.log, level=level, file=None, per_plugin=False),
             metrics=MetricsSettings(),  # the daemon itself may listen there
+            alerts=(),
         )
 
 

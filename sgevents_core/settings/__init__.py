@@ -10,6 +10,7 @@ from sgevents_core.settings.listen_address import ListenAddress
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
+    AlertSettings,
     ClassicFolder,
     ClassicSettings,
     ConsoleAccess,
@@ -32,6 +33,7 @@ __all__ = [
     "DEFAULT_GROUP",
     "DEFAULT_LANE",
     "Ago",
+    "AlertSettings",
     "ClassicFolder",
     "ClassicSettings",
     "ConfigError",

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.classic_listing import ClassicListing
 from sgevents_core.settings.cross_checks import check_cross_rules
-from sgevents_core.settings.diagnostics import Diagnostics, locate_problems
+from sgevents_core.settings.diagnostics import Diagnostics, assignment, locate_problems
 from sgevents_core.settings.file_access import find_exposures
 from sgevents_core.settings.fitting import Fitter, model_keys_of
 from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
+    AlertSettings,
     ClassicFolder,
     ClassicSettings,
     ConsoleAccess,
@@ -51,6 +52,7 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "plugins": PluginSettings,
     "log": LogSettings,
     "metrics": MetricsSettings,
+    "alerts": AlertSettings,
     "classic": ClassicSettings,
     "classic.paths": ClassicFolder,
     "classic.smtp": SmtpSettings,
@@ -193,6 +195,7 @@ class _SettingsAssembler:
             plugins=plugin_settings,
             log=self._section_settings("log", LogSettings),
             metrics=self._section_settings("metrics", MetricsSettings),
+            alerts=self._alert_settings(),
             classic=self._classic_settings(classic_table),
             classic_folders=classic_folders,
             classic_files=listing.files,
@@ -309,6 +312,22 @@ class _SettingsAssembler:
                 self.diagnostics.add_problem(("groups", index), "expected a table", fix)
         return tuple(groups)
 
+    def _alert_settings(self) -> tuple[AlertSettings, ...]:
+        raw_tables = self._raw_tables.get("alerts", [])
+        fix = "write [[alerts]], with two brackets, and urls = [...] below it"
+        if not isinstance(raw_tables, list):
+            self.diagnostics.add_problem(("alerts",), "expected a list of tables", fix)
+            return ()
+        tables = []
+        for index, raw_table in enumerate(raw_tables):
+            if not isinstance(raw_table, Mapping):
+                self.diagnostics.add_problem(("alerts", index), "expected a table", fix)
+                continue
+            table = self._table_settings(raw_table, AlertSettings, ("alerts", index))
+            if self.diagnostics.are_valid(("alerts", index, "urls")):
+                tables.append(table)
+        return tuple(tables)
+
     def _named_tables(
         self,
         section_name: str,
@@ -337,6 +356,9 @@ class _SettingsAssembler:
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
         secret_paths.append(("classic", "smtp", "password"))
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
+        for index, table in enumerate(settings.alerts):
+            secret_paths += [("alerts", index, "urls", number) for number in range(len(table.urls))]
+            secret_paths.append(("alerts", index, "heartbeat"))
         secrets = [
             key_path
             for key_path in secret_paths
@@ -347,7 +369,8 @@ class _SettingsAssembler:
             fix = exposure.fix
             if exposure.reveals_secret:
                 key_path = secrets[0]
-                fix += ', or write api_key = { env = "SGEVENTS_API_KEY" }'
+                reference = assignment(key_path, '{ env = "SGEVENTS_API_KEY" }')
+                fix += f", or write {reference}"
             self.diagnostics.add_warning(key_path, exposure.message, fix)
 
 
@@ -362,7 +385,10 @@ def _is_literal_secret(raw_value: object, key_path: KeyPath) -> bool:
 
 def _value_at(raw_tables: Any, key_path: KeyPath) -> object:
     for path_part in key_path:
-        raw_tables = raw_tables.get(path_part) if isinstance(raw_tables, Mapping) else None
+        try:
+            raw_tables = raw_tables[path_part]
+        except (KeyError, IndexError, TypeError):
+            return None
     return cast(object, raw_tables)
 
 
@@ -395,9 +421,13 @@ def _plugin_key_fix(unknown_key: str, raw_value: object, key_path: KeyPath) -> s
 
 
 def _display_name(section_name: str) -> str:
-    return {"groups": "[groups]", "lanes": "lanes.NAME", "plugins": "plugins.NAME"}.get(
-        section_name, section_name
-    )
+    display_names = {
+        "groups": "[groups]",
+        "alerts": "[alerts]",
+        "lanes": "lanes.NAME",
+        "plugins": "plugins.NAME",
+    }
+    return display_names.get(section_name, section_name)
 
 
 def _has_field(model: type[msgspec.Struct], field_name: str) -> bool:

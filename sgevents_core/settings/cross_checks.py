@@ -8,12 +8,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Mapping
 from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
 
 from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
+    AlertSettings,
     ConsoleAccess,
     GroupSettings,
     LaneSettings,
@@ -47,6 +49,8 @@ def check_cross_rules(
     if settings.console_access is not None:
         _check_console_access(settings.console_access, diagnostics)
     _check_metrics(settings, diagnostics)
+    for index, table in enumerate(settings.alerts):
+        _check_alerts(index, table, settings.plugins, diagnostics)
 
 
 def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diagnostics) -> None:
@@ -225,6 +229,32 @@ def _check_metrics(settings: Settings, diagnostics: Diagnostics) -> None:
         )
         fix = "let a firewall admit the monitoring alone, or listen on 127.0.0.1"
         diagnostics.add_warning(("metrics", "listen"), message, fix)
+
+
+def _check_alerts(
+    index: int, table: AlertSettings, names: Collection[str], diagnostics: Diagnostics
+) -> None:
+    """Refuse heartbeats that are no web addresses; warn of plugins that there are not."""
+    heartbeat = table.heartbeat
+    if heartbeat is not None and heartbeat.is_there:
+        parts = _split_address(heartbeat.reveal())
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+            message, fix = "it is not the address of a page", "write it like https://HOST/PATH"
+            diagnostics.add_problem(("alerts", index, "heartbeat"), message, fix)
+    for number, name in enumerate(table.plugins):
+        if name not in names:
+            similar = nearest_name(name, names)
+            fix = f"did you mean {toml_string(similar)}?" if similar else "leave it out"
+            message = "there is no such plugin here"
+            diagnostics.add_warning(("alerts", index, "plugins", number), message, fix)
+
+
+def _split_address(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def _plugin_table_header(plugin_name: str) -> str:

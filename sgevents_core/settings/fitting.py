@@ -303,9 +303,11 @@ def _is_table_value(fitted_value: object) -> bool:
 def _has_equal_members(shape: ValueShape) -> bool:
     """Return whether a type is a list, a set or a tuple of any length, of one type.
 
-    One with limits is left to msgspec as a whole.
+    One with limits is left to msgspec as a whole, one with a kind of its own to that.
     """
     origin, inner_shape = get_origin(shape.core_type), get_args(shape.core_type)
+    if shape.value_kind is not None:
+        return False
     if origin is tuple and (len(inner_shape) != 2 or inner_shape[1] is not ...):
         return False
     return origin in _LIST_TYPES and bool(inner_shape) and not shape.limits

@@ -18,7 +18,7 @@ from sgevents_core.settings.value_shapes import ValueShape
 
 SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED_TABLES: Final = {"lanes", "plugins"}
-_LISTED_TABLES: Final = {"groups", "classic.paths"}
+_LISTED_TABLES: Final = {"groups", "classic.paths", "alerts"}
 _COMPUTED_DEFAULTS: Final = {("feed", "idle_interval")}
 """Keys whose default is calculated."""
 _REFERENCE_SCHEMA: Final[Schema] = {

@@ -12,7 +12,16 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-from sgevents_core.choices import ConsoleWayIn, Executor, Level, LogFormat, OnError, OrderBy
+from sgevents_core.choices import (
+    ALERT_KINDS,
+    AlertKind,
+    ConsoleWayIn,
+    Executor,
+    Level,
+    LogFormat,
+    OnError,
+    OrderBy,
+)
 from sgevents_core.errors import Problem
 from sgevents_core.settings.listen_address import ListenAddress, ListenSetting
 from sgevents_core.settings.listening import NetworkSetting
@@ -24,6 +33,7 @@ from sgevents_core.settings.value_kinds import (
     PathSetting,
     ProxySetting,
     ReferableText,
+    SecretList,
     SecretText,
     SiteUrl,
     StartSetting,
@@ -516,6 +526,57 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
     ] = 120.0
 
 
+class AlertSettings(Struct, frozen=True, kw_only=True):
+    """One table of `[[alerts]]`: who is told of what."""
+
+    urls: Annotated[
+        SecretList,
+        Meta(
+            description="Who is told: addresses as Apprise has them, such as "
+            '`"mailto://user:password@mail.studio"`. Each may be given by a reference.'
+        ),
+    ]
+    on: Annotated[
+        tuple[AlertKind, ...],
+        Meta(description="What they are told of; by default, everything."),
+    ] = ALERT_KINDS
+    plugins: Annotated[
+        tuple[NonEmptyName, ...],
+        Meta(
+            description="Of which plugins they are told; by default, of all. What concerns no "
+            "plugin, such as an outage, is told in any case."
+        ),
+    ] = ()
+    every: Annotated[
+        LongDuration,
+        Meta(
+            description="How long after a message about a problem they may get the next one about "
+            'it, at least `"1s"`, while it lasts or if it comes again.'
+        ),
+    ] = 4 * 3600.0
+    after: Annotated[
+        Duration,
+        Meta(
+            description="How long a problem that may pass by itself has to last before they are "
+            "told: `outage`, `held`, `lag` and `disk`."
+        ),
+    ] = 60.0
+    lag: Annotated[
+        LongDuration,
+        Meta(description='How far a plugin has to be behind to count as `lag`, at least `"1s"`.'),
+    ] = 600.0
+    heartbeat: Annotated[
+        SecretText | None,
+        Meta(
+            description="A URL, `https://` or `http://`, that is called while all is well: the "
+            "daemon follows the site, and nothing that the table is about is wrong."
+        ),
+    ] = None
+    heartbeat_every: Annotated[
+        LongDuration, Meta(description='How often it is called, at least `"1s"`.')
+    ] = 60.0
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """A whole configuration file, every value checked and every default filled in."""
 
@@ -530,6 +591,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     plugins: dict[str, PluginSettings] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    alerts: tuple[AlertSettings, ...] = ()
     classic: ClassicSettings = field(default_factory=ClassicSettings)
     classic_folders: tuple[ClassicFolder, ...] = ()
     """In the order of the configuration."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -29,6 +29,7 @@ REFERENCE_SCHEMA: Final[Schema] = {"$ref": "#/$defs/reference"}
 """The schema of a reference to a value stored elsewhere."""
 
 _SHELL_VARIABLE: Final = re.compile(r"\$\{?([A-Z_][A-Z0-9_]*)\}?")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.")
 _LOCAL_HOST: Final = re.compile(r"(localhost|127\.|\[::1\])", re.IGNORECASE)
 _EXAMPLE_PATH: Final = '"folder/file"'
 _EXAMPLE_VERSION: Final = '">=1.2,<2"'
@@ -165,6 +166,28 @@ def _read_secret(raw_value: object, context: ReadingContext) -> Secret:
             f"there are spaces at an end, in {secret_value.source}", "leave them out"
         )
     return secret_value
+
+
+def _read_secret_list(raw_value: object, context: ReadingContext) -> tuple[Secret, ...]:
+    """Return addresses, each given directly or by a reference."""
+    example = '[{ env = "NAME" }]'
+    fix = f"write {context.assignment(example)}"
+    if not isinstance(raw_value, list):
+        raise InvalidValueError(f"expected a list of strings, got {kind_of(raw_value)}", fix)
+    if not raw_value:
+        raise InvalidValueError("it is empty", fix)
+    addresses = []
+    for index, member in enumerate(raw_value):
+        try:
+            address = _read_secret(member, replace(context, key_path=(*context.key_path, index)))
+        except InvalidValueError as error:
+            context.add_problem(error.message, error.fix, index)
+            continue
+        if address.is_there and not _SCHEME.match(address.reveal()):
+            message = "it is no address: nothing like mailto:// or slack:// is in front"
+            context.add_problem(message, "write it as the service's page at Apprise says", index)
+        addresses.append(address)
+    return tuple(addresses)
 
 
 def _read_site_url(raw_value: object, context: ReadingContext) -> str:
@@ -369,6 +392,16 @@ ReferableText: TypeAlias = Annotated[str, ValueKind(_read_text, _REFERABLE_SCHEM
 SecretText: TypeAlias = Annotated[
     Secret, ValueKind(_read_secret, _REFERABLE_SCHEMA, '{ env = "SGEVENTS_API_KEY" }')
 ]
+SecretList: TypeAlias = Annotated[
+    tuple[Secret, ...],
+    ValueKind(
+        _read_secret_list,
+        {"type": "array", "items": _REFERABLE_SCHEMA, "minItems": 1},
+        '[{ env = "SGEVENTS_ALERT_URL" }]',
+        "a list of strings",
+    ),
+]
+"""Addresses, each of which is a secret."""
 SiteUrl: TypeAlias = Annotated[
     str, ValueKind(_read_site_url, _URL_SCHEMA, '"https://YOUR-SITE.shotgrid.autodesk.com"')
 ]

@@ -104,6 +104,16 @@ def remove_pulse(state_folder: Path) -> None:
         (state_folder / PULSE_FILE).unlink(missing_ok=True)
 
 
+def read_last_pulse(state_folder: Path) -> Pulse | None:
+    """Return the pulse of a daemon that did not remove it at its end; None if there is none.
+
+    Only for the process that holds the state's lock, before it writes its own.
+    """
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_plain_file(state_folder / PULSE_FILE), type=Pulse)
+    return None
+
+
 def read_pulse(state_folder: Path, daemon_pid: int | None) -> Pulse | None:
     """Return the pulse of the daemon with this process id; None if it has not written one.
 

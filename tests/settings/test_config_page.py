@@ -18,6 +18,7 @@ from sgevents_core.settings.value_shapes import shape_of
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 HEADINGS = {
     "groups": "[[groups]]",
+    "alerts": "[[alerts]]",
     "lanes": "[lanes.NAME]",
     "plugins": "[plugins.NAME]",
     "classic.paths": "[[classic.paths]]",
@@ -79,7 +80,7 @@ def default_of(key: FieldInfo) -> Any:
     default = key.default
     if isinstance(default, Path | ListenAddress):
         return str(default)
-    return list(default) if default == () else default
+    return list(default) if isinstance(default, tuple) else default
 
 
 @pytest.mark.parametrize("section", SECTION_MODELS)

@@ -104,14 +104,17 @@ sender = "a@b.example"
 [console.access]
 header = "X-Remote-User"
 from = ["10.1.0.0/16"]
+[[alerts]]
+urls = ["json://user:hunter2@mail", { env = "NOT_THERE" }]
 """
     settings = load_settings(write_config(tmp_path, text), secrets_required=False)
     listed = [*effective_values(settings, ValueSources(settings.path), {})]
     keys = [dotted_key(value.key_path) for value in listed]
+    assert not any("hunter2" in value.value_text for value in listed)
     assert len(keys) == len(set(keys))
     for section, model in SECTION_MODELS.items():
         prefix = {"groups": "groups[0]", "lanes": "lanes.slow", "plugins": "plugins.chat"}
-        prefix["classic.paths"] = "classic.paths[0]"
+        prefix |= {"classic.paths": "classic.paths[0]", "alerts": "alerts[0]"}
         for key in model.__struct_encode_fields__:
             if not (section == "plugins" and key == "settings"):
                 assert f"{prefix.get(section, section)}.{key}" in keys, section

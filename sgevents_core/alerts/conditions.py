@@ -1,0 +1,222 @@
+"""What is wrong at one moment, as alerts see it; pure: a picture in, conditions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from sgevents_core.choices import AlertKind
+from sgevents_core.printable import counted, one_line
+from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
+from sgevents_core.settings import format_duration
+from sgevents_core.state.letters import LetterGroup
+
+PROOF_AGE: Final = 3600.0
+"""Seconds after which a log that no audit has proved to be complete needs a person."""
+LEAST_SPACE: Final = 1_000_000_000
+"""Bytes below which a disk is nearly full, unless that is more than a twentieth of it."""
+LEAST_SHARE: Final = 0.05
+MOST_GROUPS: Final = 5
+"""The most kinds of failures of one callback that are told apart."""
+LONGEST_TEXT: Final = 300
+"""The most characters of a text from outside in a message."""
+
+
+class Condition(NamedTuple):
+    """Something that is wrong.
+
+    Args:
+        kind: Its kind.
+        plugin: The plugin concerned; empty if none is.
+        subject: Tells it from others of its kind and plugin.
+        text: What is wrong, in a sentence.
+        fix: What to do about it.
+        times: How often it has happened.
+        may_pass: Whether it often ends by itself, and is told only if it lasts.
+        ends: Whether its end is told.
+    """
+
+    kind: AlertKind
+    plugin: str
+    subject: str
+    text: str
+    fix: str
+    times: int = 1
+    may_pass: bool = False
+    ends: bool = True
+
+    @property
+    def key(self) -> str:
+        """What stays the same while it lasts."""
+        return "\x1f".join((self.kind, self.plugin, self.subject))
+
+
+class DiskSpace(NamedTuple):
+    """The space of a disk, in bytes."""
+
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of a daemon at one moment.
+
+    Args:
+        now: The time, in seconds since 1970.
+        running_since: When the daemon began its work, in seconds since 1970.
+        overview: The state; None if it cannot be read.
+        letters: The dead letters, in groups.
+        broken: Why plugins could not be loaded, by name.
+        disk: The space of the state's disk; None if that is not known.
+        worker_deaths: How many worker processes have died, by lane.
+        crashed_at: When the daemon before this one was last alive, in seconds since 1970, if it did
+            not end in an orderly way; 0 if it did.
+    """
+
+    now: float
+    running_since: float
+    overview: Overview | None
+    letters: Sequence[LetterGroup] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
+    disk: DiskSpace | None = None
+    worker_deaths: Mapping[str, int] = field(default_factory=dict)
+    crashed_at: float = 0.0
+
+
+def conditions_in(picture: Picture, longest_lag: float) -> Iterator[Condition]:
+    """Yield all that is wrong in a picture, what concerns everything first.
+
+    Args:
+        picture: The picture.
+        longest_lag: How far a plugin may be behind, in seconds.
+    """
+    yield from _state_conditions(picture)
+    overview = picture.overview
+    if overview is not None:
+        yield from _site_conditions(overview)
+        if overview.feed is not None:
+            yield from _feed_conditions(overview, overview.feed, picture)
+        yield from _aside_conditions(overview)
+    yield from _crash_conditions(picture)
+    for name, reason in picture.broken.items():
+        text = f"Plugin {_shown(name)} does not run: {_shown(reason)}"
+        yield Condition("broken", name, "", text, "see sgevents plugins list")
+    if overview is not None:
+        for plugin in overview.plugins:
+            yield from _plugin_conditions(plugin, picture, longest_lag)
+    yield from _letter_conditions(picture.letters)
+
+
+def _state_conditions(picture: Picture) -> Iterator[Condition]:
+    pulse = picture.overview.pulse if picture.overview else None
+    if pulse is not None and pulse.journal is not None:
+        text = f"Nothing can be written to the state: {_shown(pulse.journal.error)}"
+        fix = "free space on its disk, or let the daemon write there"
+        yield Condition("disk", "", "written", text, fix, may_pass=True)
+    disk = picture.disk
+    if disk is not None and disk.free < min(LEAST_SPACE, LEAST_SHARE * disk.total):
+        text = f"The disk of the state is nearly full: {disk.free // 1_000_000} MB are left"
+        yield Condition("disk", "", "full", text, "free space on it", may_pass=True)
+
+
+def _site_conditions(overview: Overview) -> Iterator[Condition]:
+    trouble = overview.pulse.site if overview.pulse else None
+    if trouble is None:
+        return
+    fix = "see whether the site and the network are up: sgevents check"
+    if trouble.refused:
+        fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
+    text = _shown(trouble.error)
+    yield Condition("outage", "", "", text, fix, may_pass=not trouble.refused)
+
+
+def _feed_conditions(
+    overview: Overview, feed: FeedOverview, picture: Picture
+) -> Iterator[Condition]:
+    if feed.rewound:
+        text = f"The event log went backwards, and nothing is appended: {_shown(feed.rewound)}"
+        yield Condition("rewound", "", "", text, "sgevents status says what to do")
+    if feed.parked:
+        text = f"{counted(feed.parked, 'late row')} await a decision"
+        fix = "see sgevents feed parked"
+        yield Condition("parked", "", "", text, fix, times=feed.parked)
+    is_site_down = overview.pulse is not None and overview.pulse.site is not None
+    unproved_for = picture.now - max(feed.proved_at, picture.running_since)
+    if unproved_for > PROOF_AGE and not is_site_down and not feed.rewound:
+        text = (
+            f"No audit has shown for {format_duration(int(unproved_for))} that nothing is missing"
+        )
+        yield Condition("incomplete", "", "proof", text, "its log says why audits fail")
+
+
+def _aside_conditions(overview: Overview) -> Iterator[Condition]:
+    count = len(overview.set_aside)
+    if count:
+        text = f"{counted(count, 'event')} cannot be stored or read"
+        yield Condition("incomplete", "", "aside", text, "see sgevents feed aside", times=count)
+
+
+def _crash_conditions(picture: Picture) -> Iterator[Condition]:
+    if picture.crashed_at:
+        text = "The daemon ended without being stopped, and was started again; nothing is lost"
+        fix = "the last lines of its log, or the system's, say why"
+        yield Condition("crash", "", f"{picture.crashed_at:.0f}", text, fix, ends=False)
+    for lane, deaths in picture.worker_deaths.items():
+        if deaths:
+            text = (
+                f"{counted(deaths, 'worker process', 'worker processes')} of lane {_shown(lane)} "
+            )
+            fix = "the log names the calls that they were in"
+            yield Condition("crash", "", f"lane {lane}", text, fix, times=deaths, ends=False)
+
+
+def _plugin_conditions(
+    plugin: PluginOverview, picture: Picture, longest_lag: float
+) -> Iterator[Condition]:
+    name, reason = _shown(plugin.name), f": {_shown(plugin.reason)}" if plugin.reason else ""
+    if plugin.state == "paused":
+        text, fix = f"Plugin {name} is paused{reason}", f"mend it, then: sgevents resume {name}"
+        yield Condition("paused", plugin.name, "", text, fix)
+    elif plugin.state == "held":
+        text, fix = f"Plugin {name} waits to try again{reason}", "see sgevents status"
+        yield Condition("held", plugin.name, "", text, fix, may_pass=True)
+    elif plugin.state in {"not loaded", "not started"} and plugin.name not in picture.broken:
+        text = f"Plugin {name} is enabled and does not run{reason}"
+        yield Condition("broken", plugin.name, "", text, "see sgevents plugins list")
+    if plugin.state != "disabled" and plugin.behind_s > longest_lag:
+        behind = f"{counted(plugin.behind, 'event')}, {format_duration(int(plugin.behind_s))}"
+        text, fix = f"Plugin {name} is behind by {behind}", "see sgevents status"
+        yield Condition("lag", plugin.name, "", text, fix, may_pass=True)
+
+
+def _letter_conditions(letters: Sequence[LetterGroup]) -> Iterator[Condition]:
+    """Yield the largest groups of each callback, and what is left of them as one."""
+    seen: dict[tuple[str, str], int] = {}
+    others: dict[tuple[str, str], int] = {}
+    for group in letters:
+        callback = (group.plugin, group.callback)
+        seen[callback] = seen.get(callback, 0) + 1
+        if seen[callback] > MOST_GROUPS:
+            others[callback] = others.get(callback, 0) + group.letters
+            continue
+        error = f"failed for good: {_shown(group.error)}"
+        yield _letter_condition(*callback, f"{group.callback} {group.error}", group.letters, error)
+    for callback, count in others.items():
+        yield _letter_condition(*callback, f"{callback[1]} others", count, "failed in other ways")
+
+
+def _letter_condition(plugin: str, callback: str, subject: str, count: int, how: str) -> Condition:
+    text = f"{_shown(callback)} of plugin {_shown(plugin)} {how} ({counted(count, 'dead letter')})"
+    fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {_shown(plugin)}"
+    return Condition("dead_letter", plugin, subject, text, fix, times=count)
+
+
+def _shown(text: str) -> str:
+    """Return a text from outside as one line of bounded length that mentions nobody."""
+    shown_text = one_line(text[: 4 * LONGEST_TEXT])
+    if len(shown_text) > LONGEST_TEXT:
+        shown_text = f"{shown_text[: LONGEST_TEXT - 1]}…"
+    # In a chat, `@everyone` would call everybody.
+    return shown_text.replace("@", "@\u2060")

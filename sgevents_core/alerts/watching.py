@@ -1,0 +1,224 @@
+"""The thread that looks at the daemon every few seconds, and lets couriers know what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Final
+from urllib.parse import urlsplit
+
+from sgevents_core.alerts.conditions import Condition, DiskSpace, Picture, conditions_in
+from sgevents_core.alerts.grouping import Lasting
+from sgevents_core.alerts.heartbeat import Heartbeat
+from sgevents_core.alerts.memory import read_announced, write_announced
+from sgevents_core.alerts.recipients import Courier, recipients_of
+from sgevents_core.alerts.watched_daemon import WatchedDaemon
+from sgevents_core.errors import StateError
+from sgevents_core.metrics.watched import unready_reason, unwell_reason
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.printable import one_line
+from sgevents_core.reading.overview import read_overview
+from sgevents_core.settings import AlertSettings, Settings
+from sgevents_core.settings.spelling import dotted_key
+from sgevents_core.state.letters import LetterChoice, LetterGroup
+from sgevents_core.state.opening import open_state
+
+logger = logging.getLogger("sgevents.alerts")
+
+CHECK_INTERVAL: Final = 2.0
+"""Seconds between two looks."""
+STALE_AFTER: Final = 60.0
+"""Seconds after which the last look no longer shows that all is well."""
+CLOSE_SECONDS: Final = 5.0
+"""Seconds for the last messages at the end of a run."""
+
+
+class AlertTable:
+    """One table of `[[alerts]]`: which conditions it is about, and whom it tells.
+
+    Args:
+        settings: The table.
+        couriers: Tell its recipients.
+    """
+
+    def __init__(self, settings: AlertSettings, couriers: Sequence[Courier]) -> None:
+        self.couriers = couriers
+        self._settings = settings
+        self._lasting = Lasting(settings.after)
+        self.is_well = False
+        """Whether nothing of what it is about was wrong at the last look."""
+
+    def look(self, picture: Picture) -> None:
+        """Let its recipients know what is wrong in a picture."""
+        conditions = [
+            condition
+            for condition in conditions_in(picture, self._settings.lag)
+            if self._is_about(condition)
+        ]
+        lasting = self._lasting.filtered(conditions, picture.now)
+        self.is_well = not any(condition.ends for condition in lasting)
+        for courier in self.couriers:
+            courier.tell(lasting)
+
+    def _is_about(self, condition: Condition) -> bool:
+        plugins = self._settings.plugins
+        is_about_plugin = not (plugins and condition.plugin) or condition.plugin in plugins
+        return condition.kind in self._settings.on and is_about_plugin
+
+
+class AlertWatch:
+    """The alerts of a running daemon.
+
+    Args:
+        settings: The configuration.
+        crashed_at: When the daemon before this one was last alive, if it was not stopped.
+    """
+
+    def __init__(self, settings: Settings, crashed_at: float) -> None:
+        self._settings = settings
+        self._crashed_at = crashed_at
+        self._folder = settings.state.path
+        self._enabled = frozenset(n for n, table in settings.plugins.items() if table.enabled)
+        self._started_at = time.time()
+        self._looked_at = float("-inf")
+        self._daemon: WatchedDaemon | None = None
+        self._letters: tuple[object, list[LetterGroup]] = (None, [])
+        self._stopping = threading.Event()
+        self._write_lock = threading.Lock()
+        self._redact = Redactor.of(settings)
+        self._tables: list[AlertTable] = []
+        announced = read_announced(self._folder)
+        for index, table in enumerate(settings.alerts):
+            couriers = [
+                Courier(
+                    recipient,
+                    site=one_line(urlsplit(settings.site.url).hostname or ""),
+                    every=table.every,
+                    announced=announced.get(f"{index} {recipient.identity}", {}),
+                    redact=self._redact,
+                    on_announced=self._keep_announced,
+                )
+                for recipient in recipients_of(index, table.urls)
+            ]
+            self._tables.append(AlertTable(table, couriers))
+        self._heartbeats = list(self._open_heartbeats())
+        self._thread = threading.Thread(target=self._run, name="alerts-watch", daemon=True)
+        self._thread.start()
+
+    def watch(self, daemon: WatchedDaemon) -> None:
+        """Look at a run from now on."""
+        self._daemon = daemon
+
+    def close(self) -> None:
+        """Tell the last news, for a few seconds at most; the next run tells the rest."""
+        self._stopping.set()
+        for heartbeat in self._heartbeats:
+            heartbeat.close()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        self._thread.join(CLOSE_SECONDS)
+        for table in self._tables:
+            for courier in table.couriers:
+                courier.close(max(deadline - time.monotonic(), 0.0))
+
+    def _open_heartbeats(self) -> list[Heartbeat]:
+        return [
+            Heartbeat(
+                table_settings.heartbeat,
+                key=dotted_key(("alerts", index, "heartbeat")),
+                interval=table_settings.heartbeat_every,
+                is_well=self._well_check(table),
+                redact=self._redact,
+            )
+            for index, (table_settings, table) in enumerate(
+                zip(self._settings.alerts, self._tables, strict=True)
+            )
+            if table_settings.heartbeat is not None
+        ]
+
+    def _well_check(self, table: AlertTable) -> Callable[[], bool]:
+        ready_within = self._settings.metrics.ready_within
+
+        def is_well() -> bool:
+            daemon = self._daemon
+            is_fresh = time.monotonic() - self._looked_at < STALE_AFTER
+            return (
+                daemon is not None
+                and is_fresh
+                and table.is_well
+                and not unwell_reason(daemon.parts)
+                and not unready_reason(daemon.parts, ready_within)
+            )
+
+        return is_well
+
+    def _run(self) -> None:
+        is_failing = False
+        while not self._stopping.wait(CHECK_INTERVAL if self._looked_at > 0 else 0.2):
+            try:
+                self._look()
+                is_failing = False
+            except Exception:  # a mistake of ours must not end alerts
+                level = logging.DEBUG if is_failing else logging.ERROR
+                extra = {"action": "alerts.failed"}
+                logger.log(level, "What is wrong could not be seen", exc_info=True, extra=extra)
+                is_failing = True
+
+    def _look(self) -> None:
+        daemon = self._daemon
+        if daemon is None:
+            return
+        picture = self._take_picture(daemon)
+        for table in self._tables:
+            table.look(picture)
+        self._looked_at = time.monotonic()
+
+    def _take_picture(self, daemon: WatchedDaemon) -> Picture:
+        try:
+            overview = read_overview(self._folder, self._enabled)
+            letters = self._read_letters(
+                [] if overview is None else [(p.name, p.dead_letters) for p in overview.plugins]
+            )
+        except StateError:
+            overview, letters = None, self._letters[1]
+        workers = list(daemon.parts.workers.items())
+        return Picture(
+            now=time.time(),
+            running_since=self._started_at,
+            overview=overview,
+            letters=letters,
+            broken=daemon.broken,
+            disk=self._disk_space(),
+            worker_deaths={name: lane_workers.death_count for name, lane_workers in workers},
+            crashed_at=self._crashed_at,
+        )
+
+    def _read_letters(self, counts: list[tuple[str, int]]) -> list[LetterGroup]:
+        """Return the groups of dead letters, read anew only if there are more or fewer."""
+        if self._letters[0] != counts:
+            if not any(count for _, count in counts):
+                self._letters = (counts, [])
+            else:
+                with closing(open_state(self._folder).letters()) as letters:
+                    self._letters = (counts, letters.groups(LetterChoice()))
+        return self._letters[1]
+
+    def _disk_space(self) -> DiskSpace | None:
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return None
+        return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+    def _keep_announced(self) -> None:
+        """Keep what all recipients know of; called by any courier."""
+        with self._write_lock:
+            announced = {
+                f"{index} {courier.recipient.identity}": courier.announced
+                for index, table in enumerate(self._tables)
+                for courier in table.couriers
+            }
+            write_announced(self._folder, announced)
