@@ -6,9 +6,12 @@ daemon is judged at its next start, by the same rules.
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import deque
 from typing import Final
 
+from sgevents_core.settings import format_duration
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.steps import CallDeaths
 
@@ -59,14 +62,22 @@ def count_death(
 
 
 class EndedWorkers:
-    """The worker processes that one plugin's calls have ended lately.
+    """The worker processes that one plugin's calls have ended lately, in all its strands.
 
     Each costs its lane a start, so a plugin that ends them again and again is called ever more
-    slowly; the lane's other plugins are not held up by it.
+    slowly, one call at a time: the plugin waits, and no worker does. It may be used from any
+    thread.
     """
 
     def __init__(self) -> None:
+        self.is_slow = False
+        """Whether the plugin was called too often; false costs its calls nothing."""
+        self.reason = ""
+        """Why it is called more slowly, for people."""
         self._end_times: deque[float] = deque()
+        self._free_at = 0.0
+        self._trial_strand: int | None = None
+        self._lock = threading.Lock()
 
     def count_end(self, current_time: float) -> float:
         """Count one more ended process; return how many seconds the plugin's next call must wait.
@@ -74,18 +85,68 @@ class EndedWorkers:
         Args:
             current_time: The current monotonic time, in seconds.
         """
-        while self._end_times and self._end_times[0] <= current_time - MEMORY_SECONDS:
-            self._end_times.popleft()
-        self._end_times.append(current_time)
-        doublings = (
-            len(self._end_times) - 1
-        ) // PROVED_LIMIT  # a call that is given up has ended that many
-        return min(FIRST_WAIT * 2.0 ** min(doublings, 20), LONGEST_WAIT)
+        with self._lock:
+            self._forget_old(current_time)
+            self._end_times.append(current_time)
+            doublings = (
+                len(self._end_times) - 1
+            ) // PROVED_LIMIT  # a call that is given up has ended that many
+            wait_seconds = min(FIRST_WAIT * 2.0 ** min(doublings, 20), LONGEST_WAIT)
+            self._free_at = max(self._free_at, current_time + wait_seconds)
+            self.is_slow = self.are_many
+            self.reason = (
+                f"its calls have ended {len(self._end_times)} worker processes within "
+                f"{format_duration(MEMORY_SECONDS)}; it is called more slowly"
+            )
+            return wait_seconds
 
     @property
     def are_many(self) -> bool:
         """Whether enough processes have ended that the plugin's other events wait too."""
         return len(self._end_times) > TOLERATED_ENDS
+
+    def wait_left(self, current_time: float) -> float:
+        """Return for how many seconds a slow plugin must not be called yet.
+
+        Infinite while one of its calls runs.
+
+        Args:
+            current_time: The current monotonic time, in seconds.
+        """
+        with self._lock:
+            self._forget_old(current_time)
+            if not self.is_slow:
+                return 0.0
+            if self._trial_strand is not None:
+                return math.inf
+            return max(self._free_at - current_time, 0.0)
+
+    def begin_call(self, strand_number: int, current_time: float) -> bool:
+        """Begin a call of a slow plugin in a strand; return False if it must wait.
+
+        Args:
+            strand_number: The strand.
+            current_time: The current monotonic time, in seconds.
+        """
+        if self.wait_left(current_time):
+            return False
+        with self._lock:
+            if self.is_slow and self._trial_strand is not None:
+                return False
+            self._trial_strand = strand_number
+        return True
+
+    def end_call(self, strand_number: int) -> bool:
+        """Note that a call in a strand is over; return whether it kept others from being made."""
+        if self._trial_strand != strand_number:  # nobody else has set it to this strand
+            return False
+        self._trial_strand = None
+        return True
+
+    def _forget_old(self, current_time: float) -> None:
+        while self._end_times and self._end_times[0] <= current_time - MEMORY_SECONDS:
+            self._end_times.popleft()
+        self.is_slow = self.is_slow and self.are_many
 
     def __len__(self) -> int:
         return len(self._end_times)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from queue import LifoQueue
+from queue import Empty, LifoQueue
+from typing import Final
 
 from sgevents_core.calling.making import CallRequest, Hung, do_nothing
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.messages import Prepared
-from sgevents_core.children.worker import Worker
+from sgevents_core.children.worker import Worker, report_limit
+from sgevents_core.observe.liveness import report_alive
+
+_REPORT_INTERVAL: Final = 10.0
+"""Seconds between two signs of life of a thread that waits for a worker."""
 
 
 class LaneWorkers:
     """The executor of all plugins of a lane with worker processes.
 
-    Each call is made in a worker that is idle; as many threads as there are workers may call.
+    Each call is made in a worker that is idle and whose process lives; as many threads as there are
+    workers may call. A process that has died is replaced meanwhile, and holds up no other call.
 
     Args:
         lane_children: The data shared by the lane's worker processes.
@@ -63,9 +69,38 @@ class LaneWorkers:
             request: The call.
             time_limit: The time limit in seconds; None for none.
         """
-        worker = self._idle_workers.get()
+        worker = self._take_idle(time_limit)
         try:
             return worker.call(request, time_limit)
+        finally:
+            self._put_back(worker)
+
+    def _take_idle(self, time_limit: float | None) -> Worker:
+        """Return the next worker that is idle, once there is one."""
+        has_waited = False
+        while True:
+            try:
+                worker = self._idle_workers.get(timeout=_REPORT_INTERVAL)
+            except Empty:  # the processes of all others are being started
+                report_alive(_REPORT_INTERVAL)
+                has_waited = True
+                continue
+            if has_waited:
+                report_limit(time_limit)
+            return worker
+
+    def _put_back(self, worker: Worker) -> None:
+        """Let a worker make the next call; replace its process first if that has died."""
+        if not worker.has_lost_process:
+            self._idle_workers.put(worker)
+            return
+        threading.Thread(
+            target=self._replace_process, args=(worker,), name="replaces a worker", daemon=True
+        ).start()
+
+    def _replace_process(self, worker: Worker) -> None:
+        try:
+            worker.prepare()
         finally:
             self._idle_workers.put(worker)
 

@@ -100,6 +100,12 @@ class Worker:
         return None if child is None or child.death is not None else child.pid
 
     @property
+    def has_lost_process(self) -> bool:
+        """Whether its process has died and was not replaced."""
+        child = self._child
+        return child is not None and child.death is not None
+
+    @property
     def is_starting(self) -> bool:
         """Whether a process is being started and loads its plugins."""
         return self._starting_child is not None
@@ -121,7 +127,7 @@ class Worker:
         if child is not None and is_alive and not (for_new_event and self._has_outgrown(child)):
             return True
         wait_seconds = FIRST_WAIT
-        while not self._lane_children.stopping.is_set():
+        while not (self._is_closed or self._lane_children.stopping.is_set()):
             start_error = self._replace_child(child)
             if start_error is None:
                 return True
@@ -173,7 +179,7 @@ class Worker:
             if reply is None and request.callback.is_async:
                 within = format_duration(limit or 0.0)
                 child.send(CancelWanted(number=call_number, within=within))
-                _report_limit(CANCEL_SECONDS)
+                report_limit(CANCEL_SECONDS)
                 reply = _await_reply(
                     child, call_number, replies, context, CANCEL_SECONDS, is_cancelled=True
                 )
@@ -481,18 +487,18 @@ def _await_reply(
             report_busy()  # another call may have the store for long
             child.send(_grant_values(call_number, context.store))
             deadline += time.monotonic() - asked_at
-            _report_limit(time_limit)
+            report_limit(time_limit)
         elif isinstance(reply, Heartbeat) and is_cancelled:
             continue
         elif isinstance(reply, Heartbeat):
             context.heartbeat()
             deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-            _report_limit(time_limit)
+            report_limit(time_limit)
         elif not isinstance(reply, Prepared):
             return reply
 
 
-def _report_limit(time_limit: float | None) -> None:
+def report_limit(time_limit: float | None) -> None:
     """Count the lane's loop as alive for as long as the call may take from now on."""
     if time_limit is None:
         report_busy()

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from sgevents_core.calling.deaths import (
     FIRST_WAIT,
-    MEMORY_SECONDS,
     count_death,
     died_too_often,
     first_death,
@@ -39,7 +38,6 @@ from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
-from sgevents_core.settings import format_duration
 from sgevents_core.site.health import Standing
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.entries import Entry
@@ -342,10 +340,7 @@ class Caller:
         wait_seconds = ended_workers.count_end(time.monotonic()) if is_own else FIRST_WAIT
         slow_reason = ""
         if is_own and ended_workers.are_many:
-            slow_reason = (
-                f"its calls have ended {len(ended_workers)} worker processes within "
-                f"{format_duration(MEMORY_SECONDS)}; it is called more slowly"
-            )
+            slow_reason = ended_workers.reason
             extra = {"action": "plugin.slowed_down", "plugin": call.plugin}
             logger.warning("Plugin %s waits: %s", call.plugin, slow_reason, extra=extra)
         if death is None:

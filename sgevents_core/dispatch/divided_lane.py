@@ -112,7 +112,7 @@ class DividedLane(Lane):
             if lane_plugin.concurrency is not None:
                 lane_plugin.admission = Admission(lane_plugin.concurrency, self._intake.resume)
         self._join_strands()
-        self._whole_gate = self._make_gate(self._strand)
+        self._whole_gate = self._make_gate(self._strand, WHOLE_LANE_UNIT)
         self._strand_units = [
             self._make_unit(strand_number, strand_place)
             for strand_number, strand_place in enumerate(strand_places.places)
@@ -141,10 +141,12 @@ class DividedLane(Lane):
             ledger=strand_ledger,
             slot=self._register.slots[strand_number],
         )
-        return StrandUnit(strand, self._make_gate(strand))
+        return StrandUnit(strand, self._make_gate(strand, strand_number))
 
-    def _make_gate(self, strand: Strand) -> StrandGate:
-        strand.gate = gate = StrandGate(strand, self.note_pause, self._executors.let_hang)
+    def _make_gate(self, strand: Strand, unit: int) -> StrandGate:
+        strand.gate = gate = StrandGate(
+            strand, unit, self.note_pause, self._executors.let_hang, self.wake
+        )
         return gate
 
     # The lane's own thread
@@ -289,12 +291,7 @@ class DividedLane(Lane):
         self.errands = ended_lane.errands.move_to_new_lane()
 
     def _open_executors(self) -> list[Executor]:
-        hanging = [
-            strand_plugin.executor
-            for unit in self._strand_units
-            for strand_plugin in unit.strand.lane_plugins
-            if strand_plugin.hung is not None
-        ]
+        hanging = [one.executor for one in self._all_lane_plugins() if one.hung is not None]
         return [*self._executors.all(), *hanging]
 
     def _serve_strand(self, strand_number: int, worker_number: int) -> tuple[bool, bool]:
@@ -311,6 +308,7 @@ class DividedLane(Lane):
                 strand.finished, strand.done = self._intake.place(strand_number)
             has_worked = strand.catch_up_all()
         unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
+        self._executors.take_back(strand.lane_plugins)
         self._wait_for_slot(strand_number, unit.gate)
         return has_handled or has_worked, has_worked
 
@@ -370,6 +368,7 @@ class DividedLane(Lane):
             if record.above is None and record.state == "active":
                 self._spread_plugin(plugin_index, record)
                 has_worked = True
+        self._executors.take_back(self.lane_plugins)
         is_waiting = self._whole_gate.waits_for is not None
         self._wait_for_slot(WHOLE_LANE_UNIT, self._whole_gate)
         return has_worked and not is_waiting
@@ -423,6 +422,7 @@ class DividedLane(Lane):
             raise TypeError("it is not in a strand")
         unit = self._strand_units[record.strand]
         unit.gate.over(lane_plugin)
+        self._executors.take_back(unit.strand.lane_plugins)
         unit.has_apart = unit.has_apart or record.apart
         self.release(record.strand)
 
@@ -525,14 +525,6 @@ class DividedLane(Lane):
 
     def caught_up(self, journal_end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
-        all_plugins = [
-            *self.lane_plugins,
-            *(
-                strand_plugin
-                for strand_unit in self._strand_units
-                for strand_plugin in strand_unit.strand.lane_plugins
-            ),
-        ]
         return (
             self._intake.end >= journal_end
             and self._intake.is_idle()
@@ -541,7 +533,7 @@ class DividedLane(Lane):
             and self.deferred_calls.is_idle(self.lane_plugins)
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
-                for lane_plugin in all_plugins
+                for lane_plugin in self._all_lane_plugins()
             )
         )
 
@@ -551,16 +543,16 @@ class DividedLane(Lane):
 
     def hung_plugins(self) -> list[str]:
         """Return the names of the plugins whose threads hang, one for each thread."""
+        return [one.plugin.name for one in self._all_lane_plugins() if one.hung is not None]
+
+    def _all_lane_plugins(self) -> list[LanePlugin]:
+        """Return each plugin as a whole, and in each strand."""
         strand_plugins = [
             strand_plugin
             for unit in self._strand_units
             for strand_plugin in unit.strand.lane_plugins
         ]
-        return [
-            strand_plugin.plugin.name
-            for strand_plugin in strand_plugins
-            if strand_plugin.hung is not None
-        ]
+        return [*self.lane_plugins, *strand_plugins]
 
     def blocking(self) -> BlockedLane | None:
         """Return why the lane cannot take in more events; None if it can."""

@@ -148,11 +148,22 @@ class LanePlugin:
         record = self.record
         if not record.catches_up or record.state == "paused" or self.hung is not None:
             return False
-        if self.late:
+        if self.late or (self.ended_workers.is_slow and self.ended_workers.wait_left(current_time)):
             return False
         return record.state == "active" or (
             self.waiting is None and current_time >= self.hold_until
         )
+
+    def seconds_to_wait(self, current_time: float) -> float:
+        """Return for how many seconds a hold or a slow-down lasts; negative if it is over.
+
+        Args:
+            current_time: The current monotonic time, in seconds.
+        """
+        wait_seconds = self.hold_until - current_time
+        if self.ended_workers.is_slow:
+            return max(wait_seconds, self.ended_workers.wait_left(current_time))
+        return wait_seconds
 
     def hold(self, reason: str, seconds: float, *, current_time: float, host_time: float) -> None:
         """Hold it for some seconds.

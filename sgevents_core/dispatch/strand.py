@@ -71,7 +71,7 @@ class Gate(Protocol):
     """A gate that can hold back a callback of a divided lane although it is its turn."""
 
     def leaves(self, call: Call) -> bool:
-        """Return whether the plugin was paused: it leaves the strand before this call."""
+        """Return whether the plugin leaves the strand before this call: it is paused or slow."""
 
     def admits(self, lane_plugin: LanePlugin) -> bool:
         """Return whether another call of the plugin may run; if not, the strand is put aside."""
@@ -244,7 +244,7 @@ class Strand:
             lane_plugin.services.late_start for lane_plugin in held_plugins if lane_plugin.late
         ]
         hold_seconds = [
-            lane_plugin.hold_until - current_time
+            lane_plugin.seconds_to_wait(current_time)
             for lane_plugin in ready_plugins
             if not lane_plugin.late and lane_plugin.record.catches_up
         ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
+from sgevents_core.calling.deaths import FIRST_WAIT
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.caller import Call
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -11,38 +14,68 @@ from sgevents_core.dispatch.strand import Strand
 
 
 class StrandGate:
-    """The gate that holds back callbacks in one strand: for a pause, or for `concurrency`.
+    """The gate that holds back callbacks in one strand.
+
+    It does so for a pause, for `concurrency`, and where a plugin that keeps ending worker processes
+    has to wait: that plugin is held, and the strand's worker goes on with the others.
 
     Args:
         strand: The strand.
+        strand_number: Its number.
         note_pause: Called after a call whose plugin is paused.
         let_hang: Called after a call that hangs, with the plugin in the strand.
+        note_free: Called once a slow plugin may be called again in other strands.
     """
 
     def __init__(
         self,
         strand: Strand,
+        strand_number: int,
         note_pause: Callable[[], None],
         let_hang: Callable[[LanePlugin], None],
+        note_free: Callable[[], None],
     ) -> None:
         self._strand = strand
+        self._strand_number = strand_number
+        self._note_free = note_free
         self._note_pause = note_pause
         self._let_hang = let_hang
         self.waits_for: Admission | None = None
         """The condition that the strand waits for before it continues."""
 
     def leaves(self, call: Call) -> bool:
-        """Return whether the plugin was paused: it leaves the strand before this call."""
-        if call.lane_plugin.record.state in {"active", "held"}:
-            return False
+        """Return whether the plugin leaves the strand before this call: it is paused or slow."""
+        lane_plugin = call.lane_plugin
+        if lane_plugin.record.state in {"active", "held"}:
+            if not lane_plugin.ended_workers.is_slow:
+                return False
+            current_time = time.monotonic()
+            wait_seconds = lane_plugin.ended_workers.wait_left(current_time)
+            if not wait_seconds:
+                return False
+            lane_plugin.hold(
+                lane_plugin.ended_workers.reason,
+                FIRST_WAIT if wait_seconds == math.inf else wait_seconds,
+                current_time=current_time,
+                host_time=time.time(),
+            )
         self._strand.leave_before(call)
         return True
 
     def admits(self, lane_plugin: LanePlugin) -> bool:
-        """Return whether another call of the plugin may run; if not, the strand waits for it."""
+        """Return whether another call of the plugin may run now.
+
+        If `concurrency` keeps it from that, the strand waits; a slow plugin waits alone.
+        """
+        ended_workers = lane_plugin.ended_workers
+        if ended_workers.is_slow and not ended_workers.begin_call(
+            self._strand_number, time.monotonic()
+        ):
+            return False
         admission = lane_plugin.admission
         if admission is None or admission.take():
             return True
+        ended_workers.end_call(self._strand_number)
         self.waits_for = admission
         return False
 
@@ -50,6 +83,8 @@ class StrandGate:
         """Give back the slot of an admitted call, unless the call hangs and keeps it."""
         if lane_plugin.record.state == "paused":
             self._note_pause()
+        if lane_plugin.ended_workers.end_call(self._strand_number):
+            self._note_free()
         if lane_plugin.hung is not None:
             self._let_hang(lane_plugin)
         elif lane_plugin.admission is not None:

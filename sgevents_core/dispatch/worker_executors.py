@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from sgevents_core.calling.making import Executor
+from sgevents_core.calling.making import Executor, LaneThread
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 
 MakeExecutor: TypeAlias = Callable[[LanePlugin, int], Executor]
 """Makes the executor for a plugin's calls in a worker, by the worker's number from 1."""
+
+
+_NO_WORKER: Final = LaneThread()
+"""The executor of a plugin in a strand that no worker serves."""
 
 
 class WorkerExecutors:
@@ -42,6 +46,15 @@ class WorkerExecutors:
         for plugin_index, strand_plugin in enumerate(strand_plugins):
             if strand_plugin.hung is None:
                 strand_plugin.executor = self.executor_for(plugin_index, worker_number)
+
+    def take_back(self, strand_plugins: Sequence[LanePlugin]) -> None:
+        """End the use of a worker's executors in a strand, except of those that hang in it.
+
+        The worker goes on to other strands: if a call hangs there, it does not hang here.
+        """
+        for strand_plugin in strand_plugins:
+            if strand_plugin.hung is None:
+                strand_plugin.executor = _NO_WORKER
 
     def executor_for(self, plugin_index: int, worker_number: int) -> Executor:
         """Return a worker's executor for the calls of a plugin, by the plugin's index."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +49,21 @@ def test_a_plugin_that_ends_workers_waits_longer_each_time() -> None:
     assert waits[-1] == LONGEST_WAIT
     assert ended.count_end(MEMORY_SECONDS * 2 + 40) == waits[0]
     assert not ended.are_many
+
+
+def test_slow_plugin_is_called_once_at_a_time_and_after_its_wait() -> None:
+    """Whatever the strand: the wait is the plugin's, and over with the last of the deaths."""
+    ended = EndedWorkers()
+    assert ended.wait_left(0.0) == 0.0
+    waits = [ended.count_end(10.0) for _ in range(TOLERATED_ENDS + 1)]
+    assert ended.is_slow
+    assert ended.wait_left(10.0) == waits[-1]
+    assert not ended.begin_call(3, 10.0)
+    assert ended.begin_call(3, 10.0 + waits[-1])
+    assert ended.wait_left(10.0 + waits[-1]) == math.inf
+    assert not ended.begin_call(4, 10.0 + waits[-1])
+    assert not ended.end_call(4)
+    assert ended.end_call(3)
+    assert ended.wait_left(10.0 + waits[-1]) == 0.0
+    assert ended.wait_left(11.0 + MEMORY_SECONDS) == 0.0
+    assert not ended.is_slow

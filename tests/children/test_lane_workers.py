@@ -20,6 +20,14 @@ def on_event(event, ctx):
         os._exit(0)
 """
 
+DIES_ON_ONE = """
+@hookimpl
+def on_event(event, ctx):
+    if event.id == 1:
+        os._exit(0)
+    (FOLDER / f"here-{event.id}").write_text(str(os.getpid()))
+"""
+
 COUNTS = """
 @hookimpl
 def on_event(event, ctx):
@@ -77,3 +85,18 @@ def test_further_processes_are_started_ahead(house: WorkerHouse) -> None:
         assert len(set(pids)) == 3
         assert all(worker.prepare() for worker in house.pool.workers)
         assert [worker.pid for worker in house.pool.workers] == pids
+
+
+def test_dead_process_is_replaced_while_another_makes_the_next_call(house: WorkerHouse) -> None:
+    """A call never waits for the start of a process while another one is idle."""
+    house.lane_table = LaneSettings(executor="process", workers=2)
+    house.plugin("dies", DIES_ON_ONE)
+    with house.working():
+        house.pool.warm_up()
+        wait_until(lambda: all(worker.pid for worker in house.pool.workers))
+        pids = [worker.pid for worker in house.pool.workers]
+        assert house.call(house.pool, "dies", 1).death is not None
+        assert house.call(house.pool, "dies", 2).error is None
+        assert int(house.written("here-2")) in pids
+        wait_until(lambda: all(worker.pid for worker in house.pool.workers))
+        assert len({worker.pid for worker in house.pool.workers} - set(pids)) == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_daemon import RunningDaemon
+from running_daemon import WRITER, RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
@@ -167,6 +167,18 @@ def test_each_poison_costs_its_call_alone(daemon: RunningDaemon) -> None:
     assert sorted(alerts) == sorted(f"{event} poison" for event in by_kind)
     assert any(r["message"] == "printed in startup" for r in daemon.told())
     assert daemon.tells("plugin.slowed_down")
+
+
+def test_plugin_that_keeps_dying_waits_alone(daemon: RunningDaemon) -> None:
+    """Its waits are those of all its strands together; its neighbour in the lane goes on."""
+    daemon.log = LANE.replace("executor", 'workers = 4\norder_by = "none"\nexecutor')
+    daemon.install("zeal", WRITER.format(calls=str(daemon.calls)), "apart")
+    with daemon.running() as process:
+        ids = [daemon.site.event("Studio_Segfault") for _ in range(40)]
+        daemon.wait_for(ids, "zeal")
+        deaths = len(tried(daemon))
+        assert daemon.stop(process) == 0
+    assert 3 <= deaths < len(ids) / 2  # each event has killed two, in each strand at once
 
 
 def test_a_daemon_that_is_killed_leaves_no_worker_behind(daemon: RunningDaemon) -> None:

@@ -238,6 +238,22 @@ def test_hanging_call_stops_the_plugin_in_its_strand_alone(house: House) -> None
     assert house.records()["hangs"].strands == {}
 
 
+def test_hang_is_no_hang_of_the_strands_that_its_worker_served_before(house: House) -> None:
+    """One worker, many entities: the hang is one thread's, and all other events are handled."""
+    house.lane_settings["default"] = LaneSettings(workers=1, order_by="entity")
+    door = Door(20)
+    house.plugin("hangs", door, timeout=SOON)
+    with house.running():
+        of_entities(house, {id_: id_ for id_ in range(1, 21)})
+        wait_until(lambda: house.state.dead_letters() != [])
+        assert house.lanes[0].hung_plugins() == ["hangs"]
+        of_entities(house, {id_: id_ - 20 for id_ in range(21, 40)})
+        wait_until(lambda: len(house.calls) == 39)
+        door.opened.set()
+        house.settle()
+    assert [letter.event_id for letter in house.state.dead_letters()] == [20]
+
+
 def test_a_hanging_call_keeps_its_slot(house: House) -> None:
     """With `concurrency = 1` nothing else of the plugin runs until it is back."""
     door = Door(2)

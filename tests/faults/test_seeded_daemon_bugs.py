@@ -14,12 +14,16 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
-from sgevents_core.calling import judging
+from sgevents_core.calling import judging, own_thread
+from sgevents_core.calling.context import CallContext
+from sgevents_core.calling.making import Hung
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.own_thread import PluginThread
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
+from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch import deferred_calls, deferred_errands
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.divided_lane import DividedLane
@@ -30,6 +34,7 @@ from sgevents_core.dispatch.ledger import DividedLedger
 from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.dispatch.strand_unit import StrandGate
+from sgevents_core.dispatch.worker_executors import WorkerExecutors
 from sgevents_core.events import Event, route_of
 from sgevents_core.requests import carrying_out
 from sgevents_core.requests.request_work import RequestWork
@@ -499,12 +504,83 @@ def made_later_although_paused(patch: Patch) -> None:
         patch.setattr(module, "can_be_called", lambda _: True)
 
 
+def progress_not_synced(patch: Patch) -> None:
+    """Nobody copies the registers into the ledger while the lanes wait or call."""
+    patch.setattr(ProgressSyncer, "sync_once", lambda _: None)
+
+
+# Bugs in time limits; two of five schedules have plugins with limits.
+
+
+def hang_of_one_strand_is_one_of_others(patch: Patch) -> None:
+    """A plugin hangs in each strand that was served by the worker whose call hangs."""
+    patch.setattr(WorkerExecutors, "take_back", lambda *_: None)
+
+
+def hung_plugin_called_again(patch: Patch) -> None:
+    """A plugin is called although a call of it has not returned."""
+    patch.setattr(LanePlugin, "hung", None)
+
+
+def late_changes_taken(patch: Patch) -> None:
+    """A call that was given up may still change the store."""
+    real = own_thread._timeout_outcome
+
+    def timeout_outcome(hung_call: Hung, stack: str) -> CallOutcome:
+        hung_call.request.context, context = None, hung_call.request.context
+        outcome = real(hung_call, stack)
+        hung_call.request.context = context
+        return outcome
+
+    patch.setattr(own_thread, "_timeout_outcome", timeout_outcome)
+
+
+def heartbeat_unheard(patch: Patch) -> None:
+    """A call that says that it is alive is given up all the same."""
+    patch.setattr(CallContext, "heartbeat", lambda _: None)
+
+
+def hung_call_gives_its_slot_back(patch: Patch) -> None:
+    """Another call of a plugin that takes one at a time runs beside one that hangs."""
+    real = StrandGate.over
+
+    def over(self: StrandGate, lane_plugin: LanePlugin) -> None:
+        if lane_plugin.hung is not None and lane_plugin.admission is not None:
+            lane_plugin.admission.give_back()
+        real(self, lane_plugin)
+
+    patch.setattr(StrandGate, "over", over)
+
+
+def late_return_unheard(patch: Patch) -> None:
+    """A plugin does not go on when the call that it hung in has returned."""
+    patch.setattr(PluginThread, "_report_late", lambda *_: None)
+
+
+def call_given_up_counts_as_returned(patch: Patch) -> None:
+    """An event whose call took too long is nobody's failure."""
+    real = Caller._fail
+
+    def fail(self: Caller, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
+        return outcome.timed_out or real(self, call, outcome, error)
+
+    patch.setattr(Caller, "_fail", fail)
+
+
 @pytest.mark.parametrize(
     ("bug", "seed"),
     [
         (put_off_only_in_memory, 0),
         (put_off_again_once_handled, 0),
         (made_later_although_paused, 0),
+        (progress_not_synced, 60),
+        (hang_of_one_strand_is_one_of_others, 5),
+        (hung_plugin_called_again, 0),
+        (late_changes_taken, 0),
+        (heartbeat_unheard, 0),
+        (hung_call_gives_its_slot_back, 1),
+        (late_return_unheard, 0),
+        (call_given_up_counts_as_returned, 0),
         (empty_strand_stays_where_it_was, 1),
         (fold_puts_all_strands_at_the_intake, 1),
         (finished_entries_taken_in_again, 1),
@@ -513,7 +589,6 @@ def made_later_although_paused(patch: Patch) -> None:
         (another_division_begins_at_the_lowest_place, 1),
         (what_strands_finished_is_forgotten, 1),
         (plugin_leaves_at_the_place_of_its_lane, 1),
-        (rejoins_before_its_old_events, 1029),
         (plugin_joins_one_strand_too_early, 1),
         (pause_of_one_strand, 1),
         (hold_of_one_strand_ends_those_of_others, 1),
@@ -532,6 +607,7 @@ def made_later_although_paused(patch: Patch) -> None:
         (dead_letter_not_written_with_the_step, 5),
         (replay_moves_the_cursor, 11),
         (fold_writes_a_place_ahead, 40),
+        (fold_writes_a_place_ahead, 50),
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
         (begun_taken_for_returned, 1),

@@ -14,8 +14,8 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE_WORD
 
-FOLDED_WITHIN = 6.0
-"""Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
+SYNCED_WITHIN = 0.5
+"""Seconds whose calls a power cut may repeat."""
 Way = tuple[str, str, int]
 """`plugin` or `lane`, its name, and the key of what is in order; 0 for everything."""
 Series = tuple[str, str, int]
@@ -98,7 +98,7 @@ class Calls:
             return True
         how, at = self._daemon.ends[made.life]
         if how == "power":
-            return at - made.at < FOLDED_WITHIN
+            return not made.noted or at - made.noted_at <= SYNCED_WITHIN
         return how == "kill" and not made.noted and self.last_of[made.lane, made.life] is made
 
 

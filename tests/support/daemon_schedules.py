@@ -64,6 +64,8 @@ class DaemonSchedule:
         self._divided = seed % 2 == 1
         if self._divided:
             self._divide()
+        self._limit_rng = random.Random(f"limits {seed}")
+        self._has_limits = self._limit_rng.random() < 0.4
         self._furnish()
 
     def run(self) -> SimulatedDaemon:
@@ -100,7 +102,10 @@ class DaemonSchedule:
                 on_error=rng.choice(POLICIES),
                 max_attempts=rng.choice([2, 3, 5]),
                 pause_after=rng.choice([3, 1000, 1000]),
+                concurrency=self._limit_rng.choice([None, 1]) if self._has_limits else None,
             )
+            if table.concurrency is not None:
+                self.daemon.log.single.add(name)
             lane = "default" if number in (0, 2) else rng.choice(["default", "night"])
             made = [
                 (rng.choice(MATCHES), self._behaviour(table)) for _ in range(rng.choice([1, 2, 3]))
@@ -123,6 +128,8 @@ class DaemonSchedule:
             stop=daemon.stop_soon,
             pass_time=daemon.pass_time,
             defers=random.Random(f"defers {self._seed}").random() < 0.3,
+            time_limit=self._limit_rng.choice([None, 0.5, 5.0, 60.0]) if self._has_limits else None,
+            hanging=0.05,
         )
 
     def _enable(self, plugin: Plugin, enabled: bool) -> None:
@@ -205,7 +212,7 @@ class DaemonSchedule:
             daemon.end_outage()
         for id_ in self._hidden:
             daemon.site.show(id_)
-        daemon.site.commit_all()
+        daemon.commit_all()
         daemon.feed.calm()
         for plugin in daemon.house.plugins.values():
             self._enable(plugin, True)
@@ -223,6 +230,8 @@ class DaemonSchedule:
             if all(_is_at_rest(record) for record in records) and not put_off:
                 break
             daemon.run(20)
+            if daemon.log.hanging:  # only a new process ends what never returns
+                daemon.restart()
         daemon.restart()
 
 

@@ -26,7 +26,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.sqlite import database
 
 CLOCKED = (
-    "sgevents_core.calling.making",
+    "sgevents_core.calling.",
     "sgevents_core.dispatch.",
     "sgevents_core.state.sqlite.requests",
 )
@@ -46,6 +46,8 @@ class MortalProcess:
 
     def __init__(self, left: int | None = None) -> None:
         self.left = left
+        self.steps = 0
+        """Instructions so far at which it might have died."""
         self.dead = False
         self.connections: set[sqlite3.Connection] = set()
 
@@ -55,6 +57,7 @@ class MortalProcess:
         Raises:
             Killed: It is dead.
         """
+        self.steps += 1
         if self.left is not None and not self.dead:
             self.left -= 1
             self.dead = self.left < 0
@@ -167,14 +170,7 @@ class Machine:
         )
         with pytest.MonkeyPatch.context() as patch:
             for name, module in sorted(sys.modules.items()):
-                ours = name.startswith(
-                    (
-                        "sgevents_core.calling.making",
-                        "sgevents_core.dispatch.",
-                        "sgevents_core.state.sqlite.requests",
-                    )
-                )
-                if ours and getattr(module, "time", None) is time:
+                if name.startswith(CLOCKED) and getattr(module, "time", None) is time:
                     patch.setattr(module, "time", self)
             patch.setattr(calls, "random", random.Random(self._seed))
             patch.setattr(database, "sqlite3", fake)

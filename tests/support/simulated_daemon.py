@@ -19,11 +19,14 @@ from lane_house import House
 from mortal_process import Killed, Machine, MortalProcess
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
+from simulated_threads import SimulatedThreads
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
+from sgevents_core.crashes.syncing import SYNC_INTERVAL, ProgressSyncer
 from sgevents_core.dispatch.deferred_errands import make_deferred_call
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names, returned_plugins
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.requests import carrying_out
@@ -53,12 +56,14 @@ class SimulatedDaemon:
         self.rng = random.Random(seed)
         self.site = StudioSite(tells_date=seed % 2 == 1)
         self.machine = Machine(seed, self.site)
+        self.threads = SimulatedThreads(self.machine, self._let_time_pass)
         self.log = CallLog(self.machine)
         self.house = House(folder)
         self.deadly = deadly
         self.journal = StateJournal(self.machine, self.house.state)
         self.feed = DaemonFeed(self.site, rules, seed, journal=self.journal)
         self.feed.machine = self.machine
+        self.site.before_time_passes = self._sync_until
         self.log.feed_failed = lambda: self.feed.troubled
         self.log.is_down = lambda: self.site.down
         self.lanes: list[Lane] = []
@@ -77,6 +82,9 @@ class SimulatedDaemon:
         self.asked: dict[int, tuple[str, str, dict[str, Any]]] = {}
         self.answers: dict[int, tuple[str, str]] = {}
         self.stopping = False
+        self.syncer: ProgressSyncer | None = None
+        self._synced_at = 0.0
+        self._steps_synced = 0
         self.turns = 0
         self._due: dict[str, float] = {}
         self._idle: dict[str, int] = {}
@@ -98,7 +106,11 @@ class SimulatedDaemon:
     def at_work(self) -> Iterator[None]:
         """Let the code under test run on the simulated machine while the block lasts."""
         loudness = logging.getLogger("sgevents")
-        with self.machine.running(), pytest.MonkeyPatch.context() as patch:
+        with (
+            self.machine.running(),
+            self.threads.in_use(),
+            pytest.MonkeyPatch.context() as patch,
+        ):
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
             logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
             patch.setattr(carrying_out, "carry_out", self.carry_out)
@@ -165,20 +177,39 @@ class SimulatedDaemon:
         self.journal.state = open_state(self.house.folder).writer()
         self.feed.follower = Follower(self.feed.rules, self.journal.load())
         self.inbox = Inbox(self.house.folder, self.lanes, self)
+        home = open_state(self.house.folder)
+        self.syncer = ProgressSyncer(self.lanes, home.lane_writer(), home.presence())
+        self._synced_at, self._steps_synced = self.machine.now, 0
+        self.overdue = OverdueCalls(
+            self.lanes, self.house.state, started_at=self.machine.monotonic(), can_restart=True
+        )
         self._due = {lane.name: self.machine.now for lane in self.lanes}
         self.stopping = False
         self._look_at_the_ledger()
         self.inbox.poll()
 
+    def _sync_until(self, now: float) -> None:
+        """Sync as the daemon's own thread does while time passes and nothing else happens."""
+        process, passed = self.machine.process, now - self._synced_at
+        if self.syncer is None or process is None or passed <= SYNC_INTERVAL:
+            return
+        self._synced_at += passed // SYNC_INTERVAL * SYNC_INTERVAL
+        if process.steps != self._steps_synced:  # else nothing was written since
+            self.syncer.sync_once()
+            self._steps_synced = process.steps
+
     def _bury(self, how: str) -> None:
         """Forget all that a dead process had in memory."""
+        self.syncer = None
         process = self.machine.process
         assert process is not None
         process.bury()
+        self.threads.end()
         self.machine.process = None
         self.ends[self.log.life] = (how, self.machine.now)
         self.lanes, self.log.request, self.log.is_late = [], 0, False
         self.log.not_before.clear()
+        self.log.hanging.clear()
         if how == "power":
             self.machine.boot += 1
             self.machine.booted = self.machine.now
@@ -203,7 +234,8 @@ class SimulatedDaemon:
             lane.close()
             if lane.error is not None:
                 raise lane.error
-        stop_plugins(self.plugins, self.services, self.state)
+        working_plugins = returned_plugins(self.plugins, self.lanes)
+        stop_plugins(working_plugins, self.services, self.state)
         self.inbox.close()
 
     def stop_soon(self) -> None:
@@ -227,15 +259,24 @@ class SimulatedDaemon:
         self.turns += 1
         assert self.turns < MOST_TURNS, "it does not come to rest"
         end = len(self.journal.rows)
-        self.feed.turn(max(min([until, *self._due.values()]), self.site.now) + 0.0005)
-        if len(self.journal.rows) > end:
-            self._due = dict.fromkeys(self._due, self.machine.now)
+        next_turn = min([until, *self._due.values(), self.threads.next_wake])
+        self.feed.turn(max(next_turn, self.site.now) + 0.0005)
+        if self.threads.run_due() or len(self.journal.rows) > end:
+            self._wake_lanes()
         lanes = [lane for lane in self.lanes if self._due[lane.name] <= self.machine.now]
         self.rng.shuffle(lanes)
         for lane in lanes:
             self._turn_of(lane)
+        self._compare_hanging()
+        self.stopping = self.stopping or self.overdue.check(self.machine.monotonic())
         if self.stopping:
             self.restart()
+
+    def _compare_hanging(self) -> None:
+        """See that the daemon knows which calls hang, one for each thread."""
+        known, real = hung_plugin_names(self.lanes), [plugin for plugin, _ in self.log.hanging]
+        if sorted(known) != sorted(real):
+            self.log.wrong.append(f"{known} are said to hang, not {real}")
 
     def _turn_of(self, lane: Lane) -> None:
         worked = False
@@ -250,8 +291,18 @@ class SimulatedDaemon:
         self._due[lane.name] = self.machine.now + wait
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass for the running thread."""
+        self.threads.sleep(seconds)
+
+    def _let_time_pass(self, seconds: float) -> None:
         self.site.advance(self.site.now + seconds)
+
+    def commit_all(self) -> None:
+        """Let whatever is under way on the site become visible."""
+        try:
+            self.site.commit_all()
+        except Killed:
+            self._die()
 
     def prune(self, retention: float) -> None:
         """Remove old events from the journal, as the daemon does now and then."""

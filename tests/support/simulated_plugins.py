@@ -13,9 +13,13 @@ from lane_house import Plugin
 from mortal_process import Machine
 
 from sgevents_core import Defer, Retry
+from sgevents_core.calling.making import Hung
+from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.calling.own_thread import PluginThread
 from sgevents_core.choices import OnError
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.errands import Errands
+from sgevents_core.errors import CallIsOverError
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.plugins.callback import Callback
@@ -28,6 +32,10 @@ HANDLED = ("returned", "dead-letter", "skip")
 """What a call comes to after which its callback is done with the event."""
 FINAL = (*HANDLED, "deferred")
 """What a call comes to after which its lane does not make it again."""
+ABOUT_NOW = 0.001
+"""Seconds by which a time that is exact may differ."""
+FOR_EVER = 1e9
+"""Seconds that no schedule lasts."""
 POISON_LASTS = 6
 """Deaths after which even the worst call has healed."""
 _RAISED: dict[str, Callable[[], BaseException]] = {
@@ -55,9 +63,9 @@ class Made:
     """One call, from the moment it was noted as begun.
 
     `end` is its outcome: `returned`, a verdict, `put off` while it waits for the site, or
-    nothing where the process died in it. `touched` is whether the site did not answer it, `excused`
-    whether it may be made again without being charged, `in_charge` whether the process may have
-    died while it was.
+    nothing where the process died in it; `when_late` what it is if it is given up.
+    `touched` is whether the site did not answer it, `excused` whether it may be made again
+    without being charged, `in_charge` whether the process may have died while it was.
     """
 
     lane: str
@@ -73,6 +81,7 @@ class Made:
     key: str = ""
     end: str = ""
     noted: bool = False
+    noted_at: float = 0.0
     request: int = 0
     wait: float = 0.0
     touched: bool = False
@@ -80,6 +89,11 @@ class Made:
     excused: bool = False
     in_charge: bool = False
     would_be: str = ""
+    when_late: str = ""
+    alive_at: float = 0.0
+    """When it began, or last reported that it is alive."""
+    hangs: bool = False
+    """Whether it was given up because it took too long."""
     strand: int | None = None
     """Its strand; None in a lane that is not divided."""
     late: bool = False
@@ -106,6 +120,10 @@ class CallLog:
     paused: set[str] = field(default_factory=set)
     not_before: dict[tuple[str, int | None], float] = field(default_factory=dict)
     """When a plugin that is held may be called again, by its name and strand."""
+    hanging: dict[tuple[str, int | None], Made] = field(default_factory=dict)
+    """The call that a plugin hangs in, by its name and strand."""
+    single: set[str] = field(default_factory=set)
+    """The plugins of which one call may run at once."""
     tries: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     is_down: Callable[[], bool] = lambda: False
     """Whether the site is down."""
@@ -129,7 +147,8 @@ class CallLog:
             made = self._made(call)
             late = made.end == "put off"
             if late:
-                made.end, made.in_charge, made.noted = made.would_be, True, True
+                made.end, made.in_charge = made.would_be, True
+                made.noted, made.noted_at = True, self.machine.now
             if made.in_outage and made.end != "skip":
                 self.wrong.append(f"charged in an outage: {made}")
             stays = charged(caller, call, *rest)
@@ -143,9 +162,35 @@ class CallLog:
                 self._put_off(self._asked)
             set_aside(errands, *rest)
 
+        give_up = PluginThread._give_up
+
+        def gives_up(thread: PluginThread, hung_call: Hung, *rest: Any) -> CallOutcome:
+            outcome = give_up(thread, hung_call, *rest)
+            if thread.hung is hung_call:
+                self._give_up(hung_call)
+            return outcome
+
+        patch.setattr(PluginThread, "_give_up", gives_up)
         patch.setattr(Caller, "_wait_for_site", puts_off)
         patch.setattr(Caller, "_charge", charges)
         patch.setattr(Errands, "put_off", sets_aside)
+
+    def _give_up(self, hung_call: Hung) -> None:
+        """Take note that a call was given up, at its limit."""
+        plugin, name = hung_call.request.plugin, hung_call.request.callback_name
+        made = next(
+            one for one in reversed(self.made) if (one.plugin, one.callback) == (plugin, name)
+        )
+        made.end, made.hangs = made.when_late, True
+        self.hanging[plugin, made.strand] = made
+        waited = self.machine.now - made.alive_at
+        if not abs(waited - hung_call.time_limit) < ABOUT_NOW:
+            self.wrong.append(f"given up after {waited} s, not {hung_call.time_limit}: {made}")
+
+    def goes_without(self, plugin: str) -> None:
+        """Take note that calls which a plugin hangs in run code that is no longer used."""
+        for held in [held for held in self.hanging if held[0] == plugin]:
+            del self.hanging[held]
 
     def _made(self, call: Call) -> Made:
         callback = call.steps[call.number][1]
@@ -171,6 +216,16 @@ class CallLog:
             self.wrong.append(f"called while paused: {made}")
         if now < self.not_before.get((plugin, strand), 0.0) - 0.001:
             self.wrong.append(f"called before the wait was over: {made}")
+        if hanging := self._hanging_beside(plugin, strand):
+            self.wrong.append(f"called while it hangs in {hanging}: {made}")
+
+    def _hanging_beside(self, plugin: str, strand: int | None) -> list[Made]:
+        """Return the calls that a plugin hangs in, and that must return before another."""
+        return [
+            made
+            for (name, place), made in self.hanging.items()
+            if name == plugin and (place == strand or plugin in self.single)
+        ]
 
     def _look_at_last(self, last: Made | None) -> None:
         """See that a call is made again without a charge only where there was trouble."""
@@ -192,7 +247,7 @@ class CallLog:
                 self._note(made)
 
     def _note(self, made: Made) -> None:
-        made.noted = True
+        made.noted, made.noted_at = True, self.machine.now
         if made.end == "pause":
             self.paused.add(made.plugin)
         self.not_before.pop((made.plugin, made.strand), None)
@@ -217,6 +272,7 @@ class CallLog:
             if made.callback != callback:
                 self.wrong.append(f"{callback} was called, not {made}")
         made.event_id, made.attempt, made.key = int(event.id or 0), ctx.attempt, ctx.key
+        made.alive_at = self.machine.now
         self.tries[plugin, callback, made.event_id] += 1
         return made
 
@@ -246,6 +302,8 @@ class Behaviour:
         stop: Lets all lanes stop.
         pass_time: Lets time pass.
         defers: Whether it puts some events off.
+        time_limit: Seconds after which a call is given up; None for none.
+        hanging: Share of events on which it takes longer than that, or nearly.
     """
 
     log: CallLog
@@ -260,6 +318,8 @@ class Behaviour:
     stop: Callable[[], None]
     pass_time: Callable[[float], None]
     defers: bool = False
+    time_limit: float | None = None
+    hanging: float = 0.0
 
     def __call__(self, plugin: str, callback: str, event: Event, ctx: Any) -> None:
         """Be called."""
@@ -284,6 +344,8 @@ class Behaviour:
             kind = "asked" if made.request else "late" if made.late else "live"
             name = f"{kind} {callback}"
             ctx.store[name] = ctx.store.get(name, 0) + 1
+        if self._takes_too_long(made, ctx, tries):
+            return
         if trouble == "poison" and machine.process is not None:
             machine.process.die()
         if trouble in _RAISED:
@@ -302,6 +364,35 @@ class Behaviour:
         times = rng.choice([1, 2]) if rng.random() < 0.1 else 0
         self.log.deferrals[call] += 1
         return self.log.deferrals[call] <= times
+
+    def _takes_too_long(self, made: Made, ctx: Any, tries: int) -> bool:
+        """Take long, on some events; return whether the call was given up meanwhile."""
+        rng = random.Random(f"hangs {self.seed} {made.plugin} {made.callback} {made.event_id}")
+        if self.time_limit is None or rng.random() >= self.hanging or tries > rng.choice([1, 1, 2]):
+            return False
+        limit, kind = self.time_limit, rng.choice(["in time", "alive", "late", "late", "ever"])
+        made.when_late, _ = self.verdict("timeout", ctx.attempt)
+        for _ in range(5 if kind == "alive" else 0):
+            self.pass_time(0.9 * limit)
+            ctx.heartbeat()
+            made.alive_at = self.log.machine.now
+        late_seconds = {"late": rng.choice([limit + 0.1, limit + 5, limit + 300]), "ever": FOR_EVER}
+        self.pass_time(late_seconds.get(kind, 0.9 * limit))
+        is_late = kind in late_seconds
+        if made.hangs != is_late:
+            self.log.wrong.append(f"{kind}, and given up is {made.hangs}: {made}")
+        if made.hangs:
+            self._return_late(made, ctx)
+        return made.hangs
+
+    def _return_late(self, made: Made, ctx: Any) -> None:
+        """Return from a call that was given up: what it does now must not count."""
+        self.log.hanging.pop((made.plugin, made.strand), None)
+        try:
+            ctx.store["late"] = made.number
+        except CallIsOverError:
+            return
+        self.log.wrong.append(f"a late change was taken: {made}")
 
     def _trouble(self, rng: random.Random, tries: int) -> str:
         if rng.random() >= self.troubled:
@@ -341,6 +432,7 @@ def simulated_plugin(name: str, lane: str, behaviours: list[tuple[Match, Behavio
                 match=match,
                 function=function,
                 on_error=behaviour.on_error,
+                timeout=behaviour.time_limit,
             )
         )
     return Plugin(name, callbacks, lane=lane, table=behaviours[0][1].table)

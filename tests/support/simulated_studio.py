@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from mortal_process import Machine
 from simulated_feed import SimulatedFeed, SimulatedJournal
@@ -24,6 +25,16 @@ class StudioSite(SimulatedSite):
     """A site whose rows have types and bodies; nobody is answered while it is `down`."""
 
     down = False
+
+    def __init__(self, *, tells_date: bool) -> None:
+        super().__init__(tells_date=tells_date)
+        self.before_time_passes: Callable[[float], None] = lambda _: None
+        """Called with the time until which time is about to pass."""
+
+    def advance(self, now: float) -> None:
+        """Let time pass."""
+        self.before_time_passes(now)
+        super().advance(now)
 
     def row(self, id_: int) -> Row:
         """Return a visible row as it is read."""
