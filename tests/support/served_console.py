@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +22,21 @@ class ServedConsole(NamedTuple):
 
 
 @contextmanager
-def served_console(*configs: Path) -> Iterator[ServedConsole]:
-    """Serve the sites of some configurations while the block lasts."""
+def served_console(
+    *configs: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[ServedConsole]:
+    """Serve the sites of some configurations while the block lasts.
+
+    Args:
+        configs: The configurations.
+        environment: The variables of the console's process; by default, those of this one.
+    """
     output = configs[0].with_name("console-output.txt")
     command = [sys.executable, "-m", "sgevents_core", "console"]
     for config in configs:
         command += ["--config", str(config)]
     with output.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
     try:
         yield ServedConsole(process, served_address(output), output)
     finally:

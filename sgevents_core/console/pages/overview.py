@@ -98,6 +98,7 @@ class PluginLine(View, frozen=True, kw_only=True):
     behind_s: float
     retry_in_s: float
     dead_letters: int
+    failures_in_a_row: int
     last_error: str
     hangs: bool
 
@@ -277,6 +278,7 @@ def _plugin_line(plugin: PluginOverview) -> PluginLine:
         behind_s=plugin.behind_s if plugin.behind else 0.0,
         retry_in_s=plugin.retry_in_s,
         dead_letters=plugin.dead_letters,
+        failures_in_a_row=plugin.failures,
         last_error=plugin.last_error,
         hangs=plugin.hangs,
     )
@@ -289,7 +291,8 @@ def _urgency(plugin: PluginLine) -> tuple[bool, int, bool, str]:
     """Return the order of plugins: those in trouble first, those that are disabled last."""
     is_disabled = plugin.state == "disabled"
     rank = _URGENCY.index(plugin.state) if plugin.state in _URGENCY else len(_URGENCY)
-    return (is_disabled, rank, plugin.dead_letters == 0, plugin.name)
+    is_well = plugin.failures_in_a_row == 0 and plugin.dead_letters == 0
+    return (is_disabled, rank, is_well, plugin.name)
 
 
 def _lag_of(plugins: list[PluginLine]) -> Lag:

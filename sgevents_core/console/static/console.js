@@ -126,6 +126,7 @@
   if (liveSwitch) liveSwitch.addEventListener("click", () => setLive(!isLive));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawCharts(document));
   showTimes(document); showLive(); drawCharts(document);
+  document.documentElement.dataset.ready = "yes";
   setInterval(tick, 1000);
   setInterval(() => { if (isLive && !document.hidden) drawCharts(document); }, 60000);
 })();

@@ -1,0 +1,56 @@
+"""Every page in a real browser: it fits, nothing keeps people out, nothing leaves the host."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from browsing import Visitor
+from busy_scene import BusyScene
+from playwright.sync_api import Browser
+
+from sgevents_core.console.pages import PAGES
+
+PLAIN = [page.path for page in PAGES if page.in_navigation and page.template]
+PATHS = [*PLAIN, "plugin?name=failing", "plugin?name=archive"]
+SCREENSHOTS = {"": "console-overview", "plugins": "console-plugins", "requests": "console-requests"}
+SCREENSHOTS |= {"plugin?name=failing": "console-plugin"}
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_and_is_for_everybody(
+    browser: Browser,
+    scene: BusyScene,
+    token: str,
+    width: int,
+    scheme: Literal["light", "dark"],
+    docs_images: Path | None,
+) -> None:
+    """On wide and narrow screens, in light and dark, with hostile texts on the pages."""
+    with closing(Visitor(browser, scene.console.address, width=width, scheme=scheme)) as visitor:
+        visitor.sign_in(token)
+        found: dict[str, object] = {}
+        for path in PATHS:
+            visitor.open(f"/sites/{scene.slug}/{path}")
+            if visitor.overhang():
+                found[f"{path} is too wide"] = visitor.overhang()
+            if barriers := visitor.barriers():
+                found[path] = barriers
+            if docs_images is not None and path in SCREENSHOTS and width == 1300:
+                name = f"{SCREENSHOTS[path]}{'-dark' if scheme == 'dark' else ''}.png"
+                docs_images.mkdir(exist_ok=True)
+                visitor.page.screenshot(path=docs_images / name)
+        assert found == {}
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/nothing/here", "/?all"])
+def test_pages_outside_a_site_are_for_everybody_too(visitor: Visitor, path: str) -> None:
+    """The sign-in, the list of sites, and what is shown where there is no page."""
+    visitor.page.goto(f"{visitor.address}{path}")
+    visitor.wait_for_scripts()
+    assert visitor.barriers() == []
+    assert visitor.overhang() == 0
+    visitor.errors.clear()  # Chromium reports the status 404, too
