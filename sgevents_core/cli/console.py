@@ -92,14 +92,16 @@ def _greet(start: ConsoleStart, settings: Settings) -> None:
 
 
 def _parse_listen(text: str | None) -> ListenAddress | None:
-    from sgevents_core.settings.listening import parse_listen_address
+    from sgevents_core.settings.diagnostics import Diagnostics, InvalidValueError, ReadingContext
+    from sgevents_core.settings.listen_address import read_listen_address
 
     if text is None:
         return None
-    address = parse_listen_address(text)
-    if address is None:
-        raise click.BadParameter(f"{text!r} is not host:port", param_hint="--listen")
-    return address
+    context = ReadingContext(("listen",), Path(), Diagnostics(), references_required=False)
+    try:
+        return read_listen_address(text, context)
+    except InvalidValueError as error:
+        raise click.BadParameter(f"{error.message}; {error.fix}", param_hint="--listen") from None
 
 
 def _print_hash() -> None:

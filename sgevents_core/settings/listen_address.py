@@ -41,8 +41,12 @@ class ListenAddress(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _read_listen_address(raw_value: object, context: ReadingContext) -> ListenAddress:
-    """Return an address given as `host:port`, or `[host]:port` for IPv6."""
+def read_listen_address(raw_value: object, context: ReadingContext) -> ListenAddress:
+    """Return an address given as `host:port`, or `[host]:port` for IPv6.
+
+    Raises:
+        InvalidValueError: It is not one.
+    """
     fix = f"write {context.assignment(toml_string(_better_address(raw_value)))}"
     if not isinstance(raw_value, str):
         raise InvalidValueError(f"expected an address, got {describe(raw_value)}", fix)
@@ -85,7 +89,7 @@ def _better_address(raw_value: object) -> str:
 ListenSetting: TypeAlias = Annotated[
     ListenAddress,
     ValueKind(
-        _read_listen_address,
+        read_listen_address,
         {"type": "string", "pattern": "^[^\\s/]+:[0-9]{1,5}$"},
         f'"{_EXAMPLE}"',
         "an address",

@@ -24,7 +24,7 @@ from sgevents_core.choices import (
 )
 from sgevents_core.errors import Problem
 from sgevents_core.settings.listen_address import ListenAddress, ListenSetting
-from sgevents_core.settings.listening import NetworkSetting
+from sgevents_core.settings.networks import NetworkSetting
 from sgevents_core.settings.secret import SecretTexts
 from sgevents_core.settings.value_kinds import (
     ExistingFile,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from waiting import wait_until
 
 from sgevents_core.reading.overview import Overview, read_overview
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.call_figures import CallFigure, FeedFigure, MinuteFigures, bucket_of
+from sgevents_core.state.opening import open_state
 
 HOSTILE_ERROR = "<script>alert('no')</script> \x1b[31mred \u202egnp.exe " + "long" * 5000
 FAILING = f"""
@@ -52,6 +56,12 @@ WORKING = """
         pass
 """
 EVENTS = 120
+CALLED = (
+    ("notes", "on_event", 0.0004),
+    ("notes", "note_status", 0.002),
+    ("failing", "on_change", 0.011),
+)
+"""Plugins, their callbacks, and the seconds of a usual call."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,27 @@ class BusyScene:
         return overview
 
 
+def fill_last_hour(state_folder: Path) -> None:
+    """Record figures of the last hour, as a daemon would have that ran all the time."""
+    now = int(time.time()) // 60 * 60
+    state_folder.mkdir()
+    calls, feed = [], []
+    for minute in range(1, 61):
+        load = int(120 + 80 * math.sin(minute / 6) + 25 * math.sin(minute))
+        starts_at = now - 60 * minute
+        feed.append(
+            FeedFigure(starts_at, load, load // 8, max(2.0 + 1.5 * math.cos(minute / 9), 0))
+        )
+        for plugin, callback, seconds in CALLED:
+            buckets = {bucket_of(seconds): load, bucket_of(seconds * (3 + minute % 7)): 3}
+            failures = load // 9 if plugin == "failing" else 0
+            calls.append(
+                CallFigure(starts_at, plugin, f"{plugin}:{callback}", load + 3, failures, buckets)
+            )
+    with closing(open_state(state_folder).writer()) as state:
+        state.record_figures(MinuteFigures(tuple(calls), tuple(feed)), now)
+
+
 @contextmanager
 def busy_scene(folder: Path) -> Iterator[BusyScene]:
     """Run everything while the block lasts; each plugin is in its trouble already."""
@@ -92,6 +123,7 @@ def busy_scene(folder: Path) -> Iterator[BusyScene]:
         config = daemon.config.read_text(encoding="utf-8")
         config = config.replace('name = "slow"\n', 'name = "slow"\nlane = "slow"\n', 1)
         daemon.config.write_text(config, encoding="utf-8")
+        fill_last_hour(folder / "state")
         with (
             daemon.started(),
             served_console(daemon.config, environment=daemon.environment()) as console,

@@ -1,23 +1,13 @@
-"""Networks from which a part of sgevents is called, and an address as an option gives it."""
+"""Networks from which a part of the program is called."""
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, TypeAlias
 
 from sgevents_core.settings.diagnostics import InvalidValueError, ReadingContext
-from sgevents_core.settings.listen_address import ListenAddress
 from sgevents_core.settings.spelling import describe, toml_string
 from sgevents_core.settings.value_kinds import ValueKind
-
-
-def parse_listen_address(text: str) -> ListenAddress | None:
-    """Return the address in `host:port`; None if it is not one."""
-    address_match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})", text)
-    if address_match is None or int(address_match[2]) > 65535:
-        return None
-    return ListenAddress(address_match[1].strip("[]"), int(address_match[2]))
 
 
 def _read_network(raw_value: object, context: ReadingContext) -> IPv4Network | IPv6Network:
