@@ -53,7 +53,7 @@
       series: [{ label: "time", value: (_, seconds) => seconds == null ? "–" : siteFormat.format(new Date(seconds * 1000)).slice(0, 16) },
         ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, points: { show: false }, spanGaps: false,
           value: (_, value) => value == null ? "–" : value.toLocaleString() }))],
-      axes: [{ ...axis, space: 60, values: (_, seconds) => seconds.map((one) => siteFormat.format(new Date(one * 1000)).slice(11, 16)) }, { ...axis, size: 48 }],
+      axes: [{ ...axis, space: 60, size: 26, values: (_, seconds) => seconds.map((one) => siteFormat.format(new Date(one * 1000)).slice(11, 16)) }, { ...axis, size: 48 }],
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.1)] } },
     }, [data.times, ...data.series.map((one) => one.values)], plot);
   }
