@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sgevents_core.cli.printing import echo, echo_line
 from sgevents_core.errors import ConfigError, SgEventsError
-from sgevents_core.migrating.configuration import DECIDE
+from sgevents_core.migrating.config_lines import DECIDE
 from sgevents_core.migrating.registrations import shown_filter
 from sgevents_core.migrating.remarks import STOPPING
 from sgevents_core.migrating.written_keys import without_secrets

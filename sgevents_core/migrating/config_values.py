@@ -65,37 +65,46 @@ class Draft:
         """The text after its first lines, which explain the marks."""
         return self.text.partition("\n\n")[2]
 
-    def is_secret(self, text: str) -> bool:
+    def is_secret(self, checked_text: str) -> bool:
         """Return whether a text holds a secret of the ini file."""
-        values = [secret_place.option.value for secret_place in self.secrets]
-        return any(len(value) >= _SHORTEST_SECRET and value in text for value in values)
+        secret_values = [secret_place.option.value for secret_place in self.secrets]
+        return any(
+            len(secret_value) >= _SHORTEST_SECRET and secret_value in checked_text
+            for secret_value in secret_values
+        )
 
 
-def toml_text(text: str) -> str:
+def toml_text(checked_text: str) -> str:
     """Return a text as a TOML string."""
-    return escaped_toml(json.dumps(text, ensure_ascii=False))
+    return escaped_toml(json.dumps(checked_text, ensure_ascii=False))
 
 
-def site_url(written: str) -> str:
+def site_url(written_text: str) -> str:
     """Return a site's address with a scheme, as sgevents requires."""
-    address = written.strip().rstrip("/")
-    return address if "://" in address else f"https://{address}"
+    site_address = written_text.strip().rstrip("/")
+    return site_address if "://" in site_address else f"https://{site_address}"
 
 
-def leading_number(written: str) -> float | None:
+def leading_number(written_text: str) -> float | None:
     """Return a number, ignoring a comment after it as Python 2 did; None if there is no number."""
-    number_match = _NUMBER.match(written)
+    number_match = _NUMBER.match(written_text)
     return None if number_match is None else float(number_match[0])
 
 
-def duration_text(seconds: float) -> str:
+def duration_text(duration_seconds: float) -> str:
     """Return a duration written as TOML."""
-    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+    return (
+        f"{duration_seconds:.0f}s"
+        if duration_seconds == int(duration_seconds)
+        else f"{duration_seconds * 1000:.0f}ms"
+    )
 
 
-def free_group(path: Path, taken_groups: Iterable[str]) -> str:
+def free_group(folder_path: Path, taken_groups: Iterable[str]) -> str:
     """Return a unique name for a folder's group."""
-    name = path.name or "plugins"
-    names = [name, f"{path.parent.name or 'root'}-{name}"]
-    names += [f"{name}-{number}" for number in range(2, 1000)]
-    return next(candidate for candidate in names if candidate not in taken_groups)
+    folder_name = folder_path.name or "plugins"
+    candidate_names = [folder_name, f"{folder_path.parent.name or 'root'}-{folder_name}"]
+    candidate_names += [f"{folder_name}-{name_number}" for name_number in range(2, 1000)]
+    return next(
+        candidate_name for candidate_name in candidate_names if candidate_name not in taken_groups
+    )

@@ -32,10 +32,10 @@ _USED_NAMES: Final = frozenset(
 )
 
 
-def hook_function_name(callback: str, count: int) -> str:
+def hook_function_name(callback_name: str, name_count: int) -> str:
     """Return a name for a hook's function that shadows no name its module uses."""
-    name = f"{callback}_hook" if callback in _USED_NAMES else callback
-    return name if count == 1 else f"{name}_{count}"
+    hook_name = f"{callback_name}_hook" if callback_name in _USED_NAMES else callback_name
+    return hook_name if name_count == 1 else f"{hook_name}_{name_count}"
 
 
 def may_be_called(type_filter: TypeFilter) -> bool:
@@ -55,57 +55,61 @@ def meets(type_filter: TypeFilter, tested_filter: TypeFilter) -> bool:
 
 
 def hook_source(
-    registration: Registration, type_filter: TypeFilter, function: str, args: str
+    registration: Registration, type_filter: TypeFilter, function_name: str, args_name: str
 ) -> str:
     """Return the source of one hook."""
-    hook, conditions = _conditions(type_filter)
-    hook = hook if may_be_called(type_filter) else "on_event"
-    conditions.append(f'on_error="{"pause" if registration.stop_on_error else "dead-letter"}"')
-    marks = []
+    hook_name, match_conditions = _conditions(type_filter)
+    hook_name = hook_name if may_be_called(type_filter) else "on_event"
+    match_conditions.append(
+        f'on_error="{"pause" if registration.stop_on_error else "dead-letter"}"'
+    )
+    mark_count = []
     if not may_be_called(type_filter):
-        sentence = f"{type_filter.event_type} has no such attribute; is it ever called?"
-        marks.append(f"# TRANSLATE: {sentence}\n")
+        mark_sentence = f"{type_filter.event_type} has no such attribute; is it ever called?"
+        mark_count.append(f"# TRANSLATE: {mark_sentence}\n")
     if type_filter.attributes == ():
-        conditions.append("where=lambda event: False")
+        match_conditions.append("where=lambda event: False")
     if type_filter.is_bare:
-        marks.append("# TRANSLATE: the attribute was a bare string, in which was searched.\n")
+        mark_count.append("# TRANSLATE: the attribute was a bare string, in which was searched.\n")
     return (
-        f"\n\n{''.join(marks)}"
-        f'@hookimpl(specname="{hook}")\n'
-        f"@match({', '.join(conditions)})\n"
-        f"def {function}(event: Event, ctx: Context) -> None:\n"
+        f"\n\n{''.join(mark_count)}"
+        f'@hookimpl(specname="{hook_name}")\n'
+        f"@match({', '.join(match_conditions)})\n"
+        f"def {function_name}(event: Event, ctx: Context) -> None:\n"
         f'    """Call {registration.callback_name} for {filter_words(type_filter)}."""\n'
-        f"    _call(callbacks.{registration.callback_name}, event, ctx, {args})\n"
+        f"    _call(callbacks.{registration.callback_name}, event, ctx, {args_name})\n"
     )
 
 
 def _conditions(type_filter: TypeFilter) -> tuple[str, list[str]]:
     """Return the hook for a filter, and the conditions of its `@match`."""
     event_parts = type_parts(type_filter.event_type)
-    hook = (
+    hook_name = (
         _HOOKS.get(event_parts.action or "", "on_event") if event_parts.entity_type else "on_event"
     )
-    conditions = []
+    match_conditions = []
     if type_filter.event_type != "*":
-        conditions.append(f"event_type={python_text(type_filter.event_type)}")
+        match_conditions.append(f"event_type={python_text(type_filter.event_type)}")
     if type_filter.attributes:
-        listed = [python_text(attribute) for attribute in type_filter.attributes]
-        shown_list = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
-        conditions.append(f"attribute={shown_list}")
-    return hook, conditions
+        listed_values = [python_text(attribute_name) for attribute_name in type_filter.attributes]
+        shown_list = (
+            listed_values[0] if len(listed_values) == 1 else f"[{', '.join(listed_values)}]"
+        )
+        match_conditions.append(f"attribute={shown_list}")
+    return hook_name, match_conditions
 
 
 def event_source(type_filter: TypeFilter) -> str:
     """Return the source code that builds an event matching a filter."""
     event_parts = type_parts(type_filter.event_type)
-    attribute = type_filter.attributes[0] if type_filter.attributes else "description"
+    attribute_name = type_filter.attributes[0] if type_filter.attributes else "description"
     if type_filter.event_type == "*":
-        return f'sgevents_event.change("Shot", {python_text(attribute)}, "old", "new")'
+        return f'sgevents_event.change("Shot", {python_text(attribute_name)}, "old", "new")'
     if event_parts.entity_type is None or event_parts.action is None:
         return f"sgevents_event.other({python_text(type_filter.event_type)})"
     entity_type = python_text(event_parts.entity_type)
     if event_parts.action == "Change":
-        return f'sgevents_event.change({entity_type}, {python_text(attribute)}, "old", "new")'
+        return f'sgevents_event.change({entity_type}, {python_text(attribute_name)}, "old", "new")'
     return f"sgevents_event.{event_parts.action.lower()}({entity_type})"
 
 
@@ -119,6 +123,6 @@ def filter_words(type_filter: TypeFilter) -> str:
     )
 
 
-def python_text(text: str) -> str:
+def python_text(python_value: str) -> str:
     """Return a string as a Python literal."""
-    return json.dumps(text)
+    return json.dumps(python_value)

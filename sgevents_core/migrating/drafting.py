@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.errors import NotDraftedError
 from sgevents_core.migrating.config_values import toml_text
+from sgevents_core.migrating.drafted_args import ConstantArgs, args_of
 from sgevents_core.migrating.drafted_hooks import (
     event_source,
     filter_words,
@@ -68,251 +69,258 @@ class DraftedPackage(NamedTuple):
     marks: int
 
 
-def draft_package(path: Path, names: DraftNames) -> DraftedPackage:
+def draft_package(plugin_path: Path, draft_names: DraftNames) -> DraftedPackage:
     """Return a package drafted from the classic plugin in a file.
 
     Raises:
         NotDraftedError: It cannot be read, is Python 2, or registers nothing.
     """
-    report = report_on(path)
-    if report.entrance is None:
-        raise NotDraftedError(path=path, reason=_why_not(report))
-    source = path.read_text("utf-8", "surrogateescape")
-    module = ast.parse(source)
-    reasons = list(_reasons(module, report.entrance))
-    moved = moved_source(source, module, report, names.name, keeps_entrance=bool(reasons))
-    beside = modules_beside(path, module)
-    values = {
-        **names._asdict(),
-        "imports": packages_to_add([path, *beside]),
-        "file": path.name,
-        "description": toml_text(f"{path.name}, moved over"),
+    source_report = report_on(plugin_path)
+    if source_report.entrance is None:
+        raise NotDraftedError(path=plugin_path, reason=_why_not(source_report))
+    package_source = plugin_path.read_text("utf-8", "surrogateescape")
+    module_tree = ast.parse(package_source)
+    reason_texts = list(_reasons(module_tree, source_report.entrance))
+    moved_code = moved_source(
+        package_source,
+        module_tree,
+        source_report,
+        draft_names.name,
+        keeps_entrance=bool(reason_texts),
+    )
+    neighbour_modules = modules_beside(plugin_path, module_tree)
+    template_values = {
+        **draft_names._asdict(),
+        "imports": packages_to_add([plugin_path, *neighbour_modules]),
+        "file": plugin_path.name,
+        "description": toml_text(f"{plugin_path.name}, moved over"),
     }
-    drafting = _Drafting(report.entrance, module, moved, values)
-    plugin, tests = drafting.registering(reasons) if reasons else drafting.hooks()
-    files = {
-        "pyproject.toml": _filled("pyproject.toml", values),
-        "README.md": _filled("README.md", {**values, **_table(report, moved, names)}),
-        f"{names.package}/__init__.py": f'"""{names.name}, moved over from {path.name}."""\n',
-        f"{names.package}/callbacks.py": with_path(moved.text) if beside else moved.text,
+    plugin_drafting = _Drafting(source_report.entrance, module_tree, moved_code, template_values)
+    plugin_source, test_source = (
+        plugin_drafting.registering(reason_texts) if reason_texts else plugin_drafting.hooks()
+    )
+    package_docstring = f"{draft_names.name}, moved over from {plugin_path.name}."
+    package_files = {
+        "pyproject.toml": _filled("pyproject.toml", template_values),
+        "README.md": _filled(
+            "README.md", {**template_values, **_table(source_report, moved_code, draft_names)}
+        ),
+        f"{draft_names.package}/__init__.py": f'"""{package_docstring}"""\n',
+        f"{draft_names.package}/callbacks.py": with_path(moved_code.text)
+        if neighbour_modules
+        else moved_code.text,
         **{
-            f"{names.package}/{module_path.name}": moved_module(module_path, names.name)
-            for module_path in beside
+            f"{draft_names.package}/{module_path.name}": moved_module(module_path, draft_names.name)
+            for module_path in neighbour_modules
         },
-        f"{names.package}/plugin.py": plugin,
-        "tests/test_plugin.py": tests,
+        f"{draft_names.package}/plugin.py": plugin_source,
+        "tests/test_plugin.py": test_source,
     }
-    files = {name: without_keys(text, report) for name, text in files.items()}
-    marks = sum(text.count("TRANSLATE:") for text in files.values())
-    return DraftedPackage(files, reasons, marks)
+    package_files = {
+        file_name: without_keys(file_text, source_report)
+        for file_name, file_text in package_files.items()
+    }
+    mark_count = sum(template_text.count("TRANSLATE:") for template_text in package_files.values())
+    return DraftedPackage(package_files, reason_texts, mark_count)
 
 
-def _why_not(report: SourceReport) -> str:
-    for remark in report.remarks:
-        if remark.kind in {"python 2", "broken", "helper"}:
-            line = f"line {remark.line}: " if remark.line else ""
-            python_hint = "it is Python 2, convert it first: " if remark.kind == "python 2" else ""
-            return f"{python_hint}{line}{remark.text}"
+def _why_not(source_report: SourceReport) -> str:
+    for source_remark in source_report.remarks:
+        if source_remark.kind in {"python 2", "broken", "helper"}:
+            line_number = f"line {source_remark.line}: " if source_remark.line else ""
+            python_hint = (
+                "it is Python 2, convert it first: " if source_remark.kind == "python 2" else ""
+            )
+            return f"{python_hint}{line_number}{source_remark.text}"
     return f"it has no function {ENTRANCE} of its own"
 
 
-def _filled(name: str, values: Mapping[str, str]) -> str:
-    folder = resources.files("sgevents_core.migrating") / _FOLDER
-    return Template((folder / f"{name}.txt").read_text("utf-8")).substitute(values)
+def _filled(template_name: str, template_values: Mapping[str, str]) -> str:
+    template_folder = resources.files("sgevents_core.migrating") / _FOLDER
+    return Template((template_folder / f"{template_name}.txt").read_text("utf-8")).substitute(
+        template_values
+    )
 
 
-def _reasons(module: ast.Module, entrance: Entrance) -> Iterator[str]:
+def _reasons(module_tree: ast.Module, plugin_entrance: Entrance) -> Iterator[str]:
     """Yield why the plugin cannot be given hooks: what it registers is not written down."""
-    direct = {id(node.value) for node in entrance.function.body if isinstance(node, ast.Expr)}
-    functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
-    if not entrance.registrations:
+    direct_calls = {
+        id(syntax_node.value)
+        for syntax_node in plugin_entrance.function.body
+        if isinstance(syntax_node, ast.Expr)
+    }
+    function_nodes = {
+        syntax_node.name
+        for syntax_node in module_tree.body
+        if isinstance(syntax_node, ast.FunctionDef)
+    }
+    if not plugin_entrance.registrations:
         yield "it registers nothing that its syntax tree shows"
-    for registration in entrance.registrations:
-        where = f"line {registration.line}: "
-        if id(registration.node) not in _same_calls(direct, entrance):
-            yield f"{where}it registers under a condition, or elsewhere"
+    for registration in plugin_entrance.registrations:
+        code_place = f"line {registration.line}: "
+        if id(registration.node) not in _same_calls(direct_calls, plugin_entrance):
+            yield f"{code_place}it registers under a condition, or elsewhere"
         elif (
             not isinstance(registration.callback, Named)
-            or registration.callback.name not in functions
+            or registration.callback.name not in function_nodes
         ):
-            yield f"{where}the callback is no function of the file"
+            yield f"{code_place}the callback is no function of the file"
         elif filter_of(registration.match) is None:
-            yield f"{where}the filter is computed"
+            yield f"{code_place}the filter is computed"
         elif not isinstance(registration.stop_on_error, bool):
-            yield f"{where}stopOnError is computed"
-        elif _args_of(registration, entrance) is None:
-            yield f"{where}args are computed"
-    for line, name in entrance.additions:
-        yield f"line {line}: {name} is not known here"
+            yield f"{code_place}stopOnError is computed"
+        elif args_of(registration, plugin_entrance) is None:
+            yield f"{code_place}args are computed"
+    for line_number, addition_name in plugin_entrance.additions:
+        yield f"line {line_number}: {addition_name} is not known here"
 
 
-def _same_calls(direct: set[int], entrance: Entrance) -> set[int]:
+def _same_calls(direct_calls: set[int], plugin_entrance: Entrance) -> set[int]:
     return {
         id(registration.node)
-        for registration in entrance.registrations
-        if id(registration.node) in direct
+        for registration in plugin_entrance.registrations
+        if id(registration.node) in direct_calls
     }
-
-
-class _Args(NamedTuple):
-    """The value passed to a callback as `args`: the constant's name, and its source."""
-
-    constant: str
-    source: str
-
-
-def _args_of(registration: Registration, entrance: Entrance) -> _Args | None:
-    """Return the constant for a callback's `args`; None if the source has no plain value for it."""
-    node = _argument(registration.node, 4, "args")
-    if node is None or (isinstance(node, ast.Constant) and node.value is None):
-        return _Args("", "None")
-    name = f"ARGS_{registration.line}"
-    if isinstance(node, ast.Name):
-        assigned = [
-            assignment.value
-            for assignment in ast.walk(entrance.function)
-            if isinstance(assignment, ast.Assign)
-            and [ast.unparse(target) for target in assignment.targets] == [node.id]
-        ]
-        if len(assigned) != 1 or _is_changed(node.id, entrance.function):
-            return None
-        name, node = node.id.strip("_").upper() or name, assigned[0]
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return _Args(name, ast.unparse(node))
-
-
-def _is_changed(name: str, function: ast.FunctionDef) -> bool:
-    """Return whether a function changes a value that it has assigned to a name."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Subscript | ast.Attribute) and ast.unparse(node.value) == name:
-            is_method = isinstance(node, ast.Attribute) and node.attr in _CHANGING
-            if is_method or not isinstance(node.ctx, ast.Load):
-                return True
-    return False
-
-
-_CHANGING: Final = frozenset({"append", "extend", "update", "setdefault", "insert", "add", "pop"})
-
-
-def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
-    if len(call.args) > position:
-        return call.args[position]
-    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
 class _Drafting:
     """Writes the module of hooks and its tests.
 
     Args:
-        entrance: The plugin's `registerCallbacks`.
-        module: Its source.
-        moved: The part of the source that was taken over.
-        values: The names in the draft.
+        plugin_entrance: The plugin's `registerCallbacks`.
+        module_tree: Its source.
+        moved_source: The part of the source that was taken over.
+        template_values: The names in the draft.
     """
 
     def __init__(
         self,
-        entrance: Entrance,
-        module: ast.Module,
-        moved: MovedSource,
-        values: Mapping[str, str],
+        plugin_entrance: Entrance,
+        module_tree: ast.Module,
+        moved_source: MovedSource,
+        template_values: Mapping[str, str],
     ) -> None:
-        self._entrance = entrance
-        self._module = module
-        self._moved = moved
-        self._values = values
+        self._plugin_entrance = plugin_entrance
+        self._module_tree = module_tree
+        self._moved_source = moved_source
+        self._written_values = template_values
 
-    def registering(self, reasons: Sequence[str]) -> tuple[str, str]:
+    def registering(self, reason_texts: Sequence[str]) -> tuple[str, str]:
         """Return a module that registers as before, and a test of it."""
-        lines = [f"# TRANSLATE: {reason}, so it registers as ever." for reason in reasons]
-        values = {**self._values, "reasons": "\n".join(lines)}
-        return _filled("plugin_register.py", values), _filled("test_register.py", values)
+        line_numbers = [
+            f"# TRANSLATE: {reason}, so it registers as ever." for reason in reason_texts
+        ]
+        template_values = {**self._written_values, "reasons": "\n".join(line_numbers)}
+        return _filled("plugin_register.py", template_values), _filled(
+            "test_register.py", template_values
+        )
 
     def hooks(self) -> tuple[str, str]:
         """Return a module with a hook for each filter of each callback, and tests of them."""
-        constants: dict[str, str] = {}
-        hooks, tests = [], []
-        names: list[str] = []
-        for registration in self._entrance.registrations:
-            args = _args_of(registration, self._entrance) or _Args("", "None")
-            if args.constant:
-                constants[args.constant] = args.source
+        constant_lines: dict[str, str] = {}
+        hook_sources, test_source = [], []
+        draft_names: list[str] = []
+        for registration in self._plugin_entrance.registrations:
+            args_values = args_of(registration, self._plugin_entrance) or ConstantArgs("", "None")
+            if args_values.constant:
+                constant_lines[args_values.constant] = args_values.source
             for type_filter in filter_of(registration.match) or ():
-                names.append(registration.callback_name)
-                function = hook_function_name(
-                    registration.callback_name, names.count(registration.callback_name)
+                draft_names.append(registration.callback_name)
+                function_node = hook_function_name(
+                    registration.callback_name, draft_names.count(registration.callback_name)
                 )
-                hooks.append(
-                    hook_source(registration, type_filter, function, args.constant or "None")
+                hook_sources.append(
+                    hook_source(
+                        registration, type_filter, function_node, args_values.constant or "None"
+                    )
                 )
                 if may_be_called(type_filter):
-                    tests.append(self._test(registration, type_filter, function))
-        shared = [f"{name}: Any = {source}" for name, source in constants.items()]
-        constants_text = "\n" + "\n".join(shared) + "\n" if shared else ""
-        values = {
-            **self._values,
+                    test_source.append(self._test(registration, type_filter, function_node))
+        shared_lines = [
+            f"{plugin_name}: Any = {package_source}"
+            for plugin_name, package_source in constant_lines.items()
+        ]
+        constants_text = "\n" + "\n".join(shared_lines) + "\n" if shared_lines else ""
+        template_values = {
+            **self._written_values,
             "constants": constants_text,
-            "hooks": "".join(hooks),
+            "hooks": "".join(hook_sources),
             "rest": self._rest(),
-            "tests": "".join(tests),
-            "callbacks": ", ".join(python_text(name) for name in dict.fromkeys(names)),
+            "tests": "".join(test_source),
+            "callbacks": ", ".join(
+                python_text(plugin_name) for plugin_name in dict.fromkeys(draft_names)
+            ),
         }
-        return _filled("plugin_hooks.py", values), _filled("test_hooks.py", values)
+        return _filled("plugin_hooks.py", template_values), _filled(
+            "test_hooks.py", template_values
+        )
 
-    def _test(self, registration: Registration, type_filter: TypeFilter, function: str) -> str:
-        times = sum(
-            other.callback_name == registration.callback_name
+    def _test(self, registration: Registration, type_filter: TypeFilter, function_node: str) -> str:
+        call_count = sum(
+            other_hooks.callback_name == registration.callback_name
             and any(
-                meets(other_filter, type_filter) for other_filter in filter_of(other.match) or ()
+                meets(other_filter, type_filter)
+                for other_filter in filter_of(other_hooks.match) or ()
             )
-            for other in self._entrance.registrations
+            for other_hooks in self._plugin_entrance.registrations
         )
         return _filled(
             "test_one_hook.py",
             {
-                "test": f"{function}_is_called",
+                "test": f"{function_node}_is_called",
                 "callback": registration.callback_name,
                 "wanted": filter_words(type_filter),
                 "event": event_source(type_filter),
-                "times": str(times),
+                "times": str(call_count),
             },
         )
 
     def _rest(self) -> str:
         """Return a comment with the other statements of `registerCallbacks`."""
-        if not self._moved.entrance_rest:
+        if not self._moved_source.entrance_rest:
             return ""
-        lines = ["", "", f"# TRANSLATE: {ENTRANCE} also did this, if it is still needed:", "#"]
-        lines += [f"# {line}".rstrip() for line in self._moved.entrance_rest.splitlines()]
-        return "\n".join(lines)
+        line_numbers = [
+            "",
+            "",
+            f"# TRANSLATE: {ENTRANCE} also did this, if it is still needed:",
+            "#",
+        ]
+        line_numbers += [
+            f"# {line_number}".rstrip()
+            for line_number in self._moved_source.entrance_rest.splitlines()
+        ]
+        return "\n".join(line_numbers)
 
 
-def _table(report: SourceReport, moved: MovedSource, names: DraftNames) -> dict[str, str]:
+def _table(
+    source_report: SourceReport, moved_source: MovedSource, draft_names: DraftNames
+) -> dict[str, str]:
     """Return the README's section on the plugin's script and environment variables."""
-    scripts = {shown(registration.script_name) for registration in report.registrations}
-    key_variable = f"SGEVENTS_{names.package.upper()}_KEY"
-    lines = []
-    for registration in report.registrations[:1]:
-        name = registration.script_name
-        if isinstance(name, FromEnvironment):
-            lines.append(f"script_name = {{ env = {toml_text(name.variable)} }}")
-        elif isinstance(name, str) and not is_placeholder(name):
-            lines.append(f"script_name = {toml_text(name)}")
+    script_names = {shown(registration.script_name) for registration in source_report.registrations}
+    key_variable = f"SGEVENTS_{draft_names.package.upper()}_KEY"
+    line_numbers = []
+    for registration in source_report.registrations[:1]:
+        plugin_name = registration.script_name
+        if isinstance(plugin_name, FromEnvironment):
+            line_numbers.append(f"script_name = {{ env = {toml_text(plugin_name.variable)} }}")
+        elif isinstance(plugin_name, str) and not is_placeholder(plugin_name):
+            line_numbers.append(f"script_name = {toml_text(plugin_name)}")
         else:
-            lines.append('script_name = "..."         # TRANSLATE: the script that it signs in as')
+            line_numbers.append(
+                'script_name = "..."         # TRANSLATE: the script that it signs in as'
+            )
         key = registration.script_key
-        variable = key.variable if isinstance(key, FromEnvironment) else key_variable
-        lines.append(f"api_key = {{ env = {toml_text(variable)} }}")
-    if len(scripts) > 1:
-        lines.append("# TRANSLATE: it registered with several scripts; here a plugin has one")
+        variable_name = key.variable if isinstance(key, FromEnvironment) else key_variable
+        line_numbers.append(f"api_key = {{ env = {toml_text(variable_name)} }}")
+    if len(script_names) > 1:
+        line_numbers.append(
+            "# TRANSLATE: it registered with several scripts; here a plugin has one"
+        )
     variable_sentences = [
-        f"The key of line {line} is taken from the environment variable {variable}."
-        for variable, line in moved.variables
+        f"The key of line {line_number} is taken from the environment variable {variable_name}."
+        for variable_name, line_number in moved_source.variables
     ]
     return {
-        "credentials": "\n".join(lines),
+        "credentials": "\n".join(line_numbers),
         "variables": "\n".join([*variable_sentences, ""]) + "\n" if variable_sentences else "",
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sgevents_core.errors import IdFileError, IdFileExistsError
-from sgevents_core.migrating.unpickling import BrokenPickleError, RefusedPickleError, unpickle
+from sgevents_core.migrating.pickled_values import BrokenPickleError, RefusedPickleError
+from sgevents_core.migrating.unpickling import unpickle
 from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
 
 _MOST_BYTES: Final = 256 * 1024 * 1024
@@ -53,90 +54,113 @@ class StoredState(NamedTuple):
     everywhere: int | None = None
 
 
-def read_id_file(path: Path) -> StoredState:
+def read_id_file(file_path: Path) -> StoredState:
     """Return the content of an `.id` file.
 
     Raises:
         IdFileError: It cannot be read, or is not such a file.
     """
     try:
-        return parse_id_file(read_plain_file(path, _MOST_BYTES))
-    except RefusedPickleError as error:
-        problem = f"it holds {error.name}, which no classic daemon writes, and is not read"
-        fix = "Do not let the classic daemon read it either: such a file can run any program."
-    except (BrokenPickleError, ShapeError) as error:
-        problem, fix = str(error), _FIX
-    except NotPlainError as error:
-        problem, fix = f"it {error.problem_text}", _FIX
-    except OSError as error:
-        problem, fix = f"it cannot be read: {error.strerror}", "Let this user read it."
-    raise IdFileError(path=path, problem=problem, advice=fix)
+        return parse_id_file(read_plain_file(file_path, _MOST_BYTES))
+    except RefusedPickleError as read_error:
+        problem_text = (
+            f"it holds {read_error.name}, which no classic daemon writes, and is not read"
+        )
+        fix_text = "Do not let the classic daemon read it either: such a file can run any program."
+    except (BrokenPickleError, ShapeError) as read_error:
+        problem_text, fix_text = str(read_error), _FIX
+    except NotPlainError as read_error:
+        problem_text, fix_text = f"it {read_error.problem_text}", _FIX
+    except OSError as read_error:
+        problem_text, fix_text = (
+            f"it cannot be read: {read_error.strerror}",
+            "Let this user read it.",
+        )
+    raise IdFileError(path=file_path, problem=problem_text, advice=fix_text)
 
 
-def parse_id_file(content: bytes) -> StoredState:
+def parse_id_file(file_content: bytes) -> StoredState:
     """Return the content of an `.id` file; see `read_id_file` for the errors."""
-    if not content.strip():
+    if not file_content.strip():
         raise BrokenPickleError("it is empty: the classic daemon ended while it wrote it")
-    integer = content.split(b"\n", 1)[0].strip()
-    if integer.isdigit() and len(integer) <= _LONGEST_INTEGER:
-        return StoredState({}, _event_id(int(integer), "its number"))
-    stored = unpickle(content)
-    if type(stored) is int:
-        return StoredState({}, _event_id(stored, "its number"))
-    if type(stored) is not dict:
+    whole_number = file_content.split(b"\n", 1)[0].strip()
+    if whole_number.isdigit() and len(whole_number) <= _LONGEST_INTEGER:
+        return StoredState({}, _event_id(int(whole_number), "its number"))
+    stored_value = unpickle(file_content)
+    if type(stored_value) is int:
+        return StoredState({}, _event_id(stored_value, "its number"))
+    if type(stored_value) is not dict:
         raise ShapeError("it holds no positions by folder")
-    return StoredState({_text(folder): _folder(value) for folder, value in stored.items()})
+    return StoredState(
+        {
+            _text(folder_positions): _folder(raw_value)
+            for folder_positions, raw_value in stored_value.items()
+        }
+    )
 
 
 class ShapeError(Exception):
     """The classic daemon does not write such content."""
 
 
-def _folder(value: Any) -> StoredFolder:
-    if type(value) is int:
-        return _event_id(value, "a number")
-    if type(value) is not dict:
+def _folder(raw_value: Any) -> StoredFolder:
+    if type(raw_value) is int:
+        return _event_id(raw_value, "a number")
+    if type(raw_value) is not dict:
         raise ShapeError("a folder in it holds no positions by plugin")
-    return {_text(plugin): _position(position) for plugin, position in value.items()}
-
-
-def _position(value: Any) -> StoredPosition:
-    if type(value) is int:
-        return StoredPosition(_event_id(value, "a position"), {})
-    if type(value) is not tuple or len(value) != 2:
-        raise ShapeError("a position in it is no id with a backlog")
-    last_id, backlog = value
-    if type(backlog) is not dict or not all(type(at) is datetime for at in backlog.values()):
-        raise ShapeError("a backlog in it is no dict of ids and times")
-    ids = {_event_id(id_, "an id of a backlog"): at for id_, at in backlog.items()}
-    return StoredPosition(None if last_id is None else _event_id(last_id, "a position"), ids)
-
-
-def _event_id(value: Any, value_name: str) -> int:
-    if type(value) is not int or not 0 <= value <= _HIGHEST_ID:
-        raise ShapeError(f"{value_name} in it is no id of an event")
-    return value
-
-
-def _text(value: Any) -> str:
-    """Return a string, decoding the bytes that Python 2 stored."""
-    if type(value) is bytes:
-        return os.fsdecode(value)
-    if type(value) is not str:
-        raise ShapeError("the name of a folder or plugin in it is no text")
-    return value
-
-
-def id_file_content(folders: Mapping[str, Mapping[str, StoredPosition]]) -> bytes:
-    """Return the content of an `.id` file that classic daemons on Python 2 and 3 read."""
-    plain = {
-        folder: {name: (last_id, dict(backlog)) for name, (last_id, backlog) in plugins.items()}
-        for folder, plugins in folders.items()
+    return {
+        _text(plugin_name): _position(plugin_position)
+        for plugin_name, plugin_position in raw_value.items()
     }
-    return pickle.dumps(plain, protocol=_PROTOCOL)
 
 
-def write_id_file(path: Path, folders: Mapping[str, Mapping[str, StoredPosition]]) -> None:
+def _position(raw_value: Any) -> StoredPosition:
+    if type(raw_value) is int:
+        return StoredPosition(_event_id(raw_value, "a position"), {})
+    if type(raw_value) is not tuple or len(raw_value) != 2:
+        raise ShapeError("a position in it is no id with a backlog")
+    last_id, waiting_ids = raw_value
+    if type(waiting_ids) is not dict or not all(
+        type(expires_at) is datetime for expires_at in waiting_ids.values()
+    ):
+        raise ShapeError("a backlog in it is no dict of ids and times")
+    event_ids = {
+        _event_id(event_id, "an id of a backlog"): expires_at
+        for event_id, expires_at in waiting_ids.items()
+    }
+    return StoredPosition(None if last_id is None else _event_id(last_id, "a position"), event_ids)
+
+
+def _event_id(raw_value: Any, value_name: str) -> int:
+    if type(raw_value) is not int or not 0 <= raw_value <= _HIGHEST_ID:
+        raise ShapeError(f"{value_name} in it is no id of an event")
+    return raw_value
+
+
+def _text(raw_value: Any) -> str:
+    """Return a string, decoding the bytes that Python 2 stored."""
+    if type(raw_value) is bytes:
+        return os.fsdecode(raw_value)
+    if type(raw_value) is not str:
+        raise ShapeError("the name of a folder or plugin in it is no text")
+    return raw_value
+
+
+def id_file_content(positions_by_folder: Mapping[str, Mapping[str, StoredPosition]]) -> bytes:
+    """Return the content of an `.id` file that classic daemons on Python 2 and 3 read."""
+    plain_folders = {
+        folder_positions: {
+            folder_name: (last_id, dict(waiting_ids))
+            for folder_name, (last_id, waiting_ids) in plain_positions.items()
+        }
+        for folder_positions, plain_positions in positions_by_folder.items()
+    }
+    return pickle.dumps(plain_folders, protocol=_PROTOCOL)
+
+
+def write_id_file(
+    file_path: Path, positions_by_folder: Mapping[str, Mapping[str, StoredPosition]]
+) -> None:
     """Write an `.id` file, whole or not at all, and never over another file.
 
     Raises:
@@ -144,19 +168,23 @@ def write_id_file(path: Path, folders: Mapping[str, Mapping[str, StoredPosition]
         IdFileError: It cannot be written.
     """
     try:
-        descriptor, draft_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        draft = Path(draft_name)
+        file_descriptor, draft_name = tempfile.mkstemp(
+            dir=file_path.parent, prefix=f".{file_path.name}."
+        )
+        draft_path = Path(draft_name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(id_file_content(folders))
+            with os.fdopen(file_descriptor, "wb") as file:
+                file.write(id_file_content(positions_by_folder))
                 file.flush()
                 os.fsync(file.fileno())
-            draft.chmod(0o644)
-            os.link(draft, path)
+            draft_path.chmod(0o644)
+            os.link(draft_path, file_path)
         finally:
-            draft.unlink()
+            draft_path.unlink()
     except FileExistsError:
-        raise IdFileExistsError(path=path) from None
-    except OSError as error:
-        problem = f"it cannot be written: {error.strerror}"
-        raise IdFileError(path=path, problem=problem, advice="Name another file.") from None
+        raise IdFileExistsError(path=file_path) from None
+    except OSError as read_error:
+        problem_text = f"it cannot be written: {read_error.strerror}"
+        raise IdFileError(
+            path=file_path, problem=problem_text, advice="Name another file."
+        ) from None

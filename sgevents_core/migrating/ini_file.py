@@ -53,8 +53,8 @@ class IniOption(NamedTuple):
     @property
     def only_variable(self) -> str | None:
         """The environment variable that is its whole value; None if there is none."""
-        whole = _REFERENCE.fullmatch(self.raw.strip())
-        return self.variables[0] if whole and len(self.variables) == 1 else None
+        whole_reference = _REFERENCE.fullmatch(self.raw.strip())
+        return self.variables[0] if whole_reference and len(self.variables) == 1 else None
 
     @property
     def is_empty(self) -> bool:
@@ -76,46 +76,52 @@ class IniFile(NamedTuple):
     left_out: Sequence[int] = ()
 
 
-def read_ini_file(path: Path, environment: Mapping[str, str] = os.environ) -> IniFile:
+def read_ini_file(file_path: Path, environment: Mapping[str, str] = os.environ) -> IniFile:
     """Return the content of an ini file.
 
     Args:
-        path: The file.
+        file_path: The file.
         environment: The environment that its values may use.
 
     Raises:
         IniFileError: It cannot be read, or is not an ini file. The message contains no value.
     """
     try:
-        content = read_plain_file(path, _MOST_BYTES)
-    except NotPlainError as error:
-        raise IniFileError(path=path, problem=f"it {error.problem_text}") from None
-    except OSError as error:
-        raise IniFileError(path=path, problem=f"it cannot be read: {error.strerror}") from None
-    ini_text = _decoded(content)
-    parser = configparser.RawConfigParser(interpolation=None)
+        file_content = read_plain_file(file_path, _MOST_BYTES)
+    except NotPlainError as parse_error:
+        raise IniFileError(path=file_path, problem=f"it {parse_error.problem_text}") from None
+    except OSError as parse_error:
+        raise IniFileError(
+            path=file_path, problem=f"it cannot be read: {parse_error.strerror}"
+        ) from None
+    ini_text = _decoded(file_content)
+    config_parser = configparser.RawConfigParser(interpolation=None)
     try:
-        parser.read_string(ini_text)
-    except configparser.MissingSectionHeaderError as error:
-        problem = "no section such as [shotgun] is above this line"
-        raise IniFileError(path=f"{path}:{error.lineno}", problem=problem) from None
-    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        given_twice = f"[{error.section}]"
-        if isinstance(error, configparser.DuplicateOptionError):
-            given_twice = f"{error.option} of {given_twice}"
-        problem = f"{given_twice} is given twice, and the classic daemon does not start with it"
-        raise IniFileError(path=f"{path}:{error.lineno}", problem=problem) from None
-    except configparser.ParsingError as error:
-        line = error.errors[0][0] if error.errors else 1
-        raise IniFileError(path=f"{path}:{line}", problem="this line is no option") from None
-    return _ini_file(path, ini_text, parser, environment)
+        config_parser.read_string(ini_text)
+    except configparser.MissingSectionHeaderError as parse_error:
+        problem_text = "no section such as [shotgun] is above this line"
+        raise IniFileError(path=f"{file_path}:{parse_error.lineno}", problem=problem_text) from None
+    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as parse_error:
+        given_twice = f"[{parse_error.section}]"
+        if isinstance(parse_error, configparser.DuplicateOptionError):
+            given_twice = f"{parse_error.option} of {given_twice}"
+        problem_text = (
+            f"{given_twice} is given twice, and the classic daemon does not start with it"
+        )
+        raise IniFileError(path=f"{file_path}:{parse_error.lineno}", problem=problem_text) from None
+    except configparser.ParsingError as parse_error:
+        line_number = parse_error.errors[0][0] if parse_error.errors else 1
+        raise IniFileError(
+            path=f"{file_path}:{line_number}", problem="this line is no option"
+        ) from None
+    return _ini_file(file_path, ini_text, config_parser, environment)
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(file_content: bytes) -> str:
     try:
-        return content.decode("utf-8-sig")
+        return file_content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        return file_content.decode("latin-1")
 
 
 class _Found(NamedTuple):
@@ -128,103 +134,122 @@ class _Found(NamedTuple):
 
 
 def _ini_file(
-    path: Path, ini_text: str, parser: configparser.RawConfigParser, environment: Mapping[str, str]
+    file_path: Path,
+    ini_text: str,
+    config_parser: configparser.RawConfigParser,
+    environment: Mapping[str, str],
 ) -> IniFile:
-    options: dict[tuple[str, str], IniOption] = {}
+    ini_options: dict[tuple[str, str], IniOption] = {}
     left_out: list[int] = []
     for option_lines in _options_in(ini_text):
-        section = next(
+        given_section = next(
             (
                 section_name
-                for section_name in parser.sections()
+                for section_name in config_parser.sections()
                 if section_name.lower() == option_lines.section.lower()
             ),
             None,
         )
-        if section is None or not parser.has_option(section, option_lines.name):
+        if given_section is None or not config_parser.has_option(given_section, option_lines.name):
             continue
-        raw = parser.get(section, option_lines.name) or ""
-        filling = _Filling(parser, section, environment, option_lines.name)
-        value = filling.filled(raw)
-        left_out += [line for line, comment in option_lines.comments if seems_secret(comment)]
-        comments = tuple(
-            comment for _, comment in option_lines.comments if not seems_secret(comment)
+        raw_value = config_parser.get(given_section, option_lines.name) or ""
+        value_filling = _Filling(config_parser, given_section, environment, option_lines.name)
+        filled_value = value_filling.filled(raw_value)
+        left_out += [
+            line_number
+            for line_number, comment_text in option_lines.comments
+            if seems_secret(comment_text)
+        ]
+        comment_texts = tuple(
+            comment_text
+            for _, comment_text in option_lines.comments
+            if not seems_secret(comment_text)
         )
-        option = IniOption(
-            section.lower(),
+        option_name = IniOption(
+            given_section.lower(),
             option_lines.name,
-            raw,
-            value.strip(),
+            raw_value,
+            filled_value.strip(),
             option_lines.line,
-            comments,
-            tuple(dict.fromkeys(filling.variables)),
-            tuple(dict.fromkeys(filling.missing)),
+            comment_texts,
+            tuple(dict.fromkeys(value_filling.variables)),
+            tuple(dict.fromkeys(value_filling.missing)),
         )
-        options[option.key] = option
-    return IniFile(path, options, left_out)
+        ini_options[option_name.key] = option_name
+    return IniFile(file_path, ini_options, left_out)
 
 
-def seems_secret(comment: str) -> bool:
+def seems_secret(comment_text: str) -> bool:
     """Return whether a comment may hold a key or a password."""
-    return bool(_LIKE_A_KEY.search(comment) or _NAMES_A_SECRET.search(comment))
+    return bool(_LIKE_A_KEY.search(comment_text) or _NAMES_A_SECRET.search(comment_text))
 
 
 def _options_in(ini_text: str) -> Iterator[_Found]:
     """Yield the options in the order of the lines, each with the comments above it."""
-    section = ""
-    comments: list[tuple[int, str]] = []
-    for number, line in enumerate(ini_text.splitlines(), 1):
-        if line.lstrip()[:1] in {"#", ";"}:
-            comment = line.strip().lstrip("#;").strip()
-            if comment and not is_shipped(comment):
-                comments.append((number, comment))
-        elif heading := _SECTION.match(line):
-            section = heading["name"]
-        elif line[:1].strip() and (option := _OPTION.match(line)):
-            yield _Found(section, option["name"], number, tuple(comments))
-            comments = []
+    section_name = ""
+    comment_texts: list[tuple[int, str]] = []
+    for line_number, config_line in enumerate(ini_text.splitlines(), 1):
+        if config_line.lstrip()[:1] in {"#", ";"}:
+            comment_text = config_line.strip().lstrip("#;").strip()
+            if comment_text and not is_shipped(comment_text):
+                comment_texts.append((line_number, comment_text))
+        elif section_heading := _SECTION.match(config_line):
+            section_name = section_heading["name"]
+        elif config_line[:1].strip() and (option_name := _OPTION.match(config_line)):
+            yield _Found(section_name, option_name["name"], line_number, tuple(comment_texts))
+            comment_texts = []
 
 
 class _Filling:
     """Fills in the references in an option's value: other options, and environment variables.
 
     Args:
-        parser: The options.
-        section: The section of the option.
+        config_parser: The options.
+        section_name: The section of the option.
         environment: The environment.
-        option: The option; a reference by its own name can only mean a variable.
+        option_name: The option; a reference by its own name can only mean a variable.
     """
 
     def __init__(
         self,
-        parser: configparser.RawConfigParser,
-        section: str,
+        config_parser: configparser.RawConfigParser,
+        section_name: str,
         environment: Mapping[str, str],
-        option: str,
+        option_name: str,
     ) -> None:
-        self._option = option.lower()
-        self._parser = parser
-        self._section = section
-        self._environment = {name.lower(): value for name, value in environment.items()}
+        self._option_name = option_name.lower()
+        self._config_parser = config_parser
+        self._section_name = section_name
+        self._environment = {
+            reference_name.lower(): filled_value
+            for reference_name, filled_value in environment.items()
+        }
         self.variables: list[str] = []
         self.missing: list[str] = []
 
-    def filled(self, raw: str, depth: int = 0) -> str:
+    def filled(self, raw_value: str, reference_depth: int = 0) -> str:
         """Return a value with its references resolved; a missing variable stays as written."""
-        if depth > _DEEPEST:
-            return raw
-        parts = raw.split("%%")
+        if reference_depth > _DEEPEST:
+            return raw_value
+        value_parts = raw_value.split("%%")
         return "%".join(
-            _REFERENCE.sub(lambda found: self._referred(found[0], found[1], depth), part)
-            for part in parts
+            _REFERENCE.sub(
+                lambda found: self._referred(found[0], found[1], reference_depth), value_part
+            )
+            for value_part in value_parts
         )
 
-    def _referred(self, written: str, name: str, depth: int) -> str:
-        if name.lower() != self._option and self._parser.has_option(self._section, name):
-            return self.filled(self._parser.get(self._section, name) or "", depth + 1)
-        self.variables.append(name)
-        value = self._environment.get(name.lower())
-        if value is None:
-            self.missing.append(name)
-            return written
-        return value
+    def _referred(self, written_value: str, reference_name: str, reference_depth: int) -> str:
+        if reference_name.lower() != self._option_name and self._config_parser.has_option(
+            self._section_name, reference_name
+        ):
+            return self.filled(
+                self._config_parser.get(self._section_name, reference_name) or "",
+                reference_depth + 1,
+            )
+        self.variables.append(reference_name)
+        filled_value = self._environment.get(reference_name.lower())
+        if filled_value is None:
+            self.missing.append(reference_name)
+            return written_value
+        return filled_value

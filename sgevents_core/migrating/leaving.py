@@ -40,58 +40,73 @@ class LeftPosition(NamedTuple):
     half_done: int
 
 
-def positions_left(state: Reader, plugins: Iterable[str], now: datetime) -> dict[str, LeftPosition]:
+def positions_left(
+    state_reader: Reader, plugin_names: Iterable[str], current_time: datetime
+) -> dict[str, LeftPosition]:
     """Return the plugins' positions by name, without plugins that the state does not know.
 
     The state's registers must have been brought into it.
 
     Args:
-        state: The state.
-        plugins: The plugins.
-        now: The local time, without a time zone.
+        state_reader: The state.
+        plugin_names: The plugins.
+        current_time: The local time, without a time zone.
     """
-    records, imported = state.plugins(), state.imported_positions()
-    standings: dict[_Standing, list[str]] = {}
-    for name in plugins:
-        if name in records:
-            standing = _Standing.of(records[name], state, imported.get(name, _NOTHING_HAD))
-            standings.setdefault(standing, []).append(name)
-    feed = state.load_feed()
-    if feed is None:
+    plugin_records, imported_positions = state_reader.plugins(), state_reader.imported_positions()
+    plugin_standings: dict[_Standing, list[str]] = {}
+    for plugin_name in plugin_names:
+        if plugin_name in plugin_records:
+            plugin_standing = _Standing.of(
+                plugin_records[plugin_name],
+                state_reader,
+                imported_positions.get(plugin_name, _NOTHING_HAD),
+            )
+            plugin_standings.setdefault(plugin_standing, []).append(plugin_name)
+    feed_state = state_reader.load_feed()
+    if feed_state is None:
         return {}
-    sums = {standing: _Sum(standing, feed.state.era) for standing in standings}
-    for entry in _entries(state):
-        for standing_sum in sums.values():
-            standing_sum.add(entry)
-    left = {}
-    for standing, names in standings.items():
-        position = sums[standing].position(feed, now)
-        for name in names:
-            half_done = _count_half_done(records[name], state)
-            left[name] = LeftPosition(position, len(sums[standing].backlog), half_done)
-    return left
-
-
-def _count_half_done(record: PluginRecord, state: Reader) -> int:
-    """Return how many callbacks are done for events that the plugin has not finished."""
-    if record.apart:
-        return len(record.progress.done)
-    places = state.lane_places(record.lane)
-    if places is None:
-        lane = state.lane_progress(record.lane) or BEGINNING
-        return len(lane.of(record.name).done)
-    own_progress = {
-        strand: strand_record.progress for strand, strand_record in record.strands.items()
+    position_sums = {
+        plugin_standing: _Sum(plugin_standing, feed_state.state.era)
+        for plugin_standing in plugin_standings
     }
-    of_strands = (own_progress.get(number, place) for number, place in enumerate(places.places))
-    return sum(len(place.of(record.name).done) for place in of_strands)
+    for journal_entry in _entries(state_reader):
+        for standing_sum in position_sums.values():
+            standing_sum.add(journal_entry)
+    left_positions = {}
+    for plugin_standing, standing_names in plugin_standings.items():
+        plugin_position = position_sums[plugin_standing].position(feed_state, current_time)
+        for plugin_name in standing_names:
+            half_done = _count_half_done(plugin_records[plugin_name], state_reader)
+            left_positions[plugin_name] = LeftPosition(
+                plugin_position, len(position_sums[plugin_standing].backlog), half_done
+            )
+    return left_positions
 
 
-def _entries(state: Reader) -> Iterator[Entry]:
-    after = state.lowest() - 1
-    while page := state.read(after, _PAGE):
-        yield from page
-        after = page[-1].seq
+def _count_half_done(plugin_record: PluginRecord, state_reader: Reader) -> int:
+    """Return how many callbacks are done for events that the plugin has not finished."""
+    if plugin_record.apart:
+        return len(plugin_record.progress.done)
+    strand_places = state_reader.lane_places(plugin_record.lane)
+    if strand_places is None:
+        lane_name = state_reader.lane_progress(plugin_record.lane) or BEGINNING
+        return len(lane_name.of(plugin_record.name).done)
+    own_progress = {
+        lane_strand: strand_record.progress
+        for lane_strand, strand_record in plugin_record.strands.items()
+    }
+    of_strands = (
+        own_progress.get(strand_number, strand_place)
+        for strand_number, strand_place in enumerate(strand_places.places)
+    )
+    return sum(len(strand_place.of(plugin_record.name).done) for strand_place in of_strands)
+
+
+def _entries(state_reader: Reader) -> Iterator[Entry]:
+    after_seq = state_reader.lowest() - 1
+    while journal_page := state_reader.read(after_seq, _PAGE):
+        yield from journal_page
+        after_seq = journal_page[-1].seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +126,43 @@ class _Standing:
     imported: ImportedPosition
 
     @classmethod
-    def of(cls, record: PluginRecord, state: Reader, imported: ImportedPosition) -> _Standing:
+    def of(
+        cls, plugin_record: PluginRecord, state_reader: Reader, imported_positions: ImportedPosition
+    ) -> _Standing:
         """Return the progress of the plugin with this record."""
-        if record.apart:
-            return cls(Progress(record.cursor), None, record.above, imported)
-        places = state.lane_places(record.lane)
-        if places is not None:
-            for strand, strand_record in record.strands.items():
-                places = places.with_place(strand, strand_record.progress)
-            return cls(BEGINNING, _without_calls(places), None, imported)
-        lane = state.lane_progress(record.lane) or BEGINNING
-        return cls(Progress(lane.finished), None, None, imported)
+        if plugin_record.apart:
+            return cls(
+                Progress(plugin_record.cursor), None, plugin_record.above, imported_positions
+            )
+        strand_places = state_reader.lane_places(plugin_record.lane)
+        if strand_places is not None:
+            for lane_strand, strand_record in plugin_record.strands.items():
+                strand_places = strand_places.with_place(lane_strand, strand_record.progress)
+            return cls(BEGINNING, _without_calls(strand_places), None, imported_positions)
+        lane_name = state_reader.lane_progress(plugin_record.lane) or BEGINNING
+        return cls(Progress(lane_name.finished), None, None, imported_positions)
 
-    def has_finished(self, entry: Entry) -> bool:
+    def has_finished(self, journal_entry: Entry) -> bool:
         """Return whether the plugin no longer needs an event."""
-        if entry.era == IMPORTED_ERA and self.imported.has_had(entry.event_id):
+        if journal_entry.era == IMPORTED_ERA and self.imported.has_had(journal_entry.event_id):
             return True
         if self.places is not None:
-            return self.places.is_finished(entry.seq, strand_of(entry, self.places.order_by))
-        if entry.seq <= self.progress.finished:
+            return self.places.is_finished(
+                journal_entry.seq, strand_of(journal_entry, self.places.order_by)
+            )
+        if journal_entry.seq <= self.progress.finished:
             return True
-        above = self.above
-        return above is not None and above.is_finished(entry.seq, strand_of(entry, above.order_by))
+        seq_above = self.above
+        return seq_above is not None and seq_above.is_finished(
+            journal_entry.seq, strand_of(journal_entry, seq_above.order_by)
+        )
 
 
-def _without_calls(places: StrandPlaces) -> StrandPlaces:
-    return StrandPlaces(places.order_by, tuple(Progress(place.finished) for place in places.places))
+def _without_calls(strand_places: StrandPlaces) -> StrandPlaces:
+    return StrandPlaces(
+        strand_places.order_by,
+        tuple(Progress(strand_place.finished) for strand_place in strand_places.places),
+    )
 
 
 @dataclass(slots=True)
@@ -154,51 +180,62 @@ class _Sum:
     unfinished: list[int] = field(default_factory=list)
     backlog: list[int] = field(default_factory=list)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, journal_entry: Entry) -> None:
         """Take in an event of the journal."""
-        if entry.era != self.era:
+        if journal_entry.era != self.era:
             return
-        if self.standing.has_finished(entry):
-            self.highest = max(self.highest, entry.event_id)
+        if self.standing.has_finished(journal_entry):
+            self.highest = max(self.highest, journal_entry.event_id)
         else:
-            self.unfinished.append(entry.event_id)
+            self.unfinished.append(journal_entry.event_id)
 
-    def position(self, feed: FeedRecord, now: datetime) -> StoredPosition:
+    def position(self, feed_state: FeedRecord, current_time: datetime) -> StoredPosition:
         """Return the position."""
-        imported = self.standing.imported if self.era == IMPORTED_ERA else _NOTHING_HAD
-        last_id = max(self.highest, imported.last_id)
+        imported_positions = self.standing.imported if self.era == IMPORTED_ERA else _NOTHING_HAD
+        last_id = max(self.highest, imported_positions.last_id)
         if last_id < 0:
-            last_id = min(self.unfinished) - 1 if self.unfinished else feed.state.frontier
-        self.backlog = [id_ for id_ in self.unfinished if id_ <= last_id]
-        until = dict.fromkeys(self.backlog, now + _HANDLED_WITHIN)
-        unseen = [*_hot_ids(feed, last_id), *_unread_ids(imported, feed.state.frontier)]
-        unseen = [id_ for id_ in unseen if not imported.has_had(id_)]
-        return StoredPosition(last_id, {**dict.fromkeys(unseen, now + WAITED_FOR), **until})
+            last_id = min(self.unfinished) - 1 if self.unfinished else feed_state.state.frontier
+        self.backlog = [event_id for event_id in self.unfinished if event_id <= last_id]
+        waits_until = dict.fromkeys(self.backlog, current_time + _HANDLED_WITHIN)
+        unseen_ids = [
+            *_hot_ids(feed_state, last_id),
+            *_unread_ids(imported_positions, feed_state.state.frontier),
+        ]
+        unseen_ids = [
+            event_id for event_id in unseen_ids if not imported_positions.has_had(event_id)
+        ]
+        return StoredPosition(
+            last_id, {**dict.fromkeys(unseen_ids, current_time + WAITED_FOR), **waits_until}
+        )
 
 
-def _hot_ids(feed: FeedRecord, last_id: int) -> Iterator[int]:
+def _hot_ids(feed_state: FeedRecord, last_id: int) -> Iterator[int]:
     """Yield the ids up to an event that the feed waits for."""
-    for missing in feed.missing:
-        if missing.hot:
-            yield from range(missing.first, min(missing.last, last_id) + 1)
+    for missing_ranges in feed_state.missing:
+        if missing_ranges.hot:
+            yield from range(missing_ranges.first, min(missing_ranges.last, last_id) + 1)
 
 
-def _unread_ids(imported: ImportedPosition, frontier: int) -> Iterator[int]:
+def _unread_ids(imported_positions: ImportedPosition, feed_frontier: int) -> Iterator[int]:
     """Yield the ids of an imported backlog that the feed has not reached."""
-    for first, last in imported.missing:
-        yield from range(max(first, frontier + 1), last + 1)
+    for first_id, last_id in imported_positions.missing:
+        yield from range(max(first_id, feed_frontier + 1), last_id + 1)
 
 
 def by_folder(
-    positions: Mapping[str, StoredPosition], folders: Mapping[str, Mapping[str, str]]
+    plugin_positions: Mapping[str, StoredPosition], plugin_folders: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, StoredPosition]]:
     """Return positions by folder and file, as an `.id` file has them.
 
     Args:
-        positions: The positions, by plugin.
-        folders: Folder -> stem of a file -> plugin.
+        plugin_positions: The positions, by plugin.
+        plugin_folders: Folder -> stem of a file -> plugin.
     """
     return {
-        folder: {stem: positions[name] for stem, name in plugins.items() if name in positions}
-        for folder, plugins in folders.items()
+        folder_plugins: {
+            file_stem: plugin_positions[plugin_name]
+            for file_stem, plugin_name in plugin_names.items()
+            if plugin_name in plugin_positions
+        }
+        for folder_plugins, plugin_names in plugin_folders.items()
     }

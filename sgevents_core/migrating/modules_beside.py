@@ -13,44 +13,60 @@ from sgevents_core.migrating.moved_source import moved_source
 from sgevents_core.migrating.source_report import report_on
 
 
-def modules_beside(path: Path, module: ast.Module) -> list[Path]:
+def modules_beside(plugin_path: Path, module_tree: ast.Module) -> list[Path]:
     """Return the files beside a plugin that it imports, and those that they import."""
     module_paths: dict[Path, None] = {}
-    modules = [module]
-    while modules:
-        for name in imported_names(modules.pop()):
-            module_path = path.parent / f"{name}.py"
-            if module_path in module_paths or module_path == path or not module_path.is_file():
+    module_sources = [module_tree]
+    while module_sources:
+        for module_name in imported_names(module_sources.pop()):
+            module_path = plugin_path.parent / f"{module_name}.py"
+            if (
+                module_path in module_paths
+                or module_path == plugin_path
+                or not module_path.is_file()
+            ):
                 continue
             module_paths[module_path] = None
-            modules.append(_tree(module_path))
+            module_sources.append(_tree(module_path))
     return list(module_paths)
 
 
-def packages_to_add(paths: Sequence[Path]) -> str:
+def packages_to_add(module_paths: Sequence[Path]) -> str:
     """Return a comment that names the modules for which dependencies have to be added."""
-    own_modules = {path.stem for path in paths}
-    imported = {name for path in paths for name in imported_names(_tree(path))}
-    foreign = sorted(
-        imported - own_modules - sys.stdlib_module_names - {"__future__", "shotgun_api3"}
+    own_modules = {module_path.stem for module_path in module_paths}
+    imported_modules = {
+        module_name
+        for module_path in module_paths
+        for module_name in imported_names(_tree(module_path))
+    }
+    foreign_modules = sorted(
+        imported_modules - own_modules - sys.stdlib_module_names - {"__future__", "shotgun_api3"}
     )
-    return f"  # TRANSLATE: add the packages of {', '.join(foreign)}" if foreign else ""
+    return (
+        f"  # TRANSLATE: add the packages of {', '.join(foreign_modules)}"
+        if foreign_modules
+        else ""
+    )
 
 
-def _tree(path: Path) -> ast.Module:
+def _tree(module_path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(module_path.read_bytes())
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 
 
-def moved_module(path: Path, plugin_name: str) -> str:
+def moved_module(module_path: Path, plugin_name: str) -> str:
     """Return the source of a module beside a plugin, without keys."""
-    source = path.read_text("utf-8", "surrogateescape")
+    module_source = module_path.read_text("utf-8", "surrogateescape")
     try:
-        module = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        reason = f"{path.name}, which it imports, cannot be read: {type(error).__name__}"
-        raise NotDraftedError(path=path, reason=reason) from None
-    report = report_on(path)
-    return moved_source(source, module, report, plugin_name, keeps_entrance=True).text
+        module_tree = ast.parse(module_source)
+    except (SyntaxError, ValueError) as syntax_error:
+        reason_text = (
+            f"{module_path.name}, which it imports, cannot be read: {type(syntax_error).__name__}"
+        )
+        raise NotDraftedError(path=module_path, reason=reason_text) from None
+    source_report = report_on(module_path)
+    return moved_source(
+        module_source, module_tree, source_report, plugin_name, keeps_entrance=True
+    ).text

@@ -71,27 +71,34 @@ class Move:
             for secret_place in self.draft.secrets
             if secret_place.option.value
         }
-        of_files = (report.secrets for folder in self.folders for report in folder.files)
+        of_files = (
+            source_report.secrets
+            for folder_report in self.folders
+            for source_report in folder_report.files
+        )
         return frozenset(of_ini).union(*of_files)
 
-    def positions(self, id_file: Path, settings: Settings | None = None) -> Positions:
+    def positions(self, id_file: Path, config_settings: Settings | None = None) -> Positions:
         """Return where the plugins continue.
 
         Args:
             id_file: The file that says so.
-            settings: The configuration of sgevents, which may name groups otherwise by now.
+            config_settings: The configuration of sgevents, which may name groups otherwise by now.
 
         Raises:
             IdFileError: The file cannot be read.
         """
-        folders = [
+        plugin_folders = [
             (folder_report.folder.written, _classic_folder(folder_report.folder))
             for folder_report in self.folders
         ]
-        if settings is not None:
-            folders = list(_written_folders(settings, self.ini))
-        plugins = [_folder_of_plugins(written, folder) for written, folder in folders]
-        return positions_in(read_id_file(id_file), plugins)
+        if config_settings is not None:
+            plugin_folders = list(_written_folders(config_settings, self.ini))
+        folder_plugins = [
+            _folder_of_plugins(written_folders, moved_folder)
+            for written_folders, moved_folder in plugin_folders
+        ]
+        return positions_in(read_id_file(id_file), folder_plugins)
 
 
 def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move:
@@ -100,61 +107,80 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
     Raises:
         IniFileError: It cannot be read.
     """
-    ini = read_ini_file(ini_path, environment)
-    searched = _daemon_folder(ini_path)
-    folders = [_folder_report(folder, searched, environment) for folder in draft_of(ini).folders]
-    imported = {
+    ini_file = read_ini_file(ini_path, environment)
+    searched_folders = _daemon_folder(ini_path)
+    plugin_folders = [
+        _folder_report(folder_path, searched_folders, environment)
+        for folder_path in draft_of(ini_file).folders
+    ]
+    imported_names = {
         module_folder
-        for folder in folders
-        for report in folder.files
-        for module_folder in report.modules
+        for folder_path in plugin_folders
+        for source_report in folder_path.files
+        for module_folder in source_report.modules
     }
     on_files = {
         folder_report.folder.group: list(_decisions_on(folder_report.files))
-        for folder_report in folders
+        for folder_report in plugin_folders
     }
-    draft = draft_of(ini, [folder for folder in searched if folder in imported], on_files)
-    return Move(ini, draft, folders, _running(draft.pid_file))
+    config_draft = draft_of(
+        ini_file,
+        [folder_path for folder_path in searched_folders if folder_path in imported_names],
+        on_files,
+    )
+    return Move(ini_file, config_draft, plugin_folders, _running(config_draft.pid_file))
 
 
-def _decisions_on(files: Sequence[SourceReport]) -> Iterator[str]:
+def _decisions_on(file_reports: Sequence[SourceReport]) -> Iterator[str]:
     """Yield the decisions about plugin files that are left to a person."""
-    for report in files:
-        for remark in report.remarks:
-            if report.is_helper or remark.kind not in {*STOPPING, "key"}:
+    for source_report in file_reports:
+        for source_remark in source_report.remarks:
+            if source_report.is_helper or source_remark.kind not in {*STOPPING, "key"}:
                 continue
-            place = f"{report.path.name}, line {remark.line}" if remark.line else report.path.name
-            old = "it is Python 2, " if remark.kind == "python 2" else ""
-            yield without_secrets(f"{place}: {old}{remark.text}", report.secrets)
+            code_place = (
+                f"{source_report.path.name}, line {source_remark.line}"
+                if source_remark.line
+                else source_report.path.name
+            )
+            old_files = "it is Python 2, " if source_remark.kind == "python 2" else ""
+            yield without_secrets(
+                f"{code_place}: {old_files}{source_remark.text}", source_report.secrets
+            )
 
 
 def _daemon_folder(ini_path: Path) -> list[Path]:
     """Return the folder of the classic daemon, in which plugins find modules, if it is known."""
-    folder = ini_path.resolve().parent
-    return [folder] if (folder / DAEMON_FILE).is_file() else []
+    folder_report = ini_path.resolve().parent
+    return [folder_report] if (folder_report / DAEMON_FILE).is_file() else []
 
 
 def _folder_report(
-    folder: ClassicPath, searched: Sequence[Path], environment: Mapping[str, str]
+    folder_report: ClassicPath, searched_folders: Sequence[Path], environment: Mapping[str, str]
 ) -> FolderReport:
     try:
-        names = python_files(folder.path)
-    except OSError as error:
-        return FolderReport(folder, trouble=error.strerror or str(error))
-    files = [report_on(folder.path / name, searched, environment) for name in names]
-    return FolderReport(folder, files, fork_folders(folder.path))
+        file_names = python_files(folder_report.path)
+    except OSError as folder_error:
+        return FolderReport(folder_report, trouble=folder_error.strerror or str(folder_error))
+    file_reports = [
+        report_on(folder_report.path / plugin_name, searched_folders, environment)
+        for plugin_name in file_names
+    ]
+    return FolderReport(folder_report, file_reports, fork_folders(folder_report.path))
 
 
-def _classic_folder(folder: ClassicPath) -> ClassicFolder:
-    return ClassicFolder(path=folder.path, group=folder.group)
+def _classic_folder(folder_report: ClassicPath) -> ClassicFolder:
+    return ClassicFolder(path=folder_report.path, group=folder_report.group)
 
 
-def _folder_of_plugins(written: str, folder: ClassicFolder) -> FolderOfPlugins:
+def _folder_of_plugins(written_folders: str, folder_report: ClassicFolder) -> FolderOfPlugins:
     try:
-        stems = [path.name.removesuffix(".py") for path in plugin_files(folder).values()]
+        file_stems = [
+            folder_path.name.removesuffix(".py")
+            for folder_path in plugin_files(folder_report).values()
+        ]
     except OSError:
-        return FolderOfPlugins(written, folder.group_name, None)
-    return FolderOfPlugins(written, folder.group_name, stems)
+        return FolderOfPlugins(written_folders, folder_report.group_name, None)
+    return FolderOfPlugins(written_folders, folder_report.group_name, file_stems)
 
 
 def _running(pid_file: Path | None) -> int | None:
@@ -162,35 +188,39 @@ def _running(pid_file: Path | None) -> int | None:
     if pid_file is None:
         return None
     with suppress(OSError, ValueError):
-        pid = int(pid_file.read_text("ascii")[:20])
-        if pid > 0:
-            os.kill(pid, 0)
-            return pid
+        process_id = int(pid_file.read_text("ascii")[:20])
+        if process_id > 0:
+            os.kill(process_id, 0)
+            return process_id
     return None
 
 
-def import_positions(state_folder: Path, positions: Positions, id_file: Path, now: float) -> None:
+def import_positions(
+    state_folder: Path, plugin_positions: Positions, id_file: Path, current_time: float
+) -> None:
     """Create a state in which plugins continue at their positions.
 
     Args:
         state_folder: The state's folder.
-        positions: The plugins' positions.
+        plugin_positions: The plugins' positions.
         id_file: The file that the positions come from, for people.
-        now: The time, in seconds since 1970.
+        current_time: The time, in seconds since 1970.
 
     Raises:
         NoPositionsError: There are none.
         StateBegunError: A daemon has worked on the state already.
         StateError: The state cannot be written, or is in use.
     """
-    if positions.is_empty:
+    if plugin_positions.is_empty:
         raise NoPositionsError(path=id_file)
     with (
         closing(StateLock(state_folder, "migrate")),
-        closing(open_state(state_folder).writer()) as state,
+        closing(open_state(state_folder).writer()) as state_path,
     ):
-        change = positions.feed_change(now)
-        if not state.import_positions(change, positions.imported(), DEFAULT_LANE):
+        position_change = plugin_positions.feed_change(current_time)
+        if not state_path.import_positions(
+            position_change, plugin_positions.imported(), DEFAULT_LANE
+        ):
             raise StateBegunError(path=state_folder)
 
 
@@ -210,14 +240,16 @@ class Left(NamedTuple):
     parked: int
 
 
-def export_positions(settings: Settings, path: Path, ini: IniFile | None, now: datetime) -> Left:
+def export_positions(
+    config_settings: Settings, folder_path: Path, ini_file: IniFile | None, current_time: datetime
+) -> Left:
     """Write the classic plugins' positions to a file that the classic daemon reads.
 
     Args:
-        settings: The configuration of sgevents; its daemon must not run.
-        path: The file to write.
-        ini: The classic daemon's configuration, which says how it writes folders.
-        now: The local time, without a time zone.
+        config_settings: The configuration of sgevents; its daemon must not run.
+        folder_path: The file to write.
+        ini_file: The classic daemon's configuration, which says how it writes folders.
+        current_time: The local time, without a time zone.
 
     Raises:
         NothingToExportError: The state knows none of the plugins.
@@ -226,58 +258,72 @@ def export_positions(settings: Settings, path: Path, ini: IniFile | None, now: d
         IdFileExistsError: The file exists.
         IdFileError: It cannot be written.
     """
-    state_folder = settings.state.path
+    state_folder = config_settings.state.path
     if not open_state(state_folder).is_made():
         raise NothingToExportError(path=state_folder)
     with (
         closing(StateLock(state_folder, "migrate")),
-        closing(open_state(state_folder).writer()) as state,
+        closing(open_state(state_folder).writer()) as state_path,
     ):
-        fold_registers(state_folder, state)
-        folders = {
-            written: _plugins_in(folder, state.plugins())
-            for written, folder in _written_folders(settings, ini)
+        fold_registers(state_folder, state_path)
+        plugin_folders = {
+            written_folders: _plugins_in(folder_report, state_path.plugins())
+            for written_folders, folder_report in _written_folders(config_settings, ini_file)
         }
-        names = [name for plugins in folders.values() for name in plugins.values()]
-        positions = positions_left(state, names, now)
-        counts = state.dead_letter_counts()
-        trouble = state.feed_trouble()
-    if not positions:
+        file_names = [
+            plugin_name
+            for folder_plugins in plugin_folders.values()
+            for plugin_name in folder_plugins.values()
+        ]
+        plugin_positions = positions_left(state_path, file_names, current_time)
+        record_counts = state_path.dead_letter_counts()
+        trouble_text = state_path.feed_trouble()
+    if not plugin_positions:
         raise NothingToExportError(path=state_folder)
-    stored = {name: left.position for name, left in positions.items()}
-    write_id_file(path, by_folder(stored, folders))
+    stored_state = {
+        plugin_name: left_positions.position
+        for plugin_name, left_positions in plugin_positions.items()
+    }
+    write_id_file(folder_path, by_folder(stored_state, plugin_folders))
     return Left(
-        positions,
-        [name for name in names if name not in positions],
-        sum(counts[name][0] for name in names if name in counts),
-        trouble.parked_count,
+        plugin_positions,
+        [plugin_name for plugin_name in file_names if plugin_name not in plugin_positions],
+        sum(
+            record_counts[plugin_name][0]
+            for plugin_name in file_names
+            if plugin_name in record_counts
+        ),
+        trouble_text.parked_count,
     )
 
 
 def _written_folders(
-    settings: Settings, ini: IniFile | None
+    config_settings: Settings, ini_file: IniFile | None
 ) -> Iterator[tuple[str, ClassicFolder]]:
     """Yield each folder of classic plugins with the text by which the classic daemon knows it."""
-    known = draft_of(ini).folders if ini is not None else []
-    for folder in settings.classic_folders:
-        same = [
+    known_paths = draft_of(ini_file).folders if ini_file is not None else []
+    for folder_report in config_settings.classic_folders:
+        is_same = [
             classic_path.written
-            for classic_path in known
-            if os.path.normpath(classic_path.path) == str(folder.path)
+            for classic_path in known_paths
+            if os.path.normpath(classic_path.path) == str(folder_report.path)
         ]
-        yield (same[0] if same else str(folder.path)), folder
+        yield (is_same[0] if is_same else str(folder_report.path)), folder_report
 
 
-def _plugins_in(folder: ClassicFolder, known: Iterable[str]) -> dict[str, str]:
+def _plugins_in(folder_report: ClassicFolder, known_paths: Iterable[str]) -> dict[str, str]:
     """Return the plugins of a folder by the stem of their file, also of files that are gone now.
 
     Args:
-        folder: The folder.
-        known: The plugins that the state knows.
+        folder_report: The folder.
+        known_paths: The plugins that the state knows.
     """
-    files: dict[str, Path] = {}
+    file_reports: dict[str, Path] = {}
     with suppress(OSError):
-        files = plugin_files(folder)
-    prefix = plugin_name(folder, "")
-    names = [*files, *(name for name in known if name.startswith(prefix))]
-    return {name.removeprefix(prefix): name for name in names}
+        file_reports = plugin_files(folder_report)
+    name_prefix = plugin_name(folder_report, "")
+    file_names = [
+        *file_reports,
+        *(file_name for file_name in known_paths if file_name.startswith(name_prefix)),
+    ]
+    return {file_name.removeprefix(name_prefix): file_name for file_name in file_names}

@@ -33,9 +33,9 @@ class FolderOfPlugins(NamedTuple):
     group: str
     stems: Sequence[str] | None
 
-    def plugin_name(self, stem: str) -> str:
+    def plugin_name(self, file_stem: str) -> str:
         """Return the name of the plugin in a file."""
-        return f"classic:{self.group}/{stem}"
+        return f"classic:{self.group}/{file_stem}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,130 +72,144 @@ class Positions:
 
     def _last_ids(self) -> Iterator[int]:
         return (
-            position.last_id for position in self.stored.values() if position.last_id is not None
+            stored_position.last_id
+            for stored_position in self.stored.values()
+            if stored_position.last_id is not None
         )
 
     def imported(self) -> dict[str, ImportedPosition]:
         """Return the position of every plugin, as a state keeps it."""
-        imported = {}
-        for name, (last_id, backlog) in self.stored.items():
+        imported_position = {}
+        for plugin_name, (last_id, waiting_ids) in self.stored.items():
             if last_id is not None:
-                imported[name] = ImportedPosition.of(last_id, backlog)
-        for name in self.without:
-            imported[name] = ImportedPosition(self.highest)
-        return imported
+                imported_position[plugin_name] = ImportedPosition.of(last_id, waiting_ids)
+        for plugin_name in self.without:
+            imported_position[plugin_name] = ImportedPosition(self.highest)
+        return imported_position
 
-    def feed_change(self, now: float) -> FeedChange:
+    def feed_change(self, current_time: float) -> FeedChange:
         """Return the state of a feed that begins behind the lowest position.
 
         The backlogs below it are missing ranges; ids above it are read like all others.
 
         Args:
-            now: The time, in seconds since 1970.
+            current_time: The time, in seconds since 1970.
         """
-        imported = self.imported()
-        floor = min(position.first_needed for position in imported.values())
-        times = self._backlog_below(self.lowest, now)
-        state = FeedState(floor=max(floor, 0), frontier=self.lowest)
-        return FeedChange(state, put=list(_missing_ranges(times)))
+        imported_position = self.imported()
+        floor_id = min(
+            stored_position.first_needed for stored_position in imported_position.values()
+        )
+        expiry_times = self._backlog_below(self.lowest, current_time)
+        stored_state = FeedState(floor=max(floor_id, 0), frontier=self.lowest)
+        return FeedChange(stored_state, put=list(_missing_ranges(expiry_times)))
 
-    def _backlog_below(self, last_id: int, now: float) -> dict[int, int]:
+    def _backlog_below(self, last_id: int, current_time: float) -> dict[int, int]:
         """Return each id of a backlog up to an event, and the latest time it was handed out."""
-        times: dict[int, int] = {}
-        for position in self.stored.values():
-            for id_, until in position.backlog.items():
-                if id_ <= last_id:
-                    noticed = int(min(_seconds(until, now) - BACKLOG_SECONDS, now))
-                    times[id_] = max(times.get(id_, 0), noticed)
-        return times
+        expiry_times: dict[int, int] = {}
+        for stored_position in self.stored.values():
+            for event_id, waits_until in stored_position.backlog.items():
+                if event_id <= last_id:
+                    noticed_at = int(
+                        min(_seconds(waits_until, current_time) - BACKLOG_SECONDS, current_time)
+                    )
+                    expiry_times[event_id] = max(expiry_times.get(event_id, 0), noticed_at)
+        return expiry_times
 
 
-def positions_in(state: StoredState, folders: Iterable[FolderOfPlugins]) -> Positions:
+def positions_in(stored_state: StoredState, plugin_folders: Iterable[FolderOfPlugins]) -> Positions:
     """Return where the plugins of some folders continue.
 
     A folder that the file does not know may have been moved: then a plugin has the highest position
     of a plugin of its name in another folder, as in the classic daemon.
 
     Args:
-        state: The content of the file.
-        folders: The folders.
+        stored_state: The content of the file.
+        plugin_folders: The folders.
     """
-    stored: dict[str, StoredPosition] = {}
-    moved, without = {}, []
-    used = set()
-    for folder in folders:
-        key = _folder_key(state, folder.path)
-        for stem in _stored_stems(state, key) if folder.stems is None else folder.stems:
-            name = folder.plugin_name(stem)
-            stored_place = _place_of(state, key, stem)
+    stored_stems: dict[str, StoredPosition] = {}
+    moved_plugins, plugins_without = {}, []
+    used_keys = set()
+    for plugin_folder in plugin_folders:
+        folder_key = _folder_key(stored_state, plugin_folder.path)
+        for file_stem in (
+            _stored_stems(stored_state, folder_key)
+            if plugin_folder.stems is None
+            else plugin_folder.stems
+        ):
+            plugin_name = plugin_folder.plugin_name(file_stem)
+            stored_place = _place_of(stored_state, folder_key, file_stem)
             if stored_place is None or stored_place[1].last_id is None:
-                without.append(name)
+                plugins_without.append(plugin_name)
                 continue
-            stored[name] = stored_place[1]
-            used.add((stored_place[0], stem))
-            if key is None and stored_place[0]:
-                moved[name] = stored_place[0]
-    unused = [stored_place for stored_place in _all_places(state) if stored_place not in used]
-    return Positions(stored, moved, without, unused)
+            stored_stems[plugin_name] = stored_place[1]
+            used_keys.add((stored_place[0], file_stem))
+            if folder_key is None and stored_place[0]:
+                moved_plugins[plugin_name] = stored_place[0]
+    unused_stems = [
+        stored_place for stored_place in _all_places(stored_state) if stored_place not in used_keys
+    ]
+    return Positions(stored_stems, moved_plugins, plugins_without, unused_stems)
 
 
-def _folder_key(state: StoredState, path: str) -> str | None:
+def _folder_key(stored_state: StoredState, folder_path: str) -> str | None:
     """Return the name by which the file lists a folder; None if it lists none of its plugins."""
-    same = [
-        key
+    is_same = [
+        folder_key
         for same_path in (str, os.path.normpath, os.path.realpath)
-        for key in state.folders
-        if same_path(key) == same_path(path)
+        for folder_key in stored_state.folders
+        if same_path(folder_key) == same_path(folder_path)
     ]
-    return same[0] if same and state.folders[same[0]] != {} else None
+    return is_same[0] if is_same and stored_state.folders[is_same[0]] != {} else None
 
 
-def _stored_stems(state: StoredState, key: str | None) -> list[str]:
+def _stored_stems(stored_state: StoredState, folder_key: str | None) -> list[str]:
     """Return the plugins that the file lists for a folder, which may be missing only for now."""
-    folder = state.folders[key] if key is not None else {}
-    return [] if isinstance(folder, int) else list(folder)
+    plugin_folder = stored_state.folders[folder_key] if folder_key is not None else {}
+    return [] if isinstance(plugin_folder, int) else list(plugin_folder)
 
 
-def _place_of(state: StoredState, key: str | None, stem: str) -> tuple[str, StoredPosition] | None:
+def _place_of(
+    stored_state: StoredState, folder_key: str | None, file_stem: str
+) -> tuple[str, StoredPosition] | None:
     """Return the folder and position of a plugin; None if it has none."""
-    if state.everywhere is not None:
-        return "", StoredPosition(state.everywhere, {})
-    if key is not None:
-        folder = state.folders[key]
-        if isinstance(folder, int):
-            return key, StoredPosition(folder, {})
-        return (key, folder[stem]) if stem in folder else None
-    elsewhere = [
-        (key, folder[stem])
-        for key, folder in state.folders.items()
-        if not isinstance(folder, int) and stem in folder
+    if stored_state.everywhere is not None:
+        return "", StoredPosition(stored_state.everywhere, {})
+    if folder_key is not None:
+        plugin_folder = stored_state.folders[folder_key]
+        if isinstance(plugin_folder, int):
+            return folder_key, StoredPosition(plugin_folder, {})
+        return (folder_key, plugin_folder[file_stem]) if file_stem in plugin_folder else None
+    other_positions = [
+        (folder_key, plugin_folder[file_stem])
+        for folder_key, plugin_folder in stored_state.folders.items()
+        if not isinstance(plugin_folder, int) and file_stem in plugin_folder
     ]
-    return max(elsewhere, key=lambda stored_place: stored_place[1].last_id or 0, default=None)
+    return max(other_positions, key=lambda stored_place: stored_place[1].last_id or 0, default=None)
 
 
-def _all_places(state: StoredState) -> Iterator[tuple[str, str]]:
-    for key, folder in state.folders.items():
-        if not isinstance(folder, int):
-            yield from ((key, stem) for stem in folder)
+def _all_places(stored_state: StoredState) -> Iterator[tuple[str, str]]:
+    for folder_key, plugin_folder in stored_state.folders.items():
+        if not isinstance(plugin_folder, int):
+            yield from ((folder_key, file_stem) for file_stem in plugin_folder)
 
 
-def _seconds(at: datetime, now: float) -> float:
-    """Return a local time in seconds since 1970; `now` for one that no clock shows."""
+def _seconds(expiry_time: datetime, current_time: float) -> float:
+    """Return a local time in seconds since 1970; `current_time` for one that no clock shows."""
     try:
-        return at.timestamp()
+        return expiry_time.timestamp()
     except (OverflowError, ValueError, OSError):
-        return now
+        return current_time
 
 
-def _missing_ranges(times: Mapping[int, int]) -> Iterator[MissingRange]:
+def _missing_ranges(expiry_times: Mapping[int, int]) -> Iterator[MissingRange]:
     """Yield ids as missing ranges; those of a range are as young as its youngest."""
-    first = last = latest = 0
-    for id_, at in sorted(times.items()):
-        if first and id_ == last + 1:
-            last, latest = id_, max(latest, at)
+    first_id = last_id = latest_expiry = 0
+    for event_id, expiry_time in sorted(expiry_times.items()):
+        if first_id and event_id == last_id + 1:
+            last_id, latest_expiry = event_id, max(latest_expiry, expiry_time)
             continue
-        if first:
-            yield MissingRange(first, last, latest, 0.0, hot=True)
-        first, last, latest = id_, id_, at
-    if first:
-        yield MissingRange(first, last, latest, 0.0, hot=True)
+        if first_id:
+            yield MissingRange(first_id, last_id, latest_expiry, 0.0, hot=True)
+        first_id, last_id, latest_expiry = event_id, event_id, expiry_time
+    if first_id:
+        yield MissingRange(first_id, last_id, latest_expiry, 0.0, hot=True)

@@ -85,38 +85,42 @@ class Entrance(NamedTuple):
     emails: tuple[int, ...]
 
 
-def entrance_of(module: ast.Module) -> Entrance | None:
+def entrance_of(module_tree: ast.Module) -> Entrance | None:
     """Return the function with which a plugin registers; None if the tree shows none."""
-    functions = [
-        node
-        for node in ast.walk(module)
-        if isinstance(node, ast.FunctionDef) and node.name == ENTRANCE
+    function_nodes = [
+        syntax_node
+        for syntax_node in ast.walk(module_tree)
+        if isinstance(syntax_node, ast.FunctionDef) and syntax_node.name == ENTRANCE
     ]
-    if not functions:
+    if not function_nodes:
         return None
-    function = functions[-1]
-    parameters = [*function.args.posonlyargs, *function.args.args]
-    registrar = parameters[0].arg if parameters else ""
-    registrations, additions = [], []
-    emails = []
-    for owner, call, repeated in _calls_in(module):
-        if not isinstance(call.func, ast.Attribute):
+    function_node = function_nodes[-1]
+    parameter_names = [*function_node.args.posonlyargs, *function_node.args.args]
+    registrar_name = parameter_names[0].arg if parameter_names else ""
+    registrations, fork_additions = [], []
+    emails_calls = []
+    for owner_function, registration_call, is_repeated in _calls_in(module_tree):
+        if not isinstance(registration_call.func, ast.Attribute):
             continue
-        if call.func.attr == "registerCallback":
-            values = WrittenValues(module, owner)
-            registration, unknown = _registration(call, values, repeated=repeated)
+        if registration_call.func.attr == "registerCallback":
+            written_values = WrittenValues(module_tree, owner_function)
+            registration, unknown_names = _registration(
+                registration_call, written_values, is_repeated=is_repeated
+            )
             registrations.append(registration)
-            additions += unknown
-        elif call.func.attr == "setEmails":
-            emails.append(call.lineno)
-    for node in ast.walk(function):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            is_addition = node.value.id == registrar and node.attr not in _KNOWN
-            if is_addition and not node.attr.startswith("__"):
-                additions.append(Addition(node.lineno, f"{registrar}.{node.attr}"))
+            fork_additions += unknown_names
+        elif registration_call.func.attr == "setEmails":
+            emails_calls.append(registration_call.lineno)
+    for syntax_node in ast.walk(function_node):
+        if isinstance(syntax_node, ast.Attribute) and isinstance(syntax_node.value, ast.Name):
+            is_addition = syntax_node.value.id == registrar_name and syntax_node.attr not in _KNOWN
+            if is_addition and not syntax_node.attr.startswith("__"):
+                fork_additions.append(
+                    Addition(syntax_node.lineno, f"{registrar_name}.{syntax_node.attr}")
+                )
     return Entrance(
-        function,
-        registrar,
+        function_node,
+        registrar_name,
         tuple(
             sorted(
                 registrations,
@@ -126,62 +130,74 @@ def entrance_of(module: ast.Module) -> Entrance | None:
                 ),
             )
         ),
-        tuple(dict.fromkeys(additions)),
-        tuple(emails),
+        tuple(dict.fromkeys(fork_additions)),
+        tuple(emails_calls),
     )
 
 
 def _calls_in(
-    module: ast.Module,
+    module_tree: ast.Module,
 ) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef | None, ast.Call, bool]]:
     """Yield all calls, each with the function it is in, and whether it is in a loop there."""
 
     def walk(
-        node: ast.AST, owner: ast.FunctionDef | ast.AsyncFunctionDef | None, repeated: bool
+        syntax_node: ast.AST,
+        owner_function: ast.FunctionDef | ast.AsyncFunctionDef | None,
+        is_repeated: bool,
     ) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef | None, ast.Call, bool]]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from walk(child, child, False)
+        for child_node in ast.iter_child_nodes(syntax_node):
+            if isinstance(child_node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from walk(child_node, child_node, False)
                 continue
-            if isinstance(child, ast.Call):
-                yield owner, child, repeated
-            loops = isinstance(child, ast.For | ast.While | ast.ListComp | ast.GeneratorExp)
-            yield from walk(child, owner, repeated or loops)
+            if isinstance(child_node, ast.Call):
+                yield owner_function, child_node, is_repeated
+            loop_depth = isinstance(
+                child_node, ast.For | ast.While | ast.ListComp | ast.GeneratorExp
+            )
+            yield from walk(child_node, owner_function, is_repeated or loop_depth)
 
-    yield from walk(module, None, False)
+    yield from walk(module_tree, None, False)
 
 
 def _registration(
-    node: ast.Call, values: WrittenValues, *, repeated: bool
+    syntax_node: ast.Call, written_values: WrittenValues, *, is_repeated: bool
 ) -> tuple[Registration, list[Addition]]:
-    arguments: dict[str, Any] = {}
-    additions = []
-    for position, argument in zip(_POSITIONS, node.args, strict=False):
-        arguments[position] = values.value_of(argument)
-    for keyword in node.keywords:
-        name = _KEYWORDS.get(keyword.arg or "")
-        if keyword.arg is None:
-            arguments.update({key: Unknown("**") for key in _POSITIONS if key not in arguments})
-        elif name is None:
-            additions.append(Addition(node.lineno, f"registerCallback({keyword.arg}=...)"))
+    argument_values: dict[str, Any] = {}
+    fork_additions = []
+    for argument_position, argument_node in zip(_POSITIONS, syntax_node.args, strict=False):
+        argument_values[argument_position] = written_values.value_of(argument_node)
+    for call_keyword in syntax_node.keywords:
+        argument_name = _KEYWORDS.get(call_keyword.arg or "")
+        if call_keyword.arg is None:
+            argument_values.update(
+                {
+                    argument_key: Unknown("**")
+                    for argument_key in _POSITIONS
+                    if argument_key not in argument_values
+                }
+            )
+        elif argument_name is None:
+            fork_additions.append(
+                Addition(syntax_node.lineno, f"registerCallback({call_keyword.arg}=...)")
+            )
         else:
-            arguments[name] = values.value_of(keyword.value)
-    if any(isinstance(argument, ast.Starred) for argument in node.args):
-        arguments = {key: Unknown("*") for key in _POSITIONS}
-    missing = Unknown("missing")
+            argument_values[argument_name] = written_values.value_of(call_keyword.value)
+    if any(isinstance(argument_node, ast.Starred) for argument_node in syntax_node.args):
+        argument_values = {argument_key: Unknown("*") for argument_key in _POSITIONS}
+    missing_arguments = Unknown("missing")
     return (
         Registration(
-            node.lineno,
-            arguments.get("callback", missing),
-            arguments.get("match"),
-            arguments.get("args"),
-            arguments.get("stop_on_error", True),
-            arguments.get("script_name", missing),
-            arguments.get("script_key", missing),
-            repeated,
-            node,
+            syntax_node.lineno,
+            argument_values.get("callback", missing_arguments),
+            argument_values.get("match"),
+            argument_values.get("args"),
+            argument_values.get("stop_on_error", True),
+            argument_values.get("script_name", missing_arguments),
+            argument_values.get("script_key", missing_arguments),
+            is_repeated,
+            syntax_node,
         ),
-        additions,
+        fork_additions,
     )
 
 
@@ -199,49 +215,60 @@ class TypeFilter(NamedTuple):
     is_bare: bool = False
 
 
-def filter_of(match: Any) -> list[TypeFilter] | None:
+def filter_of(match_value: Any) -> list[TypeFilter] | None:
     """Return the attributes a callback's filter matches, by type; None if only a run shows them."""
-    if isinstance(match, Unknown | Named | FromEnvironment):
+    if isinstance(match_value, Unknown | Named | FromEnvironment):
         return None
-    if not match:
+    if not match_value:
         return [TypeFilter("*", None)]
-    if isinstance(match, str):
-        match = [match]
-    if isinstance(match, list):
-        match = (
-            dict.fromkeys(match)
-            if all(isinstance(wanted_type, str) for wanted_type in match)
+    if isinstance(match_value, str):
+        match_value = [match_value]
+    if isinstance(match_value, list):
+        match_value = (
+            dict.fromkeys(match_value)
+            if all(isinstance(wanted_type, str) for wanted_type in match_value)
             else None
         )
-    if not isinstance(match, Mapping):
+    if not isinstance(match_value, Mapping):
         return None
-    if "*" in match:
-        match = {"*": match["*"]}
-    filters = [_type_filter(event_type, wanted) for event_type, wanted in match.items()]
+    if "*" in match_value:
+        match_value = {"*": match_value["*"]}
+    type_filters = [
+        _type_filter(event_type, wanted_attributes)
+        for event_type, wanted_attributes in match_value.items()
+    ]
     return (
         None
-        if None in filters
-        else [wanted_type for wanted_type in filters if wanted_type is not None]
+        if None in type_filters
+        else [wanted_type for wanted_type in type_filters if wanted_type is not None]
     )
 
 
-def _type_filter(event_type: str, wanted: Any) -> TypeFilter | None:
-    if wanted is None:
+def _type_filter(event_type: str, wanted_attributes: Any) -> TypeFilter | None:
+    if wanted_attributes is None:
         return TypeFilter(event_type, None)
-    if isinstance(wanted, str):
-        return TypeFilter(event_type, None if "*" in wanted else (wanted,), is_bare=True)
-    if not isinstance(wanted, list) or not all(isinstance(each, str) for each in wanted):
+    if isinstance(wanted_attributes, str):
+        return TypeFilter(
+            event_type, None if "*" in wanted_attributes else (wanted_attributes,), is_bare=True
+        )
+    if not isinstance(wanted_attributes, list) or not all(
+        isinstance(attribute_value, str) for attribute_value in wanted_attributes
+    ):
         return None
-    return TypeFilter(event_type, None if "*" in wanted else tuple(wanted))
+    return TypeFilter(event_type, None if "*" in wanted_attributes else tuple(wanted_attributes))
 
 
-def shown_filter(match: Any) -> str:
+def shown_filter(match_value: Any) -> str:
     """Return a callback's filter for people."""
-    filters = filter_of(match)
-    if filters is None:
-        return f"filter {shown(match)}, which only --load shows"
+    type_filters = filter_of(match_value)
+    if type_filters is None:
+        return f"filter {shown(match_value)}, which only --load shows"
     shown_types = []
-    for event_type, attributes, _ in filters:
-        name = "every type" if event_type == "*" else event_type
-        shown_types.append(name if attributes is None else f"{name} [{', '.join(attributes)}]")
+    for event_type, attribute_names, _ in type_filters:
+        argument_name = "every type" if event_type == "*" else event_type
+        shown_types.append(
+            argument_name
+            if attribute_names is None
+            else f"{argument_name} [{', '.join(attribute_names)}]"
+        )
     return "; ".join(shown_types)

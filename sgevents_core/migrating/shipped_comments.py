@@ -30,11 +30,11 @@ _ALL: Final = (
 _HASHES: Final = frozenset(_ALL.split())
 
 
-def is_shipped(comment: str) -> bool:
+def is_shipped(comment_text: str) -> bool:
     """Return whether a comment came with the classic daemon, in any of its versions.
 
     Args:
-        comment: One line of it, without the sign before it.
+        comment_text: One line of it, without the sign before it.
     """
-    text = " ".join(comment.split()).lower()
-    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_SIZE).hexdigest() in _HASHES
+    normal_text = " ".join(comment_text.split()).lower()
+    return hashlib.blake2b(normal_text.encode(), digest_size=_DIGEST_SIZE).hexdigest() in _HASHES

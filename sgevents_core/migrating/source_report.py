@@ -67,13 +67,13 @@ class SourceReport(NamedTuple):
     def loads(self) -> bool:
         """Whether it should load, as far as its syntax tree shows."""
         return self.entrance is not None and not any(
-            remark.kind in STOPPING for remark in self.remarks
+            source_remark.kind in STOPPING for source_remark in self.remarks
         )
 
     @property
     def is_helper(self) -> bool:
         """Whether it is a module for other files."""
-        return any(remark.kind == "helper" for remark in self.remarks)
+        return any(source_remark.kind == "helper" for source_remark in self.remarks)
 
     @property
     def registrations(self) -> tuple[Registration, ...]:
@@ -82,140 +82,173 @@ class SourceReport(NamedTuple):
 
 
 def report_on(
-    path: Path, search_path: Sequence[Path] = (), environment: Mapping[str, str] = os.environ
+    plugin_path: Path, search_path: Sequence[Path] = (), environment: Mapping[str, str] = os.environ
 ) -> SourceReport:
     """Return the report on a file.
 
     Args:
-        path: The file.
+        plugin_path: The file.
         search_path: Folders in which it finds modules, besides its own and the installed ones.
         environment: The environment in which it will run.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        file_content = plugin_path.read_bytes()
+    except OSError as syntax_error:
         return SourceReport(
-            path, None, (Remark("broken", 0, f"it cannot be read: {error.strerror}"),)
+            plugin_path, None, (Remark("broken", 0, f"it cannot be read: {syntax_error.strerror}"),)
         )
-    parsed = _parsed(content, path)
-    if isinstance(parsed, Remark):
-        on_keys, keys = remarks_on_unparsed(content.decode("utf-8", "replace"))
-        return SourceReport(path, None, (parsed, *on_keys), (), keys)
-    entrance = entrance_of(parsed)
-    if path.name.startswith("_") or (entrance is None and not _may_import_entrance(parsed)):
-        text = "it registers nothing: a module for other files"
-        return SourceReport(path, None, (Remark("helper", 0, text),), (), keys_in(parsed))
-    imports = ImportedModules(path, search_path)
-    remarks = [
-        *imports.remarks_on(parsed),
-        *_old_words(parsed),
-        *remarks_on_keys(parsed, entrance),
-        *_remarks_on_environment(parsed, environment),
+    parsed_module = _parsed(file_content, plugin_path)
+    if isinstance(parsed_module, Remark):
+        on_keys, secret_keys = remarks_on_unparsed(file_content.decode("utf-8", "replace"))
+        return SourceReport(plugin_path, None, (parsed_module, *on_keys), (), secret_keys)
+    plugin_entrance = entrance_of(parsed_module)
+    if plugin_path.name.startswith("_") or (
+        plugin_entrance is None and not _may_import_entrance(parsed_module)
+    ):
+        source_text = "it registers nothing: a module for other files"
+        return SourceReport(
+            plugin_path, None, (Remark("helper", 0, source_text),), (), keys_in(parsed_module)
+        )
+    imported_modules = ImportedModules(plugin_path, search_path)
+    source_remarks = [
+        *imported_modules.remarks_on(parsed_module),
+        *_old_words(parsed_module),
+        *remarks_on_keys(parsed_module, plugin_entrance),
+        *_remarks_on_environment(parsed_module, environment),
     ]
-    if entrance is not None:
-        remarks += _remarks_on_entrance(parsed, entrance)
-    ordered = tuple(sorted(dict.fromkeys(remarks), key=lambda remark: remark.line))
-    return SourceReport(path, entrance, ordered, tuple(imports.found), keys_in(parsed))
+    if plugin_entrance is not None:
+        source_remarks += _remarks_on_entrance(parsed_module, plugin_entrance)
+    ordered_remarks = tuple(sorted(dict.fromkeys(source_remarks), key=lambda remark: remark.line))
+    return SourceReport(
+        plugin_path,
+        plugin_entrance,
+        ordered_remarks,
+        tuple(imported_modules.found),
+        keys_in(parsed_module),
+    )
 
 
-def _parsed(content: bytes, path: Path) -> ast.Module | Remark:
+def _parsed(file_content: bytes, plugin_path: Path) -> ast.Module | Remark:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a wrong escape, in a file that is not ours
-            return ast.parse(content, str(path))
-    except SyntaxError as error:
-        line = error.lineno or 1
-        old = old_syntax(error)
-        if old is not None:
-            return Remark("python 2", line, old)
-        return Remark("broken", line, (error.msg or "invalid syntax").split("(")[0].strip())
-    except (ValueError, RecursionError, MemoryError) as error:
-        return Remark("broken", 1, type(error).__name__)
+            return ast.parse(file_content, str(plugin_path))
+    except SyntaxError as syntax_error:
+        line_number = syntax_error.lineno or 1
+        old_construct = old_syntax(syntax_error)
+        if old_construct is not None:
+            return Remark("python 2", line_number, old_construct)
+        return Remark(
+            "broken", line_number, (syntax_error.msg or "invalid syntax").split("(")[0].strip()
+        )
+    except (ValueError, RecursionError, MemoryError) as syntax_error:
+        return Remark("broken", 1, type(syntax_error).__name__)
 
 
-def _may_import_entrance(module: ast.Module) -> bool:
+def _may_import_entrance(module_tree: ast.Module) -> bool:
     """Return whether the function that registers may come from elsewhere, or be assigned."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.ImportFrom):
+    for syntax_node in ast.walk(module_tree):
+        if isinstance(syntax_node, ast.ImportFrom):
             if any(
-                alias.name == "*" or ENTRANCE in {alias.name, alias.asname} for alias in node.names
+                import_alias.name == "*" or ENTRANCE in {import_alias.name, import_alias.asname}
+                for import_alias in syntax_node.names
             ):
                 return True
-        elif isinstance(node, ast.Name) and node.id == ENTRANCE and isinstance(node.ctx, ast.Store):
+        elif (
+            isinstance(syntax_node, ast.Name)
+            and syntax_node.id == ENTRANCE
+            and isinstance(syntax_node.ctx, ast.Store)
+        ):
             return True
     return False
 
 
-def _old_words(module: ast.Module) -> Iterator[Remark]:
+def _old_words(module_tree: ast.Module) -> Iterator[Remark]:
     """Yield a remark for each Python 2 name that fails once it is reached."""
-    if any(_asks_for_names(node) for node in ast.walk(module)):
+    if any(_asks_for_names(syntax_node) for syntax_node in ast.walk(module_tree)):
         return  # the code checks which Python it runs on
-    missing = {name for name in _OLD_NAMES if not hasattr(builtins, name)} - _own_names(module)
-    for node in ast.walk(module):
-        name = ""
-        if isinstance(node, ast.Name):
-            name = node.id if node.id in missing else ""
-        elif isinstance(node, ast.Attribute):
-            whole = ast.unparse(node)
-            name = whole if whole in _OLD_MEMBERS else ""
-            name = f".{node.attr}()" if node.attr in _OLD_ATTRIBUTES else name
-        if name:
-            text = f"{name} is Python 2, and fails when it is reached"
-            yield Remark("differs", getattr(node, "lineno", 0), text)
+    missing_names = {
+        bound_name for bound_name in _OLD_NAMES if not hasattr(builtins, bound_name)
+    } - _own_names(module_tree)
+    for syntax_node in ast.walk(module_tree):
+        bound_name = ""
+        if isinstance(syntax_node, ast.Name):
+            bound_name = syntax_node.id if syntax_node.id in missing_names else ""
+        elif isinstance(syntax_node, ast.Attribute):
+            whole_word = ast.unparse(syntax_node)
+            bound_name = whole_word if whole_word in _OLD_MEMBERS else ""
+            bound_name = (
+                f".{syntax_node.attr}()" if syntax_node.attr in _OLD_ATTRIBUTES else bound_name
+            )
+        if bound_name:
+            source_text = f"{bound_name} is Python 2, and fails when it is reached"
+            yield Remark("differs", getattr(syntax_node, "lineno", 0), source_text)
 
 
-def _asks_for_names(node: ast.AST) -> bool:
-    is_handler = isinstance(node, ast.ExceptHandler) and node.type is not None
-    return is_handler and "NameError" in ast.unparse(node)
+def _asks_for_names(syntax_node: ast.AST) -> bool:
+    is_handler = isinstance(syntax_node, ast.ExceptHandler) and syntax_node.type is not None
+    return is_handler and "NameError" in ast.unparse(syntax_node)
 
 
-def _own_names(module: ast.Module) -> set[str]:
+def _own_names(module_tree: ast.Module) -> set[str]:
     """Return the names that a module binds."""
-    names = set()
-    for node in ast.walk(module):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in node.names}
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-    return names
+    bound_names = set()
+    for syntax_node in ast.walk(module_tree):
+        if isinstance(syntax_node, ast.Name) and not isinstance(syntax_node.ctx, ast.Load):
+            bound_names.add(syntax_node.id)
+        elif isinstance(syntax_node, ast.Import | ast.ImportFrom):
+            bound_names |= {
+                import_alias.asname or import_alias.name for import_alias in syntax_node.names
+            }
+        elif isinstance(syntax_node, ast.FunctionDef | ast.ClassDef):
+            bound_names.add(syntax_node.name)
+        elif isinstance(syntax_node, ast.arg):
+            bound_names.add(syntax_node.arg)
+    return bound_names
 
 
-def _remarks_on_environment(module: ast.Module, environment: Mapping[str, str]) -> Iterator[Remark]:
-    for variable, line in environment_variables(module).items():
-        if variable not in environment:
-            yield Remark("environment", line, f"it needs the environment variable {variable}")
+def _remarks_on_environment(
+    module_tree: ast.Module, environment: Mapping[str, str]
+) -> Iterator[Remark]:
+    for variable_name, line_number in environment_variables(module_tree).items():
+        if variable_name not in environment:
+            yield Remark(
+                "environment", line_number, f"it needs the environment variable {variable_name}"
+            )
 
 
-def _remarks_on_entrance(module: ast.Module, entrance: Entrance) -> Iterator[Remark]:
-    for line, name in entrance.additions:
-        yield Remark("differs", line, f"{name} is an addition of some versions, not known here")
-    if len(entrance.function.args.args) != 1:
-        yield Remark("broken", entrance.function.lineno, f"{ENTRANCE} takes one argument")
-    functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
-    for registration in entrance.registrations:
-        yield from _remarks_on(registration, functions)
+def _remarks_on_entrance(module_tree: ast.Module, plugin_entrance: Entrance) -> Iterator[Remark]:
+    for line_number, bound_name in plugin_entrance.additions:
+        yield Remark(
+            "differs", line_number, f"{bound_name} is an addition of some versions, not known here"
+        )
+    if len(plugin_entrance.function.args.args) != 1:
+        yield Remark("broken", plugin_entrance.function.lineno, f"{ENTRANCE} takes one argument")
+    function_nodes = {
+        syntax_node.name: syntax_node
+        for syntax_node in module_tree.body
+        if isinstance(syntax_node, ast.FunctionDef)
+    }
+    for registration in plugin_entrance.registrations:
+        yield from _remarks_on(registration, function_nodes)
 
 
 def _remarks_on(
-    registration: Registration, functions: Mapping[str, ast.FunctionDef]
+    registration: Registration, function_nodes: Mapping[str, ast.FunctionDef]
 ) -> Iterator[Remark]:
-    filters = filter_of(registration.match)
-    for type_filter in filters or ():
+    type_filters = filter_of(registration.match)
+    for type_filter in type_filters or ():
         if type_filter.is_bare:
-            text = (
+            source_text = (
                 f"the attributes of {type_filter.event_type} are a bare string: taken as a list of"
                 " one, where the classic daemon searches in it"
             )
-            yield Remark("filter", registration.line, text)
+            yield Remark("filter", registration.line, source_text)
     if isinstance(registration.match, list | str) and registration.match:
         yield Remark(
             "filter", registration.line, "the filter is no dict: taken as types, any attribute"
         )
-    elif filters is None and isinstance(registration.match, int | float | bytes):
+    elif type_filters is None and isinstance(registration.match, int | float | bytes):
         yield Remark("filter", registration.line, "the filter is nothing that can be compared")
     if (
         isinstance(registration.match, Mapping)
@@ -225,37 +258,43 @@ def _remarks_on(
         yield Remark(
             "filter", registration.line, 'the type "*" makes the other types in it useless'
         )
-    function = (
-        functions.get(registration.callback.name)
+    function_node = (
+        function_nodes.get(registration.callback.name)
         if isinstance(registration.callback, Named)
         else None
     )
-    if function is not None and not _takes(function, _CALL_ARGUMENTS):
-        text = f"{function.name} cannot be called with (sg, logger, event, args): each call fails"
-        yield Remark("differs", registration.line, text)
+    if function_node is not None and not _takes(function_node, _CALL_ARGUMENTS):
+        source_text = (
+            f"{function_node.name} cannot be called with (sg, logger, event, args): each call fails"
+        )
+        yield Remark("differs", registration.line, source_text)
     if registration.stop_on_error is False:
-        text = f"an error in {registration.callback_name} makes a dead letter, which can be retried"
-        yield Remark("differs", registration.line, text)
+        source_text = (
+            f"an error in {registration.callback_name} makes a dead letter, which can be retried"
+        )
+        yield Remark("differs", registration.line, source_text)
 
 
-def _takes(function: ast.FunctionDef, count: int) -> bool:
+def _takes(function_node: ast.FunctionDef, argument_count: int) -> bool:
     """Return whether a function can be called with some arguments by position."""
-    arguments = function.args
-    positional = len(arguments.posonlyargs) + len(arguments.args)
-    needed = positional - len(arguments.defaults)
-    if any(default is None for default in arguments.kw_defaults):
+    function_arguments = function_node.args
+    positional_count = len(function_arguments.posonlyargs) + len(function_arguments.args)
+    needed_count = positional_count - len(function_arguments.defaults)
+    if any(default_count is None for default_count in function_arguments.kw_defaults):
         return False
-    return needed <= count and (count <= positional or arguments.vararg is not None)
+    return needed_count <= argument_count and (
+        argument_count <= positional_count or function_arguments.vararg is not None
+    )
 
 
-def fork_folders(folder: Path) -> list[Path]:
+def fork_folders(plugin_folder: Path) -> list[Path]:
     """Return the folders in a folder that some versions of the classic daemon load as plugins."""
     try:
-        entries = sorted(folder.iterdir())
+        folder_entries = sorted(plugin_folder.iterdir())
     except OSError:
         return []
     return [
-        entry
-        for entry in entries
-        if not entry.name.startswith((".", "_")) and (entry / "__init__.py").is_file()
+        folder_entry
+        for folder_entry in folder_entries
+        if not folder_entry.name.startswith((".", "_")) and (folder_entry / "__init__.py").is_file()
     ]

@@ -8,128 +8,117 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
+from sgevents_core.migrating.pickled_values import (
+    ENCODE_FUNCTION,
+    KNOWN_NAMES,
+    LONGEST_NUMBER,
+    TIME_CLASS,
+    BrokenPickleError,
+    RefusedPickleError,
+    encoded_bytes,
+    kind_of,
+    time_of,
+    whole_number,
+)
+
 _MARK: Final = object()
-_TIME: Final = object()
-"""Stands for the class `datetime.datetime`, which is never called."""
-_ENCODE: Final = object()
-"""Stands for `_codecs.encode`, with which old protocols write bytes."""
-_KNOWN_NAMES: Final = {
-    ("datetime", "datetime"): _TIME,
-    ("_codecs", "encode"): _ENCODE,
-}
-_LATIN_NAMES: Final = frozenset({"latin1", "latin-1", "iso-8859-1"})
-_LONGEST_NUMBER: Final = 20
-"""The most digits or bytes of a number; ids have fewer."""
-_TIME_LENGTH: Final = 10
-_LONGEST_NAME: Final = 100
 
 
-class RefusedPickleError(Exception):
-    """The pickle requests an object, `name`, that the file may not contain."""
-
-    def __init__(self, name: str) -> None:
-        Exception.__init__(self, name[:_LONGEST_NAME])
-        self.name = name[:_LONGEST_NAME]
-
-
-class BrokenPickleError(Exception):
-    """The data is not a pickle, or is incomplete."""
-
-
-def unpickle(data: bytes) -> Any:
+def unpickle(pickle_data: bytes) -> Any:
     """Return the value of a pickle; texts of Python 2 come as bytes.
 
     Raises:
         RefusedPickleError: It requests anything but texts, numbers, dicts, tuples and times.
         BrokenPickleError: It is not a pickle, or ends too early.
     """
-    return _Machine(data).run()
+    return _Machine(pickle_data).run()
 
 
 class _Machine:
     """The stack machine that executes a pickle.
 
     Args:
-        data: The pickle.
+        pickle_data: The pickle.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._place = 0
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+    def __init__(self, pickle_data: bytes) -> None:
+        self._pickle_data = pickle_data
+        self._byte_offset = 0
+        self._value_stack: list[Any] = []
+        self._memo_values: dict[int, Any] = {}
 
     def run(self) -> Any:
         """Return the value that is on the stack at the end."""
         try:
-            while (code := self._take(1)) != b".":
-                self._step(code)
+            while (operation_code := self._take(1)) != b".":
+                self._step(operation_code)
             return self._pop()
-        except (ValueError, OverflowError, LookupError, UnicodeDecodeError) as error:
-            raise BrokenPickleError(str(error)) from None
+        except (ValueError, OverflowError, LookupError, UnicodeDecodeError) as decode_error:
+            raise BrokenPickleError(str(decode_error)) from None
 
-    def _step(self, code: bytes) -> None:
-        if code in _IGNORED:
-            self._take(_IGNORED[code])
-        elif code in _CONSTANTS:
-            self._stack.append(_CONSTANTS[code])
-        elif code in _NUMBERS:
-            self._stack.append(int.from_bytes(self._take(_NUMBERS[code]), "little"))
-        elif code in _TEXTS:
-            width, made = _TEXTS[code]
-            self._stack.append(made(self._counted(width)))
-        elif code in _OPERATIONS:
-            _OPERATIONS[code](self)
-        elif code in _REFUSED:
-            raise RefusedPickleError(_REFUSED[code])
+    def _step(self, operation_code: bytes) -> None:
+        if operation_code in _IGNORED:
+            self._take(_IGNORED[operation_code])
+        elif operation_code in _CONSTANTS:
+            self._value_stack.append(_CONSTANTS[operation_code])
+        elif operation_code in _NUMBERS:
+            self._value_stack.append(int.from_bytes(self._take(_NUMBERS[operation_code]), "little"))
+        elif operation_code in _TEXTS:
+            size_width, make_value = _TEXTS[operation_code]
+            self._value_stack.append(make_value(self._counted(size_width)))
+        elif operation_code in _OPERATIONS:
+            _OPERATIONS[operation_code](self)
+        elif operation_code in _REFUSED:
+            raise RefusedPickleError(_REFUSED[operation_code])
         else:
-            raise BrokenPickleError(f"byte {code!r} at {self._place - 1} is no instruction")
+            raise BrokenPickleError(
+                f"byte {operation_code!r} at {self._byte_offset - 1} is no instruction"
+            )
 
     # Reading
 
-    def _take(self, count: int) -> bytes:
-        taken_bytes = self._data[self._place : self._place + count]
-        if len(taken_bytes) < count:
+    def _take(self, byte_count: int) -> bytes:
+        taken_bytes = self._pickle_data[self._byte_offset : self._byte_offset + byte_count]
+        if len(taken_bytes) < byte_count:
             raise BrokenPickleError("it ends too early")
-        self._place += count
+        self._byte_offset += byte_count
         return taken_bytes
 
     def _line(self) -> bytes:
-        end = self._data.find(b"\n", self._place)
-        if end < 0:
+        line_end = self._pickle_data.find(b"\n", self._byte_offset)
+        if line_end < 0:
             raise BrokenPickleError("it ends too early")
-        line = self._data[self._place : end]
-        self._place = end + 1
-        return line
+        text_line = self._pickle_data[self._byte_offset : line_end]
+        self._byte_offset = line_end + 1
+        return text_line
 
-    def _counted(self, width: int) -> bytes:
-        return self._take(int.from_bytes(self._take(width), "little"))
+    def _counted(self, size_width: int) -> bytes:
+        return self._take(int.from_bytes(self._take(size_width), "little"))
 
     # The stack
 
     def _pop(self) -> Any:
-        if not self._stack or self._stack[-1] is _MARK:
+        if not self._value_stack or self._value_stack[-1] is _MARK:
             raise BrokenPickleError("its stack is empty")
-        return self._stack.pop()
+        return self._value_stack.pop()
 
     def _pop_to_mark(self) -> list[Any]:
-        for index in range(len(self._stack) - 1, -1, -1):
-            if self._stack[index] is _MARK:
-                items = self._stack[index + 1 :]
-                del self._stack[index:]
-                return items
+        for mark_index in range(len(self._value_stack) - 1, -1, -1):
+            if self._value_stack[mark_index] is _MARK:
+                stack_items = self._value_stack[mark_index + 1 :]
+                del self._value_stack[mark_index:]
+                return stack_items
         raise BrokenPickleError("it has no mark")
 
     # Operations
 
     def pop(self) -> None:
         """Drop the last value, or a mark."""
-        if not self._stack:
+        if not self._value_stack:
             raise BrokenPickleError("its stack is empty")
-        self._stack.pop()
+        self._value_stack.pop()
 
     def pop_mark(self) -> None:
         """Drop all values up to the last mark."""
@@ -137,102 +126,108 @@ class _Machine:
 
     def duplicate(self) -> None:
         """Put the last value on the stack once more."""
-        self._stack.append(self._stack[-1])
+        self._value_stack.append(self._value_stack[-1])
 
     def integer_line(self) -> None:
         """Read a number from a line; Python 2 writes truth like this too."""
-        line = self._line()
-        if line in {b"00", b"01"}:
-            self._stack.append(line == b"01")
+        text_line = self._line()
+        if text_line in {b"00", b"01"}:
+            self._value_stack.append(text_line == b"01")
         else:
-            self._stack.append(_number(line))
+            self._value_stack.append(whole_number(text_line))
 
     def long_line(self) -> None:
         """Read a long number from a line."""
-        self._stack.append(_number(self._line().removesuffix(b"L")))
+        self._value_stack.append(whole_number(self._line().removesuffix(b"L")))
 
     def signed(self) -> None:
         """Read a number of four bytes."""
-        self._stack.append(int.from_bytes(self._take(4), "little", signed=True))
+        self._value_stack.append(int.from_bytes(self._take(4), "little", signed=True))
 
-    def long(self, width: int) -> None:
+    def long(self, size_width: int) -> None:
         """Read a number with its length before it."""
-        length = int.from_bytes(self._take(width), "little")
-        if length > _LONGEST_NUMBER:
+        byte_length = int.from_bytes(self._take(size_width), "little")
+        if byte_length > LONGEST_NUMBER:
             raise BrokenPickleError("a number is too long")
-        self._stack.append(int.from_bytes(self._take(length), "little", signed=True))
+        self._value_stack.append(int.from_bytes(self._take(byte_length), "little", signed=True))
 
     def string_line(self) -> None:
         """Read a text of Python 2 from a line, in quotes."""
-        line = self._line().strip()
-        if len(line) < len("''") or line[:1] != line[-1:] or line[:1] not in {b"'", b'"'}:
+        text_line = self._line().strip()
+        if (
+            len(text_line) < len("''")
+            or text_line[:1] != text_line[-1:]
+            or text_line[:1] not in {b"'", b'"'}
+        ):
             raise BrokenPickleError("a text has no quotes")
-        self._stack.append(codecs.escape_decode(line[1:-1])[0])
+        self._value_stack.append(codecs.escape_decode(text_line[1:-1])[0])
 
     def unicode_line(self) -> None:
         """Read a text from a line."""
-        self._stack.append(self._line().decode("raw-unicode-escape"))
+        self._value_stack.append(self._line().decode("raw-unicode-escape"))
 
     def collect_tuple(self) -> None:
         """Make a tuple of all values up to the last mark."""
-        self._stack.append(tuple(self._pop_to_mark()))
+        self._value_stack.append(tuple(self._pop_to_mark()))
 
-    def last_as_tuple(self, count: int) -> None:
+    def last_as_tuple(self, item_count: int) -> None:
         """Make a tuple of the last values."""
-        items = [self._pop() for _ in range(count)]
-        self._stack.append(tuple(reversed(items)))
+        stack_items = [self._pop() for _ in range(item_count)]
+        self._value_stack.append(tuple(reversed(stack_items)))
 
     def empty_dict(self) -> None:
         """Begin a dict."""
-        self._stack.append({})
+        self._value_stack.append({})
 
     def collect_dict(self) -> None:
         """Make a dict of all values up to the last mark."""
-        items = self._pop_to_mark()
-        self._stack.append({})
-        self._fill(items)
+        stack_items = self._pop_to_mark()
+        self._value_stack.append({})
+        self._fill(stack_items)
 
     def set_item(self) -> None:
         """Put one key and value into the dict below them."""
-        value, key = self._pop(), self._pop()
-        self._fill([key, value])
+        dict_value, dict_key = self._pop(), self._pop()
+        self._fill([dict_key, dict_value])
 
     def set_items(self) -> None:
         """Put all keys and values up to the last mark into the dict below it."""
         self._fill(self._pop_to_mark())
 
-    def _fill(self, items: list[Any]) -> None:
-        filled = self._stack[-1]
-        if type(filled) is not dict or len(items) % 2:
+    def _fill(self, stack_items: list[Any]) -> None:
+        filled_dict = self._value_stack[-1]
+        if type(filled_dict) is not dict or len(stack_items) % 2:
             raise BrokenPickleError("a key has no dict")
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) not in {int, str, bytes}:
-                raise RefusedPickleError(f"a key that is {_kind(key)}")
-            filled[key] = value
+        for dict_key, dict_value in zip(stack_items[::2], stack_items[1::2], strict=True):
+            if type(dict_key) not in {int, str, bytes}:
+                raise RefusedPickleError(f"a key that is {kind_of(dict_key)}")
+            filled_dict[dict_key] = dict_value
 
-    def put(self, index: int | None = None) -> None:
+    def put(self, memo_index: int | None = None) -> None:
         """Remember the last value."""
-        self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+        self._memo_values[len(self._memo_values) if memo_index is None else memo_index] = (
+            self._value_stack[-1]
+        )
 
-    def get(self, index: int) -> None:
+    def get(self, memo_index: int) -> None:
         """Put a remembered value on the stack."""
-        self._stack.append(self._memo[index])
+        self._value_stack.append(self._memo_values[memo_index])
 
     def put_line(self) -> None:
         """Remember the last value under the number in a line."""
-        self.put(_number(self._line()))
+        self.put(whole_number(self._line()))
 
     def get_line(self) -> None:
         """Put the value with the number in a line on the stack."""
-        self.get(_number(self._line()))
+        self.get(whole_number(self._line()))
 
-    def put_counted(self, width: int) -> None:
+    def put_counted(self, size_width: int) -> None:
         """Remember the last value under a number."""
-        self.put(int.from_bytes(self._take(width), "little"))
+        self.put(int.from_bytes(self._take(size_width), "little"))
 
-    def get_counted(self, width: int) -> None:
+    def get_counted(self, size_width: int) -> None:
         """Put the value with a number on the stack."""
-        self.get(int.from_bytes(self._take(width), "little"))
+        self.get(int.from_bytes(self._take(size_width), "little"))
 
     def name_lines(self) -> None:
         """Take the name of a class or function from two lines."""
@@ -240,61 +235,32 @@ class _Machine:
 
     def name_on_stack(self) -> None:
         """Take the name of a class or function from the stack."""
-        name, module = self._pop(), self._pop()
-        if type(name) is not str or type(module) is not str:
+        global_name, module_name = self._pop(), self._pop()
+        if type(global_name) is not str or type(module_name) is not str:
             raise BrokenPickleError("a name is no text")
-        self._name(module, name)
+        self._name(module_name, global_name)
 
     def refuse_instance(self) -> None:
         """Refuse an object of a class that two lines name."""
         raise RefusedPickleError(f"{self._line().decode()}.{self._line().decode()}")
 
-    def _name(self, module: str, name: str) -> None:
-        known = _KNOWN_NAMES.get((module, name))
-        if known is None:
-            raise RefusedPickleError(f"{module}.{name}")
-        self._stack.append(known)
+    def _name(self, module_name: str, global_name: str) -> None:
+        known_function = KNOWN_NAMES.get((module_name, global_name))
+        if known_function is None:
+            raise RefusedPickleError(f"{module_name}.{global_name}")
+        self._value_stack.append(known_function)
 
     def reduce(self) -> None:
         """Build a datetime, or its bytes, from the arguments of the class."""
-        arguments, function = self._pop(), self._pop()
-        if type(arguments) is not tuple:
+        call_arguments, called_function = self._pop(), self._pop()
+        if type(call_arguments) is not tuple:
             raise BrokenPickleError("arguments are no tuple")
-        if function is _ENCODE:
-            self._stack.append(_encoded(arguments))
-        elif function is _TIME:
-            self._stack.append(_time(arguments))
+        if called_function is ENCODE_FUNCTION:
+            self._value_stack.append(encoded_bytes(call_arguments))
+        elif called_function is TIME_CLASS:
+            self._value_stack.append(time_of(call_arguments))
         else:
-            raise RefusedPickleError(f"a call of {_kind(function)}")
-
-
-def _number(text: bytes) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise BrokenPickleError("a number is too long")
-    return int(text)
-
-
-def _encoded(arguments: tuple[Any, ...]) -> bytes:
-    text, encoding = arguments if len(arguments) == 2 else (None, None)
-    if type(text) is not str or encoding not in _LATIN_NAMES:
-        raise RefusedPickleError("a call of _codecs.encode with other arguments")
-    return text.encode("latin-1")
-
-
-def _time(arguments: tuple[Any, ...]) -> datetime:
-    packed = arguments[0] if len(arguments) == 1 else None
-    if type(packed) is not bytes or len(packed) != _TIME_LENGTH:
-        raise RefusedPickleError("a time with a time zone, or of another form")
-    month = packed[2] & 0x7F  # its highest bit says which of two equal times it is
-    day, hour, minute, second = packed[3:7]
-    microsecond = int.from_bytes(packed[7:], "big")
-    return datetime(packed[0] << 8 | packed[1], month, day, hour, minute, second, microsecond)
-
-
-def _kind(value: Any) -> str:
-    if value is None or value is _TIME or value is _ENCODE:
-        return "no text and no number"
-    return f"a {type(value).__name__}"
+            raise RefusedPickleError(f"a call of {kind_of(called_function)}")
 
 
 _IGNORED: Final = {b"\x80": 1, b"\x95": 8}

@@ -23,86 +23,102 @@ _REGISTERED_KEY: Final = re.compile(
 )
 
 
-def keys_in(module: ast.Module) -> frozenset[str]:
+def keys_in(module_tree: ast.Module) -> frozenset[str]:
     """Return the strings in a source that are keys or passwords."""
-    return frozenset(text for text, _, _ in _written_keys(module) if len(text) >= _SHORTEST_KEY)
+    return frozenset(
+        source_text
+        for source_text, _, _ in _written_keys(module_tree)
+        if len(source_text) >= _SHORTEST_KEY
+    )
 
 
-def _written_keys(module: ast.Module) -> Iterator[tuple[str, int, str]]:
+def _written_keys(module_tree: ast.Module) -> Iterator[tuple[str, int, str]]:
     """Yield each key in a source, its line, and the name or call that receives it."""
-    entrance = entrance_of(module)
-    for registration in entrance.registrations if entrance else ():
-        key = registration.script_key
-        if isinstance(key, str) and key:
-            yield key, registration.line, "registerCallback"
-    for node in ast.walk(module):
-        if isinstance(node, ast.Call):
-            values = WrittenValues(module)
-            yield from _keys_given(node, values)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            names = " ".join(ast.unparse(target) for target in node.targets)
-            if isinstance(node.value.value, str) and _NAMES_A_KEY.search(names):
-                yield node.value.value, node.lineno, names
-        elif isinstance(node, ast.Dict):
-            yield from _keys_in_dict(node)
+    plugin_entrance = entrance_of(module_tree)
+    for registration in plugin_entrance.registrations if plugin_entrance else ():
+        secret_key = registration.script_key
+        if isinstance(secret_key, str) and secret_key:
+            yield secret_key, registration.line, "registerCallback"
+    for syntax_node in ast.walk(module_tree):
+        if isinstance(syntax_node, ast.Call):
+            written_values = WrittenValues(module_tree)
+            yield from _keys_given(syntax_node, written_values)
+        elif isinstance(syntax_node, ast.Assign) and isinstance(syntax_node.value, ast.Constant):
+            key_names = " ".join(
+                ast.unparse(assigned_target) for assigned_target in syntax_node.targets
+            )
+            if isinstance(syntax_node.value.value, str) and _NAMES_A_KEY.search(key_names):
+                yield syntax_node.value.value, syntax_node.lineno, key_names
+        elif isinstance(syntax_node, ast.Dict):
+            yield from _keys_in_dict(syntax_node)
 
 
-def _keys_in_dict(node: ast.Dict) -> Iterator[tuple[str, int, str]]:
-    for name, value in zip(node.keys, node.values, strict=True):
-        if isinstance(name, ast.Constant) and isinstance(value, ast.Constant):
-            given_to, key = name.value, value.value
-            if isinstance(given_to, str) and isinstance(key, str) and _NAMES_A_KEY.search(given_to):
-                yield key, value.lineno, given_to
+def _keys_in_dict(syntax_node: ast.Dict) -> Iterator[tuple[str, int, str]]:
+    for variable_name, dict_value in zip(syntax_node.keys, syntax_node.values, strict=True):
+        if isinstance(variable_name, ast.Constant) and isinstance(dict_value, ast.Constant):
+            given_to, secret_key = variable_name.value, dict_value.value
+            if (
+                isinstance(given_to, str)
+                and isinstance(secret_key, str)
+                and _NAMES_A_KEY.search(given_to)
+            ):
+                yield secret_key, dict_value.lineno, given_to
 
 
-def _keys_given(node: ast.Call, values: WrittenValues) -> Iterator[tuple[str, int, str]]:
-    is_client = ast.unparse(node.func).rpartition(".")[2] == "Shotgun"
-    if is_client and len(node.args) > 2:
-        key = values.value_of(node.args[2])
-        if isinstance(key, str):
-            yield key, node.lineno, "Shotgun"
-    for keyword in node.keywords:
-        if keyword.arg and _NAMES_A_KEY.search(keyword.arg):
-            key = values.value_of(keyword.value)
-            if isinstance(key, str) and key:
-                yield key, node.lineno, keyword.arg
+def _keys_given(
+    syntax_node: ast.Call, written_values: WrittenValues
+) -> Iterator[tuple[str, int, str]]:
+    is_client = ast.unparse(syntax_node.func).rpartition(".")[2] == "Shotgun"
+    if is_client and len(syntax_node.args) > 2:
+        secret_key = written_values.value_of(syntax_node.args[2])
+        if isinstance(secret_key, str):
+            yield secret_key, syntax_node.lineno, "Shotgun"
+    for call_keyword in syntax_node.keywords:
+        if call_keyword.arg and _NAMES_A_KEY.search(call_keyword.arg):
+            secret_key = written_values.value_of(call_keyword.value)
+            if isinstance(secret_key, str) and secret_key:
+                yield secret_key, syntax_node.lineno, call_keyword.arg
 
 
-def is_placeholder(key: str) -> bool:
+def is_placeholder(secret_key: str) -> bool:
     """Return whether a string in the place of a key is only a placeholder."""
-    return bool(_PLACEHOLDER.fullmatch(key))
+    return bool(_PLACEHOLDER.fullmatch(secret_key))
 
 
-def remarks_on_keys(module: ast.Module, entrance: Entrance | None) -> Iterator[Remark]:
+def remarks_on_keys(module_tree: ast.Module, plugin_entrance: Entrance | None) -> Iterator[Remark]:
     """Yield a remark for each key in a source, and for each place that waits for one."""
-    lines = {registration.line for registration in entrance.registrations} if entrance else set()
+    line_numbers = (
+        {registration.line for registration in plugin_entrance.registrations}
+        if plugin_entrance
+        else set()
+    )
     reported_keys: set[str] = set()
-    for key, line, given_to in _written_keys(module):
-        if len(key) < _SHORTEST_KEY and line not in lines:
+    for secret_key, line_number, given_to in _written_keys(module_tree):
+        if len(secret_key) < _SHORTEST_KEY and line_number not in line_numbers:
             continue
-        if is_placeholder(key):
-            text = f"{given_to}: a placeholder stands where a key belongs"
-        elif key in reported_keys:
+        if is_placeholder(secret_key):
+            source_text = f"{given_to}: a placeholder stands where a key belongs"
+        elif secret_key in reported_keys:
             continue
         else:
-            text = f"{given_to}: {WRITTEN}"
-        reported_keys.add(key)
-        yield Remark("key", line, text)
+            source_text = f"{given_to}: {WRITTEN}"
+        reported_keys.add(secret_key)
+        yield Remark("key", line_number, source_text)
 
 
-def without_secrets(text: str, secrets: Iterable[str]) -> str:
+def without_secrets(source_text: str, secret_texts: Iterable[str]) -> str:
     """Return a text in which no secret is shown."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+    for secret_text in sorted(secret_texts, key=len, reverse=True):
+        source_text = source_text.replace(secret_text, "***")
+    return source_text
 
 
-def remarks_on_unparsed(source: str) -> tuple[list[Remark], frozenset[str]]:
+def remarks_on_unparsed(file_source: str) -> tuple[list[Remark], frozenset[str]]:
     """Return the remarks on keys in a source that cannot be parsed, and the keys."""
-    remarks, keys = [], set()
-    for key_match in _REGISTERED_KEY.finditer(source):
-        line = source.count("\n", 0, key_match.start()) + 1
+    key_remarks, secret_keys = [], set()
+    for key_match in _REGISTERED_KEY.finditer(file_source):
+        line_number = file_source.count("\n", 0, key_match.start()) + 1
         if not is_placeholder(key_match["key"]):
-            remarks.append(Remark("key", line, f"registerCallback: {WRITTEN}"))
-            keys.add(key_match["key"])
-    return remarks, frozenset(keys)
+            key_remarks.append(Remark("key", line_number, f"registerCallback: {WRITTEN}"))
+            secret_keys.add(key_match["key"])
+    return key_remarks, frozenset(secret_keys)

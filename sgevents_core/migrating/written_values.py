@@ -33,91 +33,112 @@ class WrittenValues:
     """The values of expressions in one function of a module.
 
     Args:
-        module: The module.
-        function: The function; None for the module itself.
+        module_tree: The module.
+        function_node: The function; None for the module itself.
     """
 
     def __init__(
-        self, module: ast.Module, function: ast.FunctionDef | ast.AsyncFunctionDef | None = None
+        self,
+        module_tree: ast.Module,
+        function_node: ast.FunctionDef | ast.AsyncFunctionDef | None = None,
     ) -> None:
-        self._assigned = dict(_assignments(module.body))
-        self._defined = {
-            node.name
-            for node in ast.walk(module)
-            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+        self._assigned_values = dict(_assignments(module_tree.body))
+        self._defined_names = {
+            syntax_node.name
+            for syntax_node in ast.walk(module_tree)
+            if isinstance(syntax_node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
         }
-        if function is not None:
-            parameters = (
-                *function.args.posonlyargs,
-                *function.args.args,
-                *function.args.kwonlyargs,
+        if function_node is not None:
+            function_parameters = (
+                *function_node.args.posonlyargs,
+                *function_node.args.args,
+                *function_node.args.kwonlyargs,
             )
-            self._assigned.update(dict.fromkeys((parameter.arg for parameter in parameters), None))
-            self._assigned.update(_assignments(function.body))
+            self._assigned_values.update(
+                dict.fromkeys(
+                    (function_parameter.arg for function_parameter in function_parameters), None
+                )
+            )
+            self._assigned_values.update(_assignments(function_node.body))
 
-    def value_of(self, node: ast.expr | None, depth: int = 0) -> Any:
+    def value_of(self, syntax_node: ast.expr | None, value_depth: int = 0) -> Any:
         """Return the value of an expression, with `Unknown` and the like for parts of it."""
-        if node is None or depth > _DEEPEST:
+        if syntax_node is None or value_depth > _DEEPEST:
             return Unknown("...")
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Attribute):
-            return Named(ast.unparse(node))
-        return self._compound(node, depth)
+        if isinstance(syntax_node, ast.Constant):
+            return syntax_node.value
+        if isinstance(syntax_node, ast.Attribute):
+            return Named(ast.unparse(syntax_node))
+        return self._compound(syntax_node, value_depth)
 
-    def _compound(self, node: ast.expr, depth: int) -> Any:
-        match node:
+    def _compound(self, syntax_node: ast.expr, value_depth: int) -> Any:
+        match syntax_node:
             case ast.Name():
-                return self._named(node.id, depth)
+                return self._named(syntax_node.id, value_depth)
             case ast.Dict():
-                return self._dict(node, depth)
+                return self._dict(syntax_node, value_depth)
             case ast.List() | ast.Tuple() | ast.Set():
-                return [self.value_of(each, depth + 1) for each in node.elts]
+                return [
+                    self.value_of(each_value, value_depth + 1) for each_value in syntax_node.elts
+                ]
             case ast.BinOp():
-                return self._combined(node, depth)
+                return self._combined(syntax_node, value_depth)
             case ast.Subscript() | ast.Call():
-                return self._environment(node, depth) or self._item_or_call(node, depth)
-        return _unknown(node)
+                return self._environment(syntax_node, value_depth) or self._item_or_call(
+                    syntax_node, value_depth
+                )
+        return _unknown(syntax_node)
 
-    def _named(self, name: str, depth: int) -> Any:
-        if name in self._assigned:
-            assigned = self._assigned[name]
-            return Unknown(name) if assigned is None else self.value_of(assigned, depth + 1)
-        return Named(name) if name in self._defined else Unknown(name)
+    def _named(self, variable_name: str, value_depth: int) -> Any:
+        if variable_name in self._assigned_values:
+            assigned_value = self._assigned_values[variable_name]
+            return (
+                Unknown(variable_name)
+                if assigned_value is None
+                else self.value_of(assigned_value, value_depth + 1)
+            )
+        return (
+            Named(variable_name) if variable_name in self._defined_names else Unknown(variable_name)
+        )
 
-    def _dict(self, node: ast.Dict, depth: int) -> Any:
-        pairs = {}
-        for key, value in zip(node.keys, node.values, strict=True):
-            key_value = self.value_of(key, depth + 1)
+    def _dict(self, syntax_node: ast.Dict, value_depth: int) -> Any:
+        key_values = {}
+        for dict_key, dict_value in zip(syntax_node.keys, syntax_node.values, strict=True):
+            key_value = self.value_of(dict_key, value_depth + 1)
             if not isinstance(key_value, str):
-                return _unknown(node)
-            pairs[key_value] = self.value_of(value, depth + 1)
-        return pairs
+                return _unknown(syntax_node)
+            key_values[key_value] = self.value_of(dict_value, value_depth + 1)
+        return key_values
 
-    def _combined(self, node: ast.BinOp, depth: int) -> Any:
-        left, right = self.value_of(node.left, depth + 1), self.value_of(node.right, depth + 1)
+    def _combined(self, syntax_node: ast.BinOp, value_depth: int) -> Any:
+        left_value, right_value = (
+            self.value_of(syntax_node.left, value_depth + 1),
+            self.value_of(syntax_node.right, value_depth + 1),
+        )
         if (
-            isinstance(node.op, ast.Add)
-            and type(left) is type(right)
-            and isinstance(left, str | list)
+            isinstance(syntax_node.op, ast.Add)
+            and type(left_value) is type(right_value)
+            and isinstance(left_value, str | list)
         ):
-            return left + right
-        if isinstance(node.op, ast.Mod) and isinstance(left, str):
-            given = right if isinstance(right, list) else [right]
-            if all(isinstance(each, str | int) for each in given):
+            return left_value + right_value
+        if isinstance(syntax_node.op, ast.Mod) and isinstance(left_value, str):
+            given_value = right_value if isinstance(right_value, list) else [right_value]
+            if all(isinstance(each_value, str | int) for each_value in given_value):
                 with suppress(TypeError, ValueError, KeyError):
-                    return left % (tuple(right) if isinstance(right, list) else right)
-        return _unknown(node)
+                    return left_value % (
+                        tuple(right_value) if isinstance(right_value, list) else right_value
+                    )
+        return _unknown(syntax_node)
 
-    def _environment(self, node: ast.expr, depth: int) -> FromEnvironment | None:
+    def _environment(self, syntax_node: ast.expr, value_depth: int) -> FromEnvironment | None:
         """Return the variable that an expression such as `os.environ["NAME"]` reads."""
-        if isinstance(node, ast.Subscript) and _is_environ(node.value):
-            name = self.value_of(node.slice, depth + 1)
-            return FromEnvironment(name) if isinstance(name, str) else None
+        if isinstance(syntax_node, ast.Subscript) and _is_environ(syntax_node.value):
+            variable_name = self.value_of(syntax_node.slice, value_depth + 1)
+            return FromEnvironment(variable_name) if isinstance(variable_name, str) else None
         if (
-            isinstance(node, ast.Call)
-            and node.args
-            and ast.unparse(node.func)
+            isinstance(syntax_node, ast.Call)
+            and syntax_node.args
+            and ast.unparse(syntax_node.func)
             in {
                 "os.environ.get",
                 "os.getenv",
@@ -125,104 +146,135 @@ class WrittenValues:
                 "getenv",
             }
         ):
-            name = self.value_of(node.args[0], depth + 1)
-            return FromEnvironment(name, has_default=True) if isinstance(name, str) else None
+            variable_name = self.value_of(syntax_node.args[0], value_depth + 1)
+            return (
+                FromEnvironment(variable_name, has_default=True)
+                if isinstance(variable_name, str)
+                else None
+            )
         return None
 
-    def _item_or_call(self, node: ast.expr, depth: int) -> Any:
-        if isinstance(node, ast.Subscript):
-            container, key = (
-                self.value_of(node.value, depth + 1),
-                self.value_of(node.slice, depth + 1),
+    def _item_or_call(self, syntax_node: ast.expr, value_depth: int) -> Any:
+        if isinstance(syntax_node, ast.Subscript):
+            container_value, dict_key = (
+                self.value_of(syntax_node.value, value_depth + 1),
+                self.value_of(syntax_node.slice, value_depth + 1),
             )
-            is_known = isinstance(container, dict) and isinstance(key, str) and key in container
-            return container[key] if is_known else _unknown(node)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-            name = ast.unparse(node.func)
-            return Named(f"{name}()") if name in self._defined else _unknown(node)
-        return _unknown(node)
+            is_known = (
+                isinstance(container_value, dict)
+                and isinstance(dict_key, str)
+                and dict_key in container_value
+            )
+            return container_value[dict_key] if is_known else _unknown(syntax_node)
+        if isinstance(syntax_node, ast.Call) and isinstance(
+            syntax_node.func, ast.Name | ast.Attribute
+        ):
+            variable_name = ast.unparse(syntax_node.func)
+            return (
+                Named(f"{variable_name}()")
+                if variable_name in self._defined_names
+                else _unknown(syntax_node)
+            )
+        return _unknown(syntax_node)
 
 
-def environment_variables(module: ast.Module) -> dict[str, int]:
+def environment_variables(module_tree: ast.Module) -> dict[str, int]:
     """Return the environment variables that a module requires, and a line of each."""
-    values = WrittenValues(module)
+    written_values = WrittenValues(module_tree)
     variable_lines: dict[str, int] = {}
-    for node in ast.walk(module):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            read = values.value_of(node) if _is_environ(node.value) else None
-            if isinstance(read, FromEnvironment):
-                variable_lines.setdefault(read.variable, node.lineno)
+    for syntax_node in ast.walk(module_tree):
+        if isinstance(syntax_node, ast.Subscript) and isinstance(syntax_node.ctx, ast.Load):
+            read_value = (
+                written_values.value_of(syntax_node) if _is_environ(syntax_node.value) else None
+            )
+            if isinstance(read_value, FromEnvironment):
+                variable_lines.setdefault(read_value.variable, syntax_node.lineno)
     return variable_lines
 
 
-def _is_environ(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in {
+def _is_environ(syntax_node: ast.expr) -> bool:
+    return isinstance(syntax_node, ast.Attribute | ast.Name) and ast.unparse(syntax_node) in {
         "os.environ",
         "environ",
     }
 
 
-def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+def _assignments(statement_list: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
     """Yield the names that statements assign, with the value of those assigned once."""
-    values: dict[str, list[ast.expr | None]] = {}
-    for node in _statements(body):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                simple = isinstance(target, ast.Name)
-                for name in _names(target):
-                    values.setdefault(name, []).append(node.value if simple else None)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            values.setdefault(node.target.id, []).append(node.value)
-        elif isinstance(node, ast.AugAssign | ast.For):
-            for name in _names(node.target):
-                values.setdefault(name, []).append(None)
-    for name, assigned in values.items():
-        yield name, assigned[0] if len(assigned) == 1 else None
+    written_values: dict[str, list[ast.expr | None]] = {}
+    for syntax_node in _statements(statement_list):
+        if isinstance(syntax_node, ast.Assign):
+            for assigned_target in syntax_node.targets:
+                is_simple = isinstance(assigned_target, ast.Name)
+                for variable_name in _names(assigned_target):
+                    written_values.setdefault(variable_name, []).append(
+                        syntax_node.value if is_simple else None
+                    )
+        elif isinstance(syntax_node, ast.AnnAssign) and isinstance(syntax_node.target, ast.Name):
+            written_values.setdefault(syntax_node.target.id, []).append(syntax_node.value)
+        elif isinstance(syntax_node, ast.AugAssign | ast.For):
+            for variable_name in _names(syntax_node.target):
+                written_values.setdefault(variable_name, []).append(None)
+    for variable_name, assigned_value in written_values.items():
+        yield variable_name, assigned_value[0] if len(assigned_value) == 1 else None
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _statements(statement_list: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield statements and those within them, but not those of functions and classes."""
-    for node in body:
-        yield node
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    for syntax_node in statement_list:
+        yield syntax_node
+        if isinstance(syntax_node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.stmt):
-                yield from _statements([child])
-            elif isinstance(child, ast.ExceptHandler):
-                yield from _statements(child.body)
+        for child_node in ast.iter_child_nodes(syntax_node):
+            if isinstance(child_node, ast.stmt):
+                yield from _statements([child_node])
+            elif isinstance(child_node, ast.ExceptHandler):
+                yield from _statements(child_node.body)
 
 
-def _names(target: ast.expr) -> Iterator[str]:
-    return (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+def _names(assigned_target: ast.expr) -> Iterator[str]:
+    return (
+        syntax_node.id
+        for syntax_node in ast.walk(assigned_target)
+        if isinstance(syntax_node, ast.Name)
+    )
 
 
-def _unknown(node: ast.expr) -> Unknown:
+def _unknown(syntax_node: ast.expr) -> Unknown:
     """Return an expression without its string literals, which may be secrets."""
-    text = ast.unparse(_WithoutTexts().visit(ast.parse(ast.unparse(node), mode="eval")))
-    return Unknown(text if len(text) <= 60 else text[:57] + "...")
+    expression_text = ast.unparse(
+        _WithoutTexts().visit(ast.parse(ast.unparse(syntax_node), mode="eval"))
+    )
+    return Unknown(expression_text if len(expression_text) <= 60 else expression_text[:57] + "...")
 
 
 class _WithoutTexts(ast.NodeTransformer):
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+    def visit_Constant(self, syntax_node: ast.Constant) -> ast.expr:
         """Replace a string literal."""
-        return ast.Constant("...") if isinstance(node.value, str | bytes) else node
+        return ast.Constant("...") if isinstance(syntax_node.value, str | bytes) else syntax_node
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+    def visit_JoinedStr(self, syntax_node: ast.JoinedStr) -> ast.expr:
         """Replace an f-string."""
         return ast.Constant("...")
 
 
-def shown(value: Any) -> str:
+def shown(dict_value: Any) -> str:
     """Describe a value for people, never quoting an unknown one."""
-    if isinstance(value, Unknown):
-        return f"<{value.text}>"
-    if isinstance(value, Named):
-        return value.name
-    if isinstance(value, FromEnvironment):
-        return f"${value.variable}"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{shown(key)}: {shown(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    return repr(value)
+    if isinstance(dict_value, Unknown):
+        return f"<{dict_value.text}>"
+    if isinstance(dict_value, Named):
+        return dict_value.name
+    if isinstance(dict_value, FromEnvironment):
+        return f"${dict_value.variable}"
+    if isinstance(dict_value, Mapping):
+        return (
+            "{"
+            + ", ".join(
+                f"{shown(dict_key)}: {shown(each_value)}"
+                for dict_key, each_value in dict_value.items()
+            )
+            + "}"
+        )
+    if isinstance(dict_value, list):
+        return "[" + ", ".join(map(shown, dict_value)) + "]"
+    return repr(dict_value)

@@ -26,7 +26,8 @@ from sgevents_core.migrating.id_file import (
     read_id_file,
     write_id_file,
 )
-from sgevents_core.migrating.unpickling import BrokenPickleError, RefusedPickleError, unpickle
+from sgevents_core.migrating.pickled_values import BrokenPickleError, RefusedPickleError
+from sgevents_core.migrating.unpickling import unpickle
 
 STATE = {"/studio/plugins": {"notify": (4711, {4700: UNTIL, 4702: UNTIL}), "rollup": (None, {})}}
 
