@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 from sgevents_core.choices import OnError
 from sgevents_core.errors import DurationError
@@ -15,6 +15,11 @@ from sgevents_core.filters import WrongValueError
 
 RetryOn: TypeAlias = type[BaseException] | Collection[type[BaseException]]
 """A class of errors, or several."""
+OPTIONS: Final = (
+    *("on_error", "timeout", "retry_on", "max_attempts"),
+    *("batch", "by", "at_most", "size"),
+)
+"""The names of the options that `@match` and the registrar take."""
 
 
 def checked_on_error(value: OnError | None) -> OnError | None:

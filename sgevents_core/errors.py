@@ -215,6 +215,17 @@ class UnknownArgumentError(UnusablePluginError):
     known: str
 
 
+class BatchArgumentError(UnusablePluginError):
+    """{where}: {function} names the argument {argument}, and its @match {option} batch."""
+
+    fix = "{advice}"
+    where: str
+    function: str
+    argument: str
+    option: str
+    advice: str
+
+
 class ParameterKindError(UnusablePluginError):
     """{where}: {function} takes {parameter}, which is {kind}: arguments come by position."""
 

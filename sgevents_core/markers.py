@@ -9,7 +9,9 @@ from typing import Final, NoReturn, TypeVar
 
 import pluggy
 
+from sgevents_core.batching import BatchRules, By, Duration, checked_batch
 from sgevents_core.call_options import (
+    OPTIONS,
     RetryOn,
     checked_max_attempts,
     checked_on_error,
@@ -53,6 +55,7 @@ class Matched:
     """In seconds."""
     retry_on: tuple[type[BaseException], ...] = ()
     max_attempts: int | None = None
+    batch: BatchRules | None = None
 
 
 def match(
@@ -71,6 +74,10 @@ def match(
     timeout: str | float | None = None,
     retry_on: RetryOn | None = None,
     max_attempts: int | None = None,
+    batch: Duration | None = None,
+    by: By | None = None,
+    at_most: Duration | None = None,
+    size: int | None = None,
     **unknown: NoReturn,
 ) -> Callable[[_Function], _Function]:
     """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
@@ -99,6 +106,12 @@ def match(
         retry_on: Classes of errors that pass by themselves: a call that raises one of them, or
             raises from one of them, is made again.
         max_attempts: The most calls for one event, instead of the plugin's `max_attempts`.
+        batch: The callback takes `events` instead of `event`, and gets those of one key together
+            once they pause for this long: seconds, or text such as `"2s"`.
+        by: What events of one batch have in common: their `"entity"` (the default), their
+            `"project"`, or the result of this function of the event.
+        at_most: How long the first event of a batch waits at most; 30 seconds by default.
+        size: The most events in a batch; 100 by default.
         unknown: Refused, with a suggestion.
 
     Raises:
@@ -107,7 +120,7 @@ def match(
     caller_frame = sys._getframe(1)
     source_line = f"{caller_frame.f_code.co_filename}:{caller_frame.f_lineno}"
     try:
-        refuse_unknown(unknown, ("on_error", "timeout", "retry_on", "max_attempts"))
+        refuse_unknown(unknown, OPTIONS)
         event_match = made_match(
             event_type=event_type,
             entity_type=entity_type,
@@ -126,6 +139,7 @@ def match(
             checked_timeout(timeout),
             checked_retry_on(retry_on),
             checked_max_attempts(max_attempts),
+            checked_batch(batch, by, at_most, size),
         )
     except WrongValueError as wrong_value:
         raise MatchError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sgevents_core.batching import By, Duration
     from sgevents_core.call_options import RetryOn
     from sgevents_core.choices import OnError
     from sgevents_core.events import Event
@@ -125,6 +126,10 @@ class Registrar(Protocol):
         timeout: str | float | None = None,
         retry_on: RetryOn | None = None,
         max_attempts: int | None = None,
+        batch: Duration | None = None,
+        by: By | None = None,
+        at_most: Duration | None = None,
+        size: int | None = None,
         name: str | None = None,
         **unknown: NoReturn,
     ) -> str:
@@ -148,6 +153,11 @@ class Registrar(Protocol):
             timeout: How long it may take: seconds, or text such as `"30s"`.
             retry_on: Classes of errors that pass by themselves.
             max_attempts: The most calls for one event.
+            batch: The pause after which events of one key are handed over together: the callback
+                gets a list of them instead of an event.
+            by: What events of one batch have in common, as for `match`.
+            at_most: How long the first event of a batch waits at most.
+            size: The most events in a batch.
             name: Its name in logs and progress; by default `module:qualname`. A name that stays the
                 same across releases lets a failed event be retried after an upgrade.
 
@@ -174,6 +184,8 @@ class CallbackFailure:
     """The number of this attempt, from 1."""
     next_attempt_at: datetime | None
     """When it will be called again, an aware datetime; None if it will not."""
+    events: tuple[Event, ...] = ()
+    """The events of the batch that it was called with; empty for a callback of single events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +200,8 @@ class DeadLetter:
     attempts: int
     number: int
     """The dead letter's own number, for the commands that retry and dismiss it."""
+    events: tuple[Event, ...] = ()
+    """The events of the batch that it was called with; empty for a callback of single events."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
             plugin; empty if it could. It is no attempt then.
         ignored: Why the callback did nothing with its event, as it says; empty if it does not.
         worker_was_ended: Whether that process was ended because the call exceeded its time limit.
+        batch_key: The key of the event's batch, if a worker process was asked for it.
     """
 
     seconds: float = 0.0
@@ -111,6 +112,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     unmade: Unmade = ""
     worker_was_ended: bool = False
     ignored: str = ""
+    batch_key: str | None = None
 
     @property
     def ended_worker(self) -> bool:
@@ -135,6 +137,8 @@ class CallMessage(msgspec.Struct, frozen=True):
         body: The event's row as JSON.
         attempt: The number of the attempt, from 1.
         runs_filter: Whether to run the callback's filter first.
+        asks_key: Whether to return the key of the event's batch instead of calling the callback.
+        batch: The rows of the events of a batch as JSON; empty for a call with one event.
     """
 
     plugin: str
@@ -145,3 +149,5 @@ class CallMessage(msgspec.Struct, frozen=True):
     body: bytes
     attempt: int = 1
     runs_filter: bool = False
+    asks_key: bool = False
+    batch: list[bytes] = []

@@ -18,6 +18,9 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
+import msgspec
+
+from sgevents_core.calling.batches import bind_events, bind_key
 from sgevents_core.calling.describing import raised_error
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, make_call
@@ -240,7 +243,7 @@ class ChildProcess:
         )
         if callback is None or services is None:
             return _missing_outcome(call_message)
-        event = self._event_of(call_message)
+        callback, event, keys = self._bind_call(callback, call_message)
         if plugin_name in self._startup_errors:
             began_at = time.monotonic()
             self._start_again(plugin_name, call_wanted.number)
@@ -272,7 +275,22 @@ class ChildProcess:
             number=call_wanted.number,
             send_message=self._send,
         )
-        return make_call(request)
+        outcome = make_call(request)
+        return msgspec.structs.replace(outcome, batch_key=keys[0]) if keys else outcome
+
+    def _bind_call(
+        self, callback: Callback, call_message: CallMessage
+    ) -> tuple[Callback, Event, list[str]]:
+        """Return the callback as it is called, its event or the first of a batch, and a list.
+
+        The list takes the key of the event's batch, if the call asks for that.
+        """
+        keys: list[str] = []
+        if call_message.batch:
+            events = [event_of(body, self._script_names) for body in call_message.batch]
+            return bind_events(callback, events), events[0], keys
+        event = self._event_of(call_message)
+        return bind_key(callback, keys) if call_message.asks_key else callback, event, keys
 
     def _event_of(self, call_message: CallMessage) -> Event:
         """Return the event of a call; callbacks called for the same event get the same object."""

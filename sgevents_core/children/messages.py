@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -146,6 +146,19 @@ class SentMatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
     asks: bool = False
 
 
+class SentBatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The rules of a callback's batches; see `BatchRules`.
+
+    Args:
+        by: The key of its events; None if a function in the child says it.
+    """
+
+    pause: float
+    at_most: float
+    size: int
+    by: Literal["entity", "project"] | None
+
+
 class SentCallback(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
     """A callback without its code; see `Callback`."""
 
@@ -157,6 +170,7 @@ class SentCallback(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw
     where: str
     is_async: bool = False
     max_attempts: int | None = None
+    batch: SentBatch | None = None
 
 
 class SentPlugin(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from sgevents_core.children.messages import SentCallback, SentMatch, SentPlugin
+from sgevents_core.batching import BatchRules
+from sgevents_core.children.messages import SentBatch, SentCallback, SentMatch, SentPlugin
 from sgevents_core.classic.filters import ClassicMatch
 from sgevents_core.errors import InternalError
 from sgevents_core.events import Event
@@ -43,6 +44,7 @@ def _sent_callback(callback: Callback) -> SentCallback:
         where=callback.where,
         is_async=callback.is_async,
         max_attempts=callback.max_attempts,
+        batch=None if callback.batch is None else _sent_batch(callback.batch),
     )
 
 
@@ -93,6 +95,7 @@ def _received_callback(plugin: str, sent: SentCallback) -> Callback:
         where=sent.where,
         is_async=sent.is_async,
         max_attempts=sent.max_attempts,
+        batch=None if sent.batch is None else _received_batch(sent.batch),
     )
 
 
@@ -110,6 +113,15 @@ def _received_match(sent: SentMatch) -> Match:
         not_script=sent.not_script,
         where=_asked_here if sent.asks else None,
     )
+
+
+def _sent_batch(batch: BatchRules) -> SentBatch:
+    by = None if callable(batch.by) else batch.by
+    return SentBatch(pause=batch.pause, at_most=batch.at_most, size=batch.size, by=by)
+
+
+def _received_batch(sent: SentBatch) -> BatchRules:
+    return BatchRules(sent.pause, sent.at_most, sent.size, sent.by or _asked_here)
 
 
 def _hook(call_hook: Callable[..., object], plugin: str, hook: str) -> Callable[..., object]:

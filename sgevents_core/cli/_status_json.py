@@ -108,6 +108,8 @@ def _plugin_json(plugin: PluginOverview) -> dict[str, Any]:
         "state": plugin.state,
         "reason": plugin.reason or None,
         "behind": plugin.behind,
+        "batches": plugin.batches,
+        "batched": plugin.batched,
         "behind_s": round(plugin.behind_s, 3) if plugin.behind else None,
         "retry_in_s": round(plugin.retry_in_s, 3) if plugin.retry_in_s else None,
         "dead_letters": plugin.dead_letters,

@@ -141,18 +141,27 @@ def list_letters(
 @config_option
 def show(number: int, as_json: bool, config: Path) -> None:
     """Show a dead letter: the error, where it was raised, the event."""
-    (letter,) = _letters_with_numbers(load_state_settings(config), [number])
+    settings = load_state_settings(config)
+    (letter,) = _letters_with_numbers(settings, [number])
+    with closing(open_state(settings.state.path).letters()) as letters:
+        batch = letters.events_of(letter.number)
     if as_json:
-        echo_json({"version": 1, **_as_json(letter, whole=True)})
+        batch_fields = {"events": [_decoded_row(event.body) for event in batch]} if batch else {}
+        echo_json({"version": 1, **_as_json(letter, whole=True), **batch_fields})
         return
     failure = letter.failure
     outcome_text = "" if letter.dead else f", {failure.outcome}"
     echo_line(f"dead letter {letter.number}{outcome_text}: {failure.error}")
     echo_line(f"plugin {failure.plugin}, callback {failure.callback}")
-    echo(f"event {failure.event_id}, attempt {failure.attempt}, {_local_time(failure.at)}")
+    event_text = f"event {failure.event_id}"
+    if batch:
+        ids = ", ".join(str(event.event_id) for event in batch)
+        event_text = f"a batch of {counted(len(batch), 'event')} ({ids})"
+    echo_line(f"{event_text}, attempt {failure.attempt}, {_local_time(failure.at)}")
     traceback_text = failure.traceback.rstrip() or "(no traceback)"
     echo(f"\n    {lines(redacted(traceback_text), indent='    ')}\n")
-    echo_json(_decoded_event(letter))
+    for row in [event.body for event in batch] or [letter.body]:
+        echo_json(_decoded_row(row))
 
 
 @dead_letters.command("retry")
@@ -269,10 +278,10 @@ def _letters_with_numbers(settings: Settings, numbers: Sequence[int]) -> list[Le
     return named_letters
 
 
-def _decoded_event(letter: Letter) -> Any:
+def _decoded_row(body: bytes) -> Any:
     from sgevents_core.site.bodies import decoded_row
 
-    return decoded_row(letter.body) if letter.body else None
+    return decoded_row(body) if body else None
 
 
 def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
@@ -292,7 +301,7 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
     return {
         **letter_fields,
         "traceback": letter_failure.traceback or None,
-        "event": _decoded_event(letter),
+        "event": _decoded_row(letter.body),
     }
 
 

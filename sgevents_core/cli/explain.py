@@ -22,6 +22,7 @@ OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
     "dead letter": "red",
     "failed": "yellow",
     "skipped": "yellow",
+    "in a batch": "cyan",
     "not yet": "cyan",
     "deferred": "cyan",
 }

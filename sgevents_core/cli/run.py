@@ -183,6 +183,9 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
             release_signals()
     if drain and not daemon.reloads:
         echo(f"{counted(drain_result.waiting_ids, 'id')} still waited for")
+        if drain_result.waiting_batches:
+            batch_text = counted(drain_result.waiting_batches, "batch", "batches")
+            echo(f"{batch_text} still to be called")
         for name, plugin_state, reason in drain_result.stopped_plugins:
             echo_line(f"plugin {name} is {plugin_state}: {reason}")
 

@@ -224,6 +224,9 @@ def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
         state_text = plugin.state
         if plugin.retry_in_s:
             state_text = f"{state_text}, again in {_duration_text(plugin.retry_in_s)}"
+        if plugin.batches:
+            batches_text = counted(plugin.batches, "batch", "batches")
+            state_text = f"{state_text}, {counted(plugin.batched, 'event')} in {batches_text}"
         colour = _STATE_COLOURS.get(plugin.state, "")
         cells = (plugin.name, plugin.lane, state_text, behind_text, str(plugin.dead_letters or "-"))
         table.add_row(*(cell(value) for value in cells), style=colour)

@@ -39,7 +39,10 @@ class _ShownEvent(NamedTuple):
 
     @property
     def is_settled(self) -> bool:
-        return all(outcome.what not in {"not yet", "failed"} for outcome in self.outcomes.values())
+        return all(
+            outcome.what not in {"not yet", "failed", "in a batch"}
+            for outcome in self.outcomes.values()
+        )
 
 
 @click.command()

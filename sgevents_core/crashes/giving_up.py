@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sgevents_core.calling.deaths import UNKNOWN_CAUSE, count_death, died_too_often
-from sgevents_core.calling.journal_events import event_in
+from sgevents_core.calling.journal_events import event_in, event_of
 from sgevents_core.calling.judging import Circumstances, failure_of, judge_call, step_for
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.own_thread import worker_label
@@ -17,6 +17,7 @@ from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
@@ -24,17 +25,21 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
-from sgevents_core.state.steps import CallDeaths
+from sgevents_core.state.steps import CallDeaths, Step
 from sgevents_core.state.strands import strand_of
 
 
 class GivenUpCall(NamedTuple):
-    """A call that is not repeated: its failure, the failure's number, its event and plugin."""
+    """A call that is not repeated: its failure, the failure's number, its event and plugin.
+
+    A call with a batch has its events too.
+    """
 
     failure: Failure
     failure_number: int
     event: Event
     plugin_record: PluginRecord
+    events: tuple[Event, ...] = ()
 
 
 class FatalCall(NamedTuple):
@@ -113,6 +118,9 @@ def give_up_calls(
 
 
 def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[GivenUpCall]:
+    batch = state.batch(deaths.plugin, deaths.callback, deaths.seq)
+    if batch and batch[0].is_closed:
+        return [_give_up_batch(deaths, rules, state, batch)]
     entry = entry_at(state, deaths.seq)
     if entry is None:
         return []
@@ -120,8 +128,7 @@ def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) ->
     called_record, progress_before, strand_number = _find_place(plugin_record, entry, state)
     if not progress_before.is_next(deaths.seq, deaths.key):
         return []
-    error_line = f"ProcessDied: the process died {deaths.times} times in this call: {deaths.how}"
-    error = RaisedError("ProcessDied", error_line, deaths.traceback)
+    error = _death_error(deaths)
     circumstances = Circumstances(rules, failures=called_record.failures + 1)
     decision = judge_call(CallOutcome(error=error), circumstances)
     if decision.outcome == "dead-letter":
@@ -144,6 +151,44 @@ def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) ->
             failure, failure_number, event_in(entry, Scripts(state.scripts())), plugin_record
         )
     ]
+
+
+def _give_up_batch(
+    deaths: CallDeaths, rules: FailureRules, state: LaneWriter, batch: Sequence[BatchedEvent]
+) -> GivenUpCall:
+    """Give up a batch in whose calls the process died too often, or pause its plugin."""
+    plugin_record = state.plugins()[deaths.plugin]
+    error = _death_error(deaths)
+    decision = judge_call(
+        CallOutcome(error=error), Circumstances(rules, failures=plugin_record.failures + 1)
+    )
+    step = Step(plugins=[plugin_record], durable=True)
+    if decision.outcome == "dead-letter":
+        plugin_record.count_failure()
+    if decision.action == "pause":
+        if state.lane_places(plugin_record.lane) is None:  # strands are left one by one
+            plugin_record.leave_lane(
+                state.lane_progress(plugin_record.lane) or Progress(state.end())
+            )
+        plugin_record.pause(decision.reason)
+    if decision.is_finished:
+        step.settled = (deaths.plugin, deaths.callback, deaths.seq)
+        action: BatchAction = "bury" if decision.outcome == "dead-letter" else "end"
+        step.batch = BatchChange(deaths.plugin, deaths.callback, deaths.seq, action)
+    attempt_count = state.attempts().get((deaths.key, deaths.seq), deaths.times)
+    event_id = batch[0].event_id
+    fatal_call = FatalCall(deaths.plugin, deaths.callback, deaths.seq, event_id, attempt_count)
+    failure = step.failure = failure_of(fatal_call, error, time.time(), decision.outcome)
+    step.dead = decision.outcome == "dead-letter"
+    number = state.record(plugin_record.lane, state.take_lane(plugin_record.lane), step)
+    scripts = Scripts(state.scripts())
+    events = tuple(event_of(event.body, scripts) for event in batch if event.whole)
+    return GivenUpCall(failure, number, events[0], plugin_record, events)
+
+
+def _death_error(deaths: CallDeaths) -> RaisedError:
+    error_line = f"ProcessDied: the process died {deaths.times} times in this call: {deaths.how}"
+    return RaisedError("ProcessDied", error_line, deaths.traceback)
 
 
 def _find_place(

@@ -210,7 +210,9 @@ def _recover_lane(
         return LaneStart(lane_name, Progress(state.end()), ())
     lane_records = [record for record in records.values() if record.lane == lane_name]
     recorded_lane = RecordedLane(lane_progress, state.lane_places(lane_name), lane_records)
-    doubtful_calls = recovery.find_doubtful_calls(noted_lane, recorded_lane, state.attempts())
+    attempts = state.attempts()
+    doubtful_calls = recovery.find_doubtful_calls(noted_lane, recorded_lane, attempts)
+    doubtful_calls += recovery.find_doubtful_batches(noted_lane, state.batches(), attempts)
     recovery.restore_plugins(noted_lane, lane_records)
     if recorded_lane.places is not None:
         strand_places = recovery.join_places(recorded_lane.places, noted_lane)

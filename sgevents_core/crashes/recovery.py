@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
@@ -133,6 +134,28 @@ def find_doubtful_calls(
         if not record.progress.is_done(plugin_call.seq, plugin_call.key):
             doubtful_calls.append(DoubtfulCall(plugin_call.seq, plugin_call.key, slot.worker))
     return doubtful_calls
+
+
+def find_doubtful_batches(
+    noted_lane: NotedLane,
+    waiting_batches: Iterable[WaitingBatch],
+    attempts_by_call: Mapping[tuple[CallKey, int], int],
+) -> list[DoubtfulCall]:
+    """Return the calls with batches that had begun and that nothing records as over.
+
+    Args:
+        noted_lane: The content of the register.
+        waiting_batches: The batches whose call has not ended for good.
+        attempts_by_call: `(callback, seq)` -> attempts in the ledger.
+    """
+    begun_batches = {(batch.call_key, batch.number) for batch in waiting_batches if batch.is_closed}
+    return [
+        DoubtfulCall(slot.apart.seq, slot.apart.key, slot.worker)
+        for slot in noted_lane.slots.values()
+        if slot.apart is not None
+        and (slot.apart.key, slot.apart.seq) in begun_batches
+        and _is_unfinished(slot.apart, attempts_by_call)
+    ]
 
 
 def _recorded_place(

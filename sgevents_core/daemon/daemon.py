@@ -52,10 +52,12 @@ class Remains(NamedTuple):
     Args:
         waiting_ids: Ids still waited for.
         stopped_plugins: Plugins that are held, paused or not started, with the reason for each.
+        waiting_batches: Batches whose call has not ended: it failed, or their plugin is stopped.
     """
 
     waiting_ids: int
     stopped_plugins: tuple[tuple[str, str, str], ...]
+    waiting_batches: int = 0
 
 
 class Daemon:
@@ -356,4 +358,5 @@ def _describe_remains(state_reader: Reader, loaded_names: Container[str]) -> Rem
     return Remains(
         sum(missing_range.last - missing_range.first + 1 for missing_range in waiting_ranges),
         stopped_plugins,
+        len(state_reader.batches()),
     )

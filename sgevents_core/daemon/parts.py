@@ -153,7 +153,11 @@ class Assembly:
         self._site_health.on_change(partial(_wake_lanes, lanes))
         for given_up in given_up_calls:
             announcer.failed(
-                given_up.failure, given_up.event, given_up.failure_number, given_up.plugin_record
+                given_up.failure,
+                given_up.event,
+                given_up.failure_number,
+                given_up.plugin_record,
+                events=given_up.events,
             )
         liveness = Liveness(
             ["feed", *(loop_name for lane in lanes for loop_name in _loop_names(lane))]

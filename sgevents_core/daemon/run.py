@@ -78,6 +78,7 @@ class DaemonRun:
         self._reloader = reloader
         self._presence = presence
         self._is_drain = drain
+        self._has_ended_batches = False
         self._service_manager = Systemd()
         self._housekeeping = Housekeeping(settings, state_writer, parts.inbox)
         self._figures = FigureKeeping(
@@ -180,7 +181,14 @@ class DaemonRun:
         if not self._parts.feed.idle.is_set():
             return False
         journal_end = self._state.end()
-        return all(lane.caught_up(journal_end) for lane in self._parts.lanes)
+        if not all(lane.caught_up(journal_end) for lane in self._parts.lanes):
+            return False
+        if self._has_ended_batches:
+            return True
+        self._has_ended_batches = True
+        for lane in self._parts.lanes:  # no more events come for their batches
+            lane.end_batches()
+        return False
 
     def _end_parts(self, loading_watch: InterruptingWatch) -> SgEventsError | None:
         """Stop everything in order; return the error if a `shutdown` could not be recorded."""

@@ -22,6 +22,7 @@ from sgevents_core.hookspecs import (
 )
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
+from sgevents_core.printable import counted
 from sgevents_core.settings import format_duration
 from sgevents_core.state.attention import Need
 from sgevents_core.state.deferred import DeferredCall
@@ -85,18 +86,20 @@ class Announcer:
         record: AnyPluginRecord,
         *,
         next_attempt_at: float | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
         """Report a failed callback, and the dead letter or pause that resulted.
 
         Args:
             failure: The failure.
-            event: Its event.
+            event: Its event, or the first one of a batch.
             letter_number: The number of the dead letter, if it is one.
             record: The plugin's record.
             next_attempt_at: When the call is made again, in seconds since 1970, 0 if it is not; by
                 default, when the plugin's hold ends.
+            events: The events of a batch; empty for a call with one event.
         """
-        self._log_failure(failure, record)
+        self._log_failure(failure, len(events))
         for note_failure in self._failure_observers:
             note_failure(failure)
         if next_attempt_at is None:
@@ -113,6 +116,7 @@ class Announcer:
                 next_attempt_at=datetime.fromtimestamp(next_attempt_at, timezone.utc)
                 if next_attempt_at
                 else None,
+                events=tuple(events),
             ),
         )
         if failure.outcome == "dead-letter":
@@ -126,6 +130,7 @@ class Announcer:
                     traceback=failure.traceback,
                     attempts=failure.attempt,
                     number=letter_number,
+                    events=tuple(events),
                 ),
             )
         if record.state == "paused":
@@ -192,7 +197,10 @@ class Announcer:
             return
         self._alert_thread.join(max(close_deadline - time.monotonic(), 0.0))
 
-    def _log_failure(self, failure: Failure, record: AnyPluginRecord) -> None:
+    def _log_failure(self, failure: Failure, event_count: int) -> None:
+        event_text = f"event {failure.event_id}"
+        if event_count:
+            event_text = f"a batch of {counted(event_count, 'event')} from {event_text}"
         extra = {
             "action": f"callback.{_ACTIONS[failure.outcome]}",
             "plugin": failure.plugin,
@@ -204,10 +212,10 @@ class Announcer:
         level = logging.WARNING if failure.outcome in {"retry", "skip"} else logging.ERROR
         logger.log(
             level,
-            "%s of plugin %s failed on event %d (attempt %d), %s: %s",
+            "%s of plugin %s failed on %s (attempt %d), %s: %s",
             failure.callback,
             failure.plugin,
-            failure.event_id,
+            event_text,
             failure.attempt,
             _CONSEQUENCE_BY_OUTCOME[failure.outcome],
             failure.error,

@@ -177,7 +177,6 @@ class Caller:
         outcome = lane_plugin.executor.call(call, time_limit)
         try:
             if outcome.was_called or outcome.error is not None:
-                lane_plugin.begin_event(entry.seq)
                 stays = self._record_outcome(call, outcome)
             else:  # its filter did not want the event
                 stays = self._record_rejection(call)
@@ -199,6 +198,7 @@ class Caller:
     def _record_outcome(self, call: Call, outcome: CallOutcome) -> bool:
         """Record the outcome of a call; return False if its plugin stops at this event."""
         lane_plugin = call.lane_plugin
+        lane_plugin.begin_event(call.entry.seq)
         for call_observer in self._observers.ended:
             call_observer(call, call.began_at, outcome.seconds, outcome.error)
         if outcome.error is not None:

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sgevents_core.calling.batches import batch_request
 from sgevents_core.calling.deaths import FIRST_WAIT, PROVED_LIMIT
 from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.journal_events import event_of
@@ -148,6 +149,10 @@ class _DeferredWork:
         event = event_of(self._source.body, lane.scripts)
         services = self._lane_plugin.services
         request = CallRequest(callback, event, self._source, services, self._attempt)
+        if callback.batch is not None:  # its key was put off: a batch of one
+            bodies = [self._source.body]
+            request = batch_request(callback, bodies, self._source, services, lane.scripts)
+            request.attempt = self._attempt
         outcome = make_observed_call(self._lane_plugin, request, lane.observers)
         self._lane_plugin.begin_event(call.seq)
         try:

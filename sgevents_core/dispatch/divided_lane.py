@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 from sgevents_core.calling.making import EventSource, Executor
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
+from sgevents_core.dispatch.batch_lines import LaneBatches
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import LONGEST_SLEEP, RECORD_INTERVAL, Lane, PluginStop
@@ -63,6 +65,7 @@ class DividedLane(Lane):
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
+        clock: The clock by which batches become due.
 
     `around` runs the body of a worker's thread.
     """
@@ -83,6 +86,7 @@ class DividedLane(Lane):
         announcer: Announcer,
         scripts: Scripts | None = None,
         observers: Sequence[CallObserver] = (),
+        clock: BatchClock = HOST_CLOCK,
     ) -> None:
         super().__init__(
             lane_name,
@@ -95,6 +99,7 @@ class DividedLane(Lane):
             scripts=scripts,
             observers=observers,
             order_by=strand_places.order_by,
+            clock=clock,
         )
         self.around: RunWorkerBody = _run_body
         self.order_by = strand_places.order_by
@@ -201,15 +206,34 @@ class DividedLane(Lane):
             for strand_number, unit in enumerate(self._strand_units)
             if unit.has_apart and unit.strand.is_due(current_time)
         ]
+        if self._batches is not None:
+            due_units += self._strands_with_due_batches(self._batches)
         if self._strand.is_due(current_time):
             due_units.append(WHOLE_LANE_UNIT)
         if self.errands or self.errands.has_waiting:
             due_units.append(ERRANDS_UNIT)
         self._intake.wake(due_units)
 
+    def _strands_with_due_batches(self, batches: LaneBatches) -> set[int]:
+        """Return the strands with batches that are due and whose plugin can be called there."""
+        due_strands = set()
+        for line in batches.due():
+            caller = self._strand_units[line.strand].strand.batch_caller
+            if caller is not None and caller.can_call(line):
+                due_strands.add(line.strand)
+        return due_strands
+
+    def has_due_batches(self) -> bool:
+        """Return whether any batch is due whose plugin can be called."""
+        return self._batches is not None and bool(self._strands_with_due_batches(self._batches))
+
     def _seconds_to_sleep(self) -> float:
         current_time = time.monotonic()
-        waiting_seconds = [LONGEST_SLEEP, *self._strand.next_turns(current_time)]
+        waiting_seconds = [
+            LONGEST_SLEEP,
+            self._next_batch(),
+            *self._strand.next_turns(current_time),
+        ]
         for unit in self._strand_units:
             if unit.has_apart:
                 waiting_seconds += unit.strand.next_turns(current_time)
@@ -307,6 +331,8 @@ class DividedLane(Lane):
             if self._intake.next_entry(strand_number) is None:
                 strand.finished, strand.done = self._intake.place(strand_number)
             has_worked = strand.catch_up_all()
+            if unit.gate.waits_for is None:
+                has_worked = strand.call_batches(strand_number) or has_worked
         unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
         self._executors.take_back(strand.lane_plugins)
         self._wait_for_slot(strand_number, unit.gate)
@@ -531,6 +557,7 @@ class DividedLane(Lane):
             and not self.errands
             and not self.errands.has_waiting
             and self.deferred_calls.is_idle(self.lane_plugins)
+            and not self.has_due_batches()
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in self._all_lane_plugins()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Container, Sequence
@@ -13,6 +14,8 @@ from typing import Final, NamedTuple
 from sgevents_core.calling.making import EventSource, Executor
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
+from sgevents_core.dispatch.batch_starts import open_batches
 from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.deferred_errands import make_deferred_call
@@ -73,6 +76,7 @@ class Lane:
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
         order_by: The key that divides its events into strands; None for one strand.
+        clock: The clock by which batches become due.
     """
 
     workers = 1
@@ -93,6 +97,7 @@ class Lane:
         scripts: Scripts | None = None,
         observers: Sequence[CallObserver] = (),
         order_by: OrderBy | None = None,
+        clock: BatchClock = HOST_CLOCK,
     ) -> None:
         self.name = lane_name
         self.scripts = scripts
@@ -121,6 +126,15 @@ class Lane:
         self.observers = CallObservers([liveness_signs, *own_observers])
         self.announcer = announcer
         self.deferred_calls = DeferredCalls(lane_writer.deferred_calls())
+        self._batches = open_batches(
+            lane_plugins,
+            self.ledger,
+            attempts_by_call=attempts_by_call,
+            order_by=order_by,
+            announcer=announcer,
+            scripts=scripts,
+            clock=clock,
+        )
         self._lane_parts = LaneParts(
             plan=self._call_plan,
             keys=call_keys,
@@ -132,6 +146,8 @@ class Lane:
             scripts=scripts,
             imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
             deferred_calls=self.deferred_calls,
+            batches=self._batches,
+            read_batch=self.ledger.read_batch,
         )
         self._strand = Strand(
             self._lane_parts,
@@ -166,6 +182,7 @@ class Lane:
             and not self.errands
             and not self.errands.has_waiting
             and self.deferred_calls.is_idle(self.lane_plugins)
+            and not self.has_due_batches()
             and not any(
                 lane_plugin.is_catching_up or lane_plugin.waits_for_site
                 for lane_plugin in self.lane_plugins
@@ -319,6 +336,7 @@ class Lane:
         has_worked = self._run_errands()
         has_worked = self._process_entries() or has_worked
         has_worked = self._strand.catch_up_all() or has_worked
+        has_worked = self._strand.call_batches() or has_worked
         self._record_progress()
         return 0.0 if has_worked else self._seconds_to_sleep()
 
@@ -380,12 +398,40 @@ class Lane:
         current_time = time.monotonic()
         waiting_seconds = [LONGEST_SLEEP, *self._strand.next_turns(current_time)]
         waiting_seconds += self.deferred_calls.seconds_to_next(self.lane_plugins)
-        return max(min(waiting_seconds), 0.001)
+        return max(min([*waiting_seconds, self._next_batch()]), 0.001)
 
     def _post_deferred_calls(self) -> None:
         """Have calls made that were put off and are due."""
         for deferred_key in self.deferred_calls.take_due(self.lane_plugins):
             self.errands.post(partial(make_deferred_call, deferred_key))
+
+    def _next_batch(self) -> float:
+        """Return in how many seconds the next batch is due; infinity if none is open."""
+        return math.inf if self._batches is None else self._batches.next_due()
+
+    def end_batches(self) -> None:
+        """Wait for no more events: call the open batches at once."""
+        if self._batches is not None:
+            self._batches.end_waiting()
+            self.wake()
+
+    def call_waiting_batches(self, *, retry: bool) -> bool:
+        """Let batches become due now; return whether there are any whose plugin can be called.
+
+        Args:
+            retry: Whether batches whose call has failed become due too.
+        """
+        if self._batches is None:
+            return False
+        self._batches.become_due(has_begun=retry)
+        return self.has_due_batches()
+
+    def has_due_batches(self) -> bool:
+        """Return whether any batch is due whose plugin can be called."""
+        caller = self._strand.batch_caller
+        if self._batches is None or caller is None:
+            return False
+        return any(map(caller.can_call, self._batches.due()))
 
     def _run_errands(self) -> bool:
         """Run waiting errands for one slice of time; return whether there were any."""
@@ -408,6 +454,7 @@ class Lane:
             if current_time > slice_end and (
                 self.errands
                 or any(lane_plugin.due(current_time) for lane_plugin in self.lane_plugins)
+                or (self._batches is not None and self._batches.due())
             ):
                 break
         return bool(journal_entries)

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.observe.liveness import report_alive
+from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.plugin_record import PluginRecord
@@ -125,6 +126,18 @@ class LaneLedger:
     def deferred_event(self, deferred_key: DeferredKey) -> DeferredEvent | None:
         """Return a call that is put off, with its event; None if it is not."""
         return self._retry_until_done(lambda: self._state.deferred_event(deferred_key))
+
+    def batches(self) -> list[WaitingBatch]:
+        """Return the batches of all lanes whose call has not ended for good."""
+        return self._retry_until_done(self._state.batches)
+
+    def read_batch(
+        self, plugin_name: str, callback_name: str, batch_number: int
+    ) -> list[BatchedEvent]:
+        """Return the events of a waiting batch, in order."""
+        return self._retry_until_done(
+            lambda: self._state.batch(plugin_name, callback_name, batch_number)
+        )
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict
 
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.batch_caller import BatchCaller
+from sgevents_core.dispatch.batch_lines import LaneBatches
 from sgevents_core.dispatch.caller import Call, Caller, Steps
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.imported_events import ImportedEvents
@@ -25,6 +27,7 @@ from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
@@ -53,6 +56,8 @@ class LaneParts:
         scripts: The names of the site's scripts; None to guess them from rows.
         imported: The positions its plugins brought from another daemon.
         deferred_calls: The calls that its plugins have put off.
+        batches: The lane's batches; None if none of its callbacks takes any.
+        read_batch: Reads the events of a batch.
     """
 
     plan: Plan
@@ -65,6 +70,8 @@ class LaneParts:
     scripts: Scripts | None
     imported: ImportedEvents = field(default_factory=ImportedEvents)
     deferred_calls: DeferredCalls = field(default_factory=lambda: DeferredCalls(()))
+    batches: LaneBatches | None = None
+    read_batch: Callable[[str, str, int], list[BatchedEvent]] = lambda *_: []
 
 
 class Gate(Protocol):
@@ -78,6 +85,17 @@ class Gate(Protocol):
 
     def over(self, lane_plugin: LanePlugin) -> None:
         """Note that an admitted call is over."""
+
+
+class _CallerArguments(TypedDict):
+    """The arguments that every caller gets."""
+
+    call_keys: Sequence[CallKey]
+    attempts_by_call: dict[tuple[CallKey, int], int]
+    deaths_by_call: dict[tuple[CallKey, int], CallDeaths]
+    announcer: Announcer
+    observers: CallObservers
+    deferred_calls: DeferredCalls
 
 
 class Strand:
@@ -114,16 +132,33 @@ class Strand:
         self._plugin_of_callback = [
             lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
         ]
-        self.caller = Caller(
-            ledger,
-            slot,
-            call_keys=lane_parts.keys,
-            attempts_by_call=lane_parts.tried,
-            deaths_by_call=lane_parts.deaths,
-            announcer=lane_parts.announcer,
-            observers=lane_parts.observers,
-            deferred_calls=lane_parts.deferred_calls,
+        self.batch_caller: BatchCaller | None = None
+        self.caller = self._make_caller(lane_parts.batches)
+
+    def _make_caller(self, batches: LaneBatches | None) -> Caller:
+        lane_parts = self._lane_parts
+        common_arguments: _CallerArguments = {
+            "call_keys": lane_parts.keys,
+            "attempts_by_call": lane_parts.tried,
+            "deaths_by_call": lane_parts.deaths,
+            "announcer": lane_parts.announcer,
+            "observers": lane_parts.observers,
+            "deferred_calls": lane_parts.deferred_calls,
+        }
+        if batches is None:
+            return Caller(self.ledger, self.slot, **common_arguments)
+        self.batch_caller = BatchCaller(
+            self.ledger,
+            self.slot,
+            **common_arguments,
+            batches=batches,
+            plugin_of_callback=self._plugin_of_callback,
+            strand_progress=lambda: self.progress,
+            callbacks=lane_parts.plan.callbacks,
+            read_batch=lane_parts.read_batch,
+            scripts=lane_parts.scripts,
         )
+        return self.batch_caller
 
     @property
     def progress(self) -> Progress:
@@ -215,6 +250,17 @@ class Strand:
             self._call_keys[callback_index] for callback_index, _ in call_steps[:step_number]
         )
         self.finished, self.done = Progress.at(entry.seq, done_callbacks)
+
+    def call_batches(self, strand_number: int = 0) -> bool:
+        """Call the batches that are due, for one slice of time; return whether any was called."""
+        if self.batch_caller is None:
+            return False
+        slice_end = time.monotonic() + SLICE_SECONDS
+        return self.batch_caller.call_batches(
+            strand_number,
+            self.gate,
+            lambda: time.monotonic() < slice_end and not self._stop_event.is_set(),
+        )
 
     # Plugins separate from the strand
 

@@ -15,6 +15,7 @@ from sgevents_core.calling.making import Executor
 from sgevents_core.calling.own_thread import AttributeLane, ignore_lane, worker_label
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin, executor_of, lane_plugin_of
@@ -86,12 +87,13 @@ def lanes_of(
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
     executors: Mapping[str, Executor] = MappingProxyType({}),
+    clock: BatchClock = HOST_CLOCK,
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
     `attribute_lane` is called with each plugin thread and its lane, `scripts` knows the names of
     the site's scripts, `observers` are notified of each call; `executors` make the calls of the
-    lanes that have worker processes, by the lane's name.
+    lanes that have worker processes, by the lane's name; batches become due by `clock`.
     """
     lanes: list[Lane] = []
     for lane_name in dict.fromkeys(plugin.lane for plugin in plugins):
@@ -123,6 +125,7 @@ def lanes_of(
                 announcer=announcer,
                 scripts=scripts,
                 observers=observers,
+                clock=clock,
             )
         )
     return lanes
@@ -139,6 +142,7 @@ def lane_of(
     announcer: Announcer,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
+    clock: BatchClock = HOST_CLOCK,
 ) -> Lane:
     """Return a lane that continues where the ledger says, divided into strands as it was there.
 
@@ -152,6 +156,7 @@ def lane_of(
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call.
+        clock: The clock by which batches become due.
     """
     lane_arguments: _LaneArguments = {
         "lane_writer": lane_writer,
@@ -160,6 +165,7 @@ def lane_of(
         "announcer": announcer,
         "scripts": scripts,
         "observers": observers,
+        "clock": clock,
     }
     strand_places = lane_writer.lane_places(lane_name)
     if strand_places is None:
@@ -184,6 +190,7 @@ class _LaneArguments(TypedDict):
     announcer: Announcer
     scripts: Scripts | None
     observers: Sequence[CallObserver]
+    clock: BatchClock
 
 
 def _make_executor(

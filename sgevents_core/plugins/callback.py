@@ -15,6 +15,7 @@ from sgevents_core.hookspecs import EVERY_HOOK, hook_of
 from sgevents_core.markers import Match
 
 if TYPE_CHECKING:
+    from sgevents_core.batching import BatchRules
     from sgevents_core.events import Event, Route
     from sgevents_core.protocols import Context
     from sgevents_core.settings import Secret
@@ -31,7 +32,10 @@ class Credentials(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One function of a plugin, ready to be called with `(event, ctx)`."""
+    """One function of a plugin, ready to be called with `(event, ctx)`.
+
+    One with `batch` rules is ready to be called with `(events, ctx)`.
+    """
 
     plugin: str
     name: str
@@ -52,6 +56,8 @@ class Callback:
     """For people: `package/module.py:12`."""
     credentials: Credentials | None = None
     """The credentials of its `ctx.sg`; None for the plugin's credentials."""
+    batch: BatchRules | None = None
+    """The rules of its batches; None if it is called with one event at a time."""
     is_async: bool = False
     """Whether it runs in the event loop of its thread, and can be cancelled there."""
 

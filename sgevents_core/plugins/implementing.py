@@ -25,6 +25,7 @@ from sgevents_core.plugins.signatures import (
     event_adapter,
     hook_adapter,
     is_async_function,
+    require_events,
     require_no_generator,
     require_plain_function,
     wanted_arguments,
@@ -94,7 +95,11 @@ def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> l
         if implementation.hook in EVENT_HOOKS:
             name = callback_name(implementation.function, callbacks)
             is_async = is_async_function(implementation.function)
-            function = event_adapter(implementation.function, _argument_names(implementation))
+            function = event_adapter(
+                implementation.function,
+                _argument_names(implementation),
+                has_batches=implementation.matched.batch is not None,
+            )
             callbacks[name] = Callback(
                 plugin=plugin,
                 name=name,
@@ -105,6 +110,7 @@ def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> l
                 timeout=implementation.matched.timeout,
                 retry_on=implementation.matched.retry_on,
                 max_attempts=implementation.matched.max_attempts,
+                batch=implementation.matched.batch,
                 where=short_source_place(implementation.function),
                 is_async=is_async,
             )
@@ -190,6 +196,9 @@ def _argument_names(implementation: Implementation) -> tuple[str, ...]:
         require_no_generator(implementation.function)
     else:
         require_plain_function(implementation.function)
-    return wanted_arguments(
-        implementation.function, implementation.hook, hook_arguments()[implementation.hook]
-    )
+    known_arguments = hook_arguments()[implementation.hook]
+    if implementation.hook in EVENT_HOOKS:
+        known_arguments = require_events(
+            implementation.function, has_batches=implementation.matched.batch is not None
+        )
+    return wanted_arguments(implementation.function, implementation.hook, known_arguments)

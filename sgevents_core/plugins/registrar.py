@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
+from sgevents_core.batching import By, Duration, checked_batch
 from sgevents_core.call_options import (
+    OPTIONS,
     RetryOn,
     checked_max_attempts,
     checked_on_error,
@@ -99,6 +101,10 @@ class CallbackRegistrar:
         timeout: str | float | None = None,
         retry_on: RetryOn | None = None,
         max_attempts: int | None = None,
+        batch: Duration | None = None,
+        by: By | None = None,
+        at_most: Duration | None = None,
+        size: int | None = None,
         name: str | None = None,
         **unknown: NoReturn,
     ) -> str:
@@ -108,9 +114,7 @@ class CallbackRegistrar:
         self._require_open(source_line)
         _require_callable(callback, source_line)
         try:
-            refuse_unknown(
-                unknown, ("args", "on_error", "timeout", "retry_on", "max_attempts", "name")
-            )
+            refuse_unknown(unknown, ("args", *OPTIONS, "name"))
             event_match = made_match(
                 event_type=event_type,
                 entity_type=entity_type,
@@ -129,6 +133,7 @@ class CallbackRegistrar:
                 checked_timeout(timeout),
                 checked_retry_on(retry_on),
                 checked_max_attempts(max_attempts),
+                checked_batch(batch, by, at_most, size),
             )
         except WrongValueError as wrong_value:
             raise RegistrationError(
@@ -174,7 +179,7 @@ class CallbackRegistrar:
             RegistrationError: It does not accept these arguments, or its name cannot be used.
         """
         self._require_open(source_line)
-        function = positional_adapter(callback, args)
+        function = positional_adapter(callback, args, has_batches=matched_events.batch is not None)
         if function is None:
             raise RegistrationError(
                 where=source_line,
@@ -199,6 +204,7 @@ class CallbackRegistrar:
                 timeout=matched_events.timeout,
                 retry_on=matched_events.retry_on,
                 max_attempts=matched_events.max_attempts,
+                batch=matched_events.batch,
                 where=shown_place or short_source_place(callback),
                 credentials=credentials,
                 is_async=is_async,

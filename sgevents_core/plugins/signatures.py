@@ -11,6 +11,7 @@ from inspect import Parameter
 from typing import Any, Final, TypeAlias
 
 from sgevents_core.errors import (
+    BatchArgumentError,
     NotPlainFunctionError,
     ParameterKindError,
     UnknownArgumentError,
@@ -34,6 +35,12 @@ _RUN_ASYNC: Final = (
 _RUN_CLASSIC: Final = (
     "Make it a plain `def`; inside, asyncio.run(...) runs async code. "
     "`sgevents migrate plugin` drafts a package from it, whose callbacks may be async."
+)
+_USE_EVENTS: Final = (
+    "Name it `events`: the callback gets a list, also of a single event. Or take batch away."
+)
+_USE_BATCH: Final = (
+    'Name it `event`, or let events come together: @match(batch="2s") hands over a list.'
 )
 _NO_YIELD: Final = "Take the yield out, or put it into another function that this one calls."
 
@@ -124,8 +131,35 @@ def wanted_arguments(
     return tuple(argument_names)
 
 
-def event_adapter(function: Function, wanted_names: tuple[str, ...]) -> Function:
-    """Return an adapter that takes `(event, ctx)` and passes `function` the arguments it names."""
+def require_events(function: Function, *, has_batches: bool) -> tuple[str, ...]:
+    """Return the arguments of an event hook; those of a callback with batches have `events`.
+
+    Raises:
+        BatchArgumentError: It names `event` with batches, or `events` without.
+    """
+    named, wrong = ("events", "event") if has_batches else ("event", "events")
+    if wrong in (parameter.name for parameter in _parameters(function)):
+        advice = _USE_EVENTS if has_batches else _USE_BATCH
+        raise BatchArgumentError(
+            where=source_place_of(function),
+            function=_function_name(function),
+            argument=wrong,
+            option="has" if has_batches else "has no",
+            advice=advice,
+        )
+    return (named, "ctx")
+
+
+def event_adapter(
+    function: Function, wanted_names: tuple[str, ...], *, has_batches: bool = False
+) -> Function:
+    """Return an adapter that takes `(event, ctx)` and passes `function` the arguments it names.
+
+    With batches, the events come in the place of the event.
+    """
+    if has_batches:
+        single_names = tuple("event" if name == "events" else name for name in wanted_names)
+        return event_adapter(_hide_wrapped_function(function, len(wanted_names)), single_names)
     if wanted_names == ("event", "ctx"):
         return _hide_wrapped_function(function) if hasattr(function, "__wrapped__") else function
     if wanted_names == ("event",):
@@ -137,8 +171,10 @@ def event_adapter(function: Function, wanted_names: tuple[str, ...]) -> Function
     return lambda event, ctx: function()
 
 
-def _hide_wrapped_function(function: Function) -> Function:
+def _hide_wrapped_function(function: Function, argument_count: int = 2) -> Function:
     """Return a wrapper that hides what `function` wraps, which pluggy would check instead."""
+    if argument_count != 2:
+        return function
 
     def call_function(event: object, ctx: object) -> object:
         return function(event, ctx)
@@ -156,7 +192,9 @@ def hook_adapter(
     return lambda *arguments: function(*[arguments[position] for position in argument_positions])
 
 
-def positional_adapter(function: Function, args: object) -> Function | None:
+def positional_adapter(
+    function: Function, args: object, *, has_batches: bool = False
+) -> Function | None:
     """Return an adapter from `(event, ctx)` to `function`, by position; None if impossible.
 
     It passes as many of event, ctx and `args` as the function takes. A parameter with a default
@@ -165,11 +203,17 @@ def positional_adapter(function: Function, args: object) -> Function | None:
     Args:
         function: Any callable.
         args: The third argument, passed unchanged; `...` for none.
+        has_batches: Whether it takes the events of a batch instead of an event.
     """
     try:
         parameters = _parameters(function)
     except (TypeError, ValueError):  # a builtin without a signature
         return None
+    if has_batches:
+        parameters = [
+            parameter.replace(name="event") if parameter.name == "events" else parameter
+            for parameter in parameters
+        ]
     taken_count = _count_taken(parameters, has_args=args is not ...)
     if taken_count is None:
         return None

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_times import TimedCall, calls_for_event
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.deferred import DeferredCall
@@ -36,6 +37,7 @@ OutcomeKind: TypeAlias = Literal[
     "dismissed",
     "skipped",
     "failed",
+    "in a batch",
     "not yet",
     "not for it",
 ]
@@ -210,19 +212,38 @@ class Outcomes:
                 return Outcome("dead letter", outcome_text, history, letter_number=letter_number)
             if failure.outcome in _SETTLED_OUTCOMES:
                 return _settled_outcome(failure, letter_number, history)
-        if not self.is_done(plugin, callback, seq):
-            record, progress = self._standing(self.plugin_records[plugin], seq)
-            return self._unfinished_outcome(record, progress or BEGINNING, seq, history)
+        in_batch = self._batch_outcome(plugin, callback, seq)
+        if in_batch is not None or not self.is_done(plugin, callback, seq):
+            return in_batch or self._unfinished_outcome(plugin, seq, history)
         skip_errors = [one.error for one, _, _ in plugin_failures if was_skipped(one, callback)]
         return _finished_outcome(skip_errors, marks.ignored.get(call_key), history)
 
-    def _unfinished_outcome(
-        self,
-        record: AnyPluginRecord,
-        lane_progress: Progress,
-        seq: int,
-        history: tuple[Failure, ...],
-    ) -> Outcome:
+    def _batch_outcome(self, plugin: str, callback: str, seq: int) -> Outcome | None:
+        """Return the outcome of an event that is in a batch, or in a dead letter of one."""
+        with closing(open_state(self._folder).reader()) as state:
+            found = [
+                event
+                for event in state.batches_of_event(seq)
+                if (event.plugin, event.callback) == (plugin, callback)
+            ]
+            if not found:
+                return None
+            if not found[-1].letter:
+                events = state.batch(plugin, callback, found[-1].number)
+                attempts = state.attempts().get((CallKey(plugin, callback), found[-1].number), 0)
+                return Outcome("in a batch", _batch_text(events, attempts))
+        with closing(open_state(self._folder).letters()) as letters:
+            letter = letters.get(found[-1].letter)
+        if letter is None:
+            return None
+        if letter.dead:
+            text = f"dead letter {letter.number}, of its batch: {letter.failure.error}"
+            return Outcome("dead letter", text, (letter.failure,))
+        return _settled_outcome(letter.failure, letter.number, (letter.failure,))
+
+    def _unfinished_outcome(self, plugin: str, seq: int, history: tuple[Failure, ...]) -> Outcome:
+        record, progress = self._standing(self.plugin_records[plugin], seq)
+        lane_progress = progress or BEGINNING
         if not record.apart:
             events_behind = lane_progress.behind(seq)
             outcome_text = f"not yet: its lane is {counted(events_behind, 'event')} before it"
@@ -242,6 +263,17 @@ class Outcomes:
         events_before = counted(record.progress.before(seq), "event")
         place_text = "at it" if is_at_event else f"{events_before} before it"
         return Outcome("not yet", f"not yet: the plugin is {place_text} ({state_reason})", history)
+
+
+def _batch_text(events: Sequence[BatchedEvent], attempts: int) -> str:
+    """Return until when the events of a batch wait."""
+    batch_text = f"in a batch of {counted(len(events), 'event')}"
+    if attempts:
+        return f"{batch_text}, which is called again after {counted(attempts, 'failed attempt')}"
+    if events[0].is_closed:
+        return f"{batch_text}, whose call has begun"
+    due_at = datetime.fromtimestamp(max(event.due_at for event in events)).astimezone()
+    return f"waiting {batch_text} until {due_at:%Y-%m-%d %H:%M:%S}, unless more events come"
 
 
 def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failure, ...]) -> Outcome:

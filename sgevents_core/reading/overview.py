@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgevents_core.printable import counted
@@ -83,6 +83,8 @@ class PluginOverview:
         deferred: The number of calls that its callbacks have put off.
         next_deferred_in_s: Seconds until the next of them is due; 0 if it is, or there is none.
         hangs: Whether the plugin is held until a call that exceeded its `timeout` has returned.
+        batches: The number of its batches whose call has not ended.
+        batched: The number of events in them.
     """
 
     name: str
@@ -98,6 +100,8 @@ class PluginOverview:
     hangs: bool = False
     deferred: int = 0
     next_deferred_in_s: float = 0.0
+    batches: int = 0
+    batched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,7 @@ def _plugin_overviews(
     journal_end = state.end()
     letter_counts = state.dead_letter_counts()
     deferred_counts = state.deferred_counts()
+    batches = state.batches()
     overviews = []
     for record in state.plugins().values():
         lane_progress = state.lane_progress(record.lane) or BEGINNING
@@ -235,17 +240,17 @@ def _plugin_overviews(
         cursors = [progress.finished, *(strand.cursor for strand in record.strands.values())]
         progress = Progress(min(cursors))
         shown_state = _shown_state(record, enabled_plugins, loaded_plugins)
-        overviews.append(
-            _plugin_overview(
-                record,
-                progress,
-                journal_end,
-                state,
-                dead_letters=letter_counts.get(record.name, (0, "")),
-                shown_state=shown_state,
-                deferred_count=deferred_counts.get(record.name, DeferredCount(0, 0.0)),
-            )
+        own_batches = [batch.events for batch in batches if batch.plugin == record.name]
+        overview = _plugin_overview(
+            record,
+            progress,
+            journal_end,
+            state,
+            dead_letters=letter_counts.get(record.name, (0, "")),
+            shown_state=shown_state,
+            deferred_count=deferred_counts.get(record.name, DeferredCount(0, 0.0)),
         )
+        overviews.append(replace(overview, batches=len(own_batches), batched=sum(own_batches)))
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
 
 

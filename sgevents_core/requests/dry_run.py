@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from sgevents_core.calling.batches import BatchRequest, batch_request, bind_key
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe_error
 from sgevents_core.calling.journal_events import event_of, read_scripts
@@ -25,6 +26,7 @@ from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.printable import counted
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
@@ -46,6 +48,10 @@ READ_METHODS: Final = frozenset(
 )
 """Methods of the API that change nothing; every other is blocked."""
 _MAX_SHOWN_LENGTH: Final = 300
+
+
+Batches: TypeAlias = "dict[tuple[str, str], tuple[Callback, list[ReplayEvent]]]"
+"""The events that callbacks take in batches, by the callback's name and the key."""
 
 
 class CallCounts(NamedTuple):
@@ -148,9 +154,20 @@ def dry_run(
     if startup_error is not None:
         raise PluginNotLoaded(plugin=plugin_name, reason=f"its startup failed: {startup_error}.")
     call_counts = CallCounts(0, 0)
+    batches: Batches = {}
     for event in replayed_events:
         print_line(f"event {event.event_id}")
-        call_counts = _call_callbacks(loaded_plugin, services, event, print_line, call_counts)
+        call_counts = _call_callbacks(loaded_plugin, services, event, call_counts, batches)
+    for callback, batch in batches.values():
+        print_line(f"a batch of {counted(len(batch), 'event')} from event {batch[0].event_id}")
+        request = batch_request(
+            replace(callback, function=_announce_calls(callback, print_line)),
+            [event.body for event in batch],
+            batch[0],
+            services,
+            services.scripts,
+        )
+        call_counts = _make_call(callback, request, services, call_counts)
     _call_hook(loaded_plugin, services, "shutdown")
     return call_counts
 
@@ -189,23 +206,41 @@ def _call_callbacks(
     plugin: LoadedPlugin,
     services: DryServices,
     replayed: ReplayEvent,
-    print_line: PrintLine,
     call_counts: CallCounts,
+    batches: Batches,
 ) -> CallCounts:
+    """Call a plugin's callbacks for an event; add it to the batches of those that take any."""
     event = event_of(replayed.body, services.scripts)
     for callback in plugin.callbacks:
         if not callback.accepts_type(event.event_type):
             continue
-        announcing_callback = replace(callback, function=_announce_calls(callback, print_line))
-        request = CallRequest(announcing_callback, event, replayed, services, runs_filter=True)
-        outcome = make_call(request)
-        if not outcome.is_unwanted:
-            _print_outcome(callback, outcome, services)
-            call_counts = CallCounts(
-                call_counts.call_count + outcome.was_called,
-                call_counts.failed_count + (outcome.error is not None),
-            )
-        request.release_store()
+        keys: list[str] = []
+        called = replace(callback, function=_announce_calls(callback, services.print_line))
+        if callback.batch is not None:
+            called = bind_key(callback, keys)
+        request = CallRequest(called, event, replayed, services, runs_filter=True)
+        call_counts = _make_call(callback, request, services, call_counts)
+        for key in keys:
+            batches.setdefault((callback.name, key), (callback, []))[1].append(replayed)
+    return call_counts
+
+
+def _make_call(
+    callback: Callback,
+    request: CallRequest,
+    services: DryServices,
+    call_counts: CallCounts,
+) -> CallCounts:
+    """Make a call, print what it did, and return the counts with it."""
+    outcome = make_call(request)
+    is_key = callback.batch is not None and not isinstance(request, BatchRequest)
+    if not outcome.is_unwanted:
+        _print_outcome(callback, outcome, services)
+        call_counts = CallCounts(
+            call_counts.call_count + (outcome.was_called and not is_key),
+            call_counts.failed_count + (outcome.error is not None),
+        )
+    request.release_store()
     return call_counts
 
 

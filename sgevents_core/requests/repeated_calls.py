@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.calling.batches import BatchRequest
 from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.judging import REPEATED_RULES, Circumstances, failure_of, judge_call
 from sgevents_core.calling.making import CallRequest
@@ -85,9 +86,14 @@ def make_repeated_call(lane: Lane, lane_plugin: LanePlugin, request: CallRequest
     is_site_down = None if is_judged_now or site_health is None else site_health.is_down
     decision = judge_call(outcome, Circumstances(REPEATED_RULES, is_site_down=is_site_down))
     failure = failure_of(request, outcome.error, time.time(), "dead-letter")
-    if decision.outcome == "defer":
+    if decision.outcome == "defer" and not _has_several_events(request):
         return _deferred_call(lane, lane_plugin, request, outcome.error, failure)
     return RepeatedCall(failure, waits_for_site=decision.action == "wait for site")
+
+
+def _has_several_events(request: CallRequest) -> bool:
+    """Return whether a call is one with a batch, which cannot be put off as one event can."""
+    return isinstance(request, BatchRequest) and len(request.bodies) > 1
 
 
 def _deferred_call(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Final
 
+from sgevents_core.calling.batches import batch_request
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.dispatch.caller import is_unwanted
@@ -152,6 +153,10 @@ class _ReplaySlice:
         own_failure = self._work.lane.errands.own_fault(request_number)
         services = self._lane_plugin.services
         request = CallRequest(callback, event, replayed_event, services, begun_count + 1)
+        if callback.batch is not None:  # a batch of one
+            scripts, bodies = self._work.lane.scripts, [replayed_event.body]
+            request = batch_request(callback, bodies, replayed_event, services, scripts)
+            request.attempt = begun_count + 1
         if own_failure is not None:
             self._settle_call(request, replayed_event, RepeatedCall(own_failure))
             return
@@ -191,6 +196,8 @@ class _ReplaySlice:
             letter = dead_letters.of_call(
                 request.plugin, request.callback_name, request.seq, request.event_id
             )
+            if letter is not None and len(dead_letters.events_of(letter.number)) > 1:
+                letter = None  # it is about other events too
         failure = repeated_call.call_failure
         letter_change = None
         if failure is not None:

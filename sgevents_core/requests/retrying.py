@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import replace
+from typing import Final
 
+from sgevents_core.calling.batches import batch_request
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -26,11 +28,17 @@ from sgevents_core.requests.repeated_calls import (
     step_of,
 )
 from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.letters import Letter, LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer
 from sgevents_core.state.steps import Step
+
+_NO_BATCHES: Final = (
+    "it is the dead letter of a batch, and {} takes single events now: dismiss it, and replay its "
+    "events"
+)
 
 
 def retry(work: RequestWork) -> bool:
@@ -49,12 +57,21 @@ def retry(work: RequestWork) -> bool:
         return work.refuse(refusal_text)
     if work.request.begun >= MAX_DEATHS:
         return _give_up_letter(work, letter)
-    if not letter.whole:
-        refusal_text = (
-            f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
-        )
+    refusal_text = _reason_not_retried(work, callback, letter)
+    if refusal_text:
         return work.refuse(refusal_text)
     return _retry_in_strand(work, work.lane_plugin, callback, letter)
+
+
+def _reason_not_retried(work: RequestWork, callback: Callback, letter: Letter) -> str:
+    """Return why a callback cannot be called with what a letter keeps; empty if it can."""
+    batch = _batch_of(work, letter)
+    if batch and callback.batch is None:
+        return _NO_BATCHES.format(letter.failure.callback)
+    is_whole = all(event.whole for event in batch) if batch else letter.whole
+    if is_whole:
+        return ""
+    return f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
 
 
 def _retry_in_strand(
@@ -94,8 +111,8 @@ def _retry_call(
     if own_failure is not None:
         return _keep_letter(work, lane_plugin, letter, own_failure)
     work.requests.begin(work.request.number)
-    event = event_of(letter.body, work.lane.scripts)
-    request = CallRequest(callback, event, replayed_event, lane_plugin.services, attempt_number)
+    request = _make_request(work, lane_plugin, callback, letter, replayed_event)
+    request.attempt = attempt_number
     try:
         repeated_call = make_repeated_call(work.lane, lane_plugin, request)
         if repeated_call.call_failure is None:
@@ -107,6 +124,28 @@ def _retry_call(
         return _keep_letter(work, lane_plugin, letter, repeated_call.call_failure)
     finally:
         request.release_store()
+
+
+def _make_request(
+    work: RequestWork,
+    lane_plugin: LanePlugin,
+    callback: Callback,
+    letter: Letter,
+    replayed_event: ReplayEvent,
+) -> CallRequest:
+    """Return the call of a letter: with its event, or with the events of its batch."""
+    scripts, services = work.lane.scripts, lane_plugin.services
+    if callback.batch is None:
+        event = event_of(letter.body, scripts)
+        return CallRequest(callback, event, replayed_event, services)
+    bodies = [event.body for event in _batch_of(work, letter)] or [letter.body]
+    return batch_request(callback, bodies, replayed_event, services, scripts)
+
+
+def _batch_of(work: RequestWork, letter: Letter) -> list[BatchedEvent]:
+    """Return the events of a dead letter of a batch; none for any other letter."""
+    with closing(open_state(work.state_folder).letters()) as dead_letters:
+        return dead_letters.events_of(letter.number)
 
 
 def _settle_letter(

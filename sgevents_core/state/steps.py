@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.state.batches import BatchChange, BatchedEvent
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
@@ -74,6 +75,8 @@ class Step:
         deferred: A call that is put off, or the change to one, with its event.
         no_more_deferred: A call that is no longer put off.
         ignored: A call that did nothing with its event, as its callback says.
+        collected: An event that came into a batch.
+        batch: The change to a batch; a dead letter of the step keeps the events of a buried one.
     """
 
     progress: Progress | None = None
@@ -94,3 +97,5 @@ class Step:
     deferred: DeferredEvent | None = None
     no_more_deferred: DeferredKey | None = None
     ignored: IgnoredCall | None = None
+    collected: BatchedEvent | None = None
+    batch: BatchChange | None = None

@@ -89,8 +89,10 @@ class CallWatch:
         return replace(plugin, callbacks=callbacks, hooks=hooks)
 
     def _watch_callback(self, callback: Callback) -> Callable[[Event, Any], object]:
-        def call_callback(event: Event, ctx: Any) -> object:
-            call = Called(callback.plugin, callback.name, event, ctx.attempt, ctx.key)
+        def call_callback(event: Any, ctx: Any) -> object:
+            events = list(event) if callback.batch is not None else [event]
+            call = Called(callback.plugin, callback.name, events[0], ctx.attempt, ctx.key)
+            call.events = events
             self.result.calls.append(call)
             with self._recording(call):
                 return callback.function(event, ctx)
@@ -137,10 +139,13 @@ class WatchedAnnouncer(Announcer):
         record: AnyPluginRecord,
         *,
         next_attempt_at: float | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
         """Report a failed callback."""
         self._watch.record_failure(failure, event, next_attempt_at or record.retry_at)
-        super().failed(failure, event, letter_number, record, next_attempt_at=next_attempt_at)
+        super().failed(
+            failure, event, letter_number, record, next_attempt_at=next_attempt_at, events=events
+        )
 
     def deferred(self, deferred_call: DeferredCall, seconds: float) -> None:
         """Report that a callback has put an event off."""

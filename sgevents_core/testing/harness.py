@@ -159,7 +159,10 @@ class Harness:
         self._start_session()
 
     def run(
-        self, *events: Event | Mapping[str, Any] | Iterable[Event], retry: bool = True
+        self,
+        *events: Event | Mapping[str, Any] | Iterable[Event],
+        retry: bool = True,
+        batches: bool = True,
     ) -> Result:
         """Pass events to the plugins, and return the result.
 
@@ -167,6 +170,8 @@ class Harness:
             events: Events, rows as mappings, or lists of events; in this order.
             retry: Whether a plugin that is held is called again at once, until it has succeeded or
                 failed for good. If not, it stays held: the next run continues with it.
+            batches: Whether open batches are called at the end, as if no other event came. If not,
+                they stay open: the next run adds to them, and `pass_time` makes them due.
 
         Raises:
             PluginError: A plugin cannot be used.
@@ -174,7 +179,7 @@ class Harness:
         """
         session = self._start_session()
         self._append_rows(session, [self._event_row(event) for event in _flatten_events(events)])
-        return _raise_test_error(session.run(retry=retry))
+        return _raise_test_error(session.run(retry=retry, batches=batches))
 
     def catch_up(self, *, retry: bool = True) -> Result:
         """Pass the plugins all events the site has recorded since the harness was made.
@@ -191,13 +196,14 @@ class Harness:
             raise ValueError("there is no site to catch up with: Harness(plugin, site=site)")
         session = self._start_session()
         self._append_rows(session, self._read_new_rows())
-        return _raise_test_error(session.run(retry=retry))
+        return _raise_test_error(session.run(retry=retry, batches=True))
 
     def pass_time(self, duration: str | float) -> Result:
         """Let time pass, and return what the plugins do about it.
 
         Events that were put off with `Defer` come again if they are due, and plugins that are held,
-        after `run(..., retry=False)`, are called again if their wait is over.
+        after `run(..., retry=False)`, are called again if their wait is over. Batches that are open
+        after `run(..., batches=False)` are called if they are due.
 
         Args:
             duration: Seconds, or text such as `"10m"`.
@@ -205,7 +211,7 @@ class Harness:
         seconds = parse_duration(duration) if isinstance(duration, str) else float(duration)
         session = self._start_session()
         session.pass_time(seconds)
-        return _raise_test_error(session.run(retry=False))
+        return _raise_test_error(session.run(retry=False, batches=False))
 
     def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
         """Call the callbacks for events again, as `sgevents replay` does.

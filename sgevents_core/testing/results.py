@@ -40,6 +40,8 @@ class Called:
     """How long until the next attempt, or until a deferred event comes again, in seconds; None
     without one."""
     writes: list[Write] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    """The events it was called with: those of its batch, or the one."""
 
     @property
     def function(self) -> str:
@@ -47,7 +49,8 @@ class Called:
         return self.callback.rpartition(":")[2]
 
     def __str__(self) -> str:
-        description = f"{self.plugin} {self.function}({self.event})"
+        shown_events = ", ".join(map(str, self.events)) or str(self.event)
+        description = f"{self.plugin} {self.function}({shown_events})"
         if self.attempt > 1:
             description += f", attempt {self.attempt}"
         return (

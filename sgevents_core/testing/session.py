@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sgevents_core.calling.context import Services
 from sgevents_core.crashes.recovering import recover
+from sgevents_core.dispatch.batch_clock import BatchClock
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
@@ -95,6 +96,7 @@ class Session:
         self.watch: Final = CallWatch()
         self._passed_seconds = 0.0
         self._scripts = scripts
+        self._clock = BatchClock()
         self._settings = settings
         self._site_recorder = (
             None if records is None else Recorder(records, self.watch.record_write)
@@ -122,20 +124,24 @@ class Session:
         change = FeedChange(FeedState(frontier=max((row.id for row in rows), default=0)))
         return self._state.append(self._state.end(), [LateRow(row, False) for row in rows], change)
 
-    def run(self, *, retry: bool) -> Result:
+    def run(self, *, retry: bool, batches: bool) -> Result:
         """Let the lanes handle the journal to its end, and return the result.
 
         Args:
             retry: Whether plugins that are held are called again at once until they are not.
+            batches: Whether open batches are called at the end.
         """
         journal_end = self._state.end()
         return self._run_lanes(
-            lambda lane: _turn_until(lane, lambda: _is_done(lane, journal_end, retry=retry))
+            lambda lane: _turn_until(
+                lane, lambda: _is_done(lane, journal_end, retry=retry, batches=batches)
+            )
         )
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for the plugins: holds end, and calls that were put off become due."""
         self._passed_seconds += seconds
+        self._clock.offset += seconds
 
     def _now(self) -> float:
         """Return the time as the plugins' lanes have it, in seconds since 1970."""
@@ -180,6 +186,7 @@ class Session:
             open_writer,
             announcer,
             scripts=self._scripts,
+            clock=self._clock,
         )
 
     def _take_result(self) -> Result:
@@ -245,9 +252,9 @@ def _turn_until(lane: Lane, is_done: Callable[[], bool]) -> None:
         lane.close()
 
 
-def _is_done(lane: Lane, journal_end: int, *, retry: bool) -> bool:
+def _is_done(lane: Lane, journal_end: int, *, retry: bool, batches: bool) -> bool:
     """Return whether the lane has nothing left to do; held plugins need not wait."""
-    if lane.seq < journal_end or lane.errands:
+    if lane.seq < journal_end or lane.errands or lane.has_due_batches():
         return False
     if not lane.deferred_calls.is_idle(lane.lane_plugins):
         return False
@@ -255,11 +262,12 @@ def _is_done(lane: Lane, journal_end: int, *, retry: bool) -> bool:
     for lane_plugin in behind_plugins:
         if lane_plugin.record.state == "held" and retry:
             lane_plugin.hold_until = 0.0
-    return not any(
+    is_behind = any(
         lane_plugin.record.state == "active"
         or (lane_plugin.record.state == "held" and (retry or lane_plugin.due(time.monotonic())))
         for lane_plugin in behind_plugins
     )
+    return not is_behind and not (batches and lane.call_waiting_batches(retry=retry))
 
 
 def _carry_out_all(request_numbers: list[int], state_folder: Path, lane: Lane) -> bool:

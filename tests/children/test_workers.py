@@ -9,12 +9,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import PATIENCE, wait_until
 from worker_house import LANE, WorkerHouse, error_of
 
-from sgevents_core.calling.outcome import CallDeath, RaisedElsewhere
+from sgevents_core.calling.batches import batch_request, key_message
+from sgevents_core.calling.making import CallRequest
+from sgevents_core.calling.outcome import CallDeath, CallMessage, RaisedElsewhere
 from sgevents_core.children.lane_lock import LaneLock
 from sgevents_core.observe import printed_output
 from sgevents_core.observe.liveness import Liveness
@@ -868,3 +871,46 @@ def failure_passes(error, ctx):
     assert error_of(listed).facts.is_listed
     assert callback.max_attempts == 3
     assert "failure_passes" not in house.plugins["says"].hooks
+
+
+BATCHES = """
+@hookimpl
+@match(batch="2s", by=lambda event: event.id % 2, where=lambda event: event.id < 9)
+def on_event(events, ctx):
+    with (FOLDER / "calls").open("a") as file:
+        file.write(f"{[event.id for event in events]} {ctx.key} {ctx.attempt}\\n")
+"""
+
+
+def test_a_worker_says_the_key_of_an_event_and_is_called_with_a_batch(house: WorkerHouse) -> None:
+    """The filter and the key are the plugin's code, and run there too."""
+    house.plugin("rolls", BATCHES)
+    with house.working() as worker:
+        rules = house.plugins["rolls"].callbacks[0].batch
+        assert rules is not None
+        assert (rules.pause, rules.size, rules.asks_plugin) == (2.0, 100, True)
+        asked = KeyRequest(**vars_of(house.request("rolls", 3)), runs_filter=True)
+        assert worker.call(asked, None).batch_key == "1"
+        unwanted = KeyRequest(**vars_of(house.request("rolls", 9)), runs_filter=True)
+        assert worker.call(unwanted, None).is_unwanted
+        single = house.request("rolls", 3)
+        bodies = [house.request("rolls", number).source.body for number in (3, 5)]
+        request = batch_request(
+            single.callback, bodies, single.source, house.services["rolls"], None
+        )
+        assert worker.call(request, None).error is None
+    assert house.written("calls") == "[3, 5] site:1:3:rolls:rolls:on_event 1\n"
+
+
+class KeyRequest(CallRequest):
+    """A call that asks for an event's key."""
+
+    def message(self, body: bytes) -> CallMessage:
+        """Return the call as a plain value."""
+        return key_message(super().message(body))
+
+
+def vars_of(request: CallRequest) -> dict[str, Any]:
+    """Return what a call is about."""
+    names = ("callback", "event", "source", "services")
+    return {name: getattr(request, name) for name in names}

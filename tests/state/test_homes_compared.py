@@ -129,6 +129,9 @@ def ledger(state: Writer) -> list[Any]:
         (state.deferred_calls(), state.deferred_counts(), state.deferred_calls("notify")),
         [state.deferred_event(call.key) for call in state.deferred_calls()],
         [state.lowest_deferred(names) for names in (PLUGINS, ["notify"], [])],
+        [set(state.batches())],
+        [set(state.batch(name, "notify:on_new", n)) for name in PLUGINS for n in range(4)],
+        [set(state.batches_of_event(seq)) for seq in range(10)],
     ]
 
 
@@ -150,7 +153,7 @@ def past(state: State) -> list[Any]:
     with closing(state.letters()) as letters, closing(state.past()) as records:
         kinds: Any = ("parked", "dropped", "closed")
         return [
-            [letters.get(number) for number in range(1, 6)],
+            [(letters.get(n), set(letters.events_of(n))) for n in range(6)],
             [(letters.find(name), letters.find(event_id=102)) for name in PLUGINS],
             [[*letters.listed(chosen, after_number=1, letter_limit=2)] for chosen in CHOICES],
             [(letters.count(chosen), letters.groups(chosen)) for chosen in CHOICES],

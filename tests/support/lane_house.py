@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from journal_rows import event_row, grow
 from waiting import wait_until
 
+from sgevents_core.batching import BatchRules
 from sgevents_core.choices import OnError
 from sgevents_core.crashes.recovering import recover
 from sgevents_core.crashes.syncing import ProgressSyncer
@@ -124,6 +125,7 @@ class House:
         on_error: OnError | None = None,
         lane: str = "default",
         hooks: Mapping[str, Callable[..., Any]] | None = None,
+        batch: BatchRules | None = None,
         **table: Any,
     ) -> Plugin:
         """Add a plugin after those added before, or replace one.
@@ -135,9 +137,13 @@ class House:
             on_error: What all of them do when they fail, instead of what the plugin does.
             lane: Its lane.
             hooks: Its other hooks.
+            batch: The rules of their batches, if they take any.
             table: Keys of its table in the config.
         """
-        made = [self._callback(name, one, match or Match(), on_error) for one in callbacks]
+        made = [
+            replace(self._callback(name, one, match or Match(), on_error), batch=batch)
+            for one in callbacks
+        ]
         table = {"enabled": True, **table}
         plugin = Plugin(name, made, dict(hooks or {}), lane, PluginSettings(**table))
         self.plugins[name] = plugin
@@ -152,7 +158,8 @@ class House:
 
         def called(event: Event, ctx: Any) -> None:
             again = f"#{ctx.attempt}" if ctx.attempt > 1 else ""
-            self.calls.append(f"{event.id} {plugin}.{name}{again}")
+            ids = "+".join(str(one.id) for one in event) if isinstance(event, list) else event.id
+            self.calls.append(f"{ids} {plugin}.{name}{again}")
             if not isinstance(run, str):
                 run(event, ctx)
 

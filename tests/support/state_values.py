@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from sgevents_core.state.batches import BatchChange, BatchedEvent
 from sgevents_core.state.deferred import DeferredCall, IgnoredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
@@ -96,6 +97,27 @@ IGNORED_CALLS = st.builds(
     st.integers(1, 5),
     st.sampled_from(["", "no route"]),
 )
+BATCHED = st.builds(
+    BatchedEvent,
+    st.sampled_from(PLUGINS),
+    st.just("notify:on_new"),
+    st.integers(1, 3),
+    st.sampled_from(["Shot:1", "ß"]),
+    st.integers(1, 9),
+    st.integers(1, 2),
+    st.integers(100, 105),
+    st.sampled_from([b"{}", b'{"id": 100}']),
+    st.integers(0, 99),
+    st.floats(0, 1e10),
+    st.floats(0, 1e10),
+)
+BATCH_CHANGES = st.builds(
+    BatchChange,
+    st.sampled_from(PLUGINS),
+    st.just("notify:on_new"),
+    st.integers(1, 3),
+    st.sampled_from(["close", "end", "bury"]),
+)
 STEPS = st.builds(
     Step,
     progress=st.none() | PROGRESS,
@@ -123,4 +145,6 @@ STEPS = st.builds(
         max_size=2,
     ),
     durable=st.booleans(),
+    collected=st.none() | BATCHED,
+    batch=st.none() | BATCH_CHANGES,
 )

@@ -215,8 +215,11 @@ def _mend_entry(tables: Tables, feed_era: int, mended_row: Row) -> None:
 
 
 def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
+    waiting_numbers = {event.number for event in tables.batched if not event.letter}
     for failed_call in [
-        failed_call for failed_call in tables.attempts if failed_call[1] < first_kept_seq
+        failed_call
+        for failed_call in tables.attempts
+        if failed_call[1] < first_kept_seq and failed_call[1] not in waiting_numbers
     ]:
         del tables.attempts[failed_call]
     oldest_kept = max(tables.failures, default=0) - KEPT_FAILURES
@@ -226,3 +229,6 @@ def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
         if failed_call.dead
         or (failed_call.failure.seq >= first_kept_seq and failure_number > oldest_kept)
     }
+    tables.batched = [
+        event for event in tables.batched if not event.letter or event.letter in tables.failures
+    ]

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup, merge_letter_groups
 from sgevents_core.state.memory.tables import FailedCall, Tables
 
@@ -69,6 +70,16 @@ class MemoryLetters:
             letter for letter in self._chosen_letters(letter_choice) if letter.failure.seq == seq
         )
         return next(letters_of_event, None)
+
+    def events_of(self, letter_number: int) -> list[BatchedEvent]:
+        """Return the events of a dead letter of a batch, in order; none for any other letter."""
+        with self._tables.lock:
+            letter_events = [
+                event
+                for event in self._tables.batched
+                if letter_number and event.letter == letter_number
+            ]
+        return sorted(letter_events, key=lambda event: event.seq)
 
     def _chosen_letters(
         self, letter_choice: LetterChoice, after_number: int = 0

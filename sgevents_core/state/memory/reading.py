@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.batches import BatchedEvent, WaitingBatch, waiting_batches
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
@@ -188,6 +189,25 @@ class MemoryReader:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
         with self._tables.lock:
             return dict(self._tables.attempts)
+
+    def batches(self) -> list[WaitingBatch]:
+        """Return the batches whose call has not ended for good, the oldest first."""
+        with self._tables.lock:
+            return waiting_batches(event for event in self._tables.batched if not event.letter)
+
+    def batch(self, plugin_name: str, callback_name: str, batch_number: int) -> list[BatchedEvent]:
+        """Return the events of a waiting batch, in order."""
+        batch = (plugin_name, callback_name, batch_number)
+        return self._batched(lambda event: not event.letter and event[:3] == batch)
+
+    def batches_of_event(self, seq: int) -> list[BatchedEvent]:
+        """Return an event as it is in batches and in dead letters of batches."""
+        return self._batched(lambda event: event.seq == seq)
+
+    def _batched(self, is_chosen: Callable[[BatchedEvent], bool]) -> list[BatchedEvent]:
+        with self._tables.lock:
+            chosen_events = filter(is_chosen, self._tables.batched)
+            return sorted(chosen_events, key=lambda event: event.seq)
 
     def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sgevents_core.state.batches import BatchChange
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.keys import CallKey
@@ -50,6 +51,10 @@ def write_step(tables: Tables, lane_name: str, step: Step) -> int:
         failure_number = write_request_step(tables, step.request) or failure_number
     for plugin_name, encoded_values in encoded_stores.items():
         _write_store_changes(tables, plugin_name, encoded_values)
+    if step.collected is not None:
+        tables.batched.append(step.collected)
+    if step.batch is not None:
+        _write_batch_change(tables, step.batch, failure_number)
     return failure_number
 
 
@@ -65,6 +70,18 @@ def _write_deferred(tables: Tables, step: Step) -> None:
         tables.ignored.pop(ignored_key, None)
         if reason_text:
             tables.ignored[ignored_key] = reason_text
+
+
+def _write_batch_change(tables: Tables, change: BatchChange, letter_number: int) -> None:
+    """Change a batch; its events are kept for the dead letter if it is buried."""
+    new_letter = letter_number if change.action == "bury" else 0
+    tables.batched = [
+        event
+        if event.letter or event[:3] != change[:3]
+        else event._replace(is_closed=True, letter=new_letter)
+        for event in tables.batched
+        if event.letter or event[:3] != change[:3] or change.action != "end"
+    ]
 
 
 def _write_lane_progress(kept_lane: KeptLane, step: Step) -> None:

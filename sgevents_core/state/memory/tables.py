@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry
@@ -107,6 +108,7 @@ class Tables:
     deferred: dict[DeferredKey, DeferredEvent] = field(default_factory=dict)
     ignored: dict[tuple[int, CallKey], str] = field(default_factory=dict)
     failures: dict[int, FailedCall] = field(default_factory=dict)
+    batched: list[BatchedEvent] = field(default_factory=list)
     stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
     call_figures: dict[tuple[Span, int, str, str], CallFigure] = field(default_factory=dict)
     feed_figures: dict[tuple[Span, int], FeedFigure] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sgevents_core.choices import OrderBy
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import Entry, JournalStart
@@ -109,6 +110,15 @@ class Reader(Connection, Protocol):
     def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
 
+    def batches(self) -> list[WaitingBatch]:
+        """Return the batches whose call has not ended for good, the oldest first."""
+
+    def batch(self, plugin_name: str, callback_name: str, batch_number: int) -> list[BatchedEvent]:
+        """Return the events of a waiting batch, in order."""
+
+    def batches_of_event(self, seq: int) -> list[BatchedEvent]:
+        """Return an event as it is in batches and in dead letters of batches."""
+
     def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
 
@@ -176,6 +186,9 @@ class Letters(Connection, Protocol):
         self, plugin_name: str, callback_name: str, seq: int, event_id: int
     ) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
+
+    def events_of(self, letter_number: int) -> list[BatchedEvent]:
+        """Return the events of a dead letter of a batch, in order; none for any other letter."""
 
 
 class Past(Connection, Protocol):

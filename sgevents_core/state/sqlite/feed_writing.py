@@ -13,6 +13,7 @@ from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestStep
+from sgevents_core.state.sqlite.batches import forget_settled
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
@@ -188,7 +189,11 @@ class SqliteFeedWriter(SqliteReader):
             removed_entries = connection.execute(
                 "DELETE FROM journal WHERE seq < ?", (first_kept_seq,)
             ).rowcount
-            connection.execute("DELETE FROM attempts WHERE seq < ?", (first_kept_seq,))
+            connection.execute(
+                "DELETE FROM attempts WHERE seq < ?"
+                " AND seq NOT IN (SELECT batch FROM batched WHERE letter = 0)",
+                (first_kept_seq,),
+            )
             connection.execute("DELETE FROM ignored WHERE seq < ?", (first_kept_seq,))
         self._prune_failures(first_kept_seq, entry_limit)
         return removed_entries
@@ -204,6 +209,7 @@ class SqliteFeedWriter(SqliteReader):
             ).rowcount
             if removed_failures < failure_limit:
                 forget_tracebacks(connection)
+                forget_settled(connection)
 
 
 def _mend_entry(connection: sqlite3.Connection, feed_era: int, mended_row: Row) -> None:

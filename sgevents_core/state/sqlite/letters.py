@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.letters import (
     Letter,
@@ -15,6 +16,7 @@ from sgevents_core.state.letters import (
     LetterGroup,
     merge_letter_groups,
 )
+from sgevents_core.state.sqlite.batches import read_letter_events
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
@@ -110,6 +112,10 @@ class SqliteLetters:
             {"plugin": plugin_name, "callback": callback_name, "seq": seq, "event_id": event_id},
         )
         return found_letters[0] if found_letters else None
+
+    def events_of(self, letter_number: int) -> list[BatchedEvent]:
+        """Return the events of a dead letter of a batch, in order; none for any other letter."""
+        return read_letter_events(self._database, letter_number)
 
     def _select_letters(
         self, sql_condition: str, condition_values: Mapping[str, Any]

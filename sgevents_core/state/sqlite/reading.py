@@ -10,6 +10,7 @@ import msgspec
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
+from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.entries import LATE_BY_AUDIT, Entry
 from sgevents_core.state.failures import Failure
@@ -24,6 +25,7 @@ from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.batches import read_batch, read_event_batches, read_waiting
 from sgevents_core.state.sqlite.checksums import (
     checksum_column,
     decode_record,
@@ -313,6 +315,18 @@ class SqliteReader:
             plugin_name: (letter_count, newest_error)
             for plugin_name, letter_count, newest_error in found_rows
         }
+
+    def batches(self) -> list[WaitingBatch]:
+        """Return the batches whose call has not ended for good, the oldest first."""
+        return read_waiting(self._database)
+
+    def batch(self, plugin_name: str, callback_name: str, batch_number: int) -> list[BatchedEvent]:
+        """Return the events of a waiting batch, in order."""
+        return read_batch(self._database, plugin_name, callback_name, batch_number)
+
+    def batches_of_event(self, seq: int) -> list[BatchedEvent]:
+        """Return an event as it is in batches and in dead letters of batches."""
+        return read_event_batches(self._database, seq)
 
     def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""

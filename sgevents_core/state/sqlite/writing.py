@@ -10,6 +10,7 @@ import msgspec
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import ReplayEvent
+from sgevents_core.state.sqlite.batches import write_batches
 from sgevents_core.state.sqlite.call_deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.checksums import checksum_of
 from sgevents_core.state.sqlite.deferred import write_deferrals
@@ -61,6 +62,7 @@ def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> in
         failure_number = write_request_step(connection, step.request) or failure_number
     for plugin_name, store_changes in step.store.items():
         _write_store_changes(connection, plugin_name, store_changes)
+    write_batches(connection, step, failure_number)
     return failure_number
 
 

@@ -1,0 +1,158 @@
+"""What people ask for about batches: retried, dismissed, replayed, explained, counted."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from lane_house import House
+from request_desk import asking
+from waiting import wait_until
+
+from sgevents_core.batching import BatchRules
+from sgevents_core.errors import Defer
+from sgevents_core.reading.outcomes import Outcome, Outcomes
+from sgevents_core.reading.overview import read_overview
+from sgevents_core.state.batches import BatchedEvent
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import ReplayEvent
+
+pytestmark = pytest.mark.disk
+LONG = 3600.0
+SHOT: dict[str, Any] = {"entity": {"type": "Shot", "id": 1}}
+
+
+class Door:
+    """A callback that raises until it is opened, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = ValueError("closed")
+        self.__name__ = "door"
+
+    def __call__(self, events: Any, ctx: Any) -> None:
+        """Handle a batch, or raise."""
+        if self.error is not None:
+            raise self.error
+        ctx.store["got"] = [event.id for event in events]
+
+
+@pytest.fixture
+def door(house: House) -> Door:
+    """A door that is closed, behind which events 1 and 2 have failed as a batch."""
+    made = Door()
+    house.plugin("rolls", made, batch=BatchRules(LONG, LONG, 2))
+    house.run()
+    house.events(1, 2, **SHOT)
+    with house.running():
+        wait_until(house.state.dead_letters)
+    house.calls.clear()
+    return made
+
+
+def kept(house: House, number: int = 1) -> list[BatchedEvent]:
+    """Return the events that a dead letter keeps."""
+    with closing(open_state(house.folder).letters()) as letters:
+        return letters.events_of(number)
+
+
+def fate(house: House, seq: int) -> Outcome:
+    """Return what has become of an event."""
+    with closing(open_state(house.folder).past()) as past:
+        failures = past.failures(seq)
+    return Outcomes(house.folder).outcome_of("rolls", "rolls:door", seq, failures)
+
+
+def test_a_retried_letter_is_called_with_its_whole_batch(house: House, door: Door) -> None:
+    """And settled as a whole, with what it changed in the store."""
+    door.error = None
+    with asking(house) as person:
+        answer = person.ask("retry", "rolls", letter=1)
+    assert answer.outcome == "done"
+    assert house.calls == ["1+2 rolls.door#2"]
+    assert house.state.store("rolls") == {"got": [1, 2]}
+    assert house.state.dead_letters() == []
+    assert fate(house, 2).what == "handled later"
+
+
+@pytest.mark.parametrize("error", [ValueError("still"), Defer(after="1m")])
+def test_a_letter_that_fails_again_stays_with_its_batch(
+    house: House, door: Door, error: BaseException
+) -> None:
+    """Also if the batch asks to be put off, as one event could be."""
+    door.error = error
+    with asking(house) as person:
+        answer = person.ask("retry", "rolls", letter=1)
+    assert answer.outcome == "failed"
+    assert [event.event_id for event in kept(house)] == [1, 2]
+    assert fate(house, 2).what == "dead letter"
+
+
+def test_a_dismissed_letter_is_explained_for_each_event(house: House, door: Door) -> None:
+    """Whichever of the batch it is about."""
+    with asking(house) as person:
+        assert person.ask("dismiss", "rolls", letter=1).outcome == "done"
+    assert [fate(house, seq).what for seq in (1, 2)] == ["dismissed", "dismissed"]
+
+
+def test_a_replayed_event_leaves_the_letter_of_its_batch(house: House, door: Door) -> None:
+    """It is called with a batch of one; the letter is about the others too."""
+    door.error = None
+    with asking(house) as person:
+        (entry,) = house.state.read(0, 1)
+        event = ReplayEvent(entry.era, entry.seq, entry.event_id, entry.body)
+        answer = person.ask("replay", "rolls", [event])
+    assert answer.outcome == "done"
+    assert house.calls == ["1 rolls.door"]
+    assert [event.event_id for event in kept(house)] == [1, 2]
+    assert len(house.state.dead_letters()) == 1
+
+
+def test_a_letter_is_not_retried_once_its_callback_takes_single_events(
+    house: House, door: Door
+) -> None:
+    """The answer says what to do instead."""
+    house.plugin("rolls", door)
+    with asking(house) as person:
+        answer = person.ask("retry", "rolls", letter=1)
+    assert answer.outcome == "refused"
+    assert "takes single events now: dismiss it, and replay its events" in answer.text
+
+
+def test_explain_and_status_tell_what_waits(house: House) -> None:
+    """Until when, in a batch of how many; then that it was handled."""
+    door = Door()
+    door.error = None
+    house.plugin("rolls", door, batch=BatchRules(LONG, LONG, 3))
+    house.run()
+    house.events(1, 2, **SHOT)
+    house.run()
+    outcome = fate(house, 2)
+    assert outcome.what == "in a batch"
+    assert outcome.text.startswith("waiting in a batch of 2 events until 20")
+    overview = read_overview(house.folder, frozenset({"rolls"}))
+    assert overview is not None
+    assert [(one.batches, one.batched) for one in overview.plugins] == [(1, 2)]
+    house.events(3, **SHOT)
+    with house.running():
+        wait_until(lambda: house.calls)
+    assert fate(house, 2).what == "handled"
+
+
+def test_a_pause_keeps_the_batches(house: House) -> None:
+    """Nothing of them is called until the plugin is resumed; later events join them."""
+    door = Door()
+    door.error = None
+    house.plugin("rolls", door, batch=BatchRules(LONG, LONG, 3))
+    house.run()
+    house.events(1, 2, **SHOT)
+    house.run()
+    with asking(house) as person:
+        assert person.ask("pause", "rolls").outcome == "done"
+    house.events(3, **SHOT)
+    house.run()
+    assert house.calls == []
+    with asking(house) as person:
+        assert person.ask("resume", "rolls").outcome == "done"
+        wait_until(lambda: house.calls)
+    assert house.calls == ["1+2+3 rolls.door"]
