@@ -69,6 +69,15 @@ PLUGIN = """
         _note(event, ctx, "changed")
         if {stores}:
             ctx.store["changed"] = ctx.store.get("changed", 0) + 1
+
+    if {stores}:
+
+        @hookimpl(specname="on_event")
+        @match(event_type="Studio_*", batch="1h", by=lambda event: event.id % 2)
+        def rolled(events, ctx):
+            if ctx.attempt == 1 and len(events) > 1:
+                raise Retry("not yet", after=0)
+            ctx.store["rolled"] = sorted(ctx.store.get("rolled", []) + [one.id for one in events])
 """
 """A plugin that records its calls, counts them in its store if it has one, and fails on some."""
 
@@ -229,6 +238,7 @@ _KEPT = {
     "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
     "deaths": "SELECT plugin, callback, seq FROM deaths WHERE NOT EXISTS (SELECT 1 FROM plugins"
     " WHERE name = plugin AND apart AND cursor = deaths.seq - 1) ORDER BY 1, 2, 3",
+    "batched": "SELECT plugin, callback, event_id FROM batched",
     "deferred": "SELECT plugin, callback, event_id FROM deferred",
     "ignored": "SELECT plugin, callback, seq, reason FROM ignored",
     "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
