@@ -67,6 +67,11 @@ def _serve(start: ConsoleStart, all_settings: Sequence[Settings]) -> None:
 
     settings = all_settings[0]
     log_settings = replace(settings.log, file=None)  # the daemon rotates that file
+    for one in all_settings:
+        secret = one.console.webhook_secret
+        if secret is not None and not secret.is_there:
+            warning = f"{one.path}: console.webhook_secret: {secret.source} is not there"
+            echo_line(f"Warning: {warning}, so its webhooks are not taken", err=True)
     with configured_log(log_settings, Redactor.of(settings)):
         serve_console(start, on_started=lambda: _greet(start, settings))
 

@@ -16,6 +16,7 @@ from sgevents_core.daemon.figure_keeping import FigureKeeping
 from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.waking import WakeListener
 from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names, returned_plugins
 from sgevents_core.dispatch.plugin_starts import stop_plugins
 from sgevents_core.dispatch.vital_signs import VitalSigns, WatchedParts
@@ -81,6 +82,7 @@ class DaemonRun:
         self._has_ended_batches = False
         self._service_manager = Systemd()
         self._housekeeping = Housekeeping(settings, state_writer, parts.inbox)
+        self._wake_listener = WakeListener(settings.state.path, parts.feed.expect_news)
         self._figures = FigureKeeping(
             state_writer, parts.lanes, lambda: parts.feed.site_trouble, time.time()
         )
@@ -117,6 +119,7 @@ class DaemonRun:
             thread.start()
         if self._classic_files is not None:
             self._classic_files.start()
+        self._wake_listener.start()
         self._service_manager.ready()
 
     def _watch_parts(self) -> None:
@@ -199,6 +202,7 @@ class DaemonRun:
         if self._classic_files is not None:
             self._classic_files.close()
         parts.inbox.close()
+        self._wake_listener.close()
         _stop_parts(parts, self._feed_watchdog)
         self._figures.close(time.time())
         parts.announcer.close(ALERT_TIMEOUT)

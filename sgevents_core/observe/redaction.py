@@ -147,6 +147,9 @@ def secrets_of(settings: Settings) -> list[str]:
     if settings.console_access is not None:
         secret_holders.append(settings.console_access.users)
     secret_texts = [secret.reveal() for secret in secrets_in(secret_holders) if secret.is_there]
+    webhook_secret = settings.console.webhook_secret
+    if webhook_secret is not None and webhook_secret.is_there:
+        secret_texts.append(webhook_secret.reveal())
     addresses = [secret for table in settings.alerts for secret in (*table.urls, table.heartbeat)]
     for address in addresses:
         if address is not None and address.is_there:

@@ -237,7 +237,9 @@ class _SettingsAssembler:
         console_table = self._raw_tables.get("console", {})
         if isinstance(console_table, Mapping) and isinstance(console_table.get("access"), Mapping):
             console_table = {key: console_table[key] for key in console_table if key != "access"}
-        return self._table_settings(console_table, ConsoleSettings, ("console",))
+        return self._table_settings(
+            console_table, ConsoleSettings, ("console",), secrets_required=False
+        )  # the daemon needs none of them
 
     def _console_access(self) -> ConsoleAccess | None:
         access_table = _value_at(self._raw_tables, ("console", "access"))
@@ -356,6 +358,7 @@ class _SettingsAssembler:
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
         secret_paths.append(("classic", "smtp", "password"))
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
+        secret_paths.append(("console", "webhook_secret"))
         for index, table in enumerate(settings.alerts):
             secret_paths += [("alerts", index, "urls", number) for number in range(len(table.urls))]
             secret_paths.append(("alerts", index, "heartbeat"))

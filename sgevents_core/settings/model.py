@@ -464,6 +464,13 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
             "`localhost`."
         ),
     ] = ()
+    webhook_secret: Annotated[
+        SecretText | None,
+        Meta(
+            description="The secret token of the site's webhooks, which then wake the feed: the "
+            "console takes them at `/hooks/flow`. Each site has its own, in its own file."
+        ),
+    ] = None
     time_zone: Annotated[
         NonEmptyName | None,
         Meta(

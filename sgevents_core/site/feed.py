@@ -112,6 +112,7 @@ class Feed:
         self._aside_trouble = Trouble(SITE)
         self._last_aside_error: SiteError | None = None
         self._journal_trouble = Trouble(JOURNAL)
+        self._has_hint = False
         self._tries_site = False
         self._last_saved_at = float("-inf")
         self._next_reminder_at = 0.0
@@ -136,6 +137,11 @@ class Feed:
     def journal_trouble(self) -> LastingFailure | None:
         """Why the journal cannot be written; None while it can. May be read from any thread."""
         return self._journal_trouble.lasting_failure
+
+    def expect_news(self) -> None:
+        """Ask the site at once, as somebody says that it has news; for any thread."""
+        self._has_hint = True
+        self._woken.set()
 
     def _wake_up(self) -> None:
         self._woken.set()
@@ -190,6 +196,9 @@ class Feed:
         if self._hand_over is not None and self._hand_over.is_due(self._follower):
             self._let_catch_up(self._hand_over)
             return
+        if self._has_hint:
+            self._has_hint = False
+            self._follower.expect_news(time.monotonic())
         site_call = self._follower.next_call(time.monotonic())
         if isinstance(site_call, float):
             if not self._follower.state or not self._follower.state.rewound:

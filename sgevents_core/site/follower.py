@@ -108,6 +108,15 @@ class Follower:
             return self._next_page(feed_state)
         return float(max(min(self._paging.next_at - current_time, observed_now), SHORTEST_WAIT))
 
+    def expect_news(self, current_time: float) -> None:
+        """Read the next page now, as somebody says that there is news, unless the log is lost.
+
+        Args:
+            current_time: The host's monotonic clock, in seconds.
+        """
+        if self.state is not None and not self.state.rewound:
+            self._paging.expect_news(current_time)
+
     @property
     def ranges_ahead(self) -> tuple[PageRange, ...]:
         """The ranges to be taken next, in order, which may be requested at the same time."""

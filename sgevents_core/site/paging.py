@@ -18,6 +18,10 @@ IDLE_FACTOR: Final = 1.1
 SMALLEST_PAGE: Final = 2
 PROBED_IDS: Final = 2
 """Ids requested if a page fails or has no usable row."""
+EXPECTING_SECONDS: Final = 2.0
+"""Seconds for which rows that somebody speaks of are looked for hastily."""
+FIRST_HASTY_INTERVAL: Final = 0.1
+"""Seconds to the next page meanwhile; then twice as long each time."""
 FAILURES_OF_A_PAGE: Final = 2
 """Failures of a page in a row, while the site answers, that count as more than chance."""
 
@@ -38,6 +42,8 @@ class Paging:
         self.full_in_a_row = 0
         self._rules = feed_rules
         self._poll_interval = feed_rules.poll_interval
+        self._expects_until = float("-inf")
+        self._hasty_interval = FIRST_HASTY_INTERVAL
         self._last_news_at: float | None = None
         self._page_size = Size(feed_rules.page_size, SMALLEST_PAGE)
         self._is_probing = False
@@ -93,6 +99,15 @@ class Paging:
         """Read the next page soon, even if the log is quiet."""
         self.next_at = min(self.next_at, current_time + self._rules.poll_interval)
 
+    def expect_news(self, current_time: float) -> None:
+        """Read the next page now, and soon again if it has no news yet.
+
+        Whoever says that there are new rows may say so before they are visible.
+        """
+        self.next_at = min(self.next_at, current_time)
+        self._expects_until = current_time + EXPECTING_SECONDS
+        self._hasty_interval = FIRST_HASTY_INTERVAL
+
     def take_probe(self, event_rows: Sequence[Row], current_time: float) -> None:
         """Handle the answer to a small query for the next ids; it shows that the site answers."""
         self._is_probing = False
@@ -135,9 +150,14 @@ class Paging:
             self.next_at = current_time
             return
         self.full_in_a_row = 0
+        if has_news:
+            self._expects_until = float("-inf")
         if has_news or self._last_news_at is None:
             self._last_news_at, self._poll_interval = current_time, self._rules.poll_interval
         elif current_time - self._last_news_at >= QUIET_SECONDS:
             next_interval = self._poll_interval * IDLE_FACTOR
             self._poll_interval = min(next_interval, self._rules.idle_interval)
         self.next_at = current_time + self._poll_interval
+        if current_time < self._expects_until:
+            self.next_at = min(self.next_at, current_time + self._hasty_interval)
+            self._hasty_interval *= 2

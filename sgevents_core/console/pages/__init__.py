@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sgevents_core.console.hooks import HOOK_PATH, answer_hook
 from sgevents_core.console.page import Action, OpenRoute, Page
 from sgevents_core.console.pages import one_plugin, overview, people_requests, plugins
 
@@ -14,4 +15,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *people_requests.PAGES,
 )
 ACTIONS: Final[tuple[Action, ...]] = (*plugins.ACTIONS,)
-ROUTES: Final[tuple[OpenRoute, ...]] = ()
+ROUTES: Final[tuple[OpenRoute, ...]] = (
+    OpenRoute(path=HOOK_PATH, methods=("POST",), answer=answer_hook),
+)
