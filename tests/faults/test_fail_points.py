@@ -83,6 +83,8 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("nothing_noted", UPGRADE, "before callback: lane"),
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
         ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
+        ("collected_apart", UPGRADE, "after batch_caller._collect: COMMIT"),
+        ("ended_apart", UPGRADE, "after batch_caller._record_with_store: COMMIT"),
         ("answer_apart", REPLAYS, "after replaying._record_call: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
         ("two_transactions", UPGRADE, "before schema._apply_migrations: INSERT INTO joined"),

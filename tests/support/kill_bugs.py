@@ -52,6 +52,29 @@ def store_apart() -> None:
     _in_two(lambda step: bool(step.store), first, lambda step: replace(step, store={}))
 
 
+def collected_apart() -> None:
+    """Commit that an event came into a batch before the place behind it."""
+
+    def first(step: Step) -> Step:
+        return Step(collected=step.collected)
+
+    _in_two(
+        lambda step: step.collected is not None, first, lambda step: replace(step, collected=None)
+    )
+
+
+def ended_apart() -> None:
+    """Commit what the call of a batch came to before the end of the batch."""
+
+    def first(step: Step) -> Step:
+        return replace(step, batch=None)
+
+    def then(step: Step) -> Step:
+        return Step(batch=step.batch)
+
+    _in_two(lambda step: step.batch is not None and bool(step.store), first, then)
+
+
 def answer_apart() -> None:
     """Commit the effect of a request before the record that it was carried out."""
 
@@ -118,6 +141,8 @@ BUGS: dict[str, Callable[[], None]] = {
         nothing_noted,
         cursor_before_the_call,
         store_apart,
+        collected_apart,
+        ended_apart,
         answer_apart,
         frontier_before_the_rows,
         two_transactions,

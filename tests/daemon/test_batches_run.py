@@ -1,0 +1,148 @@
+"""Batches with the real command, a real site and kills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commanding import Commands, installed_here
+from forked_runs import launcher
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.opening import open_state
+
+ROLLS = """
+    from sgevents_core import hookimpl, match
+
+    @hookimpl
+    @match(entity_type="Shot", attribute="description", batch="1s", by="entity", at_most="20s")
+    def on_change(events, ctx):
+        ctx.store["calls"] = [*ctx.store.get("calls", []), [event.id for event in events]]
+"""
+PROJECT = {"type": "Project", "id": 1}
+FAILS = """
+    from sgevents_core import hookimpl, match
+
+    @hookimpl
+    @match(event_type="Studio_*", batch="1h", by="project")
+    def on_other(events, ctx):
+        raise ValueError(f"cannot roll up {len(events)} events")
+"""
+
+
+@pytest.fixture
+def site() -> Iterator[Sandbox]:
+    """A site with a project."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, site: Sandbox) -> RunningDaemon:
+    """A daemon of that site that reads its log from the beginning."""
+    made = RunningDaemon(tmp_path, site)
+    made.feed = 'poll_interval = "10ms"\nstart = 1\n'
+    return made
+
+
+def test_fifty_saves_of_a_shot_and_five_kills(daemon: RunningDaemon, site: Sandbox) -> None:
+    """Few calls, and every save in exactly one of them, wherever the daemon is killed."""
+    daemon.install("rolls", ROLLS)
+    shot = site.create("Shot", {"code": "sh010", "project": PROJECT})
+    saves = 0
+    with launcher() as started:
+        for kill in range(6):
+            run = started.start(daemon)
+            for _ in range(50 - saves if kill == 5 else 8):
+                saves += 1
+                site.update("Shot", shot["id"], {"description": f"save {saves}"}, user="ada")
+            wait_until(partial(has_collected, daemon, saves))
+            if kill < 5:
+                run.kill()
+        wait_until(lambda: sum(map(len, calls(daemon))) >= 50)
+        run.stop()
+    rolled = [event for call in calls(daemon) for event in call]
+    assert len(rolled) == len(set(rolled)) == 50
+    assert len(calls(daemon)) <= 8
+    assert waiting(daemon) == 0
+
+
+def test_a_drain_calls_open_batches_and_people_see_what_failed(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """`explain` for each event, `dead-letters show` with all of them; a retry takes them all."""
+    daemon.install("fails", FAILS)
+    events = [site.event("Studio_Ping", project=PROJECT) for _ in range(3)]
+    assert daemon.drain() == 0
+    with installed_here(daemon) as command:
+        for event_id in events:
+            explanation = command("explain", event_id).text
+            assert "dead letter 1" in explanation
+            assert "ValueError: cannot roll up 3 events" in explanation
+        shown = command("dead-letters", "show", 1)
+        ids = ", ".join(map(str, events))
+        assert f"a batch of 3 events ({ids}), attempt 1" in shown.text
+        as_json = command("dead-letters", "show", 1, "--json").json
+        assert [event["id"] for event in as_json["events"]] == events
+        retried = command("dead-letters", "retry", 1)
+        assert "failed again: ValueError: cannot roll up 3 events" in retried.text
+
+
+def test_status_counts_and_explain_names_the_time(daemon: RunningDaemon, site: Sandbox) -> None:
+    """While a batch is open; a stop keeps it."""
+    daemon.install("fails", FAILS)
+    site.event("Studio_Ping", project=PROJECT)
+    event_id = site.event("Studio_Ping", project=PROJECT)
+    with daemon.running() as process:
+        wait_until(lambda: waiting(daemon) == 2)
+        daemon.stop(process)
+    with installed_here(daemon) as command:
+        assert "2 events in 1 batch" in command("status").text
+        (plugin,) = command("status", "--json").json["plugins"]
+        assert (plugin["batches"], plugin["batched"]) == (1, 2)
+        assert "waiting in a batch of 2 events until" in command("explain", event_id).text
+        (fate,) = [one["fate"] for one in explained(command, event_id)]
+        assert fate["what"] == "in a batch"
+
+
+def test_a_dry_run_calls_a_batch_for_each_key(daemon: RunningDaemon, site: Sandbox) -> None:
+    """With all of its events; nothing is kept."""
+    daemon.install("fails", FAILS.replace("raise ValueError", "print"))
+    events = [site.event("Studio_Ping", project=PROJECT) for _ in range(2)]
+    assert daemon.drain() == 0
+    with installed_here(daemon) as command:
+        said = command("replay", "--plugin", "fails", f"{events[0]}-{events[-1]}", "--dry-run")
+    assert "a batch of 2 events from event" in said.text
+    assert said.code == 0
+
+
+def has_collected(daemon: RunningDaemon, saves: int) -> bool:
+    """Return whether so many saves are in batches, or were."""
+    return sum(map(len, calls(daemon))) + waiting(daemon) >= saves
+
+
+def explained(command: Commands, event_id: int) -> list[Any]:
+    """Return the callbacks in the explanation of an event."""
+    return list(command("explain", event_id, "--json").json["callbacks"])
+
+
+def calls(daemon: RunningDaemon) -> list[list[int]]:
+    """Return the events of each call that has ended."""
+    if not open_state(daemon.folder / "state").is_made():
+        return []
+    with closing(open_state(daemon.folder / "state").reader()) as state:
+        return list(state.store("rolls").get("calls", []))
+
+
+def waiting(daemon: RunningDaemon) -> int:
+    """Return how many events wait in batches."""
+    if not open_state(daemon.folder / "state").is_made():
+        return 0
+    with closing(open_state(daemon.folder / "state").reader()) as state:
+        return sum(batch.events for batch in state.batches())
