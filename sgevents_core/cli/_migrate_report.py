@@ -127,7 +127,7 @@ def _print_sum(folders: Sequence[FolderReport]) -> None:
     helpers = len(reports) - len(plugins)
     echo_line(
         f"{counted(len(plugins), 'plugin')}: {len(plugins) - len(stopped)} should load,"
-        f" {len(stopped)} do not; {counted(helpers, 'other module')}."
+        f" {counted(len(stopped), 'does', 'do')} not; {counted(helpers, 'other module')}."
         f" What is different here: {_DIFFERENCES_PAGE}"
     )
 
@@ -189,7 +189,11 @@ def _load(settings: Any, watch: PluginWatch) -> list[_LoadedFile]:
             status.reason,
             status.warnings,
             tuple(
-                _LoadedCallback(callback.name, str(callback.match), str(callback.on_error))
+                _LoadedCallback(
+                    callback.name,
+                    callback.match.describe(),
+                    str(callback.on_error),
+                )
                 for callback in callbacks.get(status.name, ())
             ),
         )

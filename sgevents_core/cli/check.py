@@ -25,6 +25,7 @@ from sgevents_core.errors import ConfigError, StockClientError
 from sgevents_core.observe.redaction import secrets_of
 from sgevents_core.settings import Settings
 from sgevents_core.settings.file_access import find_exposures
+from sgevents_core.settings.spelling import toml_string
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
@@ -253,7 +254,12 @@ def _idle_plugin_findings(statuses: Iterable[PluginStatus], settings: Settings) 
 def _literal_secret_findings(settings: Settings) -> list[Finding]:
     """Warn of secrets, marked as such by plugins' models, in a file that others can read."""
     known_secrets = set(secrets_of(settings))
-    is_literal = any(text not in known_secrets for text in settings.learned_secrets)
+    config_text = settings.path.read_text("utf-8", "replace") if settings.path.is_file() else ""
+    is_literal = any(
+        text in config_text or toml_string(text).strip('"') in config_text
+        for text in settings.learned_secrets
+        if text not in known_secrets  # the rest may also stand in files of classic plugins
+    )
     exposures = find_exposures(settings.path, "this file", holds_secret=is_literal)
     return [
         Finding("plugins", "warning", exposure.message, exposure.fix, file=settings.path)

@@ -109,26 +109,27 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
     """
     ini_file = read_ini_file(ini_path, environment)
     searched_folders = _daemon_folder(ini_path)
-    plugin_folders = [
-        _folder_report(folder_path, searched_folders, environment)
-        for folder_path in draft_of(ini_file).folders
+    classic_paths = draft_of(ini_file).folders
+    module_folders = [*searched_folders, *(classic_path.path for classic_path in classic_paths)]
+    folder_reports = [
+        _folder_report(classic_path, module_folders, environment) for classic_path in classic_paths
     ]
     imported_names = {
-        module_folder
-        for folder_path in plugin_folders
-        for source_report in folder_path.files
-        for module_folder in source_report.modules
+        imported_name
+        for folder_report in folder_reports
+        for source_report in folder_report.files
+        for imported_name in source_report.modules
     }
     on_files = {
         folder_report.folder.group: list(_decisions_on(folder_report.files))
-        for folder_report in plugin_folders
+        for folder_report in folder_reports
     }
     config_draft = draft_of(
         ini_file,
         [folder_path for folder_path in searched_folders if folder_path in imported_names],
         on_files,
     )
-    return Move(ini_file, config_draft, plugin_folders, _running(config_draft.pid_file))
+    return Move(ini_file, config_draft, folder_reports, _running(config_draft.pid_file))
 
 
 def _decisions_on(file_reports: Sequence[SourceReport]) -> Iterator[str]:
@@ -150,37 +151,37 @@ def _decisions_on(file_reports: Sequence[SourceReport]) -> Iterator[str]:
 
 def _daemon_folder(ini_path: Path) -> list[Path]:
     """Return the folder of the classic daemon, in which plugins find modules, if it is known."""
-    folder_report = ini_path.resolve().parent
-    return [folder_report] if (folder_report / DAEMON_FILE).is_file() else []
+    ini_folder = ini_path.resolve().parent
+    return [ini_folder] if (ini_folder / DAEMON_FILE).is_file() else []
 
 
 def _folder_report(
-    folder_report: ClassicPath, searched_folders: Sequence[Path], environment: Mapping[str, str]
+    classic_path: ClassicPath, searched_folders: Sequence[Path], environment: Mapping[str, str]
 ) -> FolderReport:
     try:
-        file_names = python_files(folder_report.path)
+        file_names = python_files(classic_path.path)
     except OSError as folder_error:
-        return FolderReport(folder_report, trouble=folder_error.strerror or str(folder_error))
+        return FolderReport(classic_path, trouble=folder_error.strerror or str(folder_error))
     file_reports = [
-        report_on(folder_report.path / plugin_name, searched_folders, environment)
-        for plugin_name in file_names
+        report_on(classic_path.path / file_name, searched_folders, environment)
+        for file_name in file_names
     ]
-    return FolderReport(folder_report, file_reports, fork_folders(folder_report.path))
+    return FolderReport(classic_path, file_reports, fork_folders(classic_path.path))
 
 
-def _classic_folder(folder_report: ClassicPath) -> ClassicFolder:
-    return ClassicFolder(path=folder_report.path, group=folder_report.group)
+def _classic_folder(classic_path: ClassicPath) -> ClassicFolder:
+    return ClassicFolder(path=classic_path.path, group=classic_path.group)
 
 
-def _folder_of_plugins(written_folders: str, folder_report: ClassicFolder) -> FolderOfPlugins:
+def _folder_of_plugins(written_path: str, classic_folder: ClassicFolder) -> FolderOfPlugins:
     try:
         file_stems = [
-            folder_path.name.removesuffix(".py")
-            for folder_path in plugin_files(folder_report).values()
+            file_path.name.removesuffix(".py")
+            for file_path in plugin_files(classic_folder).values()
         ]
     except OSError:
-        return FolderOfPlugins(written_folders, folder_report.group_name, None)
-    return FolderOfPlugins(written_folders, folder_report.group_name, file_stems)
+        return FolderOfPlugins(written_path, classic_folder.group_name, None)
+    return FolderOfPlugins(written_path, classic_folder.group_name, file_stems)
 
 
 def _running(pid_file: Path | None) -> int | None:

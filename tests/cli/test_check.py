@@ -593,6 +593,21 @@ def test_literal_secret_of_a_plugin_in_an_open_file_is_noticed(
     assert not any(expected_text in message for message in result.of("plugins", "warning"))
 
 
+def test_key_in_a_classic_plugin_is_not_in_the_configuration(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So reading the configuration reveals nothing."""
+    monkeypatch.setenv("SITE_KEY", KEY)
+    (tmp_path / "studio").mkdir()
+    text = "def registerCallbacks(reg): reg.registerCallback('a', 'literal-demo-text', print)\n"
+    (tmp_path / "studio" / "a.py").write_text(text)
+    tables = '[[classic.paths]]\npath = "studio"\n'
+    result = check(tables, key='{ env = "SITE_KEY" }', mode=0o644)
+    assert any("enabled, from" in message for message in result.of("plugins", "ok"))
+    assert not result.of("plugins", "warning")
+    assert "literal-demo-text" not in result.output
+
+
 def test_start_that_a_run_refuses_is_a_problem(check: Check, site: Sandbox) -> None:
     """A first start cannot begin ahead of the site; a good start, and none, are not mentioned."""
     newest = site.log.highest_id

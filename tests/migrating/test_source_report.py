@@ -404,7 +404,7 @@ def test_the_command_reports_on_every_file(studio: OldStudio) -> None:
     assert "_tools.py: no plugin" in checked.output
     assert "forked/: a folder with __init__.py" in checked.output
     assert "cannot be read: No such file or directory" in checked.output
-    assert "2 plugins: 1 should load, 1 do not; 1 other module." in checked.output
+    assert "2 plugins: 1 should load, 1 does not; 1 other module." in checked.output
     assert not touched.exists()
     loaded = studio.run("--check", "--load", "shotgunEventDaemon.conf")
     assert touched.exists()
@@ -421,6 +421,29 @@ def test_loading_happens_in_another_process(studio: OldStudio) -> None:
     assert loaded.exit_code == 0
     assert "classic:studio/good loads, 1 callback" in loaded.output
     assert "classic:studio/ends is broken" in loaded.output
+
+
+def test_filters_that_were_loaded_are_shown_in_words(studio: OldStudio) -> None:
+    """As everywhere else, not as values of Python."""
+    studio.write_noting("studio/some.py", match="{'Shotgun_Task_Change': ['sg_status_list']}")
+    studio.write_noting("studio/all.py", stop=False)
+    studio.write_conf()
+    loaded = studio.run("--check", "--load", "shotgunEventDaemon.conf")
+    assert (
+        "note: matchEvents=Shotgun_Task_Change(sg_status_list) (on error: pause)" in loaded.output
+    )
+    assert "note: every event (on error: dead-letter)" in loaded.output
+
+
+def test_a_module_in_another_folder_of_plugins_is_found(studio: OldStudio) -> None:
+    """Plugins find the modules of all folders, so the report does; no folder is named for that."""
+    studio.write("studio/studio_things.py", "VALUE = 1\n")
+    text = "import studio_things\ndef registerCallbacks(reg): pass\n"
+    studio.write("show/a.py", text)
+    studio.write_conf(paths=f"{studio.folder}/studio, {studio.folder}/show")
+    assert "a.py: should load" in studio.run("--check", "shotgunEventDaemon.conf").output
+    assert studio.run("shotgunEventDaemon.conf").exit_code == 0
+    assert "syspath" not in studio.config.read_text()
 
 
 def test_paths_of_the_search(studio: OldStudio, tmp_path: Path) -> None:
