@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import click
 
 from sgevents_core.cli.completing import complete_plugin_name
 from sgevents_core.cli.new_requests import (
     EXIT_NOT_DONE,
-    MAX_PRINTED,
     NewRequest,
     load_state_settings,
     make_requests,
@@ -37,8 +36,6 @@ _DEFAULT_LIMIT: Final = 50
 """The most dead letters, or groups of them, listed by default."""
 _MAX_TABLE_ROWS: Final = 1_000
 """The most dead letters in a table; more follow as plain lines, as they come."""
-_LETTERS_PER_REQUEST: Final = 1_000
-"""The most dead letters that one request dismisses."""
 _Command = TypeVar("_Command", bound=Callable[..., object])
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
@@ -189,11 +186,7 @@ def retry(
     """
     settings = load_state_settings(config)
     letters = _chosen_letters(settings, numbers, chosen, all_=all_)
-    ctx.exit(
-        _make_requests(
-            settings, [_letter_request("retry", letter) for letter in letters], timeout, reason
-        )
-    )
+    ctx.exit(_make_requests(settings, _letter_requests("retry", letters), timeout, reason))
 
 
 @dead_letters.command("dismiss")
@@ -221,11 +214,7 @@ def dismiss(
     """
     settings = load_state_settings(config)
     letters = _chosen_letters(settings, numbers, chosen, all_=all_)
-    if len(letters) <= MAX_PRINTED:
-        new_requests = [_letter_request("dismiss", letter) for letter in letters]
-    else:
-        new_requests = list(_grouped_requests("dismiss", letters))
-    ctx.exit(_make_requests(settings, new_requests, timeout, reason))
+    ctx.exit(_make_requests(settings, _letter_requests("dismiss", letters), timeout, reason))
 
 
 def _make_requests(
@@ -237,20 +226,15 @@ def _make_requests(
     return make_requests(settings, new_requests, timeout, reason)
 
 
-def _letter_request(kind: str, letter: Letter) -> NewRequest:
-    plugin = letter.failure.plugin
-    return NewRequest(kind=kind, plugin=plugin, label=plugin, detail={"letter": letter.number})
+def _letter_requests(
+    request_kind: Literal["retry", "dismiss"], letters: Sequence[Letter]
+) -> list[NewRequest]:
+    from sgevents_core.state.letters import letter_requests
 
-
-def _grouped_requests(request_kind: str, letters: Sequence[Letter]) -> Iterator[NewRequest]:
-    """Yield requests about many letters, one request per plugin."""
-    numbers_by_plugin: dict[str, list[int]] = {}
-    for letter in letters:
-        numbers_by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
-    for plugin, numbers in numbers_by_plugin.items():
-        for start_index in range(0, len(numbers), _LETTERS_PER_REQUEST):
-            request_detail = {"letters": numbers[start_index : start_index + _LETTERS_PER_REQUEST]}
-            yield NewRequest(kind=request_kind, plugin=plugin, label=plugin, detail=request_detail)
+    return [
+        NewRequest(kind=request_kind, plugin=plugin, label=plugin, detail=request_detail)
+        for plugin, request_detail in letter_requests(request_kind, letters)
+    ]
 
 
 def _chosen_letters(

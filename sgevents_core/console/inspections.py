@@ -49,6 +49,8 @@ class _Kept:
     def __init__(self) -> None:
         self.last = Inspection()
         self.mark: Hashable = None
+        self.is_outdated = False
+        """Whether the last result was read before something changed."""
         self.tried_at = float("-inf")
         self.running: threading.Thread | None = None
 
@@ -67,26 +69,38 @@ class Inspections:
         self._kept: dict[tuple[str, ...], _Kept] = {}
         self._lock = threading.Lock()
 
-    def read(self, *arguments: str, patience: float = PATIENCE) -> Inspection:
+    def read(
+        self,
+        *arguments: str,
+        patience: float = PATIENCE,
+        fresh_for: float = _FRESH_FOR,
+        mark: Hashable = None,
+    ) -> Inspection:
         """Return what a command found last; a new one begins if that is old.
 
         Args:
             arguments: The command's, such as `plugins`, `list`.
-            patience: Seconds to wait for the first result.
+            patience: Seconds to wait for the first result, or the first with this mark.
+            fresh_for: Seconds after which a result is read anew, in the background.
+            mark: What changes when the result has to be read again at once.
         """
-        kept = self._start_if_due(arguments)
-        if kept.running is not None and kept.last.result is None:
-            kept.running.join(patience)
+        kept = self._start_if_due(arguments, fresh_for, mark)
+        running = kept.running
+        if running is not None and (kept.last.result is None or kept.is_outdated):
+            running.join(patience)
         with self._lock:
             last = kept.last
             return Inspection(last.result, last.read_at, last.problem, kept.running is not None)
 
-    def _start_if_due(self, arguments: tuple[str, ...]) -> _Kept:
-        mark = self._find_mark()
+    def _start_if_due(
+        self, arguments: tuple[str, ...], fresh_for: float, own_mark: Hashable
+    ) -> _Kept:
+        mark = (self._find_mark(), own_mark)
         with self._lock:
             kept = self._kept.setdefault(arguments, _Kept())
-            is_due = mark != kept.mark or time.monotonic() - kept.tried_at > _FRESH_FOR
+            is_due = mark != kept.mark or time.monotonic() - kept.tried_at > fresh_for
             if is_due and kept.running is None:
+                kept.is_outdated = mark != kept.mark
                 kept.mark, kept.tried_at = mark, time.monotonic()
                 kept.running = threading.Thread(
                     target=self._run, args=(arguments, kept), name="inspection", daemon=True
@@ -99,7 +113,7 @@ class Inspections:
     def _run(self, arguments: tuple[str, ...], kept: _Kept) -> None:
         result, problem = _run_command([*arguments, "--json", "--config", str(self._config_path)])
         with self._lock:
-            kept.running = None
+            kept.running, kept.is_outdated = None, False
             kept.last = (
                 Inspection(kept.last.result, kept.last.read_at, problem)
                 if problem

@@ -29,6 +29,7 @@ _OUTCOME_WORDS: Final[Mapping[str, str]] = {
     "dismissed": "dismissed",
 }
 """The outcome of a plugin's last failure -> the word for it."""
+_UNREADABLE: Final = Event({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class ListedEvent:
 
     def values(self) -> dict[str, Any]:
         """Return the row's values as JSON types; an absent one is None."""
-        event = self.event
         return {
             "seq": self.entry.seq,
             "era": self.entry.era,
@@ -57,19 +57,27 @@ class ListedEvent:
             "event_type": self.entry.event_type,
             "created": self.entry.created,
             "late": self.entry.late,
-            "attribute": event.attribute if event else None,
-            "entity_type": event.entity_type if event else None,
-            "entity_id": event.entity_id if event else None,
-            "entity_name": link_name(event.entity) if event else None,
-            "project_id": event.project_id if event else None,
-            "project_name": link_name(event.project) if event else None,
-            "user_type": (event.user or {}).get("type") if event else None,
-            "user_id": (event.user or {}).get("id") if event else None,
-            "user_name": link_name(event.user) if event else None,
-            "script": event.script if event else None,
+            **event_values(_UNREADABLE if self.event is None else self.event),
             "failures": dict(self.failures),
             "unreadable": self.unreadable or None,
         }
+
+
+def event_values(event: Event) -> dict[str, Any]:
+    """Return what an event names (its field, record, project and person) as JSON types."""
+    user = event.user or {}
+    return {
+        "attribute": event.attribute,
+        "entity_type": event.entity_type,
+        "entity_id": event.entity_id,
+        "entity_name": link_name(event.entity),
+        "project_id": event.project_id,
+        "project_name": link_name(event.project),
+        "user_type": user.get("type"),
+        "user_id": user.get("id"),
+        "user_name": link_name(user),
+        "script": event.script,
+    }
 
 
 def list_events(state_folder: Path, entries: Iterable[Entry]) -> list[ListedEvent]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 from sgevents_core.state.failures import Failure
 
 _DIGITS: Final = re.compile(r"\d+")
+FEW_LETTERS: Final = 20
+"""The most dead letters that are dismissed by a request for each."""
+_LETTERS_PER_REQUEST: Final = 1_000
+"""The most dead letters that one request dismisses."""
 
 
 class Letter(NamedTuple):
@@ -93,6 +97,76 @@ def merge_letter_groups(letter_groups: Iterable[LetterGroup]) -> list[LetterGrou
         groups_by_cause.values(),
         key=lambda letter_group: (-letter_group.letters, letter_group.first),
     )
+
+
+def letter_requests(
+    request_kind: Literal["retry", "dismiss"], letters: Sequence[Letter]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the requests about dead letters: plugin and detail of each.
+
+    A retry is a request of its own, since it is answered by what the callback does; many letters
+    are dismissed by few requests.
+
+    Args:
+        request_kind: What is to be done.
+        letters: The dead letters.
+    """
+    if request_kind == "retry" or len(letters) <= FEW_LETTERS:
+        for letter in letters:
+            yield letter.failure.plugin, {"letter": letter.number}
+        return
+    numbers_by_plugin: dict[str, list[int]] = {}
+    for letter in letters:
+        numbers_by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
+    for plugin_name, numbers in numbers_by_plugin.items():
+        for start in range(0, len(numbers), _LETTERS_PER_REQUEST):
+            yield plugin_name, {"letters": numbers[start : start + _LETTERS_PER_REQUEST]}
+
+
+class FailureGroup(NamedTuple):
+    """Failures that are no dead letters, with the same cause.
+
+    Args:
+        plugin: Their plugin.
+        callback: Their callback; empty for an event that a person skipped.
+        error: Their error, with `#` for each number.
+        outcome: What came of them.
+        failures: Their number.
+        events: The number of events.
+        event_id: The event of the newest one.
+        since: When the earliest happened, in seconds since 1970.
+        until: When the latest happened.
+    """
+
+    plugin: str
+    callback: str
+    error: str
+    outcome: str
+    failures: int
+    events: int
+    event_id: int
+    since: float
+    until: float
+
+    def merged(self, other: FailureGroup) -> FailureGroup:
+        """Return the two groups as one."""
+        return self._replace(
+            failures=self.failures + other.failures,
+            events=self.events + other.events,
+            event_id=max(self, other, key=lambda group: group.until).event_id,
+            since=min(self.since, other.since),
+            until=max(self.until, other.until),
+        )
+
+
+def merge_failure_groups(failure_groups: Iterable[FailureGroup]) -> list[FailureGroup]:
+    """Merge groups whose errors differ only in numbers; return the newest first."""
+    by_cause: dict[tuple[str, str, str, str], FailureGroup] = {}
+    for group in failure_groups:
+        normalized = group._replace(error=_DIGITS.sub("#", group.error))
+        cause = normalized[:4]
+        by_cause[cause] = by_cause[cause].merged(normalized) if cause in by_cause else normalized
+    return sorted(by_cause.values(), key=lambda group: (-group.until, group[:4]))
 
 
 class LetterChange(NamedTuple):

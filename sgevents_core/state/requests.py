@@ -62,6 +62,28 @@ class ShownRequest(NamedTuple):
     answered_at: float | None
 
 
+LAST_REQUESTS: Final = 20_000
+"""The number of last requests that are looked at to show their progress."""
+
+
+class RequestProgress(NamedTuple):
+    """How far the requests of one kind about one plugin have come.
+
+    Args:
+        kind: Their kind.
+        plugin: Their plugin.
+        waiting: How many are not answered.
+        done: How many were carried out.
+        failed: How many were refused or failed.
+    """
+
+    kind: str
+    plugin: str
+    waiting: int
+    done: int
+    failed: int
+
+
 def request_subject(request_detail: Mapping[str, Any]) -> str:
     """Return the subject of a request, in the words of the command that made it."""
     if "letters" in request_detail:

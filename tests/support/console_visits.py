@@ -63,9 +63,9 @@ def console_client(
         yield client
 
 
-def form_token(client: TestClient, **headers: str) -> str:
+def form_token(client: TestClient, root: str = "/sites/studio", **headers: str) -> str:
     """Return the token that the forms of this session carry."""
-    page = client.get("/sites/studio/requests", headers=headers)
+    page = client.get(f"{root}/requests", headers=headers)
     match = re.search(r'name="form-token" content="([0-9a-f]+)"', page.text)
     assert match is not None, page.text
     return match[1]

@@ -74,7 +74,7 @@
   function isBusy() {
     const active = document.activeElement;
     return document.querySelector("dialog[open]") || (active && active.matches("input:not([type=checkbox]), textarea, select"))
-      || document.querySelector("#page input[type=checkbox]:checked") || String(getSelection());
+      || document.querySelector("#page input[type=checkbox]:checked:not([data-kept])") || String(getSelection());
   }
   function tick() {
     document.querySelectorAll('time[data-form="ago"]').forEach(showTime);
@@ -111,6 +111,13 @@
     }
   }
 
+  document.addEventListener("click", (event) => {
+    const source = event.target.dataset && document.getElementById(event.target.dataset.copy || "");
+    if (!source) return;
+    navigator.clipboard.writeText(source.textContent).then(
+      () => { event.target.textContent = "Copied"; },
+      () => { getSelection().selectAllChildren(source); });
+  });
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".switch [data-span]");

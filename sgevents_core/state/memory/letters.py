@@ -7,7 +7,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from sgevents_core.state.batches import BatchedEvent
-from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup, merge_letter_groups
+from sgevents_core.state.letters import (
+    FailureGroup,
+    Letter,
+    LetterChoice,
+    LetterGroup,
+    merge_failure_groups,
+    merge_letter_groups,
+)
 from sgevents_core.state.memory.tables import FailedCall, Tables
 
 
@@ -60,6 +67,21 @@ class MemoryLetters:
             )
             for letter in self._chosen_letters(letter_choice)
         )
+
+    def failure_groups(self, plugin_name: str | None = None) -> list[FailureGroup]:
+        """Return the failures that are no dead letters, grouped by cause, the newest first."""
+        with self._tables.lock:
+            failures = [call.failure for call in self._tables.failures.values() if not call.dead]
+        groups: dict[tuple[str, str, str, str, int], FailureGroup] = {}
+        for one in failures:
+            if plugin_name in {None, one.plugin}:
+                cause = (one.plugin, one.callback, one.error, one.outcome, one.event_id)
+                group = FailureGroup(*cause[:4], 1, 1, one.event_id, one.at, one.at)
+                merged = (
+                    groups[cause].merged(group)._replace(events=1) if cause in groups else group
+                )
+                groups[cause] = merged
+        return merge_failure_groups(groups.values())
 
     def of_call(
         self, plugin_name: str, callback_name: str, seq: int, event_id: int

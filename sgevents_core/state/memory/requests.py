@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +10,12 @@ import msgspec
 from sgevents_core.state.memory.step_writing import write_new_request, write_request_step
 from sgevents_core.state.memory.tables import KeptRequest, Tables
 from sgevents_core.state.requests import (
+    LAST_REQUESTS,
     ReplayEvent,
     Request,
     RequestAnswer,
     RequestDraft,
+    RequestProgress,
     RequestStep,
     ShownRequest,
     request_subject,
@@ -96,6 +98,24 @@ class MemoryRequests:
                 _shown_request(request_number, kept_request)
                 for request_number, kept_request in newest_requests
             ]
+
+    def progress_of_kinds(self, kinds: Collection[str], since: float) -> list[RequestProgress]:
+        """Return how many requests of some kinds wait, and how many were answered since a time."""
+        progress: dict[tuple[str, str], RequestProgress] = {}
+        with self._tables.lock:
+            requests = list(self._tables.requests.values())[-LAST_REQUESTS:]
+        for one in requests:
+            is_recent = one.answer is None or one.answered_at >= since
+            if one.kind in kinds and is_recent:
+                key = (one.kind, one.plugin)
+                known = progress.get(key, RequestProgress(*key, 0, 0, 0))
+                is_done = one.answer is not None and one.answer.outcome == "done"
+                progress[key] = known._replace(
+                    waiting=known.waiting + (one.answer is None),
+                    done=known.done + is_done,
+                    failed=known.failed + (one.answer is not None and not is_done),
+                )
+        return [progress[key] for key in sorted(progress)]
 
     def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""

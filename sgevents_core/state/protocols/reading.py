@@ -17,7 +17,7 @@ from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
+from sgevents_core.state.letters import FailureGroup, Letter, LetterChoice, LetterGroup
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import ReplayEvent
@@ -180,6 +180,13 @@ class Letters(Connection, Protocol):
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
         Errors that differ only in numbers, such as ids, are grouped together.
+        """
+
+    def failure_groups(self, plugin_name: str | None = None) -> list[FailureGroup]:
+        """Return the failures that are no dead letters, grouped by cause, the newest first.
+
+        Args:
+            plugin_name: Only those of this plugin.
         """
 
     def of_call(

@@ -17,6 +17,7 @@ from sgevents_core.state.requests import (
     Request,
     RequestAnswer,
     RequestDraft,
+    RequestProgress,
     RequestStep,
     ShownRequest,
 )
@@ -257,6 +258,12 @@ class Requests(Connection, Protocol):
 
     def list_latest(self, request_limit: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
+
+    def progress_of_kinds(self, kinds: Collection[str], since: float) -> list[RequestProgress]:
+        """Return how many requests of some kinds wait, and how many were answered since a time.
+
+        Only the last requests are counted, by kind and plugin.
+        """
 
     def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""

@@ -10,10 +10,12 @@ from typing import Any, Final
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.letters import (
+    FailureGroup,
     Letter,
     LetterChange,
     LetterChoice,
     LetterGroup,
+    merge_failure_groups,
     merge_letter_groups,
 )
 from sgevents_core.state.sqlite.batches import read_letter_events
@@ -101,6 +103,19 @@ class SqliteLetters:
             condition_values,
         )
         return merge_letter_groups(LetterGroup(*group_row) for group_row in group_rows)
+
+    def failure_groups(self, plugin_name: str | None = None) -> list[FailureGroup]:
+        """Return the failures that are no dead letters, grouped by cause, the newest first."""
+        group_rows = self._database.fetch_each(
+            "SELECT plugin, callback, error, outcome, failures, events,"
+            " (SELECT event_id FROM failures WHERE id = newest), since, until FROM"
+            " (SELECT plugin, callback, error, outcome, count(*) AS failures,"
+            "  count(DISTINCT event_id) AS events, max(id) AS newest, min(at) AS since,"
+            "  max(at) AS until FROM failures WHERE dead = 0 AND (?1 IS NULL OR plugin = ?1)"
+            "  GROUP BY plugin, callback, error, outcome)",
+            plugin_name,
+        )
+        return merge_failure_groups(FailureGroup(*group_row) for group_row in group_rows)
 
     def of_call(
         self, plugin_name: str, callback_name: str, seq: int, event_id: int

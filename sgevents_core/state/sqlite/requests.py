@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +16,12 @@ import msgspec
 
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.requests import (
+    LAST_REQUESTS,
     ReplayEvent,
     Request,
     RequestAnswer,
     RequestDraft,
+    RequestProgress,
     RequestStep,
     ShownRequest,
     request_subject,
@@ -128,6 +130,19 @@ class SqliteRequests:
             request_limit,
         )
         return [_shown_request(request_row) for request_row in reversed(request_rows)]
+
+    def progress_of_kinds(self, kinds: Collection[str], since: float) -> list[RequestProgress]:
+        """Return how many requests of some kinds wait, and how many were answered since a time."""
+        progress_rows = self._database.fetch_all(
+            "SELECT kind, plugin, sum(outcome IS NULL), sum(outcome IS 'done'),"
+            " sum(outcome IS NOT NULL AND outcome <> 'done') FROM requests"
+            " WHERE id > (SELECT coalesce(max(id), 0) FROM requests) - ?"
+            " AND (outcome IS NULL OR answered_at >= ?)"
+            " GROUP BY kind, plugin ORDER BY kind, plugin",
+            LAST_REQUESTS,
+            since,
+        )
+        return [RequestProgress(*row) for row in progress_rows if row[0] in kinds]
 
     def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
