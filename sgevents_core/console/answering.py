@@ -18,9 +18,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sgevents_core.console.gate import Gate, Session
+from sgevents_core.console.guard import add_headers
 from sgevents_core.console.page import Page, Person, Query, Visit
 from sgevents_core.console.problems import (
     BadQuery,
+    ConsoleFailure,
     ConsoleProblem,
     NotAllowed,
     PageMissing,
@@ -131,7 +133,15 @@ class PageAnswers:
         if isinstance(problem, SignInNeeded) and request.method == "GET":
             return RedirectResponse(f"/sign-in?next={quote(_address(request))}", 303)
         values = {"title": problem.title, "text": str(problem)}
-        return self.html(request, "problem.html", values, status=problem.status)
+        session: Session | None = getattr(request.state, "session", None)
+        return self.html(request, "problem.html", values, session=session, status=problem.status)
+
+    async def answer_failure(self, request: HttpRequest, error: Exception) -> Response:
+        """Answer a call that failed by a mistake of the console; the log has the traceback."""
+        problem = ConsoleFailure("This is a mistake in the console. Its log says where.")
+        response = await self.answer_problem(request, problem)
+        add_headers(response.headers, request.url.path)  # it is made outside of the guard
+        return response
 
 
 def page_routes(answers: PageAnswers, pages: Sequence[Page]) -> Iterator[Route]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from sgevents_core import __version__
 from sgevents_core.console.acting import ActionAnswer
 from sgevents_core.console.answering import API_ROOT, PageAnswers, json_answer
+from sgevents_core.console.gate import cookie_name
 from sgevents_core.console.overview_of_sites import SITES_SUMMARY, SitesView
 from sgevents_core.console.page import Action, Page, Query
 
@@ -38,13 +39,14 @@ def describe_api(
 
     async def answer(request: HttpRequest) -> Response:
         answers.gate.enter(request)
-        return json_answer(api_document(pages, actions, [site.slug for site in answers.sites]))
+        slugs = [site.slug for site in answers.sites]
+        return json_answer(api_document(pages, actions, slugs, cookie_name(request)))
 
     return answer
 
 
 def api_document(
-    pages: Sequence[Page], actions: Sequence[Action], slugs: Sequence[str]
+    pages: Sequence[Page], actions: Sequence[Action], slugs: Sequence[str], session_cookie: str
 ) -> dict[str, Any]:
     """Return the description as OpenAPI 3.1.
 
@@ -52,6 +54,7 @@ def api_document(
         pages: The pages.
         actions: The actions.
         slugs: The sites' names in addresses.
+        session_cookie: The name of the session's cookie.
     """
     types: list[Any] = [SitesView, ActionAnswer, *(page.view_type for page in pages)]
     types += [action.form_type for action in actions]
@@ -91,7 +94,10 @@ def api_document(
                 "site": _path_parameter(slugs),
                 "form_token": _FORM_TOKEN_PARAMETER,
             },
-            "securitySchemes": _SECURITY_SCHEMES,
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie},
+                "token": {"type": "http", "scheme": "bearer"},
+            },
         },
         "security": [{"session": []}, {"token": []}],
     }
@@ -103,10 +109,6 @@ _FORM_TOKEN_PARAMETER: Final = {
     "required": False,
     "schema": {"type": "string"},
     "description": "The form token of the session; calls with a bearer token need none.",
-}
-_SECURITY_SCHEMES: Final = {
-    "session": {"type": "apiKey", "in": "cookie", "name": "sgevents_session"},
-    "token": {"type": "http", "scheme": "bearer"},
 }
 
 

@@ -53,7 +53,10 @@ def make_console(parts: ConsoleParts) -> Starlette:
     console = Starlette(
         routes=list(_routes(answers)),
         middleware=[Middleware(Guard, hosts=parts.hosts)],
-        exception_handlers=dict.fromkeys(PROBLEM_ANSWERS, answers.answer_problem),
+        exception_handlers={
+            **dict.fromkeys(PROBLEM_ANSWERS, answers.answer_problem),
+            Exception: answers.answer_failure,
+        },
     )
     console.state.sites = parts.sites
     return console

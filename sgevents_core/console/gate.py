@@ -21,8 +21,8 @@ from sgevents_core.console.ways_in import WayIn
 if TYPE_CHECKING:
     from sgevents_core.console.answering import PageAnswers
 
-SESSION_COOKIE: Final = "sgevents_session"
-NOTICE_COOKIE: Final = "sgevents_notice"
+_SESSION_COOKIE: Final = "sgevents_session"
+_NOTICE_COOKIE: Final = "sgevents_notice"
 _LONGEST_NOTICE: Final = 500
 
 
@@ -78,7 +78,7 @@ class Gate:
         return session
 
     def _session_of(self, request: HttpRequest) -> Session:
-        record = self.sessions.read_cookie(request.cookies.get(SESSION_COOKIE, ""))
+        record = self.sessions.read_cookie(request.cookies.get(cookie_name(request), ""))
         proved_name = self.way_in.name_of(request)
         has_sign_in = self.way_in.sign_in_form != "none"
         if (
@@ -118,7 +118,7 @@ class Gate:
             NotAllowed: It does not, or nothing shows that it does.
         """
         check_origin(request)
-        if request.headers.get("authorization") and SESSION_COOKIE not in request.cookies:
+        if request.headers.get("authorization") and cookie_name(request) not in request.cookies:
             return  # no browser adds that by itself
         expected_token = self.form_token(session)
         if not hmac.compare_digest(str(form_token).encode(), expected_token.encode()):
@@ -130,13 +130,13 @@ class Gate:
         """Give the browser the cookie of a new session, or a fresh one of an old session."""
         if session is not None and (session.is_new or session.record.is_due):
             cookie = self.sessions.cookie_of(session.record)
-            _set_cookie(request, response, SESSION_COOKIE, cookie, IDLE_LIFETIME)
+            _set_cookie(request, response, cookie, IDLE_LIFETIME)
 
     def leave_notice(self, response: Response, kind: str, text: str) -> None:
         """Leave a sentence for the next page."""
         notice = {"kind": kind, "text": text[:_LONGEST_NOTICE]}
         response.set_cookie(
-            NOTICE_COOKIE,
+            _NOTICE_COOKIE,
             self.sessions.sign_notice(notice),
             max_age=60,
             httponly=True,
@@ -145,11 +145,11 @@ class Gate:
 
     def notice_in(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the sentence that the last call left; None if there is none."""
-        return self.sessions.read_notice(request.cookies.get(NOTICE_COOKIE, ""))
+        return self.sessions.read_notice(request.cookies.get(_NOTICE_COOKIE, ""))
 
     def forget_notice(self, response: Response) -> None:
         """Remove the sentence that is being shown."""
-        response.delete_cookie(NOTICE_COOKIE)
+        response.delete_cookie(_NOTICE_COOKIE)
 
 
 def check_origin(request: HttpRequest) -> None:
@@ -165,11 +165,18 @@ def check_origin(request: HttpRequest) -> None:
         raise NotAllowed("The call came from a page of another site.")
 
 
-def _set_cookie(
-    request: HttpRequest, response: Response, name: str, value: str, max_age: int
-) -> None:
+def cookie_name(request: HttpRequest) -> str:
+    """Return the name of the session's cookie; it has the port, which browsers do not look at.
+
+    So several consoles on one host do not end each other's sessions.
+    """
+    port = urlsplit(f"//{request.headers.get('host', '')}").port
+    return _SESSION_COOKIE if port is None else f"{_SESSION_COOKIE}_{port}"
+
+
+def _set_cookie(request: HttpRequest, response: Response, value: str, max_age: int) -> None:
     response.set_cookie(
-        name,
+        cookie_name(request),
         value,
         max_age=max_age,
         httponly=True,

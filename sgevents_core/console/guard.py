@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -25,6 +26,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:[0-9]{1,5})?")
 logger: Final = logging.getLogger("sgevents.console")
 
 
@@ -51,7 +53,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), scope["path"])
+                add_headers(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
         host = Headers(scope=scope).get("host", "")
@@ -70,13 +72,13 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header, in lower case and without the port."""
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
+    """Return the name in a Host header, in lower case and without the port; empty if invalid."""
+    host_match = _HOST.fullmatch(host)
+    return host_match["name"].lower() if host_match else ""
 
 
-def _add_headers(headers: MutableHeaders, path: str) -> None:
+def add_headers(headers: MutableHeaders, path: str) -> None:
+    """Add the headers that every answer has, whatever it is."""
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     is_static = path.startswith("/static/")

@@ -64,6 +64,13 @@ class StateUnreadable(ConsoleProblem):
     title = "The state cannot be read"
 
 
+class ConsoleFailure(ConsoleProblem):
+    """The console itself has failed."""
+
+    status = 500
+    title = "The console has failed"
+
+
 _HTTP_TEXTS: Final = {
     404: "There is no such page.",
     405: "That address does not take this method.",
@@ -88,8 +95,9 @@ def problem_of(error: Exception) -> ConsoleProblem:
 
 
 def _http_problem(error: HTTPException) -> ConsoleProblem:
-    problem = PageMissing(_HTTP_TEXTS.get(error.status_code, error.detail))
-    if error.status_code != 404:
-        problem.status = error.status_code  # type: ignore[misc]  # of this one
-        problem.title = "That does not work"  # type: ignore[misc]
+    text = _HTTP_TEXTS.get(error.status_code, error.detail)
+    if error.status_code == PageMissing.status:
+        return PageMissing(text)
+    problem = ConsoleProblem(text)
+    problem.status = error.status_code  # type: ignore[misc]  # of this one alone
     return problem

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sgevents_core.console.sessions import Sessions
 from sgevents_core.console.sites import Sites
 from sgevents_core.console.ways_in import OpenWay, ProxyWay, TokenWay, UserWay, WayIn
 from sgevents_core.errors import ConsoleAccessError, ConsolePortError
-from sgevents_core.settings import ConsoleAccess, ListenAddress, Settings
+from sgevents_core.settings import ConsoleAccess, ConsoleSettings, ListenAddress, Settings
 from sgevents_core.state.plain_files import make_state_folder, read_plain_file
 
 KEY_FILE: Final = "console.key"
@@ -44,6 +45,8 @@ class ConsoleStart:
         address: Its address for a browser, without the token.
         token: The token of this start; empty if there is none.
         is_open: Whether everybody who can connect is let in.
+        certificate: The file of the certificate; None to serve without encryption.
+        certificate_key: The file of its key.
     """
 
     parts: ConsoleParts
@@ -51,6 +54,8 @@ class ConsoleStart:
     address: str
     token: str
     is_open: bool
+    certificate: str | None = None
+    certificate_key: str | None = None
 
 
 def prepare_console(
@@ -64,7 +69,8 @@ def prepare_console(
         listen: Where to listen instead of where the configuration says.
 
     Raises:
-        ConsoleAccessError: It would be open to others than it should.
+        ConsoleAccessError: It would be open to others than it should, or a value of `[console]`
+            cannot be used.
         ConsolePortError: It cannot listen there.
     """
     settings = all_settings[0]
@@ -73,6 +79,7 @@ def prepare_console(
     way_in = _way_in(settings, address, person_name, token)
     gate = Gate(way_in, Sessions(_session_key(settings.state.path)))
     zone = _zone(settings)
+    _check_certificate(settings.console)
     listening_socket = _listen(address)
     bound_address = ListenAddress(address.host, listening_socket.getsockname()[1])
     parts = ConsoleParts(
@@ -84,9 +91,11 @@ def prepare_console(
     return ConsoleStart(
         parts,
         listening_socket,
-        f"http://{bound_address}",
+        f"{'https' if settings.console.certificate else 'http'}://{bound_address}",
         token if isinstance(way_in, TokenWay) else "",
         isinstance(way_in, OpenWay),
+        settings.console.certificate,
+        settings.console.certificate_key,
     )
 
 
@@ -103,6 +112,8 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
         log_config=None,
         proxy_headers=False,  # who calls is the socket's peer, whatever a header says
         server_header=False,
+        ssl_certfile=start.certificate,
+        ssl_keyfile=start.certificate_key,
         lifespan="off",
         timeout_graceful_shutdown=2,
         limit_concurrency=1000,
@@ -198,6 +209,20 @@ def _zone(settings: Settings) -> ZoneInfo | None:
         raise ConsoleAccessError(
             reason=f"this machine knows no time zone {name}",
             fix="Correct time_zone in [console], such as America/Vancouver.",
+        ) from None
+
+
+def _check_certificate(settings: ConsoleSettings) -> None:
+    """Check that a certificate and its key can be used, before anything listens."""
+    if settings.certificate is None or settings.certificate_key is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.certificate, settings.certificate_key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConsoleAccessError(
+            reason=f"{settings.certificate} and its key cannot be used: {error}",
+            fix="Correct certificate and certificate_key in [console].",
         ) from None
 
 

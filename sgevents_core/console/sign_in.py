@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sgevents_core.console.acting import local_address, parse_form, read_body
-from sgevents_core.console.gate import SESSION_COOKIE, check_origin
+from sgevents_core.console.gate import check_origin, cookie_name
 from sgevents_core.console.problems import NotAllowed, TooManyTries
 from sgevents_core.printable import one_line
 
@@ -65,19 +65,18 @@ async def _try_proof(
 ) -> Response:
     gate = answers.gate
     peer = request.client.host if request.client else "?"
-    sources = [f"peer {peer}", *([f"name {name}"] if name else [])]
-    wait = gate.attempts.wait_of(sources, time.monotonic())
+    wait = gate.attempts.wait_of(peer, name, time.monotonic())
     if wait > 0:
         _log_failure(peer, name, "too many attempts have failed")
         problem = TooManyTries(f"Wait {wait:.0f} s, then try again.")
         return _form(answers, request, next_address=next_address, problem=problem)
     proved_name = await run_in_threadpool(gate.way_in.check, name, proof)
     if proved_name is None:
-        gate.attempts.add_failure(sources, time.monotonic())
+        gate.attempts.add_failure(peer, name, time.monotonic())
         _log_failure(peer, name, "the proof is wrong")
         problem_text = _WRONG_TEXTS.get(gate.way_in.sign_in_form, "There is no sign-in here.")
         return _form(answers, request, next_address=next_address, problem=NotAllowed(problem_text))
-    gate.attempts.forget(sources)
+    gate.attempts.forget(peer, name)
     response = RedirectResponse(local_address(next_address, "/"), 303)
     gate.keep_session(request, response, gate.begin_session(proved_name))
     logger.info(
@@ -108,7 +107,7 @@ async def _sign_out(answers: PageAnswers, request: HttpRequest) -> Response:
     answers.gate.check_post(request, session, fields.get("form_token", ""))
     answers.gate.sessions.end(session.record)
     response = RedirectResponse("/sign-in", 303)
-    response.delete_cookie(SESSION_COOKIE)
+    response.delete_cookie(cookie_name(request))
     return response
 
 

@@ -29,8 +29,7 @@ class ConsoleSite:
         self._redactor = Redactor.of(settings)
         self._file_mark = _file_mark(settings.path)
         self._reading = threading.Lock()
-        self.config_problem = ""
-        """Why the configuration cannot be read any more; the last usable one is in use."""
+        self._config_problem = ""
         self.inspections = Inspections(settings.path, self._inspection_mark)
         """What only loading the plugins tells."""
 
@@ -41,21 +40,30 @@ class ConsoleSite:
     @property
     def settings(self) -> Settings:
         """The settings, read again if the file has changed; the last usable ones."""
+        self._refresh()
+        return self._settings
+
+    def _refresh(self) -> None:
         file_mark = _file_mark(self._settings.path)
         with self._reading:
             if file_mark != self._file_mark:
                 self._file_mark = file_mark
                 self._read_again()
-            return self._settings
 
     def _read_again(self) -> None:
         try:
             self._settings = load_settings(self._settings.path, secrets_required=False)
         except ConfigError as error:
-            self.config_problem = str(error)
+            self._config_problem = str(error)
         else:
-            self.config_problem = ""
+            self._config_problem = ""
             self._redactor = Redactor.of(self._settings)
+
+    @property
+    def config_problem(self) -> str:
+        """Why the configuration cannot be read any more; empty if it can."""
+        self._refresh()
+        return self._config_problem
 
     @property
     def state_folder(self) -> Path:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from starlette.requests import Request as HttpRequest
 
@@ -14,6 +14,8 @@ from sgevents_core.console.page import Role
 from sgevents_core.console.passwords import is_password
 
 SignInForm: TypeAlias = Literal["none", "token", "password"]
+LONGEST_NAME: Final = 200
+"""The most characters in a person's name."""
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
@@ -153,7 +155,7 @@ class ProxyWay:
         if request.client is None or not self._is_proxy(request.client.host):
             return None
         names = request.headers.getlist(self._header)
-        return names[0].strip() or None if len(names) == 1 else None
+        return _person_name(names[0]) if len(names) == 1 else None
 
     def _is_proxy(self, peer: str) -> bool:
         try:
@@ -173,3 +175,13 @@ class ProxyWay:
     def check(self, name: str, proof: str) -> str | None:
         """Return None: nobody signs in."""
         return None
+
+
+def _person_name(header_value: str) -> str | None:
+    """Return the name in a header, which may be UTF-8; None if it cannot be a person's name."""
+    try:
+        name = header_value.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        name = header_value.strip()
+    is_name = name.isprintable() and 0 < len(name) <= LONGEST_NAME
+    return name if is_name else None

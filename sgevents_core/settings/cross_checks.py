@@ -17,6 +17,7 @@ from sgevents_core.settings.model import (
     DEFAULT_LANE,
     AlertSettings,
     ConsoleAccess,
+    ConsoleSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
@@ -46,6 +47,7 @@ def check_cross_rules(
         _check_ignore_own(name, settings, diagnostics)
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
+    _check_certificate(settings.console, diagnostics)
     if settings.console_access is not None:
         _check_console_access(settings.console_access, diagnostics)
     _check_metrics(settings, diagnostics)
@@ -71,6 +73,16 @@ def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diag
         diagnostics.add_problem(
             ("feed", configured_key), message, f"change {feed_key} or {other_key}"
         )
+
+
+def _check_certificate(console: ConsoleSettings, diagnostics: Diagnostics) -> None:
+    keys = {"certificate": console.certificate, "certificate_key": console.certificate_key}
+    given = [key for key, value in keys.items() if value is not None]
+    missing = [key for key in keys if key not in given]
+    if len(given) == 1 and diagnostics.are_valid(("console", missing[0])):
+        message = f"{given[0]} needs {missing[0]}"
+        fix = f'add {missing[0]} = "FILE", or leave {given[0]} out'
+        diagnostics.add_problem(("console", given[0]), message, fix)
 
 
 def _check_console_access(access: ConsoleAccess, diagnostics: Diagnostics) -> None:

@@ -471,6 +471,16 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
             "console takes them at `/hooks/flow`. Each site has its own, in its own file."
         ),
     ] = None
+    certificate: Annotated[
+        ExistingFile | None,
+        Meta(
+            description="A file with the certificate and its chain, to serve over HTTPS. Requires "
+            "`certificate_key`."
+        ),
+    ] = None
+    certificate_key: Annotated[
+        ExistingFile | None, Meta(description="The file with the certificate's private key.")
+    ] = None
     time_zone: Annotated[
         NonEmptyName | None,
         Meta(

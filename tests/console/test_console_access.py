@@ -14,12 +14,17 @@ from console_states import requests_of
 from console_visits import ADDRESS, console_client, form_token
 from starlette.testclient import TestClient
 
-from sgevents_core.console.attempts import MOST_FAILURES
-from sgevents_core.console.gate import SESSION_COOKIE
+from sgevents_core.console.attempts import (
+    MOST_FAILURES,
+    MOST_FAILURES_OF_PEER,
+    WINDOW,
+    Attempts,
+)
 from sgevents_core.console.ways_in import ProxyWay, TokenWay, UserWay, WayIn
 
 TOKEN = "the-token-of-this-start"
 PASSWORDS = {"anna": "right horse", "ben": "battery"}
+SESSION_COOKIE = "sgevents_session_8090"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PAUSE = "/sites/studio/plugins/pause"
 API_PAUSE = "/api/v1/sites/studio/plugins/pause"
@@ -128,15 +133,34 @@ def test_a_wrong_password_or_name_is_refused(
 
 
 def test_too_many_wrong_passwords_have_to_wait(config: Path, user_way: UserWay) -> None:
-    """Then even the right one is not looked at, from that peer or for that name."""
+    """Then even the right one is not looked at; others who share the peer still come in."""
     with console_client([config], user_way) as client:
         for _ in range(MOST_FAILURES):
             assert sign_in(client, "anna", "wrong").status_code == 403
         answer = sign_in(client, "anna")
         assert answer.status_code == 429
         assert "Wait" in answer.text
-    with console_client([config], user_way, peer="127.0.0.9") as other:
-        assert sign_in(other, "anna").status_code == 303
+        assert sign_in(client, "ben").status_code == 303
+
+
+def test_attempts_are_counted_per_peer_and_forgotten_in_time() -> None:
+    """A peer that tries many names has to wait, too; another peer does not."""
+    attempts = Attempts()
+    for number in range(MOST_FAILURES_OF_PEER):
+        attempts.add_failure("10.0.0.1", f"name {number}", now=100.0)
+    assert attempts.wait_of("10.0.0.1", "anna", now=130.0) == WINDOW - 30
+    assert attempts.wait_of("10.0.0.2", "anna", now=130.0) == 0
+    assert attempts.wait_of("10.0.0.1", "anna", now=100.0 + WINDOW) == 0
+
+
+def test_a_name_that_signs_in_may_fail_again() -> None:
+    """Its failures are forgotten."""
+    attempts = Attempts()
+    for _ in range(MOST_FAILURES):
+        attempts.add_failure("10.0.0.1", "anna", now=100.0)
+    assert attempts.wait_of("10.0.0.1", "anna", now=100.0) == WINDOW
+    attempts.forget("10.0.0.1", "anna")
+    assert attempts.wait_of("10.0.0.1", "anna", now=100.0) == 0
 
 
 def test_a_viewer_reads_and_changes_nothing(
@@ -284,6 +308,21 @@ def test_a_header_that_comes_twice_names_nobody(config: Path) -> None:
         assert client.get("/api/v1/sites", headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize("name", ["x" * 201, "a\x1b[31m", "a\u202eb"])
+def test_a_header_that_is_no_name_names_nobody(config: Path, name: str) -> None:
+    """What the proxy says is recorded with requests."""
+    with console_client([config], proxy_way(), peer="10.1.2.3") as client:
+        headers = [(b"X-Remote-User", name.encode())]
+        assert client.get("/api/v1/sites", headers=headers).status_code == 401
+
+
+def test_a_name_with_other_letters_is_kept(config: Path) -> None:
+    """Proxies send UTF-8."""
+    with console_client([config], proxy_way(), peer="10.1.2.3") as client:
+        page = client.get("/sites/studio/", headers=[(b"X-Remote-User", "J\u00f6rg".encode())])
+        assert "J\u00f6rg" in page.text
+
+
 def test_a_session_of_another_person_is_not_used_behind_a_proxy(config: Path) -> None:
     """The proxy's word counts at every call."""
     with console_client([config], proxy_way(), peer="10.1.2.3") as client:
@@ -348,7 +387,7 @@ def test_the_form_token_of_another_session_is_refused(config: Path, user_way: Us
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8090", "127.0.0.1.evil.example", ""]
+    "host", ["evil.example", "evil.example:8090", "127.0.0.1.evil.example", "127.0.0.1:x", ""]
 )
 def test_a_call_under_a_foreign_name_is_refused(
     client: TestClient, host: str, caplog: pytest.LogCaptureFixture

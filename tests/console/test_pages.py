@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from console_visits import config_file, console_client
+from console_visits import ADDRESS, config_file, console_client
+from starlette.testclient import TestClient
 
 from sgevents_core.console.page import Page
 from sgevents_core.console.pages import PAGES
@@ -36,3 +37,44 @@ def test_pages_have_a_strict_content_policy(tmp_path: Path) -> None:
     assert "unsafe" not in policy
     assert "<script>" not in answer.text
     assert "style=" not in answer.text
+
+
+def test_a_mistake_of_the_console_is_a_page_with_the_same_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names no file and no line; the log does."""
+    monkeypatch.setattr("sgevents_core.console.answering.read_query", lambda *_: 1 / 0)
+    with console_client([config_file(tmp_path)]) as client:
+        browser = TestClient(client.app, base_url=ADDRESS, raise_server_exceptions=False)
+        page, json = browser.get("/sites/studio/"), browser.get("/api/v1/sites/studio/overview")
+    for answer in (page, json):
+        assert answer.status_code == 500
+        assert "The console has failed" in answer.text
+        assert "ZeroDivision" not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_state_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    """With the file and what to do; other sites go on."""
+    for name in ("studio", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "studio" / "sgevents.db").write_bytes(b"no database at all, but long enough" * 99)
+    configs = [config_file(tmp_path), config_file(tmp_path, "other")]
+    with console_client(configs) as client:
+        page, json = client.get("/sites/studio/"), client.get("/api/v1/sites/studio/overview")
+        assert (page.status_code, json.status_code) == (503, 503)
+        assert "sgevents.db" in page.text
+        assert client.get("/sites/other/").status_code == 200
+        assert "unreadable" in client.get("/").text
+
+
+def test_a_changed_configuration_is_read_again(tmp_path: Path) -> None:
+    """A broken one is reported on each page, and the last one stays in use."""
+    config = config_file(tmp_path)
+    with console_client([config]) as client:
+        config.write_text(config.read_text() + "[plugins.notify]\nenabledd = true\n")
+        client.get("/sites/studio/")
+        assert "did you mean enabled?" in client.get("/sites/studio/requests").text
+        config.write_text(config.read_text().replace("enabledd", "enabled"))
+        client.get("/sites/studio/")
+        assert "cannot be read" not in client.get("/sites/studio/requests").text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from click.testing import CliRunner
 from console_visits import config_file
 from running_daemon import RunningDaemon
@@ -85,6 +87,7 @@ def test_the_table_says_how_people_come_in(tmp_path: Path, text: str, way_class:
         ("[console]\nlisten = '127.0.0.1:70000'\n", "console.listen"),
         ("[console]\nlisten = 8090\n", "expected an address"),
         ("[console]\naccess = 'all'\n", "access"),
+        ("[console]\ncertificate = 'studio.toml'\n", "certificate needs certificate_key"),
         ("[console]\nacces = 'open'\n", "did you mean access?"),
     ],
 )
@@ -146,6 +149,34 @@ def test_the_command_serves_several_sites_and_tells_no_log_the_token(tmp_path: P
         served.process.terminate()
         assert served.process.wait(30) == 0
         assert token not in served.output.read_text()
+
+
+def test_it_serves_over_https_with_a_certificate(tmp_path: Path) -> None:
+    """Then its cookies are for encrypted connections alone."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    keys = "certificate = 'chain.pem'\ncertificate_key = 'key.pem'\n"
+    config = config_file(tmp_path, more=f"[console]\nlisten = '127.0.0.1:0'\n{keys}")
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    with served_console(config) as served:
+        assert served.address.startswith("https://")
+        token = served_token(served.output)
+        with httpx.Client(base_url=served.address, verify=trusted) as browser:
+            answer = browser.get("/enter", params={"token": token})
+            assert "Secure" in answer.headers["set-cookie"]
+            assert browser.get("/api/v1/sites").status_code == 200
+
+
+def test_a_certificate_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """At the start, with the file."""
+    (tmp_path / "chain.pem").write_text("nothing")
+    keys = "certificate = 'chain.pem'\ncertificate_key = 'chain.pem'\n"
+    text = f"[console]\nlisten = '127.0.0.1:0'\n{keys}"
+    with pytest.raises(ConsoleAccessError, match=r"chain\.pem"), prepared(tmp_path, text):
+        pass
 
 
 def test_run_with_console_serves_it_and_ends_it(tmp_path: Path) -> None:

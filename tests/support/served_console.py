@@ -47,7 +47,7 @@ def served_console(
 
 def served_address(output: Path) -> str:
     """Return the address that a console has printed, once it has."""
-    return _printed(output, r"The console is at\s+(http://\S+)")
+    return _printed(output, r"The console is at\s+(https?://\S+)")
 
 
 def served_token(output: Path) -> str:
