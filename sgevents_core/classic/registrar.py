@@ -107,9 +107,12 @@ class ClassicRegistrar:
             raise ForkAdditionError(
                 where=call_place, name=f"registerCallback({argument_name}=...)", advice=advice_text
             )
-        if isinstance(script_key, str) and script_key:
-            self._secret_texts.add_text(script_key)
+        if script_key and script_key is not _MISSING:
+            self._secret_texts.add_text(str(script_key))
         credentials = _credentials(script_name, script_key, call_place)
+        if not isinstance(script_name, str) or not isinstance(script_key, str):
+            warning_text = "the scriptName or the scriptKey is no text: its text form is taken"
+            self._callback_registrar.warnings.append(f"{call_place}: {warning_text}")
         if not callable(callback):
             raise RegistrationError(
                 where=call_place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
@@ -170,8 +173,8 @@ def plugin_logger(plugin_path: Path) -> logging.Logger:
 
 def _credentials(script_name: object, script_key: object, call_place: str) -> Credentials:
     for argument_name, given_value in (("scriptName", script_name), ("scriptKey", script_key)):
-        if not isinstance(given_value, str):
-            fault = "missing" if given_value is _MISSING else "no text"
+        if given_value is None or given_value is _MISSING:
+            fault = "missing" if given_value is _MISSING else "None"
             problem_text = f"the {argument_name} is {fault}"
             raise RegistrationError(
                 where=call_place, problem=problem_text, advice=_ADVICE_ON_SCRIPTS

@@ -137,7 +137,7 @@ def test_a_module_has_its_true_file_and_a_name_of_its_own(studio: ClassicStudio)
         ("def registerCallbacks(reg): reg.registerCallback()\n", "a.py:1: the scriptName is miss"),
         (
             "def registerCallbacks(reg):\n reg.registerCallback('a', None, 1)\n",
-            "the scriptKey is no",
+            "a.py:2: the scriptKey is None",
         ),
         (
             "def registerCallbacks(reg):\n reg.registerCallback('a', 'b', 1)\n",
@@ -164,6 +164,16 @@ def test_a_file_that_fails_is_reported_and_the_others_are_loaded(
     assert told.startswith("broken")
     assert reason.replace("{folder}", str(studio.folder / "studio")) in told
     assert "studio-demo-key" not in told
+
+
+def test_a_script_name_that_is_no_text_is_taken_as_one(studio: ClassicStudio) -> None:
+    """The classic daemon registers it too; what the site makes of it shows at the first call."""
+    text = ONE_CALLBACK.replace('"studio", "studio-demo-key"', "7, b'studio-demo-key'")
+    studio.write("studio/a.py", text)
+    (plugin,) = studio.load("studio").plugins
+    assert plugin.callbacks[0].credentials is not None
+    assert plugin.callbacks[0].credentials.script_name == "7"
+    assert any("a.py:3: the scriptName or the scriptKey is no text" in w for w in plugin.warnings)
 
 
 def test_feature_detection_finds_no_additions(studio: ClassicStudio) -> None:
