@@ -10,6 +10,7 @@ from sgevents_core.console.pages import (
     events,
     failures,
     letter_actions,
+    log,
     one_event,
     one_plugin,
     overview,
@@ -23,6 +24,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *one_event.PAGES,
     *failures.PAGES,
     *letter_actions.PAGES,
+    *log.PAGES,
     *plugins.PAGES,
     *one_plugin.PAGES,
     *people_requests.PAGES,
@@ -31,6 +33,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *plugins.ACTIONS,
     *one_event.ACTIONS,
     *letter_actions.ACTIONS,
+    *log.ACTIONS,
 )
 ROUTES: Final[tuple[OpenRoute, ...]] = (
     OpenRoute(path=HOOK_PATH, methods=("POST",), answer=answer_hook),

@@ -79,7 +79,9 @@ class MemoryPast:
                     return JournalStart(entry.event_id, entry.created)
         return None
 
-    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
+    def left_out(
+        self, left_out_kind: LeftOut, era: int, reaching: int = 0
+    ) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
         tables = self._tables
         with tables.lock:
@@ -87,10 +89,13 @@ class MemoryPast:
                 return sorted(
                     (parked_range.first, parked_range.last)
                     for parked_range in tables.parked.values()
+                    if parked_range.last >= reaching
                 )
             range_ends = tables.closed if left_out_kind == "closed" else tables.dropped
             return sorted(
-                (first, last) for (range_era, first), last in range_ends.items() if range_era == era
+                (first, last)
+                for (range_era, first), last in range_ends.items()
+                if range_era == era and last >= reaching
             )
 
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:

@@ -227,8 +227,16 @@ class Past(Connection, Protocol):
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which on the journal is complete."""
 
-    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
-        """Return the ranges of ids, first and last, that were left out in an era."""
+    def left_out(
+        self, left_out_kind: LeftOut, era: int, reaching: int = 0
+    ) -> list[tuple[int, int]]:
+        """Return the ranges of ids, first and last, that were left out in an era.
+
+        Args:
+            left_out_kind: How they were left out.
+            era: The era.
+            reaching: Only ranges whose last id is this one or a higher one.
+        """
 
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""

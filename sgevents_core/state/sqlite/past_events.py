@@ -86,16 +86,20 @@ class SqlitePast:
         )
         return None if event_row is None else JournalStart(*event_row)
 
-    def left_out(self, left_out_kind: LeftOut, era: int) -> list[tuple[int, int]]:
+    def left_out(
+        self, left_out_kind: LeftOut, era: int, reaching: int = 0
+    ) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
         if not self._has_table(left_out_kind):
             return []
-        era_condition = "" if left_out_kind == "parked" else " WHERE era = ?"
-        range_query = f"SELECT first, last FROM {left_out_kind}{era_condition}"  # noqa: S608 - one of our tables
-        return [
-            (first, last)
-            for first, last in self._database.fetch_all(range_query, *([era] * bool(era_condition)))
-        ]
+        era_condition = "" if left_out_kind == "parked" else "era = :era AND "
+        range_query = (  # ranges do not overlap, so at most one of those before reaches the id
+            f"SELECT first, last FROM {left_out_kind} WHERE {era_condition}last >= :reaching"  # noqa: S608 - one of our tables
+            f" AND first >= coalesce((SELECT max(first) FROM {left_out_kind}"
+            f" WHERE {era_condition}first <= :reaching), 0) ORDER BY first"
+        )
+        range_rows = self._database.fetch_all(range_query, {"era": era, "reaching": reaching})
+        return [(first, last) for first, last in range_rows]
 
     def is_left_out(self, left_out_kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
