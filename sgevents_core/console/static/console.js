@@ -18,11 +18,13 @@
     element.title = `${own} ${zoneName}\n${atSite} at the site`;
     const form = element.dataset.form;
     if (form === "ago") { element.textContent = agoText((Date.now() - moment) / 1000); return; }
-    element.textContent = form === "clock" ? own.slice(11) : own;
+    const isToday = own.slice(0, 10) === siteFormat.format(new Date()).slice(0, 10);
+    element.textContent = form === "clock" || isToday ? own.slice(11) : own;
     if (!atSite.startsWith(own)) {
+      const [day, clock, zoneText] = atSite.split(" ");
       const zone = document.createElement("span");
       zone.className = "zone";
-      zone.textContent = form === "clock" ? atSite.slice(11) : `${atSite.slice(0, 10) === own.slice(0, 10) ? atSite.slice(11) : atSite}`;
+      zone.textContent = `${day === own.slice(0, 10) ? "" : `${day.slice(5)} `}${clock.slice(0, 5)} ${zoneText}`;
       element.append(zone);
     }
   }

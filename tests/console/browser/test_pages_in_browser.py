@@ -15,6 +15,7 @@ from sgevents_core.console.pages import PAGES
 
 PLAIN = [page.path for page in PAGES if page.in_navigation and page.template]
 PATHS = [*PLAIN, "plugin?name=failing", "plugin?name=archive"]
+PATHS += ["event?id=1500", "failures?plugin=failing", "events?failed=true"]
 SCREENSHOTS = {"": "console-overview", "plugins": "console-plugins", "requests": "console-requests"}
 SCREENSHOTS |= {"plugin?name=failing": "console-plugin"}
 
