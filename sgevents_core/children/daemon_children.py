@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.outcome import RaisedError
+from sgevents_core.children.failed_lanes import FailedLanes
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.lane_workers import LaneWorkers
 from sgevents_core.children.launching import Launcher
@@ -21,8 +23,9 @@ from sgevents_core.plugins.loading import LoadedElsewhere, group_and_lane
 from sgevents_core.plugins.plugin_status import PluginStatus
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
+from sgevents_core.state.pulse import ProcessLane
 
-_FIX_ADVICE: Final = "The log says more; then reload the daemon."
+_FIX_ADVICE: Final = "The log says more. It is tried again, and sgevents status says when."
 _NONE_BROKEN: Final[Mapping[str, KnownBroken]] = MappingProxyType({})
 
 
@@ -45,6 +48,7 @@ class Children:
     ) -> None:
         self.stopping = threading.Event()
         self.lanes: dict[str, LaneWorkers] = {}
+        self._failed_lanes = FailedLanes()
         self._settings = settings
         self._left_out = without
         self._launcher: Launcher | None = None
@@ -106,6 +110,7 @@ class Children:
             StateError: The lock of a lane cannot be used.
         """
         ended_workers = self.lanes.pop(lane_name, None)
+        self._failed_lanes.forget(lane_name)
         if ended_workers is not None:
             ended_workers.begin_end(shuts_down=True)
             ended_workers.end()
@@ -135,10 +140,34 @@ class Children:
             preparation = RaisedError("LoadTimeoutError", str(error))
         if isinstance(preparation, Prepared):
             return _receive_plugins(preparation, lane_workers)
+        self._failed_lanes.note(lane_workers, preparation, time.monotonic())
         return {
             plugin_name: self._broken_plugin(plugin_name, preparation.line)
             for plugin_name in lane_children.plugins
         }
+
+    def retry_failed(self, current_time: float) -> dict[str, dict[str, LoadedElsewhere]]:
+        """Start lanes again whose first process could not be started, when they are due.
+
+        Args:
+            current_time: The current monotonic time, in seconds.
+
+        Returns:
+            The loaded plugins of the lanes that have started since the last call, by lane and name.
+        """
+        return {
+            lane_workers.lane.name: _receive_plugins(preparation, lane_workers)
+            for lane_workers, preparation in self._failed_lanes.retry(current_time)
+        }
+
+    def describe(self) -> list[ProcessLane]:
+        """Return the lanes with worker processes, for people."""
+        lanes = []
+        for lane_name, lane_workers in self.lanes.items():
+            trouble, retry_at = self._failed_lanes.describe(lane_name)
+            workers = tuple(worker.describe() for worker in lane_workers.workers)
+            lanes.append(ProcessLane(lane_name, workers, trouble, retry_at))
+        return lanes
 
     def connect(self, services: Mapping[str, Services], scripts: Scripts) -> None:
         """Give calls in children the services that each plugin's calls share.

@@ -74,6 +74,11 @@ class LaneChildren:
         self.stopping = threading.Event() if stopping is None else stopping
         self.redact = Redactor.of(settings)
         self.table = settings.lanes.get(lane_name, LaneSettings())
+        self.blames_kills = False
+        """Whether a plugin is left out at whose step processes were killed again and again.
+
+        Until the lane was loaded once, or has failed for long, it may be somebody's doing.
+        """
         self._settings = settings
         self._launcher = launcher
         self._lane_lock = LaneLock(settings.state.path, lane_name)
@@ -141,6 +146,7 @@ class LaneChildren:
 
     def note_prepared(self, prepared: Prepared) -> None:
         """Record the plugins, errors and secrets that a child reports after loading."""
+        self.blames_kills = True
         for learned_secret in prepared.learned:
             self._settings.learned_secrets.add_text(learned_secret)
 

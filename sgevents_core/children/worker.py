@@ -51,6 +51,7 @@ from sgevents_core.errors import SgEventsError
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.liveness import report_alive, report_busy
 from sgevents_core.settings import format_duration
+from sgevents_core.state.pulse import RunningCall, RunningWorker
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -116,6 +117,37 @@ class Worker:
         child = self._child
         return child is not None and child.running_call is not None
 
+    def describe(self) -> RunningWorker:
+        """Return its state, for people; may be called from any thread."""
+        child, starting_child = self._child, self._starting_child
+        restarts = max(self.start_count - 1, 0)
+        if starting_child is not None:
+            return RunningWorker(
+                self._worker_number, "starting", starting_child.pid, restarts=restarts
+            )
+        if child is None or child.death is not None:
+            return RunningWorker(
+                self._worker_number, "not running", restarts=restarts, trouble=self._start_trouble
+            )
+        running_call = child.running_call
+        return RunningWorker(
+            self._worker_number,
+            "idle" if running_call is None else "calling",
+            child.pid,
+            child.memory(),
+            restarts,
+            None if running_call is None else self._describe_call(running_call),
+        )
+
+    def _describe_call(self, running_call: CurrentCall) -> RunningCall:
+        return RunningCall(
+            self._lane_children.name,
+            running_call.plugin,
+            running_call.callback,
+            running_call.event_id or 0,
+            self._call_began_at,
+        )
+
     def prepare(self, *, for_new_event: bool = True) -> bool:
         """Ensure that a process is ready for a call; return False if the daemon is stopping.
 
@@ -172,6 +204,7 @@ class Worker:
         try:
             request.began_at = time.perf_counter()
             child.send(CallWanted(number=call_number, call=self._make_message(request)))
+            self._call_began_at = time.time()
             child.running_call = CurrentCall(
                 request.plugin, request.callback_name, request.event_id
             )
@@ -372,6 +405,7 @@ class Worker:
                 child.prepared = reply
                 self._lane_children.note_prepared(reply)
                 self._child, self._last_body, self._scripts_version = child, None, -1
+                self._start_trouble = ""
                 self.start_count += 1
                 self._log_started(child)
                 return None
@@ -380,7 +414,10 @@ class Worker:
             if not reply.is_proved and kills < MAX_KILLS:
                 kills += 1
                 self._lane_children.stopping.wait(FIRST_WAIT)
-            elif not is_stopping and not self._lane_children.leave_out(reply):
+            elif not is_stopping and not (
+                (reply.is_proved or self._lane_children.blames_kills)
+                and self._lane_children.leave_out(reply)
+            ):
                 return self._report_start_failure(reply.how)
         return not_called_error("a stop waits")
 
@@ -435,6 +472,7 @@ class Worker:
         )
 
     def _report_start_failure(self, reason_text: str) -> RaisedError:
+        self._start_trouble = reason_text
         logger.error(
             "A worker process of lane %s cannot be started: %s",
             self._lane_children.name,

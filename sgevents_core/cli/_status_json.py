@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sgevents_core.observe.lasting_failure import LastingFailure
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
     from sgevents_core.state.feed_values import SetAside
+    from sgevents_core.state.pulse import ProcessLane, RunningWorker
 
 
 def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
@@ -75,6 +76,41 @@ def _daemon_json(overview: Overview, now: float) -> dict[str, Any] | None:
             }
             for blocked in (pulse.blocked if pulse else ())
         ],
+        "lanes": [_lane_json(lane) for lane in (pulse.process_lanes if pulse else ())],
+        "slow": [
+            {
+                "lane": slow.lane,
+                "plugin": slow.plugin,
+                "ended_workers": slow.ended_workers,
+                "retry_at": iso(slow.retry_at),
+            }
+            for slow in (pulse.slow if pulse else ())
+        ],
+    }
+
+
+def _lane_json(lane: ProcessLane) -> dict[str, Any]:
+    return {
+        "name": lane.lane,
+        "trouble": lane.trouble or None,
+        "retry_at": iso(lane.retry_at) if lane.retry_at else None,
+        "workers": [_worker_json(worker) for worker in lane.workers],
+    }
+
+
+def _worker_json(worker: RunningWorker) -> dict[str, Any]:
+    call = worker.call
+    return {
+        "number": worker.number,
+        "state": worker.state,
+        "pid": worker.pid,
+        "memory_bytes": worker.memory or None,
+        "restarts": worker.restarts,
+        "plugin": call.plugin if call else None,
+        "callback": call.callback if call else None,
+        "event_id": (call.event_id or None) if call else None,
+        "since": iso(call.since) if call else None,
+        "trouble": worker.trouble or None,
     }
 
 

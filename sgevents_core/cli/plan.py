@@ -14,6 +14,7 @@ from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_fo
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import StateError
+from sgevents_core.printable import counted
 from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
 
     def load_calls(watch: PluginWatch) -> tuple[_CallsByType, tuple[PluginStatus, ...]]:
         loaded = load(settings, find_plugins(settings), watch=watch)
-        return {name: _planned_calls(loaded, name) for name in planned_types}, loaded.statuses
+        calls_by_type = {name: _planned_calls(loaded, name, settings) for name in planned_types}
+        return calls_by_type, loaded.statuses
 
     calls_by_type, statuses = inspect_apart(settings, load_calls)
     if not event_type:
@@ -159,9 +161,10 @@ def _seen_types(settings: Settings) -> frozenset[str]:
         return frozenset()
 
 
-def _planned_calls(loaded_plugins: Loaded, event_type: str) -> _PlannedCalls:
+def _planned_calls(loaded_plugins: Loaded, event_type: str, settings: Settings) -> _PlannedCalls:
     """Return one entry per call, in order, numbered within each lane."""
     from sgevents_core.dispatch.plan import Plan
+    from sgevents_core.settings import LaneSettings
 
     planned_calls: list[dict[str, Any]] = []
     call_numbers: Counter[str] = Counter()
@@ -169,10 +172,14 @@ def _planned_calls(loaded_plugins: Loaded, event_type: str) -> _PlannedCalls:
     for _, callback in Plan(loaded_plugins.callbacks).for_type(event_type):
         plugin = plugins_by_name[callback.plugin]
         call_numbers[plugin.lane] += 1
+        lane_table = settings.lanes.get(plugin.lane, LaneSettings())
         planned_calls.append(
             {
                 "number": call_numbers[plugin.lane],
                 "lane": plugin.lane,
+                "executor": lane_table.executor,
+                "workers": lane_table.workers,
+                "order_by": lane_table.order_by,
                 "group": plugin.group,
                 "plugin": plugin.name,
                 "callback": callback.name,
@@ -197,5 +204,23 @@ def _print_calls(planned_calls: _PlannedCalls) -> None:
         cells = [call[title] or "register_callbacks" for title in titles]
         table.add_row(str(call["number"]), *(cell(value) for value in cells))
     print_table(table)
+    for lane_line in dict.fromkeys(_lane_text(call) for call in planned_calls):
+        if lane_line:
+            echo_line(lane_line)
     if has_several_lanes:
         echo("\nLanes run side by side: the numbers count within each.")
+
+
+def _lane_text(call: dict[str, Any]) -> str:
+    """Return how the lane of a call makes calls; empty if as lanes do by default."""
+    order_by, worker_count = call["order_by"], call["workers"]
+    if order_by is None and call["executor"] == "thread":
+        return ""
+    kind_text = "worker process" if call["executor"] == "process" else "worker"
+    plural_text = "worker processes" if call["executor"] == "process" else "workers"
+    lane_text = f"Lane {call['lane']}: {counted(worker_count, kind_text, plural_text)}"
+    if order_by is None:
+        return f"{lane_text}, one event after another."
+    if order_by == "none":
+        return f"{lane_text}, events in no order."
+    return f"{lane_text}, the events of one {order_by} in order."

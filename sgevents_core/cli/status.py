@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import click
 
 from sgevents_core.cli._status_json import overview_json
+from sgevents_core.cli._status_workers import duration_text, print_workers
 from sgevents_core.cli.printing import (
     cell,
     echo,
@@ -97,7 +98,7 @@ def _not_live(overview: Overview | None, now: float) -> str:
         return "not live: the daemon has not started its work"
     still_seconds = now - overview.pulse.at
     return (
-        f"not live: the daemon has not moved for {_duration_text(still_seconds)}"
+        f"not live: the daemon has not moved for {duration_text(still_seconds)}"
         if still_seconds > STALE_AFTER
         else ""
     )
@@ -111,7 +112,7 @@ def _not_ready(overview: Overview, now: float) -> str:
     lasting_troubles = (overview.pulse.site, overview.pulse.journal) if overview.pulse else ()
     for trouble in lasting_troubles:
         if trouble is not None and now - trouble.since > READY_LIMIT:
-            return f"not ready for {_duration_text(now - trouble.since)}: {trouble.error}"
+            return f"not ready for {duration_text(now - trouble.since)}: {trouble.error}"
     return ""
 
 
@@ -130,6 +131,7 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
                 echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
             if plugin.deferred:
                 echo_line(f"{plugin.name}: {_deferred_text(plugin)}")
+    print_workers(overview.pulse, now)
     needs = overview.needs(now)
     echo()
     echo_line("What needs a person:" if needs else "Nothing needs a person.")
@@ -145,11 +147,11 @@ def _running_text(overview: Overview, now: float) -> str:
     if overview.pulse is None:
         return f"{running_text}; it has not started its work"
     running_text = (
-        f"{running_text}, for {_duration_text(now - overview.started)}, sgevents {overview.version}"
+        f"{running_text}, for {duration_text(now - overview.started)}, sgevents {overview.version}"
     )
     still_seconds = now - overview.pulse.at
     return (
-        f"{running_text}; it has not moved for {_duration_text(still_seconds)}"
+        f"{running_text}; it has not moved for {duration_text(still_seconds)}"
         if still_seconds > STALE_AFTER
         else running_text
     )
@@ -161,13 +163,13 @@ def _call_lines(overview: Overview, now: float) -> list[str]:
     if pulse is None:
         return []
     shown_lines = [
-        f"the site has not answered for {_duration_text(now - trouble.since)}: {trouble.error}"
+        f"the site has not answered for {duration_text(now - trouble.since)}: {trouble.error}"
         for trouble in [pulse.site]
         if trouble
     ]
     shown_lines += [
         f"lane {call.lane}: {call.callback} of plugin {call.plugin} has been at event "
-        f"{call.event_id} for {_duration_text(now - call.since)}"
+        f"{call.event_id} for {duration_text(now - call.since)}"
         for call in pulse.calls
     ]
     shown_lines += [_blocked_text(lane) for lane in pulse.blocked]
@@ -190,7 +192,7 @@ def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
         return ["The site has not answered yet."]
     shown_lines = [
         f"newest event {feed.newest_id}, {events} in the journal, "
-        f"the site answered {_duration_text(feed.answered_s_ago)} ago",
+        f"the site answered {duration_text(feed.answered_s_ago)} ago",
         f"complete up to event {feed.complete_to}{_proved_text(feed)}",
     ]
     if feed.waiting:
@@ -211,7 +213,7 @@ def _deferred_text(plugin: PluginOverview) -> str:
     calls_text = counted(plugin.deferred, "event")
     if not plugin.next_deferred_in_s:
         return f"its callbacks have put off {calls_text}; the next is due"
-    wait_text = _duration_text(plugin.next_deferred_in_s)
+    wait_text = duration_text(plugin.next_deferred_in_s)
     return f"its callbacks have put off {calls_text}; the next comes again in {wait_text}"
 
 
@@ -220,10 +222,10 @@ def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
     for plugin in plugins:
         behind_text = "-"
         if plugin.behind:
-            behind_text = f"{counted(plugin.behind, 'event')}, {_duration_text(plugin.behind_s)}"
+            behind_text = f"{counted(plugin.behind, 'event')}, {duration_text(plugin.behind_s)}"
         state_text = plugin.state
         if plugin.retry_in_s:
-            state_text = f"{state_text}, again in {_duration_text(plugin.retry_in_s)}"
+            state_text = f"{state_text}, again in {duration_text(plugin.retry_in_s)}"
         if plugin.batches:
             batches_text = counted(plugin.batches, "batch", "batches")
             state_text = f"{state_text}, {counted(plugin.batched, 'event')} in {batches_text}"
@@ -231,10 +233,3 @@ def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
         cells = (plugin.name, plugin.lane, state_text, behind_text, str(plugin.dead_letters or "-"))
         table.add_row(*(cell(value) for value in cells), style=colour)
     return table
-
-
-def _duration_text(seconds: float) -> str:
-    for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit_seconds:
-            return f"{seconds / unit_seconds:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -24,6 +24,7 @@ from sgevents_core.crashes.loading_deaths import count_last_death, find_known_br
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.classic_following import ClassicFollowing
+from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Assembly, Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
@@ -269,6 +270,12 @@ class Daemon:
             presence=presence,
             drain=self._is_drain,
             classic_files=classic_files,
+            late_lanes=LateLanes(
+                loaded,
+                assembly=assembly,
+                parts=parts,
+                open_watch=partial(self._open_loading_watch, recorder),
+            ),
         )
         return run, loaded
 

@@ -14,6 +14,7 @@ from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.figure_keeping import FigureKeeping
 from sgevents_core.daemon.housekeeping import Housekeeping
+from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.waking import WakeListener
@@ -52,6 +53,7 @@ class DaemonRun:
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
         classic_files: Applies changes of classic files; None if there are none.
+        late_lanes: Takes up lanes whose worker processes could not be started at first.
 
     At the end, `is_reloading` says whether the process is to be executed again, and
     `has_hung_threads` whether threads of plugins hang.
@@ -68,8 +70,10 @@ class DaemonRun:
         presence: Presence,
         drain: bool,
         classic_files: ClassicFollowing | None = None,
+        late_lanes: LateLanes,
     ) -> None:
         self._classic_files = classic_files
+        self._late_lanes = late_lanes
         self.is_reloading = False
         self.has_hung_threads = False
         self.parts = self._parts = parts
@@ -129,7 +133,13 @@ class DaemonRun:
         overdue = OverdueCalls(
             parts.lanes, state_writer, started_at=time.monotonic(), can_restart=can_restart
         )
-        watched_parts = WatchedParts(parts.feed, parts.lanes, overdue, state_writer.feed_trouble)
+        watched_parts = WatchedParts(
+            parts.feed,
+            parts.lanes,
+            overdue,
+            state_writer.feed_trouble,
+            parts.children.describe,
+        )
         with closing(
             VitalSigns(self._settings.state.path, watched_parts, parts.announcer)
         ) as vital_signs:
@@ -149,6 +159,9 @@ class DaemonRun:
                 self._reloader.note_changes(changed_plugins, self._parts.plugins)
             if self._classic_files.is_waiting:
                 return  # a lane that ends takes no requests
+        late_plugins = self._late_lanes.turn()
+        if late_plugins:
+            self._reloader.note_changes(late_plugins, self._parts.plugins)
         self._parts.inbox.poll()
 
     def _is_over(self, overdue: OverdueCalls) -> bool:

@@ -46,6 +46,9 @@ ERRANDS_UNIT: Final = STRANDS + 1
 _NO_CALL_SLOT: Final = STRANDS + 2
 """The unit an errand waits for while its plugin is at its limit of running calls."""
 
+_SERVED_SLEEP: Final = 0.05
+"""Seconds until the lane looks again at a strand that a worker serves, although it is due."""
+
 RunWorkerBody: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Runs the body of the thread of a worker, by its number from 1."""
 
@@ -234,9 +237,13 @@ class DividedLane(Lane):
             self._next_batch(),
             *self._strand.next_turns(current_time),
         ]
-        for unit in self._strand_units:
-            if unit.has_apart:
-                waiting_seconds += unit.strand.next_turns(current_time)
+        for strand_number, unit in enumerate(self._strand_units):
+            if unit.has_apart and not self._intake.is_aside(strand_number):
+                is_served = self._intake.is_served(strand_number)
+                waiting_seconds += [
+                    max(seconds, _SERVED_SLEEP) if is_served else seconds
+                    for seconds in unit.strand.next_turns(current_time)
+                ]
         waiting_seconds += self.deferred_calls.seconds_to_next(self.lane_plugins)
         return max(min(waiting_seconds), 0.001)
 

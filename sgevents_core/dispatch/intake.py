@@ -147,6 +147,14 @@ class Intake:
             self._units_aside.discard(unit)
             self._wake_unit(unit)
 
+    def is_aside(self, unit: int) -> bool:
+        """Return whether a unit was put aside."""
+        return unit in self._units_aside
+
+    def is_served(self, unit: int) -> bool:
+        """Return whether a worker or an errand has a unit now."""
+        return unit in self._served_units
+
     def next_entry(self, strand: int) -> Entry | None:
         """Return the next entry of a strand that the caller serves; None if none waits."""
         queue = self._strand_queues[strand]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -148,22 +149,34 @@ class LanePlugin:
         record = self.record
         if not record.catches_up or record.state == "paused" or self.hung is not None:
             return False
-        if self.late or (self.ended_workers.is_slow and self.ended_workers.wait_left(current_time)):
+        if self.late or self.extra_wait(current_time)[0]:
             return False
         return record.state == "active" or (
             self.waiting is None and current_time >= self.hold_until
         )
 
-    def seconds_to_wait(self, current_time: float) -> float:
-        """Return for how many seconds a hold or a slow-down lasts; negative if it is over.
+    def extra_wait(self, current_time: float) -> tuple[float, str]:
+        """Return for how many seconds it waits in all strands, and why; infinite if unknown.
+
+        It does if its calls keep ending worker processes, or if calls that hang are all that it may
+        have at once.
 
         Args:
             current_time: The current monotonic time, in seconds.
         """
-        wait_seconds = self.hold_until - current_time
+        if self.admission is not None and self.admission.is_stuck:
+            return math.inf, f"it may have {self.admission.limit} calls at once, and they all hang"
         if self.ended_workers.is_slow:
-            return max(wait_seconds, self.ended_workers.wait_left(current_time))
-        return wait_seconds
+            return self.ended_workers.wait_left(current_time), self.ended_workers.reason
+        return 0.0, ""
+
+    def seconds_to_wait(self, current_time: float) -> float:
+        """Return for how many seconds it waits, held or for another reason; negative if it is over.
+
+        Args:
+            current_time: The current monotonic time, in seconds.
+        """
+        return max(self.hold_until - current_time, self.extra_wait(current_time)[0] or -math.inf)
 
     def hold(self, reason: str, seconds: float, *, current_time: float, host_time: float) -> None:
         """Hold it for some seconds.

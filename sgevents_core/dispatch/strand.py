@@ -78,7 +78,7 @@ class Gate(Protocol):
     """A gate that can hold back a callback of a divided lane although it is its turn."""
 
     def leaves(self, call: Call) -> bool:
-        """Return whether the plugin leaves the strand before this call: it is paused or slow."""
+        """Return whether the plugin leaves the strand before this call: paused, or it must wait."""
 
     def admits(self, lane_plugin: LanePlugin) -> bool:
         """Return whether another call of the plugin may run; if not, the strand is put aside."""

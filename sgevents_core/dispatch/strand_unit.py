@@ -16,8 +16,9 @@ from sgevents_core.dispatch.strand import Strand
 class StrandGate:
     """The gate that holds back callbacks in one strand.
 
-    It does so for a pause, for `concurrency`, and where a plugin that keeps ending worker processes
-    has to wait: that plugin is held, and the strand's worker goes on with the others.
+    It does so for a pause, for `concurrency`, and where a plugin has to wait because it keeps
+    ending worker processes or hangs in as many calls as it may have: then the strand's worker goes
+    on with the others.
 
     Args:
         strand: The strand.
@@ -44,17 +45,17 @@ class StrandGate:
         """The condition that the strand waits for before it continues."""
 
     def leaves(self, call: Call) -> bool:
-        """Return whether the plugin leaves the strand before this call: it is paused or slow."""
+        """Return whether the plugin leaves the strand before this call: paused, or it must wait."""
         lane_plugin = call.lane_plugin
         if lane_plugin.record.state in {"active", "held"}:
-            if not lane_plugin.ended_workers.is_slow:
+            if lane_plugin.admission is None and not lane_plugin.ended_workers.is_slow:
                 return False
             current_time = time.monotonic()
-            wait_seconds = lane_plugin.ended_workers.wait_left(current_time)
+            wait_seconds, reason = lane_plugin.extra_wait(current_time)
             if not wait_seconds:
                 return False
             lane_plugin.hold(
-                lane_plugin.ended_workers.reason,
+                reason,
                 FIRST_WAIT if wait_seconds == math.inf else wait_seconds,
                 current_time=current_time,
                 host_time=time.time(),
@@ -76,7 +77,8 @@ class StrandGate:
         if admission is None or admission.take():
             return True
         ended_workers.end_call(self._strand_number)
-        self.waits_for = admission
+        if not admission.is_stuck:
+            self.waits_for = admission
         return False
 
     def over(self, lane_plugin: LanePlugin) -> None:

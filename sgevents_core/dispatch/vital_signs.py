@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state import pulse
 from sgevents_core.state.attention import FeedTrouble, Need, attention_needs
-from sgevents_core.state.pulse import Pulse
+from sgevents_core.state.pulse import ProcessLane, Pulse, SlowPlugin
 
 NEEDS_INTERVAL: Final = 5.0
 """Seconds between two checks for problems that need a person."""
@@ -43,12 +44,14 @@ class WatchedParts(NamedTuple):
         lanes: The lanes.
         overdue: The monitor of running calls.
         feed_trouble: Reads the recorded trouble of the feed; raises StateError if it cannot.
+        process_lanes: Returns the lanes with worker processes.
     """
 
     feed: FeedTroubles
     lanes: Sequence[Lane]
     overdue: OverdueCalls
     feed_trouble: Callable[[], FeedTrouble]
+    process_lanes: Callable[[], Sequence[ProcessLane]]
 
 
 class VitalSigns:
@@ -102,6 +105,8 @@ class VitalSigns:
             calls=tuple(watched_parts.overdue.lasting_calls(current_time)),
             hung=tuple(hung_plugin_names(watched_parts.lanes)),
             blocked=tuple(filter(None, (lane.blocking() for lane in watched_parts.lanes))),
+            process_lanes=tuple(watched_parts.process_lanes()),
+            slow=tuple(_slow_plugins(watched_parts.lanes, current_time)),
         )
 
     def _report_needs(self, current_pulse: Pulse) -> None:
@@ -121,3 +126,14 @@ class VitalSigns:
             if need_key not in current_needs:
                 self._announcer.attention(need, over=True)
         self._known_needs = current_needs
+
+
+def _slow_plugins(lanes: Sequence[Lane], current_time: float) -> Iterator[SlowPlugin]:
+    """Yield the plugins that are called more slowly because they keep ending worker processes."""
+    for lane in lanes:
+        for lane_plugin in lane.lane_plugins:
+            ended_workers = lane_plugin.ended_workers
+            if ended_workers.is_slow:
+                wait_seconds = ended_workers.wait_left(current_time)
+                retry_at = time.time() + (wait_seconds if wait_seconds < math.inf else 0.0)
+                yield SlowPlugin(lane.name, lane_plugin.plugin.name, len(ended_workers), retry_at)

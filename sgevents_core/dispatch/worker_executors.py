@@ -75,6 +75,8 @@ class WorkerExecutors:
         for key, other in list(self._executors.items()):
             if other is executor:
                 self._executors.pop(key, None)
+        if admission is not None:
+            admission.keep()
         pending = [admission]  # emptied by the first thread to note the return
 
         def note_return() -> None:
@@ -83,7 +85,7 @@ class WorkerExecutors:
             except IndexError:
                 return
             if slot is not None:
-                slot.give_back()
+                slot.give_back_kept()
             self._idle.append(executor)
             self._wake()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -62,6 +62,63 @@ class BlockedLane(msgspec.Struct, frozen=True):
     callback: str = ""
 
 
+WorkerState: TypeAlias = Literal["idle", "calling", "starting", "not running"]
+
+
+class RunningWorker(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker process of a lane.
+
+    Args:
+        number: The worker's number in the lane, from 1.
+        state: What it does.
+        pid: The process id; None while it has no process.
+        memory: The memory that the process holds, in bytes; 0 if that is not known.
+        restarts: How often its process was replaced.
+        call: The call that it makes; None if it makes none.
+        trouble: Why its process cannot be started; empty if it can.
+    """
+
+    number: int
+    state: WorkerState
+    pid: int | None = None
+    memory: int = 0
+    restarts: int = 0
+    call: RunningCall | None = None
+    trouble: str = ""
+
+
+class ProcessLane(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lane with worker processes.
+
+    Args:
+        lane: The lane.
+        workers: Its workers.
+        trouble: Why its plugins could not be loaded, so that it waits; empty if they were.
+        retry_at: When they are loaded again, in seconds since 1970; 0 if they were.
+    """
+
+    lane: str
+    workers: tuple[RunningWorker, ...]
+    trouble: str = ""
+    retry_at: float = 0.0
+
+
+class SlowPlugin(msgspec.Struct, frozen=True):
+    """A plugin that is called more slowly, because its calls keep ending worker processes.
+
+    Args:
+        lane: Its lane.
+        plugin: The plugin.
+        ended_workers: How many processes its calls have ended lately.
+        retry_at: When it may be called again, in seconds since 1970.
+    """
+
+    lane: str
+    plugin: str
+    ended_workers: int
+    retry_at: float
+
+
 class Pulse(msgspec.Struct, frozen=True):
     """The current activity of a daemon.
 
@@ -75,6 +132,8 @@ class Pulse(msgspec.Struct, frozen=True):
         calls: The calls that have run for a second or longer.
         hung: Plugins with a call that exceeded its `timeout` and has not returned.
         blocked: The lanes that take in no more events.
+        process_lanes: The lanes with worker processes.
+        slow: The plugins that are called more slowly.
     """
 
     pid: int
@@ -86,6 +145,8 @@ class Pulse(msgspec.Struct, frozen=True):
     calls: tuple[RunningCall, ...] = ()
     hung: tuple[str, ...] = ()
     blocked: tuple[BlockedLane, ...] = ()
+    process_lanes: tuple[ProcessLane, ...] = ()
+    slow: tuple[SlowPlugin, ...] = ()
 
 
 def write_pulse(state_folder: Path, daemon_pulse: Pulse) -> None:

@@ -117,6 +117,19 @@ def letters(daemon: RunningDaemon) -> list[tuple[int, str]]:
     return [(one["event_id"], one["error"]) for one in json.loads(found)["dead_letters"]]
 
 
+def daemon_status(daemon: RunningDaemon) -> dict[str, Any]:
+    """Return what `status` says of the daemon."""
+    shown: dict[str, Any] = json.loads(daemon_command(daemon, "status", "--json"))["daemon"]
+    return shown
+
+
+def workers_of(daemon: RunningDaemon) -> list[dict[str, Any]]:
+    """Return what `status` says of the workers of the lane."""
+    (lane,) = daemon_status(daemon)["lanes"]
+    workers: list[dict[str, Any]] = lane["workers"]
+    return workers
+
+
 def daemon_command(daemon: RunningDaemon, *words: str) -> str:
     """Run a command beside the daemon; return what it prints."""
     command = [sys.executable, "-m", "sgevents_core", *words, "-c", str(daemon.config)]
@@ -179,6 +192,62 @@ def test_plugin_that_keeps_dying_waits_alone(daemon: RunningDaemon) -> None:
         deaths = len(tried(daemon))
         assert daemon.stop(process) == 0
     assert 3 <= deaths < len(ids) / 2  # each event has killed two, in each strand at once
+
+
+def test_status_shows_the_workers_and_what_they_call(daemon: RunningDaemon) -> None:
+    """Process, state, call and since when, memory, restarts; and a plugin that is slowed down."""
+    hang = daemon.site.event("Studio_Hang")
+    with daemon.running() as process:
+        wait_until(lambda: tried(daemon))
+        wait_until(lambda: workers_of(daemon)[0]["state"] == "calling")
+        (worker,) = workers_of(daemon)
+        shown = daemon_command(daemon, "status")
+        assert worker["pid"] == tried(daemon)[0][2]
+        assert (worker["plugin"], worker["event_id"], worker["restarts"]) == ("poison", hang, 0)
+        assert worker["memory_bytes"] > 1_000_000
+        assert f"poison poison:on_event, event {hang}" in shown
+        for _ in range(2):
+            daemon.site.event("Studio_Segfault")
+        wait_until(lambda: daemon_status(daemon)["slow"])
+        (slow,) = daemon_status(daemon)["slow"]
+        assert (slow["lane"], slow["plugin"]) == ("apart", "poison")
+        assert "poison: called more slowly" in daemon_command(daemon, "status")
+        assert workers_of(daemon)[0]["restarts"] >= 2
+        assert daemon.stop(process) == 0
+
+
+KILLED = """
+    import os, pathlib, subprocess, time
+    from sgevents_core import hookimpl
+
+    if not pathlib.Path({gate!r}).exists():
+        subprocess.run(["sh", "-c", f"kill -9 {{os.getpid()}}"])
+        time.sleep(1000)
+
+    @hookimpl
+    def on_event(event, ctx):
+        ctx.store["calls"] = ctx.store.get("calls", 0) + 1
+"""
+
+
+def test_lane_that_cannot_be_started_starts_by_itself_later(daemon: RunningDaemon) -> None:
+    """Its plugins are not left out until a reload, and get all events of the time between."""
+    gate = daemon.folder / "gate"
+    daemon.install("killed", KILLED.format(gate=str(gate)), "apart")
+    with daemon.running() as process:
+        daemon.wait_for([daemon.site.event("Studio_Fine")], "writes")
+        wait_until(lambda: daemon_status(daemon)["lanes"])
+        (lane,) = daemon_status(daemon)["lanes"]
+        assert "killed by SIGKILL" in lane["trouble"]
+        assert lane["retry_at"] is not None
+        assert "its plugins could not be loaded, and are tried again" in daemon_command(
+            daemon, "status"
+        )
+        gate.touch()
+        wait_until(lambda: stored(daemon, "killed") == {"calls": 1})
+        wait_until(lambda: daemon_status(daemon)["lanes"][0]["trouble"] is None)
+        wait_until(lambda: stored(daemon, "poison").get("calls") == 1)
+        assert daemon.stop(process) == 0
 
 
 def test_a_daemon_that_is_killed_leaves_no_worker_behind(daemon: RunningDaemon) -> None:

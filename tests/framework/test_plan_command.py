@@ -122,6 +122,9 @@ def test_json_has_the_same_for_programs(config: Path, capsys: pytest.CaptureFixt
             {
                 "number": 1,
                 "lane": "default",
+                "executor": "thread",
+                "workers": 1,
+                "order_by": None,
                 "group": "first",
                 "plugin": "zulu",
                 "callback": "zulu:on_new",
@@ -132,6 +135,9 @@ def test_json_has_the_same_for_programs(config: Path, capsys: pytest.CaptureFixt
             {
                 "number": 2,
                 "lane": "default",
+                "executor": "thread",
+                "workers": 1,
+                "order_by": None,
                 "group": "default",
                 "plugin": "alpha",
                 "callback": "alpha:on_event",
@@ -183,3 +189,15 @@ def test_misspelled_type_is_said_to_be_one(
     with pytest.raises(SystemExit):
         sgevents.main(["plan", "Shotgun_Task_Change", "--config", str(config)])
     assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_lane_with_workers_is_described(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    """Where calls are made, by how many workers, and which events stay in order."""
+    lane = '[lanes.slow]\nworkers = 4\norder_by = "entity"\nexecutor = "process"\n'
+    config.write_text(CONFIG + lane, encoding="utf-8")
+    shown = run(capsys, "Shotgun_Task_Change", "-c", str(config)).out
+    assert "Lane slow: 4 worker processes, the events of one entity in order." in shown
+    assert "Lane default" not in shown
+    calls = json.loads(run(capsys, "Shotgun_Task_Change", "-c", str(config), "--json").out)["calls"]
+    lanes = {one["lane"]: (one["executor"], one["workers"], one["order_by"]) for one in calls}
+    assert lanes == {"default": ("thread", 1, None), "slow": ("process", 4, "entity")}
