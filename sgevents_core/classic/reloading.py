@@ -211,7 +211,7 @@ class ClassicReloading:
             return None
         self._loaded_names.discard(plugin_name)
         sys.modules.pop(module_name(plugin_name), None)
-        message_text = "Plugin %s is no longer called: its file is gone; its place is kept"
+        message_text = "Plugin %s is no longer called: its file is gone; its position is kept"
         logger.warning(
             message_text, plugin_name, extra={"action": "classic.removed", "plugin": plugin_name}
         )
@@ -219,7 +219,8 @@ class ClassicReloading:
 
     def _report_helper(self, file_path: Path) -> None:
         message_text = (
-            "%s is not a plugin; what imported it keeps the old one until `sgevents reload`"
+            "%s is not a plugin; modules that are already imported stay as they are until "
+            "`sgevents reload`"
         )
         logger.info(message_text, file_path, extra={"action": "classic.helper_changed"})
 

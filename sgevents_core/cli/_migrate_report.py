@@ -93,7 +93,7 @@ def _print_file(move: Move, report: SourceReport) -> None:
     _line(move, f"  {name}: {_verdict(report)}")
     for registration in report.registrations:
         repeated = ", for each turn of a loop" if registration.repeated else ""
-        policy = "" if registration.stop_on_error is not False else ", goes on after errors"
+        policy = "" if registration.stop_on_error is not False else ", continues after errors"
         wanted = f"{shown_filter(registration.match)}{repeated}{policy}"
         line = f"(line {registration.line})"
         _line(move, f"      {registration.callback_name}: {wanted} {line}")
@@ -106,13 +106,13 @@ def _print_file(move: Move, report: SourceReport) -> None:
 def _verdict(report: SourceReport) -> str:
     kinds = {remark.kind for remark in report.remarks}
     if report.is_helper:
-        return "no plugin, a module for others"
+        return "not a plugin, but a module that others may import"
     if "python 2" in kinds:
         return "Python 2 only, does not load"
     if "broken" in kinds:
         return "does not load"
     if "missing module" in kinds:
-        return "does not load before its modules are installed"
+        return "does not load until its modules are installed"
     if report.entrance is None:
         return "should load; only --load shows what it registers"
     return f"should load, {counted(len(report.registrations), 'callback')}"
@@ -213,7 +213,7 @@ def print_positions(positions: Positions) -> None:
     for name, position in sorted(positions.stored.items()):
         if position.last_id is None:
             continue
-        text = f"  {name} goes on after event {position.last_id}"
+        text = f"  {name} continues after event {position.last_id}"
         if position.backlog:
             text += f", and waits for {counted(len(position.backlog), 'missing id')}"
         if name in positions.moved:
@@ -224,10 +224,11 @@ def print_positions(positions: Positions) -> None:
         echo_line(text)
     if positions.without:
         shown = _named(positions.without)
-        echo_line(f"  without one, and begin after event {highest} like the furthest: {shown}")
+        start_text = f"begin after event {highest}, where the furthest plugin is"
+        echo_line(f"  without a position, so they {start_text}: {shown}")
     if positions.unused:
         shown = _named(f"{stem} of {folder}" for folder, stem in positions.unused)
-        echo_line(f"  not used, since no such plugin is there: {shown}")
+        echo_line(f"  not used, because there is no such plugin: {shown}")
 
 
 def _named(names: Iterable[str]) -> str:
@@ -239,7 +240,7 @@ def _named(names: Iterable[str]) -> str:
 def print_left(left: Left, target: Path) -> None:
     """Print the files written for going back, and what the classic daemon cannot know."""
     for name, (position, unhandled, half_done) in sorted(left.positions.items()):
-        text = f"  {name} goes on after event {position.last_id}"
+        text = f"  {name} continues after event {position.last_id}"
         if position.backlog:
             text += f", with {counted(len(position.backlog), 'id')} in its backlog"
         if unhandled:
@@ -248,7 +249,7 @@ def print_left(left: Left, target: Path) -> None:
         if half_done:
             echo_line(
                 f"    {counted(half_done, 'callback')} of it handled the next event already, and"
-                " will be called for it again: the classic daemon knows whole events only"
+                " will be called for it again, because the classic daemon only records whole events"
             )
     if any(left_position.position.backlog for left_position in left.positions.values()):
         echo_line(
@@ -256,7 +257,7 @@ def print_left(left: Left, target: Path) -> None:
             " again; export once nothing is waited for (sgevents status) to avoid that"
         )
     for name in left.without:
-        echo_line(f"  {name} never ran here: the classic daemon begins with it as with a new one")
+        echo_line(f"  {name} never ran here: for the classic daemon, it is a new plugin")
     if left.dead_letters:
         counted_things = counted(left.dead_letters, "dead letter")
         echo_line(

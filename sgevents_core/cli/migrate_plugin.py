@@ -40,7 +40,9 @@ def migrate_plugin(file: Path, name: str | None, output: Path) -> None:
     folder = output / plugin_name
     write_package(folder, dict(drafted.files))
     for reason in drafted.reasons:
-        echo_line(f"It registers as ever, since hooks cannot be drafted: {reason}.")
+        echo_line(
+            f"It registers its callbacks as before, because hooks cannot be drafted: {reason}."
+        )
     marks = counted(drafted.marks, "line")
     echo(f"""\
 {folder} is a plugin package now; {marks} with TRANSLATE ask for a look. Next:

@@ -103,7 +103,7 @@ class ConfigLines:
         self._config_draft.secrets.append(SecretPlace(ini_option, variable_name))
         config_lines.append(
             self._decide(
-                f"{ini_option.name} stands in line {ini_option.line} of"
+                f"{ini_option.name} is written in line {ini_option.line} of"
                 f" {self._ini_file.path.name}: put it into the environment variable {variable_name}"
             )
         )

@@ -90,7 +90,7 @@ class _Drafting(ConfigLines):
         ]
         head_comment = (
             f"# Made by `sgevents migrate` from {one_line(self._ini_file.path)}.\n"
-            f"# Lines with {DECIDE} ask for a decision; `sgevents check` looks it all over.\n"
+            f"# Lines with {DECIDE} ask for a decision; `sgevents check` checks the whole file.\n"
         )
         config_body = "\n\n".join(
             "\n".join(config_section) for config_section in config_sections if config_section

@@ -208,7 +208,8 @@ class _Drafting:
     def registering(self, reason_texts: Sequence[str]) -> tuple[str, str]:
         """Return a module that registers as before, and a test of it."""
         line_numbers = [
-            f"# TRANSLATE: {reason}, so it registers as ever." for reason in reason_texts
+            f"# TRANSLATE: {reason}, so it registers its callbacks as before."
+            for reason in reason_texts
         ]
         template_values = {**self._written_values, "reasons": "\n".join(line_numbers)}
         return _filled("plugin_register.py", template_values), _filled(

@@ -240,16 +240,16 @@ def _remarks_on(
     for type_filter in type_filters or ():
         if type_filter.is_bare:
             source_text = (
-                f"the attributes of {type_filter.event_type} are a bare string: taken as a list of"
-                " one, where the classic daemon searches in it"
+                f"the attributes of {type_filter.event_type} are a bare string: here a list of"
+                " one, where the classic daemon searches the string"
             )
             yield Remark("filter", registration.line, source_text)
     if isinstance(registration.match, list | str) and registration.match:
         yield Remark(
-            "filter", registration.line, "the filter is no dict: taken as types, any attribute"
+            "filter", registration.line, "the filter is not a dict: here, types with any attribute"
         )
     elif type_filters is None and isinstance(registration.match, int | float | bytes):
-        yield Remark("filter", registration.line, "the filter is nothing that can be compared")
+        yield Remark("filter", registration.line, "the filter cannot be compared with an event")
     if (
         isinstance(registration.match, Mapping)
         and "*" in registration.match
@@ -270,7 +270,7 @@ def _remarks_on(
         yield Remark("differs", registration.line, source_text)
     if registration.stop_on_error is False:
         source_text = (
-            f"an error in {registration.callback_name} makes a dead letter, which can be retried"
+            f"an error in {registration.callback_name} leaves a dead letter, which can be retried"
         )
         yield Remark("differs", registration.line, source_text)
 

@@ -178,7 +178,7 @@ def _check_helpers(folders: Sequence[ClassicFolder], index: int, diagnostics: Di
     for name in python_files(folder) if earlier else ():
         others = [one.path for one in earlier if (one.path / name).is_file()]
         if others and is_helper(folder / name):
-            message = f"{name} is also in {others[0]}: whoever imports it gets that one"
+            message = f"{name} is also in {others[0]}: plugins that import it get that one"
             fix = "rename one of the two"
             diagnostics.add_warning(("classic", "paths", index, "path"), message, fix)
 

@@ -298,7 +298,7 @@ def test_check_writes_nothing(studio: OldStudio, words: list[str]) -> None:
     checked = studio.run(*words, "shotgunEventDaemon.conf")
     assert checked.exit_code == 0
     assert studio.files() == before
-    assert "notify goes on after event 5" in checked.output
+    assert "notify continues after event 5" in checked.output
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"cos\nsystem\n(S'touch pwned'\ntR."])
@@ -365,7 +365,7 @@ def test_positions_follow_a_group_that_was_renamed(studio: OldStudio) -> None:
     text = studio.config.read_text().replace('group = "studio"', 'group = "first"')
     studio.config.write_text(text)
     imported = studio.run("--import-id", "shotgunEventDaemon.conf")
-    assert "classic:first/notify goes on after event 5" in imported.output
+    assert "classic:first/notify continues after event 5" in imported.output
     exported = studio.run("--export-id", "back.id", "shotgunEventDaemon.conf")
     assert exported.exit_code == 0, exported.output
     assert studio.positions(studio.folder / "back.id") == {"notify": (5, [3])}
@@ -378,7 +378,7 @@ def test_positions_of_a_folder_that_is_gone_are_kept(studio: OldStudio) -> None:
     studio.write_id(notify=(5, [3]))
     (studio.folder / "studio").rename(studio.folder / "away")
     moved = studio.run("shotgunEventDaemon.conf")
-    assert "classic:studio/notify goes on after event 5" in moved.output
+    assert "classic:studio/notify continues after event 5" in moved.output
     exported = studio.run("--export-id", "back.id")
     assert exported.exit_code == 0, exported.output
     assert studio.positions(studio.folder / "back.id") == {"notify": (5, [3])}

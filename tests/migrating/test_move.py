@@ -83,7 +83,7 @@ def test_over_through_a_kill_and_back(
     write_conf(studio, site)
     studio.write_id(ahead=(second[-1], missing), behind=(first[2], []), gone=(5, []))
     text = migrate(daemon, "shotgunEventDaemon.conf")
-    assert "ahead goes on after event" in text
+    assert "ahead continues after event" in text
     assert "waits for 2 missing ids" in text
     with daemon.started() as process:
         process.wait(60)

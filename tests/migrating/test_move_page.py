@@ -96,7 +96,7 @@ def test_the_page_leads_over_and_back(studio: OldStudio, site: Sandbox) -> None:
 
     studio.write_id(notify=(tried, []), folder="plugins")
     switched = site.event("Studio_Switched")
-    assert f"goes on after event {tried}" in reader.type("--import-id")
+    assert f"continues after event {tried}" in reader.type("--import-id")
     reader.type("sgevents run\n", more=" --drain")
     assert [noted.event_id for noted in daemon.noted()] == [switched]
     assert len(site.find("Shot", [["code", "is", str(switched)]])) == 1

@@ -66,7 +66,7 @@ def test_callbacks_and_filters_are_shown(studio: OldStudio) -> None:
     ]
     kinds = [remark.kind for remark in found.remarks]
     assert kinds == ["differs"]
-    assert "makes a dead letter" in found.remarks[0].text
+    assert "leaves a dead letter" in found.remarks[0].text
 
 
 def test_what_only_running_shows_is_said_to_be_so(studio: OldStudio) -> None:
@@ -306,8 +306,8 @@ def test_environment_variables_are_told(studio: OldStudio) -> None:
             "registerCallback(sgConnection=...)",
         ),
         ("reg.registerCallback('a', K, work, {'T': 'code'})", "bare string"),
-        ("reg.registerCallback('a', K, work, ['T'])", "the filter is no dict"),
-        ("reg.registerCallback('a', K, work, 5)", "nothing that can be compared"),
+        ("reg.registerCallback('a', K, work, ['T'])", "the filter is not a dict"),
+        ("reg.registerCallback('a', K, work, 5)", "cannot be compared with an event"),
         ("reg.registerCallback('a', K, work, {'*': None, 'T': []})", "useless"),
         ("reg.registerCallback('a', K, few, None)", "few cannot be called with"),
         ("reg.registerCallback('a', K, named, None)", "named cannot be called with"),
@@ -401,7 +401,7 @@ def test_the_command_reports_on_every_file(studio: OldStudio) -> None:
     assert "good.py: should load, 0 callbacks" in checked.output
     assert "old.py: Python 2 only" in checked.output
     assert "old.py:1: print is a statement" in checked.output
-    assert "_tools.py: no plugin" in checked.output
+    assert "_tools.py: not a plugin" in checked.output
     assert "forked/: a folder with __init__.py" in checked.output
     assert "cannot be read: No such file or directory" in checked.output
     assert "2 plugins: 1 should load, 1 does not; 1 other module." in checked.output
