@@ -215,8 +215,8 @@ class DaemonRun:
         if self._classic_files is not None:
             self._classic_files.close()
         parts.inbox.close()
-        self._wake_listener.close()
         _stop_parts(parts, self._feed_watchdog)
+        self._wake_listener.close()
         self._figures.close(time.time())
         parts.announcer.close(ALERT_TIMEOUT)
         self.has_hung_threads = bool(hung_plugin_names(parts.lanes))

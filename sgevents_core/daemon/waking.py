@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.state.wake_signal import WakeReceiver
+from sgevents_core.state.wake_signal import WakeReceiver, send_wake_signal
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -39,7 +39,8 @@ class WakeListener:
         """Pass nothing on any more."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            send_wake_signal(self._state_folder)  # it waits for one
+            self._thread.join(_TURN_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -50,7 +51,7 @@ class WakeListener:
             return
         try:
             while not self._stopping.is_set():
-                if receiver.wait(_TURN_SECONDS):
+                if receiver.wait(_TURN_SECONDS) and not self._stopping.is_set():
                     self._wake_feed()
                     self._stopping.wait(LEAST_INTERVAL)
         finally:

@@ -6,15 +6,15 @@ It is wider than what `check` accepts: rules between keys are not in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args, get_origin
 
 import msgspec
 
 from sgevents_core.settings.config_file import SECTION_MODELS
 from sgevents_core.settings.fitting import ModelKey, model_keys_of
 from sgevents_core.settings.references import REFERENCE_KEYS
-from sgevents_core.settings.value_kinds import Schema
-from sgevents_core.settings.value_shapes import ValueShape
+from sgevents_core.settings.value_kinds import Schema, ValueKind
+from sgevents_core.settings.value_shapes import ValueShape, shape_of
 
 SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED_TABLES: Final = {"lanes", "plugins"}
@@ -105,9 +105,18 @@ def _key_schema(section_name: str, key: ModelKey) -> Schema:
 
 def _plain_schema(shape: ValueShape) -> Schema:
     """Return msgspec's schema of a type, without null, which TOML does not have."""
+    member_kind = _kind_of_members(shape)
+    if member_kind is not None:
+        return {"type": "array", "items": dict(member_kind.schema)}
     value_schema = msgspec.json.schema(shape.annotated_type)
     branches = [branch for branch in value_schema.get("anyOf", []) if branch != {"type": "null"}]
     return branches[0] if len(branches) == 1 else value_schema
+
+
+def _kind_of_members(shape: ValueShape) -> ValueKind | None:
+    """Return the kind of a list's members, if they are of a kind that msgspec does not read."""
+    members = get_args(shape.core_type) if get_origin(shape.core_type) in {list, tuple} else ()
+    return shape_of(members[0]).value_kind if members else None
 
 
 def _with_settings(table_schema: Schema, schema: Schema) -> Schema:

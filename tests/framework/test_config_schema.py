@@ -171,7 +171,12 @@ def test_every_key_is_described() -> None:
     """An editor has a text to show for each key, those of a plugin's table included."""
     tables = config_schema({"chat": {"type": "object"}}, {})["properties"]
     groups, lanes, plugins = tables.pop("groups"), tables.pop("lanes"), tables.pop("plugins")
-    named = [groups["items"], lanes["additionalProperties"], plugins["additionalProperties"]]
+    named = [
+        groups["items"],
+        tables.pop("alerts")["items"],
+        lanes["additionalProperties"],
+        plugins["additionalProperties"],
+    ]
     for table in [*tables.values(), *named, plugins["properties"]["chat"]]:
         assert table["description"]
         for name, key in table["properties"].items():
