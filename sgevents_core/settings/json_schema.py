@@ -70,8 +70,16 @@ def _nested_schemas(schemas: Mapping[str, Schema]) -> dict[str, Schema]:
         if inner_name:
             properties = top_schemas[outer_name]["properties"]
             plain_schema = properties.get(inner_name)
-            properties[inner_name] = {"anyOf": [plain_schema, schema]} if plain_schema else schema
+            properties[inner_name] = _either_schema(plain_schema, schema)
     return top_schemas
+
+
+def _either_schema(plain_schema: Schema | None, table_schema: Schema) -> Schema:
+    """Return the schema of a key that may be a table, or a plain value too."""
+    if plain_schema is None:
+        return table_schema
+    description = plain_schema["description"]
+    return {"description": description, "anyOf": [plain_schema, table_schema]}
 
 
 def _section_schema(name: str, model: type[msgspec.Struct]) -> Schema:
