@@ -19,8 +19,8 @@ import pytest
 from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.dispatch import batch_caller, divided_lane, lane
 from sgevents_core.dispatch import caller as calls
-from sgevents_core.dispatch import divided_lane, lane
 from sgevents_core.state import register
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.sqlite import database
@@ -173,6 +173,7 @@ class Machine:
                 if name.startswith(CLOCKED) and getattr(module, "time", None) is time:
                     patch.setattr(module, "time", self)
             patch.setattr(calls, "random", random.Random(self._seed))
+            patch.setattr(batch_caller, "random", random.Random(self._seed))
             patch.setattr(database, "sqlite3", fake)
             patch.setattr(lane, "Register", self._register_class())
             patch.setattr(lane, "LONGEST_SLEEP", 600.0)

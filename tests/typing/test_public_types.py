@@ -128,6 +128,16 @@ ACCEPTED = {
         registrar.register(whole, where=lambda event: event.id > 7, on_error="pause")
         registrar.register(Callable_(), old_value=..., args=None)
     """,
+    "batches, async or not": """
+        @hookimpl
+        @match(entity_type="Shot", batch="2s", by="entity", at_most=30, size=50)
+        def on_new(events: list[Event], ctx: Context) -> None: ...
+        @hookimpl(specname="on_change")
+        @match(batch=2.5, by=lambda event: event.project_id)
+        async def changed(events: list[Event]) -> None: ...
+        registrar.register(on_new, batch="1m", by="project", name="again")
+        numbers: list[int] = [one.id for one in letter.events]
+    """,
     "an event where a mapping is wanted": """
         row: Mapping[str, Any] = event
     """,
@@ -181,6 +191,9 @@ REFUSED = {
         'registrar.register(plain, on_error="ignore")',
         "arg-type",
     ),
+    "a key of batches that is none": ('match(batch="2s", by="shot")', "arg-type"),
+    "a pause that is a list": ("match(batch=[2])", "arg-type"),
+    "a size that is a text": ('match(batch=2, size="many")', "arg-type"),
     "match on what is no function": ('match(entity_type="Shot")(7)', "type-var"),
     "a function with match called wrongly": ('match(entity_type="Shot")(whole)(event)', "call-arg"),
     "a function with hookimpl called wrongly": ("hookimpl(whole)(event)", "call-arg"),
