@@ -128,7 +128,10 @@ def _host_time() -> float:
 
 
 def can_be_called(lane_plugin: LanePlugin) -> bool:
-    """Return whether a plugin is neither paused nor held, nor hangs in a call."""
+    """Return whether a plugin is neither paused nor held, hangs in no call and need not wait."""
     return (
-        lane_plugin.record.state == "active" and not lane_plugin.late and lane_plugin.hung is None
+        lane_plugin.record.state == "active"
+        and not lane_plugin.late
+        and lane_plugin.hung is None
+        and not lane_plugin.extra_wait(time.monotonic())[0]
     )

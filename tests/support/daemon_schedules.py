@@ -66,6 +66,10 @@ class DaemonSchedule:
             self._divide()
         self._limit_rng = random.Random(f"limits {seed}")
         self._has_limits = self._limit_rng.random() < 0.4
+        self._parking_rng = random.Random(f"parking {seed}")
+        self._is_parking = self._parking_rng.random() < 0.3
+        if self._is_parking:
+            self.daemon.most_old_rows = 1
         self._furnish()
 
     def run(self) -> SimulatedDaemon:
@@ -159,6 +163,18 @@ class DaemonSchedule:
             daemon.prune(rng.choice([0.0, 10.0, 100.0]))
         if self._hiding:
             self._hide_and_show()
+        if self._is_parking:
+            self._let_old_rows_come()
+
+    def _let_old_rows_come(self) -> None:
+        """Let old rows show, as where rights are granted, and people decide about parked ones."""
+        daemon, rng = self.daemon, self._parking_rng
+        if rng.random() < 0.5:
+            daemon.site.transaction(rng.choice([2, 5]), rng.choice([150.0, 400.0]))
+        if rng.random() < 0.2:
+            daemon.run(rng.choice([200.0, 1000.0]))
+        if rng.random() < 0.5:
+            daemon.ask_parked(rng.choice(["handle", "drop"]))
 
     def _hide_and_show(self) -> None:
         site, rng = self.daemon.site, self.rng
@@ -226,7 +242,8 @@ class DaemonSchedule:
             for record in records:
                 if record.state == "paused":
                     daemon.ask("resume", record.name)
-            put_off = daemon.house.state.deferred_calls()
+            daemon.ask_parked(self._parking_rng.choice(["handle", "drop"]))
+            put_off = [*daemon.house.state.deferred_calls(), *daemon.parked()]
             if all(_is_at_rest(record) for record in records) and not put_off:
                 break
             daemon.run(20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from bisect import bisect_left
+from collections.abc import Collection
 from dataclasses import replace
 
 from simulated_feed import SimulatedFeed
@@ -206,10 +207,15 @@ def check_ranges(feed: SimulatedFeed) -> None:
         assert feed.site.shown_at[id_] >= min(asked)
 
 
-def check(feed: SimulatedFeed) -> None:
-    """Check that each visible row was appended once, in order or marked late, by looks if due."""
+def check(feed: SimulatedFeed, dropped: Collection[int] = ()) -> None:
+    """Check that each visible row was appended once, in order or marked late, by looks if due.
+
+    Args:
+        feed: The feed.
+        dropped: The ids of rows that a person has dropped, which must not be appended.
+    """
     ids = feed.journal.ids
-    assert sorted(ids) == sorted(feed.site.visible)
+    assert sorted(ids) == sorted(feed.site.visible.keys() - dropped)
     highest = 0
     for row, late in feed.journal.rows:
         assert bool(late) == (row.id < highest)

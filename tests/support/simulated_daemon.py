@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,13 +32,18 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.requests import carrying_out
 from sgevents_core.requests.inbox import Inbox
+from sgevents_core.site import auditing
 from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.site.parking import decide_parked
 from sgevents_core.state.deferred import DeferredKey
+from sgevents_core.state.feed_values import ParkedRange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent, Request
 
+OLD_AGE = 80.0
+"""Seconds after which a row is old here; a schedule does not last for hours."""
 MOST_TURNS = 100_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""
 
@@ -60,6 +66,8 @@ class SimulatedDaemon:
         self.log = CallLog(self.machine)
         self.house = House(folder)
         self.deadly = deadly
+        self.most_old_rows = auditing.MOST_OLD_ROWS
+        """How many old rows that turn up at once are not parked."""
         self.journal = StateJournal(self.machine, self.house.state)
         self.feed = DaemonFeed(self.site, rules, seed, journal=self.journal)
         self.feed.machine = self.machine
@@ -86,8 +94,12 @@ class SimulatedDaemon:
         self._synced_at = 0.0
         self._steps_synced = 0
         self.turns = 0
+        self.dropped: set[int] = set()
+        """The ids of parked rows that were dropped for good."""
+        self._decisions: deque[Request] = deque()
         self._due: dict[str, float] = {}
         self._idle: dict[str, int] = {}
+        self._parked_ids: set[int] = set()
         self._series_of: dict[int, list[Any]] = {}
         self._requests = open_state(folder).requests()
         self._onlooker = sqlite3.connect(folder / "sgevents.db", isolation_level=None)
@@ -114,6 +126,8 @@ class SimulatedDaemon:
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
             logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
             patch.setattr(carrying_out, "carry_out", self.carry_out)
+            patch.setattr(auditing, "MOST_OLD_ROWS", self.most_old_rows)
+            patch.setattr(auditing, "OLD_AGE", OLD_AGE)
             patch.setattr("sgevents_core.dispatch.lane.make_deferred_call", self.make_deferred_call)
             self.log.listen(patch)
             yield
@@ -208,6 +222,7 @@ class SimulatedDaemon:
         self.machine.process = None
         self.ends[self.log.life] = (how, self.machine.now)
         self.lanes, self.log.request, self.log.is_late = [], 0, False
+        self._decisions.clear()
         self.log.not_before.clear()
         self.log.hanging.clear()
         if how == "power":
@@ -259,6 +274,7 @@ class SimulatedDaemon:
         self.turns += 1
         assert self.turns < MOST_TURNS, "it does not come to rest"
         end = len(self.journal.rows)
+        self._carry_out_decisions()
         next_turn = min([until, *self._due.values(), self.threads.next_wake])
         self.feed.turn(max(next_turn, self.site.now) + 0.0005)
         if self.threads.run_due() or len(self.journal.rows) > end:
@@ -318,7 +334,32 @@ class SimulatedDaemon:
     # People
 
     def decide(self, request: Request) -> None:
-        """Stand for the feed's thread; nobody asks for this."""
+        """Queue a request to the feed, whose own thread carries it out."""
+        self._decisions.append(request)
+
+    def _carry_out_decisions(self) -> None:
+        """Carry out requests to the feed between two of its calls, as its thread does."""
+        while self._decisions and self.journal.state is not None:
+            decide_parked(self.journal.state, self._decisions[0])
+            self._decisions.popleft()
+            self.feed.follower = Follower(self.feed.rules, self.journal.load())
+            self._note_answers()
+
+    def parked(self) -> list[ParkedRange]:
+        """Return the ranges of rows that are parked, as the journal says."""
+        feed_record = self.house.state.load_feed()
+        return [] if feed_record is None else list(feed_record.parked)
+
+    def ask_parked(self, decision: str) -> None:
+        """Decide about all rows that are parked now, as `sgevents feed parked` does."""
+        feed_record, parked_ranges = self.house.state.load_feed(), self.parked()
+        if feed_record is None or not parked_ranges:
+            return
+        self._parked_ids = {
+            parked_id for one in parked_ranges for parked_id in range(one.first, one.last + 1)
+        }
+        numbers = sorted({one.number for one in parked_ranges})
+        self.ask("parked", "", decision=decision, era=feed_record.state.era, numbers=numbers)
 
     def ask(
         self, kind: str, plugin: str, events: list[ReplayEvent] | None = None, **detail: Any
@@ -359,6 +400,8 @@ class SimulatedDaemon:
                     self._done(*self.asked[number])
 
     def _done(self, kind: str, plugin: str, detail: dict[str, Any]) -> None:
+        if kind == "parked" and detail["decision"] == "drop":
+            self.dropped |= self._parked_ids - {one.row.id for one in self.journal.rows}
         if kind == "pause":
             self.log.paused.add(plugin)
         if kind in ("resume", "skip"):
