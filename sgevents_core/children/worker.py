@@ -91,6 +91,10 @@ class Worker:
         """How many processes it has started that were ready for calls."""
         self.death_count = 0
         """How many of its processes died, instead of being ended."""
+        self._start_trouble = ""
+        """Why its process cannot be started; empty if it can."""
+        self._call_began_at = 0.0
+        """When its running call began, in seconds since 1970."""
         self._starting_child: Child | None = None
         self._farewell_replies: Replies | None = None
 

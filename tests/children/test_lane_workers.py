@@ -9,6 +9,7 @@ from worker_house import WorkerHouse
 
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.settings import LaneSettings
+from sgevents_core.state.pulse import RunningWorker
 
 MEETS = """
 @hookimpl
@@ -72,6 +73,21 @@ def test_the_store_belongs_to_one_call_at_a_time(house: WorkerHouse) -> None:
         calls_at_once(house, "counts", *range(1, 3))
         calls_at_once(house, "counts", *range(3, 5))
         assert house.store("counts") == {"count": 4}
+
+
+def test_worker_describes_itself_at_any_time(house: WorkerHouse) -> None:
+    """Before its first process, with one, and once that has died."""
+    house.lane_table = LaneSettings(executor="process", workers=2)
+    house.plugin("dies", DIES_ON_ONE)
+    with house.working() as worker:
+        assert house.pool.workers[1].describe() == RunningWorker(2, "not running")
+        described = worker.describe()
+        assert (described.state, described.pid, described.call) == ("idle", worker.pid, None)
+        assert described.memory > 1_000_000
+        assert house.call(worker, "dies", 1).death is not None
+        assert worker.describe() == RunningWorker(1, "not running")
+        assert worker.prepare()
+        assert (worker.describe().state, worker.describe().restarts) == ("idle", 1)
 
 
 def test_further_processes_are_started_ahead(house: WorkerHouse) -> None:
