@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_states import fill_state
 from console_visits import config_file, console_client
+from journal_rows import AT, event_row, grow
 from starlette.testclient import TestClient
+from state_values import failure
 
 from sgevents_core.console.pages import PAGES
+from sgevents_core.console.pages.events import LONGEST_LISTED
+from sgevents_core.console.shown_values import shortened
 from sgevents_core.state.opening import open_state
+from sgevents_core.state.steps import Step
 
 TEXTS = {
     "markup": '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7777 }}',
@@ -74,6 +80,51 @@ def test_hostile_texts_are_shown_as_text(hostile_config: Path) -> None:
             assert not [character for character in INVISIBLE if character in answer.text], address
         plugins = client.get("/api/v1/sites/studio/overview").json()["plugins"]
     assert {plugin["name"] for plugin in plugins} == set(NAMES.values())
+
+
+@pytest.fixture
+def hostile_events(tmp_path: Path) -> Path:
+    """A journal in which every value of a row is hostile; each event has a failure with it."""
+    (tmp_path / "studio").mkdir()
+    with closing(open_state(tmp_path / "studio").writer()) as state:
+        fence = state.take_lane("main")
+        for number, (kind, text) in enumerate(TEXTS.items(), 1):
+            link = {"type": text, "id": number, "name": text}
+            meta = {"old_value": text, "new_value": [text], "entity_type": text, text: text}
+            project = {**link, "type": "Project"}
+            values: dict[str, Any] = {"entity": link, "user": link, "project": project}
+            row = event_row(number, text, AT, attribute_name=text, meta=meta, **values)
+            grow(state, [row], late=[number])
+            failed = failure(NAMES[kind], seq=number, event_id=number, error=text, traceback=text)
+            state.record("main", fence, Step(failure=failed, dead=True))
+            state.record("main", fence, Step(failure=failed))
+    return config_file(tmp_path)
+
+
+def test_hostile_rows_are_shown_as_text(hostile_events: Path) -> None:
+    """In the list, taken apart, in groups of failures, in their previews, and as JSON."""
+    pages = [("events", {}), ("events", {"type": TEXTS["ansi"], "entity": TEXTS["markup"]})]
+    pages += [("failures", {"plugin": name}) for name in NAMES.values()]
+    pages += [("failures", {"error": TEXTS["quotes"]}), ("failures-preview", {"action": "retry"})]
+    preview = {"action": "retry", "plugin": NAMES["right to left"], "error": TEXTS["markup"]}
+    pages += [("failures-preview", preview), ("log", {})]
+    numbers = [[*TEXTS].index(kind) + 1 for kind in ("markup", "control", "long")]
+    pages += [("event", {"id": str(number)}) for number in numbers]
+    with console_client([hostile_events]) as client:
+        for path, query in pages:
+            page = read(client, (f"/sites/studio/{path}", query))
+            assert not [text for text in EXECUTED if text in page], (path, query)
+            typed = "".join(query.values())  # a form shows again what was typed into it
+            shown = [one for one in INVISIBLE if one in page and one not in typed]
+            assert not shown, (path, query)
+            answer = client.get(f"/api/v1/sites/studio/{path}", params=query)
+            assert answer.status_code == 200, (path, query)
+            assert not [one for one in INVISIBLE if one in answer.text], (path, query)
+        listed = client.get("/api/v1/sites/studio/events").json()["events"]
+        markup = client.get("/api/v1/sites/studio/event?id=1").json()["event"]
+    types = [event["event_type"] for event in reversed(listed)]
+    assert types == [shortened(text, LONGEST_LISTED) for text in TEXTS.values()]
+    assert markup["event_type"] == TEXTS["markup"]
 
 
 def test_secrets_of_the_configuration_are_on_no_page(tmp_path: Path) -> None:

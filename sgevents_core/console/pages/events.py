@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, structs
 
 from sgevents_core.console.page import Page, Query, View, Visit, utc_time
+from sgevents_core.console.shown_values import shortened
 from sgevents_core.errors import MomentError, RangeError
 from sgevents_core.printable import one_line
 from sgevents_core.reading.event_rows import ListedEvent, list_events
@@ -16,6 +17,8 @@ from sgevents_core.reading.event_search import EventPage, EventSearch, read_choi
 from sgevents_core.state.opening import open_state
 
 LONGEST_CONDITION: Final = 500
+LONGEST_LISTED: Final = 1_000
+"""The most characters of a name or type in a list; the page of the event has all of it."""
 _Text = Annotated[str, Meta(max_length=LONGEST_CONDITION)]
 _LARGEST_SEQ: Final = 2**62
 _NO_EVENTS: Final = EventPage((), 0, 0, True, 0)
@@ -109,18 +112,32 @@ def read_events(visit: Visit, query: EventsQuery) -> EventsView:
     return _events_view(query, page, list_events(visit.site.state_folder, page.entries))
 
 
-def linked_record(values: dict[str, Any], kind: str) -> LinkedRecord | None:
-    """Return a record that the values of an event name; None if they name none."""
+def linked_record(
+    values: dict[str, Any], kind: str, longest: int | None = None
+) -> LinkedRecord | None:
+    """Return a record that the values of an event name; None if they name none.
+
+    Args:
+        values: The values; see `event_values`.
+        kind: `entity`, `project` or `user`.
+        longest: The most characters of its type and name; None for all.
+    """
     record_type, record_id = values.get(f"{kind}_type"), values[f"{kind}_id"]
     name = values[f"{kind}_name"]
     if record_type is None and record_id is None and name is None:
         return None
-    is_id = type(record_id) is int
-    return LinkedRecord(type=_text(record_type), id=record_id if is_id else None, name=name)
+    return LinkedRecord(
+        type=_shortened(record_type, longest),
+        id=record_id if type(record_id) is int else None,
+        name=_shortened(name, longest),
+    )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _shortened(value: object, longest: int | None = LONGEST_LISTED) -> str | None:
+    """Return a text with at most so many characters; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    return value if longest is None else shortened(value, longest)
 
 
 def _conditions(query: EventsQuery) -> dict[str, Any]:
@@ -153,14 +170,14 @@ def _event_line(listed: ListedEvent) -> EventLine:
     return EventLine(
         seq=values["seq"],
         event_id=values["event_id"],
-        event_type=values["event_type"],
+        event_type=shortened(values["event_type"], LONGEST_LISTED),
         created_at=utc_time(values["created"]),
         late=values["late"],
-        attribute=values["attribute"],
-        entity=linked_record(values, "entity"),
-        project=linked_record(values, "project"),
-        user=linked_record(values, "user"),
-        script=values["script"],
+        attribute=_shortened(values["attribute"]),
+        entity=linked_record(values, "entity", LONGEST_LISTED),
+        project=linked_record(values, "project", LONGEST_LISTED),
+        user=linked_record(values, "user", LONGEST_LISTED),
+        script=_shortened(values["script"]),
         failures=[
             PluginFailure(plugin=plugin, outcome=outcome)
             for plugin, outcome in values["failures"].items()

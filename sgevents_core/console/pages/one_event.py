@@ -172,7 +172,10 @@ def _read_explanation(
     visit: Visit, event_id: int, failures: Sequence[RecordedFailure]
 ) -> tuple[dict[str, Any], bool, str]:
     """Return what `sgevents explain` says of the event, whether it is being read, and why not."""
-    mark = tuple((one.number, one.dead, one.failure.outcome) for one in failures)
+    mark = tuple(
+        (one.number, one.dead, one.failure.outcome, one.failure.attempt, one.failure.at)
+        for one in failures
+    )
     arguments = ("explain", str(event_id))
     inspections = visit.site.inspections
     found = inspections.read(*arguments, patience=_PATIENCE, fresh_for=_SETTLED_FOR, mark=mark)

@@ -16,8 +16,11 @@ from sgevents_core.console.pages import PAGES
 PLAIN = [page.path for page in PAGES if page.in_navigation and page.template]
 PATHS = [*PLAIN, "plugin?name=failing", "plugin?name=archive"]
 PATHS += ["event?id=1500", "failures?plugin=failing", "events?failed=true"]
+PATHS += ["failures-preview?action=retry&plugin=failing"]
 SCREENSHOTS = {"": "console-overview", "plugins": "console-plugins", "requests": "console-requests"}
-SCREENSHOTS |= {"plugin?name=failing": "console-plugin"}
+SCREENSHOTS |= {"plugin?name=failing": "console-plugin", "events": "console-events"}
+SCREENSHOTS |= {"event?id=1500": "console-event", "failures": "console-failures"}
+SCREENSHOTS |= {"log": "console-log"}
 
 
 @pytest.mark.parametrize("width", [1300, 400])
