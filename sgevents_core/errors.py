@@ -615,6 +615,13 @@ class StoreValueError(SgEventsError):
     reason: str
 
 
+class PartOutsideCallError(SgEventsError):
+    """ctx.once({name!r}) cannot be used here: {reason}."""
+
+    name: str
+    reason: str
+
+
 class CallIsOverError(SgEventsError):
     """{callback} of plugin {plugin} is over{event}: what is assigned to ctx.store now is not kept.
     A thread that outlives its call has to return its results before the callback returns.

@@ -7,6 +7,7 @@ so that a new field breaks no plugin.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from logging import Logger
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias
@@ -73,6 +74,14 @@ class Context(Protocol):
         """Whether a stop or a reload of the daemon waits for this call.
 
         A call that takes long can then raise `Retry`, and continue after the start.
+        """
+
+    def once(self, name: str) -> AbstractContextManager[bool]:
+        """Do a part of this call once for the event, however often the call is made.
+
+        `with ctx.once("channel-1") as first:` gives True until a block has ended without an error
+        for this event, callback and name; that is saved at once and kept even if the call fails
+        later. A kill inside the block repeats it.
         """
 
     def ignore(self, reason: str) -> None:

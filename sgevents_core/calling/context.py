@@ -10,13 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.calling.contact import SiteContact
+from sgevents_core.calling.parts import MAX_NAME, OncePart, PartRecords
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
+from sgevents_core.errors import PartOutsideCallError
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.callback import Credentials
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, SiteSettings
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.done_parts import DonePart
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
@@ -77,6 +80,8 @@ class Services:
         """The late start of the plugin, if it waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
+        self.part_records: PartRecords | None = None
+        """Where parts of calls that are done are recorded; its lane sets it."""
         self.failure_passes = plugin.hooks.get("failure_passes")
         """The plugin's own rule for failures that pass by themselves; None if it has none."""
         self.store = store
@@ -299,6 +304,26 @@ class CallContext:
         """Say that this call does nothing with the event, and why."""
         words = self._services.redact(str(reason)[:MAX_REASON]).split()
         self.ignored = " ".join(words) or "ignored"
+
+    def settle_part(self, name: str, *, is_done: bool) -> bool:
+        """Return whether a part of the call in another process is done; record it if it is now."""
+        part = self.once(name)
+        if is_done:
+            part.note_done()
+        return is_done or part.is_done()
+
+    def once(self, name: str) -> OncePart:
+        """Return a part of this call that is done once, as a context manager."""
+        event, part_records = self._event, self._services.part_records
+        if event is None or part_records is None:
+            raise PartOutsideCallError(name=name, reason="only a call for an event has parts")
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+            raise PartOutsideCallError(
+                name=name, reason=f"a part has a name of 1 to {MAX_NAME} characters"
+            )
+        services = self._services
+        done_part = DonePart(services.name, self._callback, self._era, event.id, name)
+        return OncePart(part_records, done_part, lambda: self._is_over)
 
     def heartbeat(self) -> None:
         """Report that this call is alive: its time limit counts from now."""

@@ -12,8 +12,16 @@ from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.children.channel import ChannelClosed
-from sgevents_core.children.messages import Heartbeat, SiteReport, StoreWanted, ToDaemon
+from sgevents_core.children.messages import (
+    Heartbeat,
+    PartAnswered,
+    PartAsked,
+    SiteReport,
+    StoreWanted,
+    ToDaemon,
+)
 from sgevents_core.errors import WorkerForkedError
+from sgevents_core.state.done_parts import DonePart
 
 _T = TypeVar("_T")
 
@@ -55,6 +63,43 @@ class StoreGrants:
             waiting_call = self._waiting_calls.pop(call_number, None)
         if waiting_call is not None:
             waiting_call.put(store_values)
+
+
+class ChildParts:
+    """The record of parts of calls in a worker process, which asks the daemon.
+
+    Args:
+        send_message: Sends a message to the daemon.
+
+    `number` is the number of the running call.
+    """
+
+    def __init__(self, send_message: SendMessage) -> None:
+        self.number = 0
+        self._send_message = send_message
+        self._question_lock = threading.Lock()  # several threads of one call ask one by one
+        self._answers: SimpleQueue[bool] = SimpleQueue()
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part of a callback's work for an event is done."""
+        return self._ask(done_part, is_done=False)
+
+    def note_part_done(self, done_part: DonePart) -> None:
+        """Record that a part is done, before this returns."""
+        self._ask(done_part, is_done=True)
+
+    def arrive(self, part_answered: PartAnswered) -> None:
+        """Hand an answer to the call that waits for it."""
+        self._answers.put(part_answered.is_done)
+
+    def _ask(self, done_part: DonePart, *, is_done: bool) -> bool:
+        with self._question_lock:
+            part_asked = PartAsked(number=self.number, name=done_part.name, is_done=is_done)
+            try:
+                self._send_message(part_asked)
+            except ChannelClosed:
+                raise WorkerForkedError(plugin=done_part.plugin) from None
+            return self._answers.get()
 
 
 class ChildStore(PluginStore):

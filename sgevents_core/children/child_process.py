@@ -26,7 +26,13 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, ErrorFacts, RaisedError
 from sgevents_core.children.channel import Channel
-from sgevents_core.children.child_calls import ChildContext, ChildServices, ChildStore, StoreGrants
+from sgevents_core.children.child_calls import (
+    ChildContext,
+    ChildParts,
+    ChildServices,
+    ChildStore,
+    StoreGrants,
+)
 from sgevents_core.children.child_log import ChildOutlet
 from sgevents_core.children.messages import (
     PREPARATION,
@@ -36,6 +42,7 @@ from sgevents_core.children.messages import (
     End,
     HookEnded,
     HookWanted,
+    PartAnswered,
     Prepare,
     Prepared,
     ScriptsLearned,
@@ -91,6 +98,7 @@ class ChildProcess:
         self._work_queue: SimpleQueue[Work] = SimpleQueue()
         self._alert_queue: SimpleQueue[HookWanted | None] = SimpleQueue()
         self._store_grants = StoreGrants(self._send)
+        self._part_records = ChildParts(self._send)
         self._script_names = Scripts()
         self._stop_event = threading.Event()
         self._plugins_by_name: dict[str, LoadedPlugin] = {}
@@ -143,6 +151,8 @@ class ChildProcess:
                 message = decode_to_child(self._channel.receive())
                 if isinstance(message, StoreGranted):
                     self._store_grants.arrive(message.number, message.values)
+                elif isinstance(message, PartAnswered):
+                    self._part_records.arrive(message)
                 elif isinstance(message, CancelWanted):
                     if self._running_number[0] == message.number:
                         cancel_call(threading.main_thread().ident or 0, message.within)
@@ -186,6 +196,7 @@ class ChildProcess:
             stopping=self._stop_event,
             send_message=self._send,
         )
+        self._services_by_name[plugin_name].part_records = self._part_records
         self._callbacks_by_name.update(
             {(plugin_name, callback.name): callback for callback in plugin.callbacks}
         )
@@ -257,7 +268,7 @@ class ChildProcess:
                 site_unanswered=site_unanswered,
                 unmade="for now",
             )
-        services.child_store.number = call_wanted.number
+        services.child_store.number = self._part_records.number = call_wanted.number
         request = CallRequest(
             callback,
             event,

@@ -97,6 +97,18 @@ class StoreGranted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw
     values: dict[str, bytes]
 
 
+class PartAnswered(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The answer to `PartAsked`.
+
+    Args:
+        number: The number of the call.
+        is_done: Whether the part is done.
+    """
+
+    number: int
+    is_done: bool
+
+
 class ScriptsLearned(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
     """The names of the site's scripts, as far as they are known now.
 
@@ -230,6 +242,20 @@ class StoreWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_
     plugin: str
 
 
+class PartAsked(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A call asks whether a part of it is done, or says that it is now, and waits for the answer.
+
+    Args:
+        number: The number of the call.
+        name: The name of the part.
+        is_done: Whether it is done now.
+    """
+
+    number: int
+    name: str
+    is_done: bool = False
+
+
 class Heartbeat(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
     """A call reports that it is alive: its time limit counts from now."""
 
@@ -278,14 +304,15 @@ ToChild: TypeAlias = (
     | CancelWanted
     | HookWanted
     | StoreGranted
+    | PartAnswered
     | ScriptsLearned
     | StopWaits
     | End
 )
 ToDaemon: TypeAlias = (
-    Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat | SiteReport | LogRecord
+    Prepared | CallEnded | HookEnded | StoreWanted | PartAsked | Heartbeat | SiteReport | LogRecord
 )
-Reply: TypeAlias = Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat
+Reply: TypeAlias = Prepared | CallEnded | HookEnded | StoreWanted | PartAsked | Heartbeat
 """A message that belongs to a call or to the preparation."""
 PREPARATION: Final = 0
 """The number that stands for the preparation instead of a call."""

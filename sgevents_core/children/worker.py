@@ -41,6 +41,8 @@ from sgevents_core.children.messages import (
     Heartbeat,
     HookEnded,
     HookWanted,
+    PartAnswered,
+    PartAsked,
     Prepared,
     StopWaits,
     StoreGranted,
@@ -530,6 +532,8 @@ def _await_reply(
             child.send(_grant_values(call_number, context.store))
             deadline += time.monotonic() - asked_at
             report_limit(time_limit)
+        elif isinstance(reply, PartAsked):
+            child.send(_answer_part(reply, context))
         elif isinstance(reply, Heartbeat) and is_cancelled:
             continue
         elif isinstance(reply, Heartbeat):
@@ -557,6 +561,12 @@ def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
 
 def _grant_values(call_number: int, store: Store) -> StoreGranted:
     return StoreGranted(number=call_number, values=store.as_json())
+
+
+def _answer_part(part_asked: PartAsked, context: CallContext) -> PartAnswered:
+    """Look up or record a part of a call in a child."""
+    is_done = context.settle_part(part_asked.name, is_done=part_asked.is_done)
+    return PartAnswered(number=part_asked.number, is_done=is_done)
 
 
 def _has_loaded(child: Child, plugin_name: str) -> bool:

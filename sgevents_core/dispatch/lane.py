@@ -117,6 +117,7 @@ class Lane:
         self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
+            lane_plugin.services.part_records = self.ledger
         self._call_times = CallTimes(state_folder, lane_name, call_keys)
         self.call_counts = self._call_times.counts
         liveness_signs = liveness.LivenessObserver()

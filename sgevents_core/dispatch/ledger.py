@@ -13,6 +13,7 @@ from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.protocols import LaneWriter
@@ -138,6 +139,14 @@ class LaneLedger:
         return self._retry_until_done(
             lambda: self._state.batch(plugin_name, callback_name, batch_number)
         )
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part of a callback's work for an event is done."""
+        return self._retry_until_done(lambda: self._state.is_part_done(done_part))
+
+    def note_part_done(self, done_part: DonePart) -> None:
+        """Record that a part is done."""
+        self.record(Step(done_part=done_part))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""

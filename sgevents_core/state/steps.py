@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sgevents_core.state.batches import BatchChange, BatchedEvent
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord
@@ -77,6 +78,7 @@ class Step:
         ignored: A call that did nothing with its event, as its callback says.
         collected: An event that came into a batch.
         batch: The change to a batch; a dead letter of the step keeps the events of a buried one.
+        done_part: A part of a call that is done, whatever becomes of the call.
     """
 
     progress: Progress | None = None
@@ -99,3 +101,4 @@ class Step:
     ignored: IgnoredCall | None = None
     collected: BatchedEvent | None = None
     batch: BatchChange | None = None
+    done_part: DonePart | None = None

@@ -22,6 +22,7 @@ from sgevents_core.children.lane_lock import LaneLock
 from sgevents_core.observe import printed_output
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.settings import LaneSettings, Secret
+from sgevents_core.state.done_parts import DonePart
 
 NOTES = """
 @hookimpl
@@ -914,3 +915,48 @@ def vars_of(request: CallRequest) -> dict[str, Any]:
     """Return what a call is about."""
     names = ("callback", "event", "source", "services")
     return {name: getattr(request, name) for name in names}
+
+
+def test_parts_of_calls_are_recorded_by_the_daemon(house: WorkerHouse) -> None:
+    """At once, also where the call fails or the process dies later; the next call knows them."""
+    house.plugin(
+        "posts",
+        """
+@hookimpl
+def on_event(event, ctx):
+    with ctx.once("dailies") as first:
+        print("first" if first else "done")
+    if event.id == 1 and first:
+        raise ValueError("a bug")
+    if event.id == 2 and first:
+        os._exit(3)
+    try:
+        with ctx.once("leads"):
+            raise KeyError
+    except KeyError:
+        pass
+""",
+    )
+    records = PartsInMemory()
+    with house.working() as worker:
+        house.services["posts"].part_records = records
+        assert error_of(house.call(worker, "posts", 1)).line == "ValueError: a bug"
+        assert house.call(worker, "posts", 1).error is None
+        assert house.call(worker, "posts", 2).death is not None
+        assert house.call(worker, "posts", 2).error is None
+    assert {(part.event_id, part.name) for part in records.done} == {(1, "dailies"), (2, "dailies")}
+
+
+class PartsInMemory:
+    """Records parts of calls as a lane's ledger does."""
+
+    def __init__(self) -> None:
+        self.done: set[DonePart] = set()
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part is done."""
+        return done_part in self.done
+
+    def note_part_done(self, done_part: DonePart) -> None:
+        """Record that a part is done."""
+        self.done.add(done_part)

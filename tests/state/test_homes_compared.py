@@ -29,6 +29,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.errors import SgEventsError
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.deferred import DeferredEvent
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.feed_values import FeedChange, SetAside
@@ -95,6 +96,13 @@ REQUEST_STEPS = st.builds(
     passed=st.none() | st.tuples(NAMES, NUMBERS),
     dismissed=st.lists(NUMBERS, max_size=2),
 )
+SOME_PARTS = [
+    DonePart(name, "notify:on_new", era, event_id, "x")
+    for name in PLUGINS
+    for era in (1, 2)
+    for event_id in (5, 101)
+]
+DONE_PARTS = st.sampled_from(SOME_PARTS)
 ERAS = range(1, 4)
 EVENT_CHOICES = [
     EventChoice(),
@@ -128,6 +136,7 @@ def ledger(state: Writer) -> list[Any]:
         [(state.store(name), state.dead_letters(name)) for name in PLUGINS],
         (state.deferred_calls(), state.deferred_counts(), state.deferred_calls("notify")),
         [state.deferred_event(call.key) for call in state.deferred_calls()],
+        [state.is_part_done(part) for part in SOME_PARTS],
         [state.lowest_deferred(names) for names in (PLUGINS, ["notify"], [])],
         [set(state.batches())],
         [set(state.batch(name, "notify:on_new", n)) for name in PLUGINS for n in range(4)],
@@ -266,6 +275,7 @@ class Homes(RuleBasedStateMachine):
         deferred=st.none() | DEFERRED_CALLS.map(lambda call: DeferredEvent(call, b"{}")),
         no_more_deferred=st.none() | DEFERRED_CALLS.map(lambda call: call.key),
         ignored=st.none() | IGNORED_CALLS,
+        done_part=st.none() | DONE_PARTS,
     )
     def record(self, lane: str, fence: int, step: Step, **more: Any) -> None:
         """A step, sometimes of a lane that was taken over."""

@@ -52,6 +52,9 @@ PLUGIN = """
             raise ValueError("bad")
         if event.event_type == "Studio_Worse_" + ctx.plugin:
             raise ValueError("worse")
+        if event.event_type == "Studio_Retry_" + ctx.plugin:
+            with ctx.once("told"):
+                pass
         if event.event_type == "Studio_Retry_" + ctx.plugin and ctx.attempt < 3:
             raise Retry("not yet", after=0)
         if event.event_type == "Studio_Ignore_" + ctx.plugin:
@@ -241,6 +244,7 @@ _KEPT = {
     "batched": "SELECT plugin, callback, event_id FROM batched",
     "deferred": "SELECT plugin, callback, event_id FROM deferred",
     "ignored": "SELECT plugin, callback, seq, reason FROM ignored",
+    "done_parts": "SELECT era, event_id, plugin, callback, name FROM done_parts ORDER BY 1, 2",
     "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
     " WHERE outcome != 'retry' ORDER BY 1, 2, 3, 4",
     "stores": "SELECT plugin, key, value FROM stores ORDER BY 1, 2",

@@ -147,6 +147,7 @@ class MemoryFeedWriter(MemoryReader):
                 for ignored_key, reason_text in tables.ignored.items()
                 if ignored_key[0] >= first_kept_seq
             }
+            _forget_done_parts(tables)
             return max(first_kept_seq - first_kept, 0)
 
     def _check_end(self, expected_seq: int) -> None:
@@ -232,3 +233,14 @@ def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
     tables.batched = [
         event for event in tables.batched if not event.letter or event.letter in tables.failures
     ]
+
+
+def _forget_done_parts(tables: Tables) -> None:
+    """Remove the parts of events that neither the journal nor a later call has any more."""
+    later_ids = {one.failure.event_id for one in tables.failures.values() if one.dead}
+    later_ids |= {deferred_key.event_id for deferred_key in tables.deferred}
+    tables.done_parts = {
+        part
+        for part in tables.done_parts
+        if (part.era, part.event_id) in tables.seqs or part.event_id in later_ids
+    }

@@ -12,6 +12,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch, waiting_batches
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, SetAside
@@ -270,6 +271,11 @@ class MemoryReader:
             call_count, next_due_at = counts.get(call.plugin, (0, call.due_at))
             counts[call.plugin] = DeferredCount(call_count + 1, next_due_at)
         return counts
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part of a callback's work for an event is done."""
+        with self._tables.lock:
+            return done_part in self._tables.done_parts
 
     def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
         """Return the lowest `seq` among the calls that plugins have put off; None without any."""

@@ -59,7 +59,7 @@ def write_step(tables: Tables, lane_name: str, step: Step) -> int:
 
 
 def _write_deferred(tables: Tables, step: Step) -> None:
-    """Write the call that a step puts off, or that is over, or that did nothing."""
+    """Write what a step says of one call: put off, no longer so, nothing done, a part done."""
     if step.deferred is not None:
         tables.deferred[step.deferred.call.key] = step.deferred
     if step.no_more_deferred is not None:
@@ -70,6 +70,8 @@ def _write_deferred(tables: Tables, step: Step) -> None:
         tables.ignored.pop(ignored_key, None)
         if reason_text:
             tables.ignored[ignored_key] = reason_text
+    if step.done_part is not None:
+        tables.done_parts.add(step.done_part)
 
 
 def _write_batch_change(tables: Tables, change: BatchChange, letter_number: int) -> None:

@@ -10,6 +10,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import MissingRange, ParkedRange, SetAside
@@ -107,6 +108,7 @@ class Tables:
     deaths: dict[tuple[CallKey, int], CallDeaths] = field(default_factory=dict)
     deferred: dict[DeferredKey, DeferredEvent] = field(default_factory=dict)
     ignored: dict[tuple[int, CallKey], str] = field(default_factory=dict)
+    done_parts: set[DonePart] = field(default_factory=set)
     failures: dict[int, FailedCall] = field(default_factory=dict)
     batched: list[BatchedEvent] = field(default_factory=list)
     stores: dict[str, dict[str, bytes]] = field(default_factory=dict)

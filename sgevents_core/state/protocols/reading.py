@@ -11,6 +11,7 @@ from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
@@ -143,6 +144,9 @@ class Reader(Connection, Protocol):
 
     def deferred_counts(self) -> dict[str, DeferredCount]:
         """Return, for each plugin that has put off calls, their number and the next due time."""
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part of a callback's work for an event is done."""
 
     def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
         """Return the lowest `seq` among the calls that plugins have put off; None without any."""

@@ -16,6 +16,7 @@ from sgevents_core.state.deferred import (
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.sqlite.checksums import checksum_of
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.done_parts import write_done_part
 from sgevents_core.state.steps import Step
 
 _CALL_COLUMNS: Final = (
@@ -24,7 +25,7 @@ _CALL_COLUMNS: Final = (
 
 
 def write_deferrals(connection: sqlite3.Connection, step: Step) -> None:
-    """Write the call that a step puts off, or that is over, or that did nothing."""
+    """Write what a step says of one call: put off, no longer so, nothing done, a part done."""
     if step.deferred is not None:
         _write_deferred(connection, step.deferred)
     if step.no_more_deferred is not None:
@@ -34,6 +35,8 @@ def write_deferrals(connection: sqlite3.Connection, step: Step) -> None:
         )
     if step.ignored is not None:
         _write_ignored(connection, step.ignored)
+    if step.done_part is not None:
+        write_done_part(connection, step.done_part)
 
 
 def _write_deferred(connection: sqlite3.Connection, deferred_event: DeferredEvent) -> None:

@@ -15,6 +15,7 @@ from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAsi
 from sgevents_core.state.requests import ReplayEvent, RequestStep
 from sgevents_core.state.sqlite.batches import forget_settled
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
+from sgevents_core.state.sqlite.done_parts import forget_done_parts
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
@@ -195,6 +196,7 @@ class SqliteFeedWriter(SqliteReader):
                 (first_kept_seq,),
             )
             connection.execute("DELETE FROM ignored WHERE seq < ?", (first_kept_seq,))
+            forget_done_parts(connection, first_kept_seq)
         self._prune_failures(first_kept_seq, entry_limit)
         return removed_entries
 

@@ -12,6 +12,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
+from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import LATE_BY_AUDIT, Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
@@ -39,6 +40,7 @@ from sgevents_core.state.sqlite.deferred import (
     read_deferred_event,
     read_lowest_deferred,
 )
+from sgevents_core.state.sqlite.done_parts import read_part_done
 from sgevents_core.state.sqlite.events_aside import read_events_aside
 from sgevents_core.state.sqlite.imported import read_imported
 from sgevents_core.state.sqlite.progress_records import (
@@ -347,6 +349,10 @@ class SqliteReader:
     def deferred_counts(self) -> dict[str, DeferredCount]:
         """Return, for each plugin that has put off calls, their number and the next due time."""
         return read_deferred_counts(self._database)
+
+    def is_part_done(self, done_part: DonePart) -> bool:
+        """Return whether a part of a callback's work for an event is done."""
+        return read_part_done(self._database, done_part)
 
     def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
         """Return the lowest `seq` among the calls that plugins have put off; None without any."""
