@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 8.0
+PATIENCE = 120.0
 """How long a test waits for what comes at once on a quiet machine, in seconds."""
 
 
