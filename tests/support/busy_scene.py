@@ -78,12 +78,16 @@ class BusyScene:
         """The address of the site's first page."""
         return f"{self.console.address}/sites/{self.slug}/"
 
-    def overview(self) -> Overview:
-        """Read the state as it is now."""
+    def read_overview(self) -> Overview | None:
+        """Read the state as it is now; None while the daemon creates it."""
         names = frozenset({"failing", "hanging", "archive", "notes"})
-        overview = read_overview(self.daemon.folder / "state", names)
-        assert overview is not None
-        return overview
+        return read_overview(self.daemon.folder / "state", names)
+
+    def state_of(self, plugin_name: str) -> str:
+        """Return the state of a plugin as it is now."""
+        overview = self.read_overview()
+        plugins = overview.plugins if overview else ()
+        return next((plugin.state for plugin in plugins if plugin.name == plugin_name), "")
 
 
 def fill_last_hour(state_folder: Path) -> None:
@@ -134,10 +138,10 @@ def busy_scene(folder: Path) -> Iterator[BusyScene]:
 
 
 def _is_in_trouble(scene: BusyScene) -> bool:
-    state_folder = scene.daemon.folder / "state"
-    if not (state_folder / "now.json").exists():
+    overview = scene.read_overview()
+    if overview is None:
         return False
-    states = {plugin.name: plugin.state for plugin in scene.overview().plugins}
-    letters = {plugin.name: plugin.dead_letters for plugin in scene.overview().plugins}
+    states = {plugin.name: plugin.state for plugin in overview.plugins}
+    letters = {plugin.name: plugin.dead_letters for plugin in overview.plugins}
     is_stuck = states.get("archive") == "paused" and states.get("hanging") == "held"
     return is_stuck and letters.get("failing", 0) > 5

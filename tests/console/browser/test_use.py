@@ -54,14 +54,10 @@ def test_a_plugin_is_paused_with_a_reason_and_resumed(visitor: Visitor, scene: B
     visitor.page.get_by_label("Why, for others").fill("the disk is full")
     visitor.page.get_by_role("button", name="Pause").click()
     expect(visitor.page.locator("main .badge.bad").first).to_have_text("paused")
-    states = {plugin.name: plugin.state for plugin in scene.overview().plugins}
-    assert states["notes"] == "paused"
+    assert scene.state_of("notes") == "paused"
     visitor.page.get_by_role("button", name="Resume").click()
     expect(visitor.page.get_by_role("status")).to_be_visible()
-    wait_until(
-        lambda: {p.name: p.state for p in scene.overview().plugins}["notes"] != "paused",
-        what="the plugin goes on",
-    )
+    wait_until(lambda: scene.state_of("notes") != "paused", what="the plugin goes on")
     visitor.open(f"/sites/{scene.slug}/requests")
     expect(visitor.page.locator("main")).to_contain_text("reason: the disk is full")
 
