@@ -216,10 +216,10 @@ def import_positions(
         raise NoPositionsError(path=id_file)
     with (
         closing(StateLock(state_folder, "migrate")),
-        closing(open_state(state_folder).writer()) as state_path,
+        closing(open_state(state_folder).writer()) as state_writer,
     ):
         position_change = plugin_positions.feed_change(current_time)
-        if not state_path.import_positions(
+        if not state_writer.import_positions(
             position_change, plugin_positions.imported(), DEFAULT_LANE
         ):
             raise StateBegunError(path=state_folder)
