@@ -143,7 +143,7 @@ def show(number: int, as_json: bool, config: Path) -> None:
     with closing(open_state(settings.state.path).letters()) as letters:
         batch = letters.events_of(letter.number)
     if as_json:
-        batch_fields = {"events": [_decoded_row(event.body) for event in batch]} if batch else {}
+        batch_fields = {"events": [_decoded_row(event.body) for event in batch] or None}
         echo_json({"version": 1, **_as_json(letter, whole=True), **batch_fields})
         return
     failure = letter.failure
