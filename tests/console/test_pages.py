@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from busy_scene import fill_last_hour
 from console_visits import ADDRESS, config_file, console_client
 from starlette.testclient import TestClient
 
@@ -78,3 +79,23 @@ def test_a_changed_configuration_is_read_again(tmp_path: Path) -> None:
         config.write_text(config.read_text().replace("enabledd", "enabled"))
         client.get("/sites/studio/")
         assert "cannot be read" not in client.get("/sites/studio/requests").text
+
+
+def test_charts_have_a_value_for_each_minute(tmp_path: Path) -> None:
+    """Over the last hour or day, and none where no daemon ran."""
+    fill_last_hour(tmp_path / "studio")
+    with console_client([config_file(tmp_path)]) as client:
+        load = client.get("/api/v1/sites/studio/charts").json()
+        lag = client.get("/api/v1/sites/studio/charts?chart=lag&span=day").json()
+    assert [series["name"] for series in load["series"]] == ["events", "calls", "failures"]
+    assert len(load["times"]) == 60
+    assert all(value is not None for value in load["series"][0]["values"])
+    assert len(lag["times"]) == 24 * 60
+    assert lag["series"][0]["values"][0] is None
+
+
+def test_charts_are_empty_before_the_first_run(tmp_path: Path) -> None:
+    """Nothing has been recorded then."""
+    with console_client([config_file(tmp_path)]) as client:
+        chart = client.get("/api/v1/sites/studio/charts").json()
+    assert chart == {"times": [], "series": []}

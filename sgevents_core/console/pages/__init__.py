@@ -7,6 +7,7 @@ from typing import Final
 from sgevents_core.console.hooks import HOOK_PATH, answer_hook
 from sgevents_core.console.page import Action, OpenRoute, Page
 from sgevents_core.console.pages import (
+    charts,
     events,
     failures,
     letter_actions,
@@ -20,6 +21,7 @@ from sgevents_core.console.pages import (
 
 PAGES: Final[tuple[Page, ...]] = (
     *overview.PAGES,
+    *charts.PAGES,
     *events.PAGES,
     *one_event.PAGES,
     *failures.PAGES,

@@ -32,7 +32,7 @@
   function showTimes(root) { root.querySelectorAll("time[datetime]").forEach(showTime); }
 
   // Charts
-  const colours = ["--accent", "--busy", "--warn", "--bad", "--off"];
+  const colours = ["--accent", "--busy", "--bad", "--warn", "--off"];
   function cssValue(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
   async function drawChart(figure) {
