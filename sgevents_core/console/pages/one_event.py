@@ -37,7 +37,7 @@ _SETTLED_FOR: Final = 60.0
 _OPEN_FOR: Final = 5.0
 """Seconds for which an explanation is shown before it is read anew, if a call is still to come."""
 _PATIENCE: Final = 6.0
-_OPEN_OUTCOMES: Final = frozenset({"not yet", "failed", "deferred"})
+_OPEN_OUTCOMES: Final = frozenset({"not yet", "failed", "deferred", "in a batch"})
 EventId = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 
 
