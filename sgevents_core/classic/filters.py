@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -95,9 +95,9 @@ def classic_match(match_events: object) -> tuple[Match, list[str]]:
     if isinstance(match_events, str):
         warning_text = f"matchEvents is the string {match_events!r}: it is taken as a type"
         return ClassicMatch(by_type={match_events: None}), [warning_text]
-    if isinstance(match_events, (list, tuple, set, frozenset)):
+    if isinstance(match_events, Iterable) and not isinstance(match_events, Mapping | bytes):
         type_texts = [listed_type for listed_type in match_events if isinstance(listed_type, str)]
-        warning_text = "matchEvents is a list: it is taken as types, each with any attribute"
+        warning_text = "matchEvents is not a dict: it is taken as types, each with any attribute"
         return ClassicMatch(by_type=dict.fromkeys(type_texts)), [warning_text]
     if not isinstance(match_events, Mapping):
         warning_text = f"matchEvents is {_kind_of(match_events)}: the callback is never called"
@@ -120,7 +120,7 @@ def _attributes(event_type: str, attribute_setting: object, warning_texts: list[
             f"[{attribute_setting!r}], and parts of it do not match"
         )
         return None if _ANY in attribute_setting else (attribute_setting,)
-    if not isinstance(attribute_setting, (list, tuple, set, frozenset, Mapping)):
+    if not isinstance(attribute_setting, Iterable) or isinstance(attribute_setting, bytes):
         value_kind = _kind_of(attribute_setting)
         warning_texts.append(
             f"matchEvents[{event_type!r}] is {value_kind}: no attribute matches it"

@@ -65,6 +65,8 @@ STATUS = event(CHANGE, "sg_status_list")
         ({CHANGE: ["sg_status_list"]}, True),
         ({CHANGE: ("x", "sg_status_list")}, True),
         ({CHANGE: {"sg_status_list": 1}}, True),
+        ({CHANGE: {"sg_status_list": 1}.keys()}, True),
+        ({CHANGE: map(str, ["sg_status_list"])}, True),
         ({CHANGE: []}, False),
         ({CHANGE: ["sg_status"]}, False),
         ({NEW: None}, False),
@@ -80,6 +82,7 @@ STATUS = event(CHANGE, "sg_status_list")
         (CHANGE, True),
         ([CHANGE, NEW], True),
         ([NEW], False),
+        ({CHANGE: 1}.keys(), True),
     ],
 )
 def test_filters_mean_what_they_meant(match_events: object, wanted: bool) -> None:
@@ -99,7 +102,9 @@ def test_events_without_an_attribute() -> None:
     assert not wants({CHANGE: ["code"]}, preference)
 
 
-@pytest.mark.parametrize("match_events", [3, {CHANGE: 3}, {3: None}, {"x": object()}, object()])
+@pytest.mark.parametrize(
+    "match_events", [3, b"x", {CHANGE: 3}, {CHANGE: b"code"}, {3: None}, {"x": object()}]
+)
 def test_filters_that_cannot_be_compared_match_nothing(match_events: object) -> None:
     """Some end the classic daemon at the first event; here they are warned of."""
     assert not wants(match_events, STATUS)
