@@ -146,3 +146,43 @@ def waiting(daemon: RunningDaemon) -> int:
         return 0
     with closing(open_state(daemon.folder / "state").reader()) as state:
         return sum(batch.events for batch in state.batches())
+
+
+IN_WORKERS = """
+    import asyncio, os
+    from sgevents_core import hookimpl, match
+
+    @hookimpl
+    @match(event_type="Studio_*", batch="1h", by=lambda event: event.id % 2, timeout="30s")
+    async def on_other(events, ctx):
+        await asyncio.sleep(0)
+        ids = [event.id for event in events]
+        if any(event.event_type == "Studio_Deadly" for event in events):
+            os._exit(3)
+        ctx.store["calls"] = [*ctx.store.get("calls", []), ids]
+"""
+
+
+def test_batches_in_worker_processes(tmp_path: Path) -> None:
+    """The key is asked there, and the batch is called there; one that ends its process is given up.
+
+    Its events are in one dead letter, and the other batch is called.
+    """
+    with Sandbox(project=False) as site:
+        daemon = RunningDaemon(tmp_path, site)
+        daemon.feed = 'poll_interval = "10ms"\nstart = 1\n'
+        daemon.install("rolls", IN_WORKERS, group="apart")
+        daemon.log += '[[groups]]\nname = "apart"\nlane = "apart"\n'
+        daemon.log += '[lanes.apart]\nexecutor = "process"\nworkers = 2\norder_by = "entity"\n'
+        kinds = ["Studio_Ping", "Studio_Deadly", "Studio_Ping", "Studio_Ping", "Studio_Ping"]
+        first, *_ = events = [site.event(kind) for kind in kinds]
+        assert daemon.drain() == 0, daemon.output.read_text()
+        assert waiting(daemon) == 2  # a drain waits for no second try
+        assert daemon.drain() == 0, daemon.output.read_text()
+    (call,) = calls(daemon)
+    assert call == [event_id for event_id in events if event_id % 2 == first % 2]
+    with closing(open_state(daemon.folder / "state").letters()) as letters:
+        (letter,) = letters.find()
+        assert letter.failure.error.startswith("ProcessDied: its worker process died")
+        buried = [event.event_id for event in letters.events_of(letter.number)]
+    assert buried == [event_id for event_id in events if event_id % 2 != first % 2]
