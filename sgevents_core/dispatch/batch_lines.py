@@ -208,6 +208,11 @@ class LaneBatches:
             later = [line.head.due_at - now for line in self._lines.values()]
         return min((seconds for seconds in later if seconds > 0.0), default=math.inf)
 
+    def find(self, callback_index: int, number: int) -> BatchLine | None:
+        """Return the line whose first batch has a number; None if there is none."""
+        found = (line for line in self.lines() if line.callback_index == callback_index)
+        return next((line for line in found if line.head.number == number), None)
+
     def lines(self) -> Iterator[BatchLine]:
         """Yield all lines."""
         with self.lock:

@@ -29,6 +29,7 @@ from sgevents_core.dispatch.worker_executors import MakeExecutor, WorkerExecutor
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
@@ -229,6 +230,11 @@ class DividedLane(Lane):
     def has_due_batches(self) -> bool:
         """Return whether any batch is due whose plugin can be called."""
         return self._batches is not None and bool(self._strands_with_due_batches(self._batches))
+
+    def unit_of_batch(self, batch: WaitingBatch) -> int:
+        """Return what an errand claims to change a batch: the strand in which it is called."""
+        line = self._line_of(batch)
+        return self.whole_unit if line is None else line.strand
 
     def _seconds_to_sleep(self) -> float:
         current_time = time.monotonic()

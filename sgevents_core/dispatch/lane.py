@@ -15,6 +15,7 @@ from sgevents_core.calling.making import EventSource, Executor
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
+from sgevents_core.dispatch.batch_lines import BatchLine
 from sgevents_core.dispatch.batch_starts import open_batches
 from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
@@ -31,6 +32,7 @@ from sgevents_core.observe.observers import CallObserver, CallObservers, OneAtAT
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.call_times import CallTimes
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
@@ -415,6 +417,22 @@ class Lane:
         if self._batches is not None:
             self._batches.end_waiting()
             self.wake()
+
+    def unit_of_batch(self, batch: WaitingBatch) -> int:
+        """Return what an errand claims to change a batch."""
+        return self.whole_unit
+
+    def drop_batch(self, batch: WaitingBatch) -> None:
+        """Forget a batch that an errand ends."""
+        line = self._line_of(batch)
+        if self._batches is not None and line is not None:
+            self._batches.finish(line)
+
+    def _line_of(self, batch: WaitingBatch) -> BatchLine | None:
+        """Return the line that a batch is the first of; None if the lane does not have it."""
+        if self._batches is None or batch.call_key not in self._lane_parts.keys:
+            return None
+        return self._batches.find(self._lane_parts.keys.index(batch.call_key), batch.number)
 
     def call_waiting_batches(self, *, retry: bool) -> bool:
         """Let batches become due now; return whether there are any whose plugin can be called.

@@ -21,6 +21,7 @@ from sgevents_core.requests.repeated_calls import settle_failure
 from sgevents_core.requests.replaying import replay
 from sgevents_core.requests.request_work import RequestWork, log_answer, unknown_plugin_reason
 from sgevents_core.requests.retrying import retry
+from sgevents_core.requests.skipping_batches import find_stopped_batch, skip_batch
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
@@ -146,6 +147,9 @@ def _skip_pruned_events(work: RequestWork) -> str:
 
 def _skip(work: RequestWork) -> bool:
     lane, event_id = work.lane, int(work.request.detail["event_id"])
+    batch = find_stopped_batch(work, event_id)
+    if batch is not None:
+        return skip_batch(work, batch)
     if not lane.is_stopped(work.plugin_record):
         return work.refuse("it is neither held nor paused, so it is not stopped at any event")
     plugin_stop = lane.stop_at(work.plugin_record, event_id)

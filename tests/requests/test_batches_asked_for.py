@@ -14,6 +14,7 @@ from sgevents_core.batching import BatchRules
 from sgevents_core.errors import Defer
 from sgevents_core.reading.outcomes import Outcome, Outcomes
 from sgevents_core.reading.overview import read_overview
+from sgevents_core.settings import LaneSettings
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent
@@ -137,6 +138,28 @@ def test_explain_and_status_tell_what_waits(house: House) -> None:
     with house.running():
         wait_until(lambda: house.calls)
     assert fate(house, 2).what == "handled"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_batch_at_which_a_plugin_is_stopped_can_be_skipped(house: House, workers: int) -> None:
+    """By any of its events; it is explained as dismissed, and the plugin continues behind it."""
+    if workers > 1:
+        house.lane_settings["default"] = LaneSettings(workers=workers, order_by="entity")
+    door = Door()
+    house.plugin("rolls", door, batch=BatchRules(LONG, LONG, 2), on_error="pause")
+    house.run()
+    house.events(1, 2, 3, 4, **SHOT)
+    with asking(house) as person:
+        wait_until(lambda: house.records()["rolls"].state == "paused")
+        assert person.ask("skip", "rolls", event_id=4).outcome == "refused"
+        door.error = None
+        answer = person.ask("skip", "rolls", event_id=2)
+        assert answer.text == "it continues after a batch of 2 events"
+        wait_until(lambda: house.state.store("rolls"))
+    assert house.calls == ["1+2 rolls.door", "3+4 rolls.door"]
+    assert house.state.store("rolls") == {"got": [3, 4]}
+    assert [fate(house, seq).what for seq in (1, 2, 3)] == ["dismissed", "dismissed", "handled"]
+    assert house.state.attempts() == {}
 
 
 def test_a_pause_keeps_the_batches(house: House) -> None:
