@@ -363,7 +363,7 @@ def route_of(event: Event) -> tuple[str, str | None, str | None]:
         if type(linked) is str and linked:
             if type(name) is str and name:
                 return kind, name, linked
-            if name is None and kind.endswith("_New"):
+            if name is None and not kind.endswith("_Change"):
                 return kind, None, linked
     return Route(event.event_type, event.attribute, event.entity_type)
 

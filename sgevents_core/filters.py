@@ -75,6 +75,8 @@ class Match:
     _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
     _beyond_route: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
     """The conditions that neither the route nor a plugin's code decides."""
+    is_decided_by_route: bool = field(init=False, repr=False, compare=False)
+    """Whether it accepts every event whose route it accepts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_fits_type", _fits(self.event_type))
@@ -83,6 +85,7 @@ class Match:
         object.__setattr__(self, "_conditions", tuple(self._made_conditions()))
         beyond = [one for one in self._conditions if one[0] not in {*_ROUTED, "where"}]
         object.__setattr__(self, "_beyond_route", tuple(beyond))
+        object.__setattr__(self, "is_decided_by_route", not beyond and self.where is None)
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether the filter can accept any event of `event_type`."""
@@ -165,7 +168,7 @@ class Match:
                 "in_create",
                 lambda event: event.in_create is self.in_create,
             ),
-            (self.project, "project", self._is_in_project),
+            (self.project, "project", _has_project(self.project)),
             (self.user, "user", lambda event: is_by(event, self.user)),
             (self.script, "script", lambda event: fits_script(event.script)),
             (self.not_script, "ignore_own", self._is_by_another),
@@ -174,14 +177,6 @@ class Match:
             (self.where, "where", self._is_agreed_to),
         ]
         return [(name, holds) for is_set, name, holds in made if is_set and holds]
-
-    def _is_in_project(self, event: Event) -> bool:
-        if event.project_id in self.project:
-            return True
-        if not any(isinstance(one, str) for one in self.project):
-            return False
-        name = (event.project or {}).get("name")
-        return isinstance(name, str) and name in self.project
 
     def _is_by_another(self, event: Event) -> bool:
         return self.not_script is None or not is_by_script(event, self.not_script)
@@ -323,6 +318,20 @@ def _fits(patterns: tuple[str, ...]) -> Callable[[str | None], bool]:
     expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
     fullmatch = re.compile("|".join(expressions), re.DOTALL).fullmatch
     return lambda text: text is not None and fullmatch(text) is not None
+
+
+def _has_project(projects: tuple[int | str, ...]) -> Callable[[Event], bool]:
+    """Return a test of whether an event's project is any of `projects`, by id or by name."""
+    ids = frozenset(one for one in projects if isinstance(one, int))
+    names = frozenset(one for one in projects if isinstance(one, str))
+
+    def has_project(event: Event) -> bool:
+        if event.project_id in ids:
+            return True
+        name = (event.project or {}).get("name") if names else None
+        return isinstance(name, str) and name in names
+
+    return has_project
 
 
 def _has_among(

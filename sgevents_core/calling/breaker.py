@@ -30,10 +30,10 @@ class Breaker:
         self, script_name: str, *, is_own: bool, loop_calls: int, loop_seconds: float
     ) -> None:
         self._script_name = script_name
-        self._is_own = is_own
         self._loop_seconds = loop_seconds
         self._write_times: deque[int] = deque(maxlen=loop_calls)
-        self._has_written = False
+        self.counts_every_call = is_own
+        """Whether calls count that have not written: one may write through another client."""
 
     def completes_loop(self, event: Event, created_at: int, write_count: int) -> bool:
         """Return whether a call completes a loop; the count is then reset.
@@ -43,10 +43,11 @@ class Breaker:
             created_at: The event's `created_at`, in seconds since 1970.
             write_count: How often the call has written to the site through `ctx.sg`.
         """
-        self._has_written = self._has_written or write_count > 0
-        # A plugin that never writes through `ctx.sg` may write through a client of its own.
-        writes_elsewhere = self._is_own and not self._has_written
-        if not (write_count or writes_elsewhere) or not is_by_script(event, self._script_name):
+        if write_count:  # a plugin that writes through `ctx.sg` has no client of its own
+            self.counts_every_call = False
+        if not (write_count or self.counts_every_call):
+            return False
+        if not is_by_script(event, self._script_name):
             return False
         self._write_times.append(created_at)
         if (

@@ -198,8 +198,8 @@ class CallContext:
         event: Event | None,
         callback: str,
         attempt: int = 1,
-        *,
         era: int = 1,
+        *,
         store: Store | None = None,
     ) -> None:
         self._services = services

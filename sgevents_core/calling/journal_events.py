@@ -35,10 +35,11 @@ def event_in(journal_entry: Entry, scripts: Scripts | None = None) -> Event:
     Raises:
         UnreadableEntry: The entry is damaged.
     """
-    if journal_entry.whole is False:
+    is_whole = journal_entry.whole
+    if is_whole:
+        return Event(decoded_row(journal_entry.body), scripts)
+    if is_whole is False:
         raise UnreadableEntry(event_id=journal_entry.event_id, reason="it is not what was written")
-    if journal_entry.whole:
-        return event_of(journal_entry.body, scripts)
     try:
         event = event_of(journal_entry.body, scripts)
         is_same_event = event.id == journal_entry.event_id

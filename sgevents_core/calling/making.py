@@ -212,7 +212,7 @@ def run_call(
     context = request.context
     if context is None:  # as open_context does, without another call
         context = request.context = CallContext(
-            request.services, request.event, callback.name, request.attempt, era=source.era
+            request.services, request.event, callback.name, request.attempt, source.era
         )
     current_call = CurrentCall(callback.plugin, callback.name, source.event_id)
     if request.runs_filter:

@@ -24,6 +24,11 @@ class ClassicMatch(Match):
 
     by_type: Mapping[str, Attributes] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Leave nothing to the route alone, which looks for an attribute in more places."""
+        Match.__post_init__(self)
+        object.__setattr__(self, "is_decided_by_route", False)
+
     def accepts_type(self, event_type: str) -> bool:
         """Return whether the callback can want any event of `event_type`."""
         return _ANY in self.by_type or event_type in self.by_type

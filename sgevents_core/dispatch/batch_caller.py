@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import structs
+
 from sgevents_core.calling.batches import batch_message, bind_events, bind_key, key_message
 from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.journal_events import event_of
@@ -27,7 +29,7 @@ from sgevents_core.calling.outage import wait_after
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.batch_lines import BatchLine, LaneBatches
-from sgevents_core.dispatch.caller import Call, Caller, Steps, is_unwanted
+from sgevents_core.dispatch.caller import Call, Caller, Steps
 from sgevents_core.dispatch.deferred_calls import can_be_called
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.events import Event
@@ -58,9 +60,9 @@ class _KeyCall(Call):
 
     def __init__(self, call: Call) -> None:
         super().__init__(
-            call.word, call.entry, call.event, call.steps,
-            number=call.number, lane_plugin=call.lane_plugin,
-        )  # fmt: skip
+            call.word, call.entry, call.event, call.steps, call.number, call.lane_plugin
+        )
+        self.runs_filter = call.runs_filter
         self.keys: list[str] = []
         self.callback = bind_key(self.callback, self.keys)
 
@@ -83,8 +85,7 @@ class BatchCall(Call):
         *,
         lane_plugin: LanePlugin,
     ) -> None:
-        super().__init__(APART_WORD, entry, events[0], steps, number=0, lane_plugin=lane_plugin)
-        self.runs_filter = False  # each event has passed it
+        super().__init__(APART_WORD, entry, events[0], steps, 0, lane_plugin)
         self.events = events
         self.bodies = [event.body for event in batched]
         self.callback = bind_events(self.callback, events)
@@ -137,8 +138,6 @@ class BatchCaller(Caller):
         rules = call.callback.batch
         if rules is None:
             return super().call(call)
-        if is_unwanted(call, call.callback.match.may_accept_routed):
-            return True
         if call.runs_filter or rules.asks_plugin:
             return super().call(_KeyCall(call))
         self._collect(call, rules.key_of(call.event))
@@ -263,7 +262,7 @@ class BatchCaller(Caller):
         events = [event_of(event.body, self._scripts) for event in readable]
         steps = ((line.callback_index, self._callbacks[line.callback_index]),)
         created = seconds_of(events[-1].row.get("created_at")) or 0
-        first = _entry_of(readable[0])._replace(seq=number, created=created)
+        first = structs.replace(_entry_of(readable[0]), seq=number, created=created)
         return BatchCall(events, readable, first, steps, lane_plugin=lane_plugin)
 
     def _end_batch(self, line: BatchLine, call: BatchCall, outcome: CallOutcome) -> None:

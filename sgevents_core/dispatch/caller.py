@@ -36,6 +36,7 @@ from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.events import Event
+from sgevents_core.filters import Match
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
@@ -64,24 +65,29 @@ class Call(CallRequest):
         lane_plugin: Its plugin.
     """
 
-    __slots__ = ("entry", "lane_plugin", "number", "steps", "word")
+    __slots__ = ("entry", "lane_plugin", "number", "number_in_lane", "seq", "steps", "word")
+    number_in_lane: int
+    """The callback's index among all callbacks of its lane."""
+    seq: int
+    """The event's place in the journal."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - keywords would double the cost of making one
         self,
         word: int,
         entry: Entry,
         event: Event,
         steps: Steps,
-        *,
         number: int,
         lane_plugin: LanePlugin,
     ) -> None:
         # One is made for each call, so the base class's fields are set here, which is faster.
-        self.callback = steps[number][1]
+        self.number_in_lane, self.callback = steps[number]
         self.event = event
         self.source = self.entry = entry
+        self.seq = entry.seq
         self.services = lane_plugin.services
         self.attempt = 1
+        self.runs_filter = False
         self.was_called = False
         self.context = None
         self.word = word
@@ -94,22 +100,13 @@ class Call(CallRequest):
         """When the event was created, in seconds since 1970."""
         return self.entry.created
 
-    @property
-    def number_in_lane(self) -> int:
-        """The callback's index among all callbacks of its lane."""
-        return self.steps[self.number][0]
-
     def apart(self) -> Call:
         """Return the same call as that of a plugin separate from its lane."""
         separate_call = Call(
-            APART_WORD,
-            self.entry,
-            self.event,
-            self.steps,
-            number=self.number,
-            lane_plugin=self.lane_plugin,
+            APART_WORD, self.entry, self.event, self.steps, self.number, self.lane_plugin
         )
         separate_call.attempt = self.attempt
+        separate_call.runs_filter = self.runs_filter
         return separate_call
 
 
@@ -157,21 +154,16 @@ class Caller:
         self._observers = observers
 
     def call(self, call: Call) -> bool:
-        """Call the callback if it wants the event; return False if its plugin stops at this event.
+        """Call the callback, first its filter's own code; return False if its plugin stops here.
 
         Raises:
             StateError: The outcome cannot be recorded and the lane must end.
         """
-        callback_index, callback = call.steps[call.number]
-        if is_unwanted(call, callback.match.may_accept_routed):
-            return True
-        entry, lane_plugin = call.entry, call.lane_plugin
+        callback_index, seq, lane_plugin = call.number_in_lane, call.seq, call.lane_plugin
         if self._attempts_by_call:  # nearly all events have no entry
-            call.attempt = (
-                self._attempts_by_call.get((self._call_keys[callback_index], entry.seq), 0) + 1
-            )
-        self._register.begun(call.word, entry.seq, callback_index, call.attempt)
-        time_limit = lane_plugin.limit(callback)
+            call.attempt = self._attempts_by_call.get((self._call_keys[callback_index], seq), 0) + 1
+        self._register.begun(call.word, seq, callback_index, call.attempt)
+        time_limit = lane_plugin.limit(call.callback)
         for call_observer in self._observers.began:
             call_observer(call, time_limit)
         outcome = lane_plugin.executor.call(call, time_limit)
@@ -184,7 +176,7 @@ class Caller:
             if outcome.store_changes is not None:
                 call.release_store()
         if stays:
-            self._register.returned(call.word, entry.seq, callback_index)
+            self._register.returned(call.word, seq, callback_index)
         else:
             self._record_stop(call)
         return stays
@@ -204,12 +196,17 @@ class Caller:
         if outcome.error is not None:
             return self._fail(call, outcome, outcome.error)
         lane_plugin.times_put_off = 0
-        if lane_plugin.breaker is not None and self._completes_loop(call, outcome):
-            loop_circumstances = Circumstances(
-                lane_plugin.rules, loop_reason=lane_plugin.breaker.reason
+        breaker = lane_plugin.breaker
+        may_loop = breaker is not None and (outcome.writes or breaker.counts_every_call)
+        if may_loop and self._completes_loop(call, outcome):
+            loop_reason = "" if breaker is None else breaker.reason
+            loop_decision = judge_call(
+                outcome, Circumstances(lane_plugin.rules, loop_reason=loop_reason)
             )
-            loop_decision = judge_call(outcome, loop_circumstances)
             return self._succeed(call, outcome.store_changes, loop_decision, outcome.ignored)
+        has_news = outcome.store_changes or outcome.ignored or lane_plugin.has_recovered
+        if not (has_news or self._attempts_by_call):
+            return True  # the register alone says that it has returned
         return self._succeed(call, outcome.store_changes, ignored=outcome.ignored)
 
     def _record_stop(self, call: Call) -> None:
@@ -246,11 +243,7 @@ class Caller:
         Return False if the plugin stops anyway.
         """
         lane_plugin = call.lane_plugin
-        if decision.stays and not (
-            store_changes or self._attempts_by_call or lane_plugin.has_recovered or ignored
-        ):
-            return True
-        callback_index, callback = call.steps[call.number]
+        callback_index, callback = call.number_in_lane, call.callback
         record = lane_plugin.record
         attempt_count = self._attempts_by_call.pop(
             (self._call_keys[callback_index], call.entry.seq), 0
@@ -446,23 +439,24 @@ class Caller:
         )
 
 
-def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bool:
-    """Return whether the static part of the filter rejects the event.
+def has_to_ask_filter(
+    match: Match, may_accept: Callable[[Event], bool], event: Event
+) -> bool | None:
+    """Return whether a call has to run its filter first; None if the filter rejects the event.
 
     The filter's own code is left to the call, since it may hang or end the process like the
     callback; so is a comparison that raised, as compared values may be a plugin's too.
 
     Args:
-        request: The call.
-        may_accept: The part of the filter still to be checked: `may_accept` if the event's type is
-            known to be accepted, `may_accept_routed` if its route is.
+        match: The callback's filter.
+        may_accept: The part of it still to be checked: `may_accept` if the event's type is known to
+            be accepted, `may_accept_routed` if its route is.
+        event: The event.
     """
-    request.runs_filter = request.callback.match.where is not None
     try:
-        return not may_accept(request.event)
+        return match.where is not None if may_accept(event) else None
     except BaseException:  # the call will raise it again
-        request.runs_filter = True
-        return False
+        return True
 
 
 def rules_of(callback: Callback, plugin_rules: FailureRules) -> FailureRules:

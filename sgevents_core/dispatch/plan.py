@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from sgevents_core.events import Route, route_of
@@ -37,25 +37,24 @@ class Plan:
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         """Make the plan for `callbacks`, which are in call order."""
         self.callbacks: Final = tuple(callbacks)
-        self._by_type: dict[str, PlannedCalls] = {}
-        self._by_route: dict[tuple[str, str | None, str | None], PlannedCalls] = {}
+        self.by_type: Final = _CallTable(self._compile_type)
+        """Event type -> the callbacks that may be called for it, with their indices."""
+        self.by_route: Final = _CallTable(self._compile_route)
+        """`route_of` an event -> the callbacks that may be called for it, with their indices."""
 
     def for_type(self, event_type: str) -> PlannedCalls:
         """Return the callbacks that may be called for events of `event_type`, with their indices.
 
         The rest of their filters depends on the event: `callback.matches(event)`.
         """
-        planned_calls = self._by_type.get(event_type)
-        return self._compile_type(event_type) if planned_calls is None else planned_calls
+        return self.by_type[event_type]
 
     def for_event(self, event: Event) -> PlannedCalls:
         """Return the callbacks that may be called for an event by its route, with their indices.
 
         The rest of their filters: `callback.match.may_accept_routed(event)`, and `where`.
         """
-        route_texts = route_of(event)
-        planned_calls = self._by_route.get(route_texts)
-        return self._compile_route(route_texts) if planned_calls is None else planned_calls
+        return self.by_route[route_of(event)]
 
     def explain(self, event: Event) -> list[Explanation]:
         """Return, for every callback in call order, whether it is called for `event`."""
@@ -63,29 +62,34 @@ class Plan:
         return [Explanation(callback, reason is None, reason or "") for callback, reason in reasons]
 
     def _compile_type(self, event_type: str) -> PlannedCalls:
-        planned_calls = tuple(
+        return tuple(
             (callback_index, callback)
             for callback_index, callback in enumerate(self.callbacks)
             if callback.accepts_type(event_type)
         )
-        _keep_entry(self._by_type, event_type, planned_calls)
-        return planned_calls
 
     def _compile_route(self, route_texts: tuple[str, str | None, str | None]) -> PlannedCalls:
         event_route = Route.read(route_texts)
-        planned_calls = tuple(
+        return tuple(
             (callback_index, callback)
             for callback_index, callback in self.for_type(event_route[0])
             if callback.accepts_route(event_route)
         )
-        _keep_entry(self._by_route, route_texts, planned_calls)
+
+
+class _CallTable(dict[_TableKey, PlannedCalls]):
+    """A table that is filled when somebody looks something up: that is one step per event.
+
+    Args:
+        compile_calls: Returns the value of a key.
+    """
+
+    def __init__(self, compile_calls: Callable[[_TableKey], PlannedCalls]) -> None:
+        super().__init__()
+        self._compile_calls = compile_calls
+
+    def __missing__(self, table_key: _TableKey) -> PlannedCalls:
+        if len(self) >= _MAX_TABLE_SIZE:  # a tool that numbers its types must not fill the memory
+            self.clear()
+        planned_calls = self[table_key] = self._compile_calls(table_key)
         return planned_calls
-
-
-def _keep_entry(
-    call_table: dict[_TableKey, PlannedCalls], table_key: _TableKey, planned_calls: PlannedCalls
-) -> None:
-    """Put an entry into a table; a tool that numbers its types must not fill the memory."""
-    if len(call_table) >= _MAX_TABLE_SIZE:
-        call_table.clear()
-    call_table[table_key] = planned_calls

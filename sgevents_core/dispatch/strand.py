@@ -16,7 +16,7 @@ from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.batch_lines import LaneBatches
-from sgevents_core.dispatch.caller import Call, Caller, Steps
+from sgevents_core.dispatch.caller import Call, Caller, Steps, has_to_ask_filter
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -24,7 +24,7 @@ from sgevents_core.dispatch.late_start import settle_start
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.errors import UnreadableEntry
-from sgevents_core.events import Event
+from sgevents_core.events import route_of
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.batches import BatchedEvent
@@ -37,6 +37,7 @@ from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
+_NO_CALLBACKS: Final[frozenset[CallKey]] = frozenset()
 SLICE_SECONDS: Final = 0.1
 """Seconds that a plugin may catch up before live events get their turn again."""
 
@@ -125,6 +126,7 @@ class Strand:
         self.slot = slot
         self._lane_parts = lane_parts
         self._call_plan = lane_parts.plan
+        self._scripts = lane_parts.scripts
         self._call_keys = lane_parts.keys
         self._imported_events = lane_parts.imported
         self._highest_imported = lane_parts.imported.highest
@@ -173,8 +175,8 @@ class Strand:
 
     def handle(self, entry: Entry) -> bool:
         """Call one event's callbacks for the plugins with the lane; return False if cut short."""
-        call_steps = self._call_plan.for_type(entry.event_type)
-        done_callbacks, self.done = self.done, frozenset()
+        call_steps = self._call_plan.by_type[entry.event_type]
+        done_callbacks, self.done = self.done, _NO_CALLBACKS
         if (call_steps or entry.whole is False) and not self._hand_out(entry, done_callbacks):
             return False
         self.finished = entry.seq
@@ -184,22 +186,34 @@ class Strand:
         self.caller.resumed = done_callbacks
         if entry.event_id <= self._highest_imported:
             done_callbacks |= self._imported_events.callbacks_done(entry)
-        event = self._read_event(entry)
-        if event is None:
+        try:
+            event = event_in(entry, self._scripts)
+        except UnreadableEntry as error:
+            with_lane = [one for one in self.lane_plugins if not one.record.apart]
+            self._set_aside(entry, error, with_lane)
             return True
-        call_steps = self._call_plan.for_event(event)
-        gate = self.gate
+        call_steps = self._call_plan.by_route[route_of(event)]
+        gate, call_keys, plugin_of_callback = self.gate, self._call_keys, self._plugin_of_callback
         step_number = 0
         try:
-            for step_number, (callback_index, _) in enumerate(call_steps):
-                lane_plugin = self._plugin_of_callback[callback_index]
-                if lane_plugin.record.apart or self._call_keys[callback_index] in done_callbacks:
+            for step_number, (callback_index, callback) in enumerate(call_steps):
+                lane_plugin = plugin_of_callback[callback_index]
+                if lane_plugin.record.apart or (
+                    done_callbacks and call_keys[callback_index] in done_callbacks
+                ):
+                    continue
+                match = callback.match
+                has_to_ask = (
+                    False
+                    if match.is_decided_by_route
+                    else has_to_ask_filter(match, match.may_accept_routed, event)
+                )
+                if has_to_ask is None:
                     continue
                 if self._stop_event.is_set():
                     break
-                call = Call(
-                    LANE_WORD, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
-                )
+                call = Call(LANE_WORD, entry, event, call_steps, step_number, lane_plugin)
+                call.runs_filter = has_to_ask
                 if gate is not None:
                     if gate.leaves(call):
                         continue
@@ -216,31 +230,24 @@ class Strand:
         self._stay_at_entry(entry, call_steps, step_number, done_callbacks)
         return False
 
-    def _read_event(self, entry: Entry, only_plugin: LanePlugin | None = None) -> Event | None:
-        """Return the event of an entry; None if the entry cannot be read and is set aside.
+    def _set_aside(
+        self, entry: Entry, error: UnreadableEntry, needing_plugins: Sequence[LanePlugin]
+    ) -> None:
+        """Set aside an entry that cannot be read.
 
-        The plugins that need the event are recorded, in case the site delivers it again.
+        The plugins that need its event are recorded, in case the site delivers it again.
 
         Args:
             entry: The entry.
-            only_plugin: The plugin that needs it; None for those with the lane.
+            error: Why it cannot be read.
+            needing_plugins: The plugins that need it.
         """
-        try:
-            return event_in(entry, self._lane_parts.scripts)
-        except UnreadableEntry as error:
-            needing_plugins = (
-                [only_plugin]
-                if only_plugin
-                else [one for one in self.lane_plugins if not one.record.apart]
-            )
-            plugin_names = [one.record.name for one in needing_plugins]
-            plugin_names = [
-                plugin_name
-                for plugin_name in plugin_names
-                if not self._imported_events.has_had(plugin_name, entry)
-            ]
-            self.ledger.pass_over(entry, plugin_names, error.reason)
-            return None
+        plugin_names = [
+            lane_plugin.record.name
+            for lane_plugin in needing_plugins
+            if not self._imported_events.has_had(lane_plugin.record.name, entry)
+        ]
+        self.ledger.pass_over(entry, plugin_names, error.reason)
 
     def _stay_at_entry(
         self, entry: Entry, call_steps: Steps, step_number: int, done_callbacks: frozenset[CallKey]
@@ -410,25 +417,31 @@ class Strand:
         return True
 
     def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
-        event = self._read_event(entry, lane_plugin)
-        if event is None:
+        try:
+            event = event_in(entry, self._scripts)
+        except UnreadableEntry as error:
+            self._set_aside(entry, error, [lane_plugin])
             return True
-        call_steps = self._call_plan.for_event(event)
+        call_steps = self._call_plan.by_route[route_of(event)]
         record, gate = lane_plugin.record, self.gate
         record.begin(entry)
-        for step_number, (callback_index, _) in enumerate(call_steps):
+        for step_number, (callback_index, callback) in enumerate(call_steps):
             if self._plugin_of_callback[callback_index] is not lane_plugin:
                 continue
             call_key = self._call_keys[callback_index]
             if call_key in record.progress.done:
                 continue
+            match = callback.match
+            has_to_ask = has_to_ask_filter(match, match.may_accept_routed, event)
+            if has_to_ask is None:
+                record.finish_callback(call_key)
+                continue
             if self._stop_event.is_set() or record.state == "paused":
                 return False
             if gate is not None and not gate.admits(lane_plugin):
                 return False
-            call = Call(
-                APART_WORD, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
-            )
+            call = Call(APART_WORD, entry, event, call_steps, step_number, lane_plugin)
+            call.runs_filter = has_to_ask
             stays = self.caller.call(call)
             if gate is not None:
                 gate.over(lane_plugin)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sgevents_core.calling.batches import batch_request
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, Hung
-from sgevents_core.dispatch.caller import is_unwanted
+from sgevents_core.dispatch.caller import has_to_ask_filter
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.strand import SLICE_SECONDS
 from sgevents_core.events import Event
@@ -163,7 +163,9 @@ class _ReplaySlice:
         self._work.requests.begin(request_number)
         try:
             repeated_call = RepeatedCall(None, was_called=False)
-            if not is_unwanted(request, callback.match.may_accept):
+            has_to_ask = has_to_ask_filter(callback.match, callback.match.may_accept, event)
+            if has_to_ask is not None:
+                request.runs_filter = has_to_ask
                 repeated_call = make_repeated_call(self._work.lane, self._lane_plugin, request)
             self._settle_call(request, replayed_event, repeated_call)
         finally:

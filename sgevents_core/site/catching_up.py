@@ -15,6 +15,7 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed_counts import PollKind, poll_kind_of
 from sgevents_core.site.follower import Follower, Rules, Taken
 from sgevents_core.site.notices import Notice
+from sgevents_core.state.entries import IN_TURN
 from sgevents_core.state.protocols import FeedWriter
 
 
@@ -71,7 +72,7 @@ def catch_up(
                     asked_at if site_answer.asked_at is None else site_answer.asked_at,
                     poll_kind_of(site_call),
                     len(step_result.rows),
-                    sum(late_row.late for late_row in step_result.rows),
+                    sum(late_row.late != IN_TURN for late_row in step_result.rows),
                     tuple(step_result.notices),
                 )
             )

@@ -27,7 +27,7 @@ from sgevents_core.site.bodies import (
 )
 from sgevents_core.site.questions import Odd
 from sgevents_core.state.entries import Row
-from sgevents_core.state.strands import pack_strands, project_key, record_key, strands_of
+from sgevents_core.state.strands import pack_linked_strands, strands_of
 from sgevents_core.stock_values import stock_text
 
 HIGHEST_ID: Final = 2**53 - 1
@@ -42,13 +42,22 @@ class _Link(Struct, gc=False):
 
     type: str | None = None
     id: int | None = None
+
+
+class _UserLink(Struct, gc=False):
+    """A link to a person or a script."""
+
+    type: str | None = None
+    id: int | None = None
     name: str | None = None
 
 
 class _Details(Struct, gc=False):
-    """A row's `meta`, which may name a person behind the row's user."""
+    """A row's `meta`, which may name a person behind the row's user, and the record viewed."""
 
     sudo_actual_user: Raw | UnsetType = UNSET
+    link_entity_type: Any = None
+    link_entity_id: Any = None
 
 
 class _RowHead(Struct, gc=False):
@@ -59,7 +68,7 @@ class _RowHead(Struct, gc=False):
     created_at: str | None = None
     entity: _Link | None = None
     project: _Link | None = None
-    user: _Link | None = None
+    user: _UserLink | None = None
     meta: _Details | None = None
 
 
@@ -115,9 +124,12 @@ def _head_of(row_body: bytes) -> _RowHead | None:
         row_head = _decode_head(row_body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    is_deep = row_body.count(b"{") + row_body.count(b"[") > DEEPEST_LEVEL
-    is_long = len(row_body) > LONGEST_INTEGER and _LONG_INTEGER.search(row_body) is not None
-    return None if is_deep or is_long or not 1 <= row_head.id <= HIGHEST_ID else row_head
+    # A shorter row holds no such integer, and no more levels than every reader accepts.
+    is_odd = len(row_body) > LONGEST_INTEGER and (
+        row_body.count(b"{") + row_body.count(b"[") > DEEPEST_LEVEL
+        or _LONG_INTEGER.search(row_body) is not None
+    )
+    return None if is_odd or not 1 <= row_head.id <= HIGHEST_ID else row_head
 
 
 def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -> Row:
@@ -143,17 +155,27 @@ def _add_links(user_links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRow
 
 def _usual_strands(row_body: bytes, row_head: _RowHead, event_type: str) -> int:
     entity_link, project_link = row_head.entity, row_head.project
-    if (
-        entity_link is None
-        or entity_link.type is None
-        or entity_link.id is None
-        or event_type.endswith("_View")
-    ):
+    if entity_link is None or entity_link.type is None or entity_link.id is None:
         return strands_of(decoded(row_body))
-    of_project = (
-        None if project_link is None or project_link.id is None else project_key(project_link.id)
-    )
-    return pack_strands(row_head.id, record_key(entity_link.type, entity_link.id), of_project)
+    if event_type.endswith("_View"):
+        return strands_of(_viewed_row(row_head, entity_link, event_type))
+    project_id = None if project_link is None else project_link.id
+    return pack_linked_strands(row_head.id, entity_link.type, entity_link.id, project_id)
+
+
+def _viewed_row(row_head: _RowHead, entity_link: _Link, event_type: str) -> dict[str, Any]:
+    """Return the parts of the row of a view that decide which record was viewed."""
+    project_link, meta = row_head.project, row_head.meta or _Details()
+    return {
+        "id": row_head.id,
+        "event_type": event_type,
+        "entity": {"type": entity_link.type, "id": entity_link.id},
+        "project": None if project_link is None else {"id": project_link.id},
+        "meta": {
+            "link_entity_type": meta.link_entity_type,
+            "link_entity_id": meta.link_entity_id,
+        },
+    }
 
 
 def _add_unusual(answer_record: Any, decoded_rows: DecodedRows, *, ids_only: bool) -> None:

@@ -117,10 +117,10 @@ def _unrequested_rows(site_call: Asked, event_rows: Sequence[Row]) -> Sequence[R
                 if not site_call.span.first <= event_row.id <= site_call.span.last
             ]
         case PageRange() | Look() | Recent() | Fetch():
-            first_rows = [id_span.first for id_span in site_call.spans]
-            span_indexes = [bisect_right(first_rows, event_row.id) - 1 for event_row in event_rows]
+            first_ids = [id_span.first for id_span in site_call.spans]
+            last_ids = [0, *(id_span.last for id_span in site_call.spans)]
             return [
                 event_row
-                for event_row, span_index in zip(event_rows, span_indexes, strict=True)
-                if span_index < 0 or event_row.id > site_call.spans[span_index].last
+                for event_row in event_rows
+                if event_row.id > last_ids[bisect_right(first_ids, event_row.id)]
             ]

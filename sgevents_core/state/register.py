@@ -139,13 +139,12 @@ class Slot:
 
     def begun(self, word: int, seq: int, callback_index: int, attempt_number: int = 1) -> None:
         """Record that a callback is about to be called for an event, and the attempt, from 1."""
-        self._slot_words[word] = (
-            seq << 24 | attempt_number % ATTEMPT_MODULUS << 20 | callback_index << 2 | CALL_BEGUN
-        )
+        call_bits = attempt_number % ATTEMPT_MODULUS << 20 | callback_index << 2 | CALL_BEGUN
+        self._slot_words[word] = seq << 24 | call_bits
 
     def returned(self, word: int, seq: int, callback_index: int) -> None:
         """Record that a callback is finished for an event."""
-        self._slot_words[word] = seq << 24 | callback_index << 2 | CALL_RETURNED
+        self._slot_words[word] = seq << 24 | (callback_index << 2 | CALL_RETURNED)
 
     def clear(self, word: int) -> None:
         """Clear a word whose content is in the ledger."""

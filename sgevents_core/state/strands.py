@@ -76,6 +76,26 @@ def pack_strands(event_id: int, record_number: int | None, project_number: int |
     )
 
 
+def pack_linked_strands(
+    event_id: int, record_type: str, record_id: int, project_id: int | None
+) -> int:
+    """Return the packed strands of an event that links its record, as `pack_strands` does.
+
+    Args:
+        event_id: The event's id.
+        record_type: The record's type.
+        record_id: Its id.
+        project_id: The id of the event's project; None if it has none.
+    """
+    record_number = _type_hash(record_type) + record_id
+    project_number = record_number if project_id is None else _PROJECT_HASH + project_id
+    return (
+        record_number & _STRAND_MASK
+        | (project_number & _STRAND_MASK) << _BITS_PER_STRAND
+        | (event_id & _STRAND_MASK) << 2 * _BITS_PER_STRAND
+    )
+
+
 def strand_in(packed_strands: int, order_by: OrderBy) -> int:
     """Return an event's strand in a lane that orders events like this."""
     return packed_strands >> STRAND_SHIFTS[order_by] & _STRAND_MASK
@@ -145,3 +165,6 @@ def _project_key(row: Mapping[str, Any]) -> int | None:
 @lru_cache(maxsize=4096)
 def _type_hash(entity_type: str) -> int:
     return crc32(entity_type.encode("utf-8", "surrogatepass"))
+
+
+_PROJECT_HASH: Final = _type_hash("Project")

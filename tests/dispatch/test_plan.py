@@ -197,4 +197,4 @@ def test_types_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -
     for number in range(35):
         assert len(plan.for_type(f"Render_{number}")) == 1
         assert len(plan.for_event(Event({"event_type": f"Render_{number}"}))) == 1
-    assert len(plan._by_type) == len(plan._by_route) == 5  # those since it was last emptied
+    assert len(plan.by_type) == len(plan.by_route) == 5  # those since it was last emptied

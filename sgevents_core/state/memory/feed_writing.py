@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.entries import (
@@ -199,7 +200,8 @@ def _mend_entry(tables: Tables, feed_era: int, mended_row: Row) -> None:
     for entry_seq, plugin_name in passed_over_keys:
         del tables.passed_over[entry_seq, plugin_name]
         if entry_seq in tables.journal:
-            tables.journal[entry_seq] = tables.journal[entry_seq]._replace(
+            tables.journal[entry_seq] = replace(
+                tables.journal[entry_seq],
                 event_type=mended_row.event_type,
                 created=mended_row.at,
                 body=mended_row.body,

@@ -28,15 +28,10 @@ def checksum_of(*record_values: Any) -> int:
 
 
 def row_checksum(
-    feed_era: int, event_id: int, event_type: str, created_at: int, row_json: bytes
+    feed_era: int, event_id: int, type_bytes: bytes, created_at: int, row_json: bytes
 ) -> int:
-    """Return the checksum of an event's row in the journal."""
-    numbers_and_type = b"%d %d %d %b " % (
-        feed_era,
-        event_id,
-        created_at,
-        event_type.encode("utf-8", "surrogatepass"),
-    )
+    """Return the checksum of an event's row in the journal, whose type is in UTF-8."""
+    numbers_and_type = b"%d %d %d %b " % (feed_era, event_id, created_at, type_bytes)
     return crc32(row_json, crc32(numbers_and_type))
 
 

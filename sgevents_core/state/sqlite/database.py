@@ -84,6 +84,10 @@ class Database:
         """Close the connection."""
         self._connection.close()
 
+    def set_checkpoint_pages(self, page_count: int) -> None:
+        """Set the length of the write-ahead log from which a commit of this connection moves it."""
+        self.fetch_all(f"PRAGMA wal_autocheckpoint = {page_count}")
+
     def back_up(self, target_path: Path) -> int:
         """Copy the database as it is now to a file, and return its size in bytes."""
         with self.translate_errors():

@@ -21,7 +21,7 @@ from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.deferred import read_deferred_calls, read_ignored_reasons
 from sgevents_core.state.sqlite.event_search import choice_condition, ids_condition
 from sgevents_core.state.sqlite.figures import read_call_figures, read_feed_figures
-from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entry, strands_column
+from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entries, strands_column
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
 _EVENT_COLUMNS: Final = "era, seq, event_id, body"
@@ -72,7 +72,9 @@ class SqlitePast:
             f" WHERE {sql_condition} ORDER BY seq DESC",
             {**sql_values, "above": above, "below": below},
         )
-        entries: Iterator[Entry] = map(build_entry, entry_rows)
+        entries: Iterator[Entry] = (
+            entry for entry_row in entry_rows for entry in build_entries([entry_row])
+        )
         if choice.needs_row:
             entries = filter(lambda entry: choice.matches_row(entry.body, scripts), entries)
         return list(islice(entries, limit))

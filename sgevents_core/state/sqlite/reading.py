@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -60,7 +61,9 @@ _PARKED_SINCE_VERSION: Final = 3
 """The version of the schema that first had the table `parked`."""
 _ENTRIES_WITH_TYPES: Final = 20_000
 """The number of newest entries that show which event types a site has."""
-ENTRY_COLUMNS: Final = "seq, event_id, event_type, created_at, late, body, era"
+ENTRY_COLUMNS: Final = (
+    "seq, event_id, CAST(event_type AS BLOB), created_at, late, body, era"  # bytes, to be cached
+)
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_json: Final = msgspec.json.Decoder().decode
 
@@ -109,7 +112,7 @@ class SqliteReader:
             after,
             limit,
         )
-        return [build_entry(entry_row) for entry_row in entry_rows]
+        return build_entries(entry_rows)
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`; None if there is none."""
@@ -212,9 +215,10 @@ class SqliteReader:
             strand_rows = self._select_strand_rows(
                 strand_number, order_by, after, until, entries_lacking
             )
-            read_entries = map(build_entry, strand_rows)
             strand_entries += [
-                entry for entry in read_entries if strand_of(entry, order_by) == strand_number
+                entry
+                for entry in build_entries(strand_rows)
+                if strand_of(entry, order_by) == strand_number
             ]
             if len(strand_rows) < entries_lacking:
                 break
@@ -365,36 +369,61 @@ def strands_column(database: Database) -> str:
     return "strands" if schema_version >= STRANDS_SINCE_VERSION else "NULL"
 
 
-def build_entry(entry_row: tuple[Any, ...]) -> Entry:
-    """Return the entry of a row with the columns `ENTRY_COLUMNS`, its checksum and its strands."""
-    (
-        seq,
-        event_id,
-        event_type,
-        created_at,
-        is_late,
-        row_json,
-        event_era,
-        stored_checksum,
-        packed_strands,
-    ) = entry_row
-    is_intact = None
-    if stored_checksum is not None:
-        try:
-            is_intact = stored_checksum == row_checksum(
-                event_era, event_id, event_type, created_at, row_json
+def build_entries(entry_rows: Sequence[tuple[Any, ...]]) -> list[Entry]:
+    """Return the entries of rows with `ENTRY_COLUMNS`, a checksum and packed strands."""
+    try:
+        return [
+            Entry(
+                seq,
+                event_id,
+                _type_text(type_bytes),
+                created_at,
+                is_late != 0,
+                row_json,
+                event_era,
+                None
+                if stored_checksum is None
+                else stored_checksum
+                == row_checksum(event_era, event_id, type_bytes, created_at, row_json),
+                packed_strands,
+                is_late == LATE_BY_AUDIT,
             )
-        except (TypeError, AttributeError):  # a flipped byte may change a value's type
-            is_intact = False
+            for (
+                seq,
+                event_id,
+                type_bytes,
+                created_at,
+                is_late,
+                row_json,
+                event_era,
+                stored_checksum,
+                packed_strands,
+            ) in entry_rows
+        ]
+    except TypeError:  # a flipped byte may change a value's type
+        if len(entry_rows) > 1:
+            return [entry for entry_row in entry_rows for entry in build_entries([entry_row])]
+        return [_damaged_entry(*entry_rows[0])]
+
+
+def _damaged_entry(seq: int, event_id: int, type_value: Any, *other_values: Any) -> Entry:
+    """Return an entry whose values are not of the types that were written."""
+    created_at, is_late, row_json, event_era, _, packed_strands = other_values
     return Entry(
         seq,
         event_id,
-        event_type,
+        str(type_value),
         created_at,
         bool(is_late),
         row_json,
         event_era,
-        is_intact,
+        False,
         packed_strands,
         is_late == LATE_BY_AUDIT,
     )
+
+
+@lru_cache(maxsize=1024)
+def _type_text(type_bytes: bytes) -> str:
+    """Return an event type as text, the same object each time; a flipped byte must not matter."""
+    return type_bytes.decode("utf-8", "surrogateescape")
