@@ -6,7 +6,7 @@ so that a new field breaks no plugin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from logging import Logger
@@ -74,6 +74,24 @@ class Context(Protocol):
         """Whether a stop or a reload of the daemon waits for this call.
 
         A call that takes long can then raise `Retry`, and continue after the start.
+        """
+
+    def entity(self, *fields: str) -> dict[str, Any] | None:
+        """Return the event's own record with these fields, and its type and id.
+
+        Also of a retired record; None if the site has none, or the event is about none. It is read
+        once for all callbacks of the event that share a script and ask for fields already read, and
+        again once one of them has written through `ctx.sg`. The dict is the caller's own.
+
+        Args:
+            fields: The fields, also of linked records: `"code"`, `"entity.Shot.code"`.
+        """
+
+    def url(self, link: Mapping[str, Any] | None) -> str:
+        """Return the address of a record's page on the site.
+
+        Args:
+            link: A record with `type` and `id`, such as `event.entity`; None gives an empty text.
         """
 
     def once(self, name: str) -> AbstractContextManager[bool]:

@@ -6,10 +6,13 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from sgevents_core.calling.contact import SiteContact
+from sgevents_core.calling.event_records import EventRecords, RecordKey
 from sgevents_core.calling.parts import MAX_NAME, OncePart, PartRecords
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.errors import PartOutsideCallError
@@ -80,6 +83,8 @@ class Services:
         """The late start of the plugin, if it waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
+        self.event_records = EventRecords()
+        """The records read for events; shared by the plugins of a process."""
         self.part_records: PartRecords | None = None
         """Where parts of calls that are done are recorded; its lane sets it."""
         self.failure_passes = plugin.hooks.get("failure_passes")
@@ -131,6 +136,15 @@ class Services:
             connections = self._thread_local.connections = {}
         return connections
 
+    def script_of(self, callback: str) -> str:
+        """Return the script that the `ctx.sg` of a callback signs in with."""
+        return self._credentials_of.get(callback, self._credentials).script_name
+
+    @property
+    def site_url(self) -> str:
+        """The address of the site, without a slash at its end."""
+        return self._site_settings.url.rstrip("/")
+
     def _open_connection(self, credentials: Credentials) -> Shotgun:
         client: Any = self.site_class()(
             self._site_settings.url,
@@ -142,6 +156,7 @@ class Services:
         )
         client.config.timeout_secs = self._site_settings.timeout
         client.contact = self.contact
+        client.event_records = self.event_records
         connection: Shotgun = client
         return connection
 
@@ -304,6 +319,36 @@ class CallContext:
         """Say that this call does nothing with the event, and why."""
         words = self._services.redact(str(reason)[:MAX_REASON]).split()
         self.ignored = " ".join(words) or "ignored"
+
+    def entity(self, *fields: str) -> dict[str, Any] | None:
+        """Return the event's own record with some fields, also when retired; None without one."""
+        event = self._event
+        if event is None or event.entity_type is None or event.entity_id is None:
+            return None
+        services, event_id = self._services, event.id
+        record_key = RecordKey(
+            services.script_of(self._callback), event_id, event.entity_type, event.entity_id
+        )
+        record = services.event_records.read(record_key, fields, self._read_entity)
+        if record is None:
+            return None
+        return {name: record.get(name) for name in ("type", "id", *fields)}
+
+    def _read_entity(self, fields: list[str]) -> dict[str, Any] | None:
+        event, sg = self._event, self.sg
+        if event is None or event.entity_type is None:
+            return None
+        filters = [["id", "is", event.entity_id]]
+        record = sg.find_one(event.entity_type, filters, fields)
+        if record is None:
+            record = sg.find_one(event.entity_type, filters, fields, retired_only=True)
+        return None if record is None else dict(record)
+
+    def url(self, link: Mapping[str, Any] | None) -> str:
+        """Return the address of a record's page on the site; empty without a record."""
+        if not link or link.get("type") is None or link.get("id") is None:
+            return ""
+        return f"{self._services.site_url}/detail/{quote(str(link['type']))}/{int(link['id'])}"
 
     def settle_part(self, name: str, *, is_done: bool) -> bool:
         """Return whether a part of the call in another process is done; record it if it is now."""

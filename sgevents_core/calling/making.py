@@ -251,6 +251,7 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
             write_count,
             ignored=ignored,
         )
+    services.event_records.forget_event(request.event_id)  # another attempt reads it again
     began_at = time.monotonic() - (time.perf_counter() - request.began_at)
     raised = raised_error(error, services.redact, failure_rule_of(request))
     site_unanswered = services.contact.has_failed_since(began_at)

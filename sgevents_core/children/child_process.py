@@ -22,6 +22,7 @@ import msgspec
 
 from sgevents_core.calling.batches import bind_events, bind_key
 from sgevents_core.calling.describing import raised_error
+from sgevents_core.calling.event_records import EventRecords
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, ErrorFacts, RaisedError
@@ -99,6 +100,7 @@ class ChildProcess:
         self._alert_queue: SimpleQueue[HookWanted | None] = SimpleQueue()
         self._store_grants = StoreGrants(self._send)
         self._part_records = ChildParts(self._send)
+        self._event_records = EventRecords()
         self._script_names = Scripts()
         self._stop_event = threading.Event()
         self._plugins_by_name: dict[str, LoadedPlugin] = {}
@@ -197,6 +199,7 @@ class ChildProcess:
             send_message=self._send,
         )
         self._services_by_name[plugin_name].part_records = self._part_records
+        self._services_by_name[plugin_name].event_records = self._event_records
         self._callbacks_by_name.update(
             {(plugin_name, callback.name): callback for callback in plugin.callbacks}
         )

@@ -14,6 +14,7 @@ def make_observed_call(
     lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers
 ) -> CallOutcome:
     """Make a call in its plugin's executor, notify the observers, and return the outcome."""
+    lane_plugin.services.event_records.forget_event(request.event_id)
     time_limit = lane_plugin.limit(request.callback)
     for begins in observers.began:
         begins(request, time_limit)

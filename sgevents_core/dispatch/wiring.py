@@ -11,6 +11,7 @@ from typing import TypedDict
 from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.event_records import EventRecords
 from sgevents_core.calling.making import Executor
 from sgevents_core.calling.own_thread import AttributeLane, ignore_lane, worker_label
 from sgevents_core.calling.store import PluginStore
@@ -53,7 +54,7 @@ def services_of(
     """
     site_key = urlsplit(settings.site.url).netloc
     redact_secrets = Redactor.of(settings)
-    return {
+    services_by_name = {
         plugin.name: services_class(
             plugin,
             settings.site,
@@ -66,6 +67,10 @@ def services_of(
         )
         for plugin in loaded_plugins.plugins
     }
+    event_records = EventRecords()
+    for services in services_by_name.values():
+        services.event_records = event_records
+    return services_by_name
 
 
 def _open_store(plugin_name: str, state_reader: Reader) -> PluginStore:

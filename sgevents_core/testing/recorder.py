@@ -9,7 +9,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.errors import NotAnsweredError
 from sgevents_core.requests.dry_run import ReadOnlySite
+from sgevents_core.testing.recorded_filters import field_reader, meets_filters
 
+_FIND_OPTIONS: Final = frozenset(
+    {"order", "limit", "filter_operator", "retired_only", "include_archived_projects"}
+)
 FIRST_MADE_UP_ID: Final = 9001
 """The id of the first record that a recorder creates."""
 
@@ -92,9 +96,9 @@ class DryRecordingClient(RecordingClient, ReadOnlySite):
 class Recorder:
     """The stand-in for the client without a site: it records writes and reads the given records.
 
-    It answers `find` and `find_one` with the conditions `is`, `is_not`, `in` and `not_in`; writes
-    change its records, so that reading back is consistent. Anything else raises NotAnsweredError:
-    for real answers, use a sandbox.
+    It answers `find` and `find_one` with every relation of filters, groups of filters, fields of
+    linked records and retired records; writes change its records, so that reading back is
+    consistent. Anything else raises NotAnsweredError: for real answers, use a sandbox.
 
     Args:
         records: The records that can be read: mappings with `type`, `id` and the fields.
@@ -117,17 +121,28 @@ class Recorder:
         self, entity_type: str, filters: Any, fields: Iterable[str] | None = None, **options: Any
     ) -> list[dict[str, Any]]:
         """Return the matching records, each with its type, id and the requested fields."""
-        if options.keys() - {"order", "limit"}:
-            raise NotAnsweredError(asked=f"sg.find with {', '.join(sorted(options))}")
-        matching = [
-            record
-            for (kind, _), record in self._records.items()
+        if options.keys() - _FIND_OPTIONS:
+            raise NotAnsweredError(
+                asked=f"sg.find with {', '.join(sorted(options.keys() - _FIND_OPTIONS))}"
+            )
+        known_records = self._retired if options.get("retired_only") else self._records
+        readers = [
+            (record, field_reader(record, self._records))
+            for (kind, _), record in known_records.items()
             if kind == entity_type
-            and all(_meets_condition(record, condition) for condition in filters)
+        ]
+        operator = options.get("filter_operator") or "all"
+        matching = [
+            (record, read_field)
+            for record, read_field in readers
+            if meets_filters(read_field, filters, operator)
         ]
         names = ["type", "id", *(fields or ())]
-        results = [{name: deepcopy(record.get(name)) for name in names} for record in matching]
-        return _in_order(results, matching, options.get("order"))[: options.get("limit") or None]
+        results = [
+            {name: deepcopy(read_field(name)) for name in names} for _, read_field in matching
+        ]
+        records = [record for record, _ in matching]
+        return _in_order(results, records, options.get("order"))[: options.get("limit") or None]
 
     def find_one(self, *args: Any, **options: Any) -> dict[str, Any] | None:
         """Return the first matching record, or None."""
@@ -220,35 +235,6 @@ def _batch_write(request: Mapping[str, Any], answer: Any) -> Write:
     request_type, data = request["request_type"], deepcopy(request.get("data", {}))
     entity_id = answer["id"] if request_type == "create" else request["entity_id"]
     return Write(request_type, request["entity_type"], entity_id, data)
-
-
-def _meets_condition(record: Mapping[str, Any], condition: Any) -> bool:
-    """Return whether a record meets one condition, `[field, relation, value, ...]`.
-
-    Raises:
-        NotAnsweredError: The condition is of another kind.
-    """
-    if not isinstance(condition, list | tuple) or len(condition) < 3:
-        raise NotAnsweredError(asked=f"the filter {condition!r}")
-    field_name, relation, *expected_values = condition
-    if relation not in {"is", "is_not", "in", "not_in"}:
-        raise NotAnsweredError(asked=f"the relation {relation!r} of {field_name!r}")
-    if len(expected_values) == 1 and isinstance(expected_values[0], list | tuple):
-        expected_values = list(expected_values[0])
-    is_among = any(
-        _is_same_value(record.get(field_name), field_value) for field_value in expected_values
-    )
-    return is_among is (relation in {"is", "in"})
-
-
-def _is_same_value(value: Any, other_value: Any) -> bool:
-    """Return whether two values are equal; links are if they lead to the same record."""
-    if isinstance(value, Mapping) and isinstance(other_value, Mapping):
-        return (value.get("type"), value.get("id")) == (
-            other_value.get("type"),
-            other_value.get("id"),
-        )
-    return bool(value == other_value)
 
 
 def _in_order(

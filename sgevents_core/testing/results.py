@@ -85,6 +85,8 @@ class Result:
     """Plugin -> its store, as committed."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Plugin -> `active`, `held`, `paused` or `not started`."""
+    not_started: Mapping[str, str] = field(default_factory=dict)
+    """Plugin -> why it gets no events: how its `startup` failed. In every result from then on."""
 
     @property
     def called(self) -> list[str]:
@@ -148,7 +150,11 @@ class Result:
                 raise error
         for call in self.failed:
             raise AssertionError(str(call))
+        for plugin_name, reason in self.not_started.items():
+            raise AssertionError(f"plugin {plugin_name} gets no events: {reason}")
         return self
 
     def __str__(self) -> str:
-        return "\n".join(str(call) for call in self.calls) or "nothing was called"
+        lines = [f"{name} gets no events: {reason}" for name, reason in self.not_started.items()]
+        lines += [str(call) for call in self.calls]
+        return "\n".join(lines) or "nothing was called"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.event_records import EventRecords
 from sgevents_core.crashes.recovering import recover
 from sgevents_core.dispatch.batch_clock import BatchClock
 from sgevents_core.dispatch.errands import Errand
@@ -34,6 +35,7 @@ from sgevents_core.testing.recorder import (
     Recorder,
     RecordingClient,
     RecordWrite,
+    Write,
 )
 from sgevents_core.testing.results import Result
 
@@ -95,12 +97,11 @@ class Session:
     ) -> None:
         self.watch: Final = CallWatch()
         self._passed_seconds = 0.0
+        self._event_records = EventRecords()
         self._scripts = scripts
         self._clock = BatchClock()
         self._settings = settings
-        self._site_recorder = (
-            None if records is None else Recorder(records, self.watch.record_write)
-        )
+        self._site_recorder = None if records is None else Recorder(records, self._record_write)
         self._open_resources = ExitStack()
         with ExitStack() as opening_stack:
             loaded_plugins = load(settings, discovery, strict=True)
@@ -137,6 +138,11 @@ class Session:
                 lane, lambda: _is_done(lane, journal_end, retry=retry, batches=batches)
             )
         )
+
+    def _record_write(self, write: Write) -> None:
+        """Record a write, after which records are read again."""
+        self._event_records.forget_all()
+        self.watch.record_write(write)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for the plugins: holds end, and calls that were put off become due."""
@@ -199,6 +205,11 @@ class Session:
         result.states = {
             plugin_name: plugin_records[plugin_name].state for plugin_name in plugin_names
         }
+        result.not_started = {
+            plugin_name: plugin_records[plugin_name].reason
+            for plugin_name in plugin_names
+            if plugin_records[plugin_name].state == "not started"
+        }
         return result
 
     def _record_stores(self, stores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -217,8 +228,9 @@ class Session:
             plugin_services.dry_run = dry_run
             plugin_services.recorder, plugin_services.record_write = (
                 self._site_recorder,
-                self.watch.record_write,
+                self._record_write,
             )
+            self._event_records = plugin_services.event_records
         return watched_services
 
 

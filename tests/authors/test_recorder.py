@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from sgevents_core.errors import NotAnsweredError
+from sgevents_core.sandbox.filter_relations import POSITIVE_RELATIONS, RELATIONS_BY_TYPE
 from sgevents_core.testing import Recorder, Write
+from sgevents_core.testing.recorded_filters import _TESTS
 
 SHOTS = [
     {"type": "Shot", "id": 1, "code": "a", "project": {"type": "Project", "id": 5}, "cut": 3},
@@ -48,6 +51,114 @@ def sg(writes: list[Write]) -> Recorder:
 def test_records_are_found(sg: Recorder, filters: Any, ids: list[int]) -> None:
     """All conditions must hold; links are equal if they lead to the same record."""
     assert [record_found["id"] for record_found in sg.find("Shot", filters)] == ids
+
+
+NOW = datetime.now(timezone.utc)
+TASKS = [
+    {
+        "type": "Task",
+        "id": 1,
+        "content": "Comp final",
+        "cost": 3,
+        "due_date": NOW.date().isoformat(),
+        "updated_at": NOW - timedelta(hours=2),
+        "entity": {"type": "Shot", "id": 1, "name": "sh010"},
+        "task_assignees": [{"type": "HumanUser", "id": 7, "name": "Ada"}],
+    },
+    {
+        "type": "Task",
+        "id": 2,
+        "content": "anim",
+        "cost": 8,
+        "due_date": (NOW + timedelta(days=400)).date().isoformat(),
+        "updated_at": (NOW - timedelta(days=40)).isoformat(),
+        "entity": {"type": "Asset", "id": 9, "name": "Fox"},
+        "task_assignees": [],
+    },
+    {"type": "Task", "id": 3, "content": None, "cost": None, "entity": None},
+    {"type": "Shot", "id": 1, "code": "sh010", "sg_sequence": {"type": "Sequence", "id": 4}},
+    {"type": "Sequence", "id": 4, "code": "sq01"},
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        ([["content", "contains", "FINAL"]], [1]),
+        ([["content", "not_contains", "final"]], [2, 3]),
+        ([["content", "starts_with", "comp"]], [1]),
+        ([["content", "ends_with", "nim"]], [2]),
+        ([["cost", "less_than", 8]], [1]),
+        ([["cost", "greater_than", 3]], [2]),
+        ([["cost", "between", 3, 8]], [1, 2]),
+        ([["cost", "between", [4, 8]]], [2]),
+        ([["cost", "not_between", 4, 8]], [1, 3]),
+        ([["entity", "type_is", "Shot"]], [1]),
+        ([["entity", "type_is_not", "Shot"]], [2, 3]),
+        ([["entity", "type_is", None]], [3]),
+        ([["entity", "name_is", "fox"]], [2]),
+        ([["entity", "name_contains", "SH"]], [1]),
+        ([["entity", "name_not_contains", "sh"]], [2, 3]),
+        ([["task_assignees", "is", {"type": "HumanUser", "id": 7}]], [1]),
+        ([["task_assignees", "in", [{"type": "HumanUser", "id": 7}, None]]], [1, 2, 3]),
+        ([["task_assignees", "is", None]], [2, 3]),
+        ([["task_assignees", "name_contains", "ad"]], [1]),
+        ([["updated_at", "in_last", 3, "HOUR"]], [1]),
+        ([["updated_at", "not_in_last", 3, "HOUR"]], [2, 3]),
+        ([["updated_at", "in_last", 2, "MONTH"]], [1, 2]),
+        ([["due_date", "in_next", 2, "YEAR"]], [1, 2]),
+        ([["due_date", "not_in_next", 1, "DAY"]], [2, 3]),
+        ([["due_date", "in_calendar_day", 0]], [1]),
+        ([["due_date", "in_calendar_week", 0]], [1]),
+        ([["due_date", "in_calendar_month", 0]], [1]),
+        ([["due_date", "in_calendar_year", 0]], [1]),
+        ([["updated_at", "less_than", NOW - timedelta(days=1)]], [2]),
+        ([["updated_at", "greater_than", (NOW - timedelta(days=1)).isoformat()]], [1]),
+        ([["entity.Shot.code", "is", "sh010"]], [1]),
+        ([["entity.Shot.sg_sequence.Sequence.code", "is", "sq01"]], [1]),
+        (
+            [
+                {
+                    "filter_operator": "any",
+                    "filters": [
+                        ["id", "is", 3],
+                        {
+                            "filter_operator": "all",
+                            "filters": [["cost", "is", 8], ["content", "is", "anim"]],
+                        },
+                    ],
+                }
+            ],
+            [2, 3],
+        ),
+    ],
+)
+def test_every_relation_is_answered(filters: Any, ids: list[int]) -> None:
+    """As a site answers it, also for fields of linked records and groups of filters."""
+    sg = Recorder(TASKS, lambda write: None)
+    assert [found["id"] for found in sg.find("Task", filters)] == ids
+
+
+def test_relations_are_those_of_the_sandbox() -> None:
+    """There is none that the sandbox knows and the recorder does not."""
+    relations = {relation for accepted in RELATIONS_BY_TYPE.values() for relation in accepted}
+    values: dict[str, list[Any]] = {"between": [1, 2], "in_last": [1, "DAY"], "in_next": [1, "DAY"]}
+    sg = Recorder([], lambda write: None)
+    for relation in sorted(relations):
+        expected = values.get(relation.removeprefix("not_"), [None])
+        assert sg.find("Task", [["x", relation, *expected]]) == []
+    assert {POSITIVE_RELATIONS.get(one, one) for one in relations} <= set(_TESTS)
+
+
+def test_any_and_retired(writes: list[Write]) -> None:
+    """Options of `find`: any of the filters, and records that the plugin has deleted."""
+    sg = Recorder(SHOTS, writes.append)
+    filters = [["code", "is", "a"], ["cut", "is", 1]]
+    assert [one["id"] for one in sg.find("Shot", filters, filter_operator="any")] == [1, 3]
+    sg.delete("Shot", 1)
+    assert sg.find_one("Shot", [["id", "is", 1]], ["code"]) is None
+    retired = sg.find_one("Shot", [["id", "is", 1]], ["code"], retired_only=True)
+    assert retired == {"type": "Shot", "id": 1, "code": "a"}
 
 
 def test_fields_order_and_limit(sg: Recorder) -> None:
@@ -131,9 +242,13 @@ def test_recorded_writes_do_not_change(sg: Recorder, writes: list[Write]) -> Non
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (lambda sg: sg.find("Shot", [["code", "contains", "a"]]), "'contains' of 'code'"),
-        (lambda sg: sg.find("Shot", [{"filter_operator": "any", "filters": []}]), "the filter"),
-        (lambda sg: sg.find("Shot", [], retired_only=True), "retired_only"),
+        (lambda sg: sg.find("Shot", [["code", "resembles", "a"]]), "'resembles' of 'code'"),
+        (lambda sg: sg.find("Shot", [["code", "is"]]), "the filter"),
+        (lambda sg: sg.find("Shot", [], filter_operator="none"), "operator 'none'"),
+        (lambda sg: sg.find("Shot", [["cut", "less_than", "three"]]), "'less_than' of 'cut'"),
+        (lambda sg: sg.find("Shot", [["cut", "in_last", 3, "FORTNIGHT"]]), "'in_last' of 'cut'"),
+        (lambda sg: sg.find("Shot", [["cut", "between", 3]]), "'between' of 'cut'"),
+        (lambda sg: sg.find("Shot", [], page=2), "sg.find with page"),
         (lambda sg: sg.schema_read(), r"sg\.schema_read"),
     ],
 )
