@@ -160,7 +160,10 @@ class Courier:
             self._news.notify_all()
 
     def close(self, timeout: float) -> None:
-        """Deliver what there is, if that is possible in so many seconds."""
+        """Deliver what there is, in so many seconds at most; nothing if it has just failed.
+
+        The next run tells it.
+        """
         with self._news:
             self._is_closing = True
             self._news.notify_all()
@@ -174,7 +177,7 @@ class Courier:
                     self._wait(wait_seconds)
                 conditions, self._conditions = self._conditions, None
                 is_last = self._is_closing
-            if conditions is not None:
+            if conditions is not None and not (is_last and self._failures):
                 wait_seconds = self._tell_now(conditions)
             if is_last:
                 return

@@ -33,8 +33,8 @@ CHECK_INTERVAL: Final = 2.0
 """Seconds between two looks."""
 STALE_AFTER: Final = 60.0
 """Seconds after which the last look no longer shows that all is well."""
-CLOSE_SECONDS: Final = 5.0
-"""Seconds for the last messages at the end of a run."""
+CLOSE_SECONDS: Final = 2.0
+"""Seconds for the last messages at the end of a run, which a reload waits for too."""
 
 
 class AlertTable:

@@ -229,6 +229,9 @@ def _plugin_families(plugins: Iterable[PluginOverview]) -> Iterator[Metric]:
     text = "The dead letters of a plugin."
     letters = {name: plugin.dead_letters for name, plugin in by_name.items()}
     yield _gauges("sgevents_plugin_dead_letters", text, letters, label)
+    text = "Calls that the callbacks of a plugin have put off."
+    deferred = {name: plugin.deferred for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_deferred_calls", text, deferred, label)
     text = "Events in a row that a plugin failed on."
     failures = {name: plugin.failures for name, plugin in by_name.items()}
     yield _gauges("sgevents_plugin_failures_in_a_row", text, failures, label)

@@ -163,6 +163,18 @@ def test_nobody_waits_for_a_server_that_hangs(hooks: WebHooks) -> None:
         wait_until(lambda: len(hooks.received) == 2)
 
 
+def test_a_stop_does_not_wait_for_a_server_that_refuses(hooks: WebHooks) -> None:
+    """What could not be delivered is not tried once more: the next run tells it."""
+    hooks.status = 503
+    with courier_to(hook_address(hooks)) as courier:
+        courier.tell([PAUSED])
+        wait_until(lambda: hooks.refused == 1)
+        courier.tell([PAUSED])
+        courier.close(60.0)
+        assert hooks.refused == 1
+        assert courier.announced == {}
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_reasons_hold_no_secret(hooks: WebHooks, closed: bool) -> None:
     """Neither of a server that refuses, nor of one that is not there."""
