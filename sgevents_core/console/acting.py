@@ -90,6 +90,8 @@ async def _act(answers: PageAnswers, action: Action, visit: Visit, fields: Any) 
     """Record the requests of an action, and return what has come of them after a moment."""
     form = convert(fields, action.form_type)
     numbers = await run_in_threadpool(_record, action, visit, form)
+    if not numbers and action.without_requests:
+        return ActionAnswer(requests=[], outcome="done", text=action.without_requests)
     try:
         return await _wait_for_answer(visit, numbers)
     finally:
@@ -110,6 +112,14 @@ async def _wait_for_answer(visit: Visit, numbers: Sequence[int]) -> ActionAnswer
 def _record(action: Action, visit: Visit, form: Any) -> list[int]:
     """Record the requests of an action, all or none, and return their numbers."""
     new_requests = action.plan(visit, form)
+    if not new_requests and action.without_requests:
+        logger.info(
+            "%s asked for %s",
+            one_line(visit.person.name),
+            action.name,
+            extra={"action": "console.requested"},
+        )
+        return []
     state_folder = visit.site.state_folder
     if not open_state(state_folder).is_made():
         raise StateUnreadable("Nothing has run on this state yet: start with sgevents run.")

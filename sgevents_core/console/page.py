@@ -130,12 +130,14 @@ class Action:
         summary: What it asks for, in a sentence.
         form_type: The type of its form.
         plan: Returns the requests to record; raises `PageMissing` if there is no such record.
+        without_requests: What the person is told if there are none, since the plan did it all.
     """
 
     path: str
     summary: str
     form_type: type[Form]
     plan: Callable[[Visit, Any], Sequence[NewRequest]]
+    without_requests: str = ""
 
     @property
     def name(self) -> str:

@@ -50,6 +50,13 @@ class FormTooLarge(ConsoleProblem):
     title = "The form is too large"
 
 
+class TooManyRuns(ConsoleProblem):
+    """As many processes as allowed are working for this console already."""
+
+    status = 429
+    title = "Too many at once"
+
+
 class TooManyTries(ConsoleProblem):
     """Too many attempts to sign in have failed."""
 

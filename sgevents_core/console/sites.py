@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sgevents_core.console.dry_runs import DryRuns
 from sgevents_core.console.inspections import Inspections
 from sgevents_core.errors import ConfigError
 from sgevents_core.observe.redaction import Redactor
@@ -30,6 +31,7 @@ class ConsoleSite:
         self._file_mark = _file_mark(settings.path)
         self._reading = threading.Lock()
         self._config_problem = ""
+        self.dry_runs = DryRuns(settings.path)
         self.inspections = Inspections(settings.path, self._inspection_mark)
         """What only loading the plugins tells."""
 

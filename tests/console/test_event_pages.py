@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from console_visits import console_client, form_token
 from journal_rows import AT, event_row, grow
 from running_daemon import RunningDaemon
 from starlette.testclient import TestClient
+from waiting import PATIENCE, wait_until
 
+from sgevents_core.console import dry_runs
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state.opening import open_state
 from sgevents_core.testing.recorded import load_events
@@ -153,3 +157,41 @@ def test_retry_and_replay_of_one_event(failed: tuple[TestClient, int], tmp_path:
         assert answer.status_code == 303
     asked = requests_of(tmp_path / "sgevents.toml")
     assert [request[:2] for request in asked] == [("retry", "alpha"), ("replay", "alpha")]
+
+
+def test_dry_run_is_no_request(failed: tuple[TestClient, int], tmp_path: Path) -> None:
+    """A process of its own calls the plugin; what it would do is shown, and nothing is recorded."""
+    client, event_id = failed
+    root = client.get("/").headers["location"].rstrip("/")
+    token = form_token(client, root=root)
+    fields = {"form_token": token, "id": str(event_id), "plugin": "alpha"}
+    assert client.post(f"{root}/events/dry-run", data=fields).status_code == 303
+    wait_until(lambda: read_event(client, event_id)["dry_runs"][0]["state"] != "running")
+    (dry_run,) = read_event(client, event_id)["dry_runs"]
+    assert (dry_run["plugin"], dry_run["state"]) == ("alpha", "failed")
+    assert "ValueError: no frames" in dry_run["output"]
+    assert "nothing was changed" in client.get(f"{root}/event?id={event_id}").text
+    assert client.post(f"{root}/events/dry-run", data={**fields, "plugin": "x"}).status_code == 404
+    assert requests_of(tmp_path / "sgevents.toml") == []
+
+
+def test_dry_runs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once; the same one is not started twice, and the oldest are forgotten."""
+    release = threading.Event()
+
+    def run_command(arguments: list[str], config_path: Path) -> tuple[str, int]:
+        release.wait(PATIENCE)
+        return " ".join(arguments), 0
+
+    monkeypatch.setattr(dry_runs, "_run_command", run_command)
+    monkeypatch.setattr(dry_runs, "_MOST_KEPT", 2)
+    runs = dry_runs.DryRuns(tmp_path)
+    started = [runs.start(event_id, "alpha", "anna") for event_id in (1, 1, 2, 3)]
+    assert started == [True, True, True, False]
+    release.set()
+    for event_id in (3, 4):
+        wait_until(partial(runs.start, event_id, "alpha", "anna"))
+    assert list(runs.of_event(1)) == []
+    wait_until(lambda: all(one.exit_code == 0 for one in runs.of_event(4)))
+    (last,) = runs.of_event(4)
+    assert last.output == "replay 4 --dry-run --plugin=alpha"

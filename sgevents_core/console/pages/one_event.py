@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from sgevents_core.console.dry_runs import MOST_AT_ONCE, DryRun
 from sgevents_core.console.page import (
     Action,
     Form,
@@ -22,8 +23,9 @@ from sgevents_core.console.page import (
     utc_time,
 )
 from sgevents_core.console.pages.events import LinkedRecord, linked_record
-from sgevents_core.console.problems import PageMissing
+from sgevents_core.console.problems import PageMissing, TooManyRuns
 from sgevents_core.events import Event
+from sgevents_core.printable import one_line
 from sgevents_core.reading.event_rows import event_values
 from sgevents_core.site.bodies import decoded_row
 from sgevents_core.state.failures import RecordedFailure
@@ -113,6 +115,16 @@ class LeftOutLine(View, frozen=True, kw_only=True):
     why: str
 
 
+class DryRunLine(View, frozen=True, kw_only=True):
+    """A dry run of a plugin for the event: what it would have done."""
+
+    plugin: str
+    asked_by: str
+    started_at: datetime | None
+    state: Literal["running", "done", "failed"]
+    output: str
+
+
 class EventView(View, frozen=True, kw_only=True):
     """All that is known of one event."""
 
@@ -133,6 +145,8 @@ class EventView(View, frozen=True, kw_only=True):
     """All failures that are recorded for it, oldest first."""
     plugins: list[str]
     """The plugins that can be called for it again."""
+    dry_runs: list[DryRunLine]
+    """The last dry runs for it, the newest first."""
     is_explaining: bool
     """Whether the callbacks are being read."""
     problem: str
@@ -163,6 +177,7 @@ def read_event(visit: Visit, query: EventQuery) -> EventView:
         left_out=[LeftOutLine(**left_out) for left_out in explained.get("left_out") or ()],
         failures=[_failure_line(msgspec.to_builtins(one.failure)) for one in failures],
         plugins=sorted({fate.plugin for fate in fates}),
+        dry_runs=[_dry_run_line(one) for one in visit.site.dry_runs.of_event(query.id)],
         is_explaining=is_explaining,
         problem=problem,
     )
@@ -252,6 +267,16 @@ def _failure_line(failure: dict[str, Any]) -> FailureLine:
     )
 
 
+def _dry_run_line(dry_run: DryRun) -> DryRunLine:
+    return DryRunLine(
+        plugin=dry_run.plugin,
+        asked_by=dry_run.asked_by,
+        started_at=utc_time(dry_run.started_at),
+        state="running" if dry_run.exit_code is None else "failed" if dry_run.exit_code else "done",
+        output=dry_run.output,
+    )
+
+
 def _moment(iso_text: str | None) -> datetime | None:
     return datetime.fromisoformat(iso_text) if iso_text else None
 
@@ -279,6 +304,15 @@ def plan_replay(visit: Visit, form: ReplayForm) -> list[NewRequest]:
     ]
 
 
+def start_dry_run(visit: Visit, form: ReplayForm) -> list[NewRequest]:
+    """Start a dry run, which is no request, since it changes nothing."""
+    if form.plugin not in visit.site.settings.plugins:
+        raise PageMissing(f"There is no plugin {one_line(form.plugin[:100])}.")
+    if not visit.site.dry_runs.start(form.id, form.plugin, visit.person.name):
+        raise TooManyRuns(f"{MOST_AT_ONCE} dry runs are running: wait until one has ended.")
+    return []
+
+
 PAGES: Final = (
     Page(
         path="event",
@@ -299,5 +333,12 @@ ACTIONS: Final = (
         summary="Call a plugin for an event of the journal again.",
         form_type=ReplayForm,
         plan=plan_replay,
+    ),
+    Action(
+        path="events/dry-run",
+        summary="Show what a plugin would do for an event, without changing anything.",
+        form_type=ReplayForm,
+        plan=start_dry_run,
+        without_requests="The dry run has begun: its result appears on the page of the event.",
     ),
 )
