@@ -46,6 +46,7 @@ def record_findings(
         if not findings:
             findings += _limit_findings(_event_findings(reader, quick=quick), "events")
     findings += _limit_findings(_deferred_findings(inspection), "calls that were put off")
+    findings += _limit_findings(_batch_findings(inspection), "events of batches")
     return [*findings, *_limit_findings(_letter_findings(inspection), "dead letters")]
 
 
@@ -137,6 +138,18 @@ def _deferred_findings(inspection: Inspection) -> Iterator[Finding]:
             message = f"the call of plugin {call.plugin} that was put off for event {call.event_id}"
             fix = "nothing: it becomes a dead letter when it is due; then replay the event"
             yield state_problem(f"{message} cannot be read", fix)
+
+
+def _batch_findings(inspection: Inspection) -> Iterator[Finding]:
+    for event in inspection.batched():
+        if not event.whole and event.letter:
+            message = f"event {event.event_id} of dead letter {event.letter} cannot be read"
+            fix = "dismiss that letter, and replay its events"
+            yield state_problem(message, fix)
+        elif not event.whole:
+            message = f"event {event.event_id} in a batch of plugin {event.plugin} cannot be read"
+            fix = "nothing: it is read from the journal, or requested from the site again"
+            yield state_problem(message, fix)
 
 
 def _register_findings(folder: Path) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Step
 
@@ -135,10 +136,18 @@ class LaneLedger:
     def read_batch(
         self, plugin_name: str, callback_name: str, batch_number: int
     ) -> list[BatchedEvent]:
-        """Return the events of a waiting batch, in order."""
-        return self._retry_until_done(
+        """Return the events of a waiting batch, in order; a damaged one from the journal."""
+        events = self._retry_until_done(
             lambda: self._state.batch(plugin_name, callback_name, batch_number)
         )
+        return [event if event.whole else self._mended(event) for event in events]
+
+    def _mended(self, event: BatchedEvent) -> BatchedEvent:
+        """Return an event of a batch with its row in the journal, if that is whole."""
+        entries = self.read(Progress.at(event.seq).finished, 1)
+        if not entries or entries[0].seq != event.seq or not entries[0].whole:
+            return event
+        return event._replace(body=entries[0].body, event_id=entries[0].event_id, whole=True)
 
     def is_part_done(self, done_part: DonePart) -> bool:
         """Return whether a part of a callback's work for an event is done."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.deferred import DeferredEvent
 
 
@@ -73,6 +74,9 @@ class Inspection(Protocol):
 
     def letters(self) -> Iterator[InspectedLetter]:
         """Yield the dead letters, oldest first."""
+
+    def batched(self) -> Iterator[BatchedEvent]:
+        """Yield the events of batches, and of the dead letters of batches, in order."""
 
     def deferred(self) -> Iterator[DeferredEvent]:
         """Yield the calls that are put off, in the order of their events."""

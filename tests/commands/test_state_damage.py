@@ -18,6 +18,7 @@ from sgevents_core.errors import StateDamaged
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Secret, Settings, SiteSettings, StateSettings
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_times import CallTimes
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
@@ -45,6 +46,11 @@ def folder(tmp_path: Path) -> Path:
         ]
         step = Step(Progress(40), records, failure=FAILURE, dead=True, store={"notify": {"n": 5}})
         state.record("main", fence, step)
+        for seq, letter in ((50, 0), (51, 1)):
+            batched = BatchedEvent(
+                "notify", "notify:on_new", seq, "k", seq, 1, seq, b"{}", 0, 1.0, 2.0, letter=letter
+            )
+            state.record("main", fence, Step(collected=batched))
     Register(lane_register_path(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
     times = CallTimes(tmp_path, "main", [CallKey("notify", "notify:on_new")])
     times.ended(SeenCall(seq=1, number_in_lane=0), 0.0, 0.0, None)
@@ -141,6 +147,14 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "value in a letter": (
         change("UPDATE failures SET body = CAST(replace(CAST(body AS TEXT), 'xx', 'xy') AS BLOB)"),
         "dead letter 1: its event 3",
+    ),
+    "event in a batch": (
+        change("UPDATE batched SET body = x'7b01' WHERE letter = 0"),
+        "event 50 in a batch of plugin notify cannot be read",
+    ),
+    "event of a batch's letter": (
+        change("UPDATE batched SET body = x'7b01' WHERE letter = 1"),
+        "event 51 of dead letter 1 cannot be read",
     ),
     "register": (flip("lane-main.register", 3), "lane-main.register"),
     "call times": (flip("lane-main.calls", 0), "lane-main.calls"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +19,7 @@ from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.settings import LaneSettings
 from sgevents_core.state.opening import open_state
+from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
 
 LONG = 3600.0
@@ -341,3 +343,37 @@ class TestFilters:
         with house.running():
             wait_until(lambda: "1+2 rolls.up" in house.calls)
         assert house.state.batches() == []
+
+
+@pytest.mark.disk
+class TestDamage:
+    """An event in a batch whose row was damaged on the disk."""
+
+    def test_it_is_read_from_the_journal(self, house: House) -> None:
+        """If its entry is whole."""
+        house.plugin("rolls", "up", batch=rules(LONG))
+        house.run()
+        house.events(1, 2, **shot(1))
+        house.run()
+        damage(house, "batched")
+        drain(house)
+        assert house.calls == ["1+2 rolls.up"]
+
+    def test_it_is_set_aside_if_the_journal_is_damaged_too(self, house: House) -> None:
+        """The others of its batch are called; it is requested from the site again."""
+        house.plugin("rolls", "up", batch=rules(LONG))
+        house.run()
+        house.events(1, 2, **shot(1))
+        house.run()
+        damage(house, "batched")
+        damage(house, "journal")
+        drain(house)
+        assert house.calls == ["2 rolls.up"]
+        assert [aside.event for aside in house.state.set_aside_events()] == ["1"]
+        assert house.state.batches() == []
+
+
+def damage(house: House, table: str) -> None:
+    """Damage the row of event 1 in a table."""
+    with closing(sqlite3.connect(house.folder / DATABASE)) as database, database:
+        database.execute(f"UPDATE {table} SET body = x'7b7d' WHERE event_id = 1")

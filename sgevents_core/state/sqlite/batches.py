@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sgevents_core.state.batches import (
@@ -103,6 +104,14 @@ def read_event_batches(database: Database, seq: int) -> list[BatchedEvent]:
 def read_letter_events(database: Database, letter_number: int) -> list[BatchedEvent]:
     """Return the events of a batch that became a dead letter, in order."""
     return _select(database, "letter = ? AND letter > 0", letter_number)
+
+
+def read_all_batched(database: Database) -> Iterator[BatchedEvent]:
+    """Yield the events of batches, and of the dead letters of batches, in order."""
+    if _is_older(database):
+        return
+    for row in database.fetch_each(f"SELECT {_COLUMNS} FROM batched ORDER BY batch, seq"):  # noqa: S608 - our own
+        yield _build_event(*row)
 
 
 def _select(database: Database, sql_condition: str, *values: Any) -> list[BatchedEvent]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgevents_core.errors import StateDamaged, StateError
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.deferred import DeferredEvent
 from sgevents_core.state.inspection import FormatVersion, InspectedLetter, Integrity
 from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.batches import read_all_batched
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import DATABASE, Database
 from sgevents_core.state.sqlite.deferred import inspected_deferred
@@ -88,6 +90,10 @@ class SqliteInspection:
                     plugin_name, callback_name, seq, event_id, row_json
                 )
             yield InspectedLetter(letter_number, event_id, is_intact)
+
+    def batched(self) -> Iterator[BatchedEvent]:
+        """Yield the events of batches, and of the dead letters of batches, in order."""
+        yield from read_all_batched(self._database)
 
     def deferred(self) -> Iterator[DeferredEvent]:
         """Yield the calls that are put off, in the order of their events."""
