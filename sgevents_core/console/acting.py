@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -29,12 +30,13 @@ from sgevents_core.console.problems import BadQuery, FormTooLarge, NotAllowed, S
 from sgevents_core.printable import counted, one_line
 from sgevents_core.state import lock
 from sgevents_core.state.opening import open_state, open_storage
+from sgevents_core.state.requests import RequestAnswer
 
 ANSWER_PATIENCE: Final = 3.0
 """Seconds to wait for the daemon's answer before a person gets a page again."""
 _LOOK_INTERVAL: Final = 0.05
-_MOST_LOOKED_AT: Final = 20
-"""The most answers that are waited for and shown one by one."""
+_MOST_SHOWN: Final = 3
+"""The most answers that are shown one by one."""
 logger: Final = logging.getLogger("sgevents.console")
 
 
@@ -155,15 +157,25 @@ def _answer_so_far(visit: Visit, numbers: Sequence[int]) -> ActionAnswer:
         return ActionAnswer(requests=[], outcome="done", text="There was nothing to do.")
     with closing(open_state(visit.site.state_folder).requests()) as requests:
         waiting_numbers = requests.unanswered(numbers)
-        looked_at = [requests.answer_of(number) for number in numbers[:_MOST_LOOKED_AT]]
-    answered = [answer for answer in looked_at if answer is not None]
+        looked_at = () if waiting_numbers else map(requests.answer_of, numbers)
+        answered = [answer for answer in looked_at if answer is not None]
     if waiting_numbers:
         return ActionAnswer(
             requests=list(numbers), outcome="waiting", text=_waiting_text(visit, waiting_numbers)
         )
     worst = max(answered, key=lambda answer: ("done", "refused", "failed").index(answer.outcome))
-    text = "; ".join(dict.fromkeys(answer.text for answer in answered))
+    text = _answers_text(answered, worst)
     return ActionAnswer(requests=list(numbers), outcome=worst.outcome, text=text)
+
+
+def _answers_text(answers: Sequence[RequestAnswer], worst: RequestAnswer) -> str:
+    """Return a few answers one by one, and of many their number and one of the worst."""
+    texts = list(dict.fromkeys(answer.text for answer in answers))
+    if len(texts) <= _MOST_SHOWN:
+        return "; ".join(texts)
+    counts = Counter(answer.outcome for answer in answers)
+    counted_outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    return f"{counted(len(answers), 'request')}: {counted_outcomes}; one of them: {worst.text}"
 
 
 def _waiting_text(visit: Visit, waiting_numbers: Sequence[int]) -> str:

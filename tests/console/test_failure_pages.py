@@ -14,8 +14,10 @@ from journal_rows import event_row, grow
 from starlette.testclient import TestClient
 from state_values import failure
 
+from sgevents_core.console.acting import _answers_text
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.requests import RequestAnswer
 from sgevents_core.state.steps import Step
 
 API = "/api/v1/sites/studio"
@@ -115,3 +117,14 @@ def test_nothing_chosen_changes_nothing(
     client.headers["X-Form-Token"] = form_token(client)
     assert client.post(f"{API}/failures/dismiss", json=body).status_code == 404
     assert requests_of(tmp_path / "studio.toml") == []
+
+
+def test_answers_to_many_requests_are_counted() -> None:
+    """A few are shown one by one; of many, the numbers and one of the worst."""
+    few = [RequestAnswer("done", f"dead letter {number} was handled") for number in (1, 2)]
+    assert _answers_text(few, few[0]) == "dead letter 1 was handled; dead letter 2 was handled"
+    failed = [RequestAnswer("failed", f"dead letter {number} failed again") for number in (3, 4)]
+    many = [*failed, *few, RequestAnswer("refused", "it is not loaded")]
+    assert _answers_text(many, many[0]) == (
+        "5 requests: 2 failed, 2 done, 1 refused; one of them: dead letter 3 failed again"
+    )
