@@ -179,10 +179,29 @@ def test_labels_of_the_figures_do_not_grow_with_events(scene: Scene) -> None:
     assert len(figures().splitlines()) == before
 
 
-def test_probes_tell_an_outage_from_a_death(scene: Scene) -> None:
+def test_probes_tell_an_outage_from_a_death(tmp_path: Path) -> None:
     """A daemon whose site is down is alive, and after `ready_within` it is not ready."""
-    assert scene.get("/healthz") == (200, "ok\n")
-    assert scene.get("/") == (404, "there are /metrics /healthz /readyz\n")
+    with Sandbox(project=False, api_key=KEY) as site:
+        daemon = RunningDaemon(tmp_path, site)
+        daemon.log = '[metrics]\nlisten = "127.0.0.1:0"\nready_within = "1s"\n'
+        for _ in range(3):
+            site.event("Shotgun_Task_Change")
+        with daemon.running() as process:
+            address = address_of(daemon)
+            wait_until(lambda: get(address, "/readyz") == (200, "ok\n"))
+            with site.outage():
+                wait_until(lambda: get(address, "/readyz")[0] == 503, what="it is not ready")
+                assert "behind the site" in get(address, "/readyz")[1]
+                assert get(address, "/healthz") == (200, "ok\n")
+                figures = get(address, "/metrics")[1]
+                promtool("check", "metrics", given=figures)
+            wait_until(lambda: get(address, "/readyz") == (200, "ok\n"), what="it is ready again")
+            site.rewind(0)
+            wait_until(lambda: "sgevents_feed_rewound 1.0" in get(address, "/metrics")[1])
+            wait_until(lambda: get(address, "/readyz")[0] == 503, what="nothing is appended")
+            promtool("check", "metrics", given=get(address, "/metrics")[1])
+            assert get(address, "/") == (404, "there are /metrics /healthz /readyz\n")
+            assert daemon.stop(process) == 0
 
 
 def test_dashboard_and_rules_name_figures_that_there_are(scene: Scene) -> None:
