@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from odd_site import OddSite, odd_site, text_of
 from running_feed import Running, feed_settings, logged
 from site_records import settings as site_settings
@@ -24,6 +25,7 @@ from sgevents_core.children.feed_process import FeedProcess
 from sgevents_core.errors import StateInUse
 from sgevents_core.settings import Settings, StateSettings
 from sgevents_core.site import handing_over, read_ahead, trouble
+from sgevents_core.state.feed_values import FeedRecord, FeedState
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.requests import Request
 from sgevents_core.state.sqlite.database import DATABASE
@@ -177,20 +179,24 @@ def test_process_that_is_not_needed_is_ended(apart: Apart, site: OddSite) -> Non
     assert running.ids() == [1]
 
 
+@pytest.mark.parametrize("times", [1, 4])
 def test_killed_process_loses_and_repeats_nothing(
-    apart: Apart, site: OddSite, caplog: pytest.LogCaptureFixture
+    apart: Apart, site: OddSite, caplog: pytest.LogCaptureFixture, times: int
 ) -> None:
     """The feed continues where the last commit left the log, and says what happened."""
+    killed: set[int] = set()
 
     def kill() -> None:
-        assert apart.pid is not None
-        os.kill(apart.pid, signal.SIGKILL)
+        if apart.pid is not None and apart.pid not in killed:
+            killed.add(apart.pid)
+            os.kill(apart.pid, signal.SIGKILL)
 
-    at_id(site, 300, kill)
+    at_id(site, 300, kill, times=times)
     running = apart.start()
     running.until(lambda: is_complete(running, site))
-    (ended,) = logged(caplog, "feed.process_ended")
-    assert "killed by SIGKILL" in ended.getMessage()
+    assert killed
+    for ended in logged(caplog, "feed.process_ended"):
+        assert "killed by SIGKILL" in ended.getMessage()
 
 
 def test_process_that_does_not_move_is_replaced_by_the_feed(
@@ -290,6 +296,36 @@ def test_scripts_are_known_before_their_rows(apart: Apart, site: OddSite) -> Non
     running.feed._log._scripts = Lookup()
     running.until(lambda: is_complete(running, site))
     assert shown == [((7, "rollup 1.0"), False)]
+
+
+@pytest.mark.parametrize(
+    ("start", "last_answer", "is_expected"),
+    [
+        ("now", None, False),
+        (1, None, True),
+        ("now", 5.0, False),
+        ("now", 7 * 86_400.0, True),
+    ],
+)
+def test_start_that_expects_a_long_log_starts_the_process_at_once(
+    apart: Apart,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Any,
+    last_answer: float | None,
+    is_expected: bool,
+) -> None:
+    """A first start at an earlier event, or one after a downtime; no other."""
+    process = apart.process
+    feed = structs.replace(process._settings.feed, start=start)
+    monkeypatch.setattr(process, "_settings", structs.replace(process._settings, feed=feed))
+    host_time = 1_750_000_000.0
+    feed_record = (
+        None
+        if last_answer is None
+        else FeedRecord(FeedState(answered=host_time - last_answer), [], [])
+    )
+    process.prepare_early(feed_record, host_time)
+    assert (apart.pid is not None) is is_expected
 
 
 def test_state_is_taken_while_the_process_lives(tmp_path: Path) -> None:

@@ -68,9 +68,12 @@ values = st.recursive(
 details = (
     st.dictionaries(
         st.sampled_from(
-            ["type", "entity_type", "entity_id", "old_value", "new_value", "link_type"]
+            [
+                *("type", "entity_type", "entity_id", "old_value", "new_value", "link_type"),
+                *("link_entity_type", "link_entity_id"),
+            ]
         ),
-        values,
+        values | st.just("Shot") | st.just(860),
         max_size=4,
     )
     | files

@@ -19,7 +19,16 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Row
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.strands import STRANDS, strand_in, strands_of, strands_of_body
+from sgevents_core.state.strands import (
+    STRANDS,
+    pack_linked_strands,
+    pack_strands,
+    project_key,
+    record_key,
+    strand_in,
+    strands_of,
+    strands_of_body,
+)
 
 PROJECT = {"type": "Project", "id": 70, "name": "Demo"}
 SHOT = {"type": "Shot", "id": 860, "name": "sh010"}
@@ -123,6 +132,22 @@ def test_strands_are_the_same_in_every_process_and_version() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert int(printed) == strands_of(row)
+
+
+@given(
+    event_id=st.integers(1, 2**53),
+    record_type=st.text(max_size=20),
+    record_id=st.integers(1, 2**40),
+    project_id=st.none() | st.integers(1, 2**40),
+)
+def test_linked_record_packs_as_any_other(
+    event_id: int, record_type: str, record_id: int, project_id: int | None
+) -> None:
+    """The short way for rows that link their record comes to the same strands."""
+    of_project = None if project_id is None else project_key(project_id)
+    assert pack_linked_strands(event_id, record_type, record_id, project_id) == pack_strands(
+        event_id, record_key(record_type, record_id), of_project
+    )
 
 
 def test_records_spread_evenly() -> None:
