@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -160,8 +161,10 @@ def bench(session: nox.Session) -> None:
 
 
 def lowest_versions() -> list[str]:
-    """The direct dependencies, each pinned to its lower bound."""
-    bounds = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    """The direct dependencies, those of the extras too, each pinned to its lower bound."""
+    project = PYPROJECT["project"]
+    texts = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    bounds = [bound for bound in map(Requirement, texts) if not bound.marker]
     return [
         f"{bound.name}=={limit.version}"
         for bound in bounds

@@ -7,7 +7,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs
@@ -26,10 +25,9 @@ from sgevents_core.console.answering import (
     list_names_of,
 )
 from sgevents_core.console.page import LARGEST_FORM, Action, NewRequest, View, Visit
-from sgevents_core.console.problems import BadQuery, FormTooLarge, NotAllowed, StateUnreadable
+from sgevents_core.console.problems import BadQuery, FormTooLarge, NotAllowed
 from sgevents_core.printable import counted, one_line
 from sgevents_core.state import lock
-from sgevents_core.state.opening import open_state, open_storage
 from sgevents_core.state.requests import RequestAnswer
 
 ANSWER_PATIENCE: Final = 3.0
@@ -122,13 +120,8 @@ def _record(action: Action, visit: Visit, form: Any) -> list[int]:
             extra={"action": "console.requested"},
         )
         return []
-    state_folder = visit.site.state_folder
-    if not open_state(state_folder).is_made():
-        raise StateUnreadable("Nothing has run on this state yet: start with sgevents run.")
-    if lock.find_holder(state_folder) is not None and open_storage(state_folder).is_outdated():
-        raise StateUnreadable("The running daemon is older than this console: restart it first.")
     reason = {"reason": form.reason} if form.reason else {}
-    with closing(open_state(state_folder).requests()) as requests:
+    with visit.site.open_requests() as requests:
         numbers = requests.ask_all(
             [
                 (request.kind, request.plugin, {**request.detail, **reason}, request.events)
@@ -155,7 +148,7 @@ def _answer_so_far(visit: Visit, numbers: Sequence[int]) -> ActionAnswer:
     """Return the answers to requests, as far as they are there."""
     if not numbers:
         return ActionAnswer(requests=[], outcome="done", text="There was nothing to do.")
-    with closing(open_state(visit.site.state_folder).requests()) as requests:
+    with visit.site.open_requests() as requests:
         waiting_numbers = requests.unanswered(numbers)
         looked_at = () if waiting_numbers else map(requests.answer_of, numbers)
         answered = [answer for answer in looked_at if answer is not None]

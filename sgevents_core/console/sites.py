@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sgevents_core.console.dry_runs import DryRuns
 from sgevents_core.console.inspections import Inspections
+from sgevents_core.console.problems import StateUnreadable
 from sgevents_core.errors import ConfigError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import Settings, load_settings
+from sgevents_core.state.opening import open_state, open_storage
+from sgevents_core.state.protocols import Requests
 from sgevents_core.state.running import read_running_daemon
 
 
@@ -71,6 +75,25 @@ class ConsoleSite:
     def state_folder(self) -> Path:
         """The folder of the site's state."""
         return self._settings.state.path
+
+    @contextmanager
+    def open_requests(self) -> Iterator[Requests]:
+        """Open people's requests while the block lasts, of a state that has some.
+
+        Opening them upgrades a state, which is for the daemon's start alone.
+
+        Raises:
+            StateUnreadable: No daemon has run on the state, or none of this version.
+        """
+        if not open_state(self.state_folder).is_made():
+            raise StateUnreadable("Nothing has run on this state yet: start with sgevents run.")
+        if open_storage(self.state_folder).is_outdated():
+            raise StateUnreadable(
+                "The state is of an older version than this console. Restart the daemon with this "
+                "version: it upgrades the state."
+            )
+        with closing(open_state(self.state_folder).requests()) as requests:
+            yield requests
 
     @property
     def address(self) -> str:

@@ -108,7 +108,7 @@ def read_failures(visit: Visit, query: FailuresQuery) -> FailuresView:
     if not state.is_made():
         return _failures_view(given, [], [], [], [])
     choice = letter_choice(query.plugin, query.callback, query.error)
-    with closing(state.letters()) as letters, closing(state.requests()) as requests:
+    with closing(state.letters()) as letters, visit.site.open_requests() as requests:
         listed = [*letters.listed(choice, query.after, _LETTERS_ON_PAGE)] if given else []
         newest = letters.get(listed[-1].number) if listed else None
         return _failures_view(

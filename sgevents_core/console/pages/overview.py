@@ -14,7 +14,7 @@ from sgevents_core.reading.overview import FeedOverview, Overview, PluginOvervie
 from sgevents_core.settings import LaneSettings
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import BEGINNING
-from sgevents_core.state.pulse import BlockedLane
+from sgevents_core.state.pulse import BlockedLane, RunningCall, RunningWorker
 
 Following = Literal["following", "not following", "unknown"]
 
@@ -70,6 +70,19 @@ class CallLine(View, frozen=True, kw_only=True):
     since: datetime | None
 
 
+class WorkerLine(View, frozen=True, kw_only=True):
+    """One worker process of a lane."""
+
+    number: int
+    state: str
+    pid: int | None
+    memory: int
+    """In bytes; 0 if that is not known."""
+    restarts: int
+    call: CallLine | None
+    trouble: str
+
+
 class LaneLine(View, frozen=True, kw_only=True):
     """One lane: its workers, how far it is, and what is in hand."""
 
@@ -83,8 +96,12 @@ class LaneLine(View, frozen=True, kw_only=True):
     behind_s: float
     calls: list[CallLine]
     """The calls that have been running for a second or longer."""
+    processes: list[WorkerLine]
+    """Its worker processes; empty if its callbacks run in threads."""
     blocked: str
     """Why the lane takes in no more events; empty if it does."""
+    trouble: str
+    """Why its plugins could not be loaded in worker processes; empty if they could."""
 
 
 class PluginLine(View, frozen=True, kw_only=True):
@@ -239,6 +256,9 @@ def _lane_line(
     lane_name: str, settings: LaneSettings, overview: Overview, *, behind: int, behind_s: float
 ) -> LaneLine:
     pulse = overview.pulse
+    process_lanes = [
+        lane for lane in (pulse.process_lanes if pulse else ()) if lane.lane == lane_name
+    ]
     blocked = [lane for lane in (pulse.blocked if pulse else ()) if lane.lane == lane_name]
     return LaneLine(
         name=lane_name,
@@ -250,16 +270,32 @@ def _lane_line(
         behind=behind,
         behind_s=behind_s if behind else 0.0,
         calls=[
-            CallLine(
-                plugin=call.plugin,
-                callback=call.callback,
-                event_id=call.event_id or None,
-                since=utc_time(call.since),
-            )
-            for call in (pulse.calls if pulse else ())
-            if call.lane == lane_name
+            _call_line(call) for call in (pulse.calls if pulse else ()) if call.lane == lane_name
         ],
+        processes=[_worker_line(worker) for lane in process_lanes for worker in lane.workers],
         blocked=_blocked_text(blocked[0]) if blocked else "",
+        trouble=process_lanes[0].trouble if process_lanes else "",
+    )
+
+
+def _call_line(call: RunningCall) -> CallLine:
+    return CallLine(
+        plugin=call.plugin,
+        callback=call.callback,
+        event_id=call.event_id or None,
+        since=utc_time(call.since),
+    )
+
+
+def _worker_line(worker: RunningWorker) -> WorkerLine:
+    return WorkerLine(
+        number=worker.number,
+        state=worker.state,
+        pid=worker.pid,
+        memory=worker.memory,
+        restarts=worker.restarts,
+        call=_call_line(worker.call) if worker.call else None,
+        trouble=worker.trouble,
     )
 
 

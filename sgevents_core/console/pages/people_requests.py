@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -38,16 +37,18 @@ class RequestsView(View, frozen=True, kw_only=True):
     """The last requests, newest first."""
 
     requests: list[RequestLine]
+    limit: int
+    """The most that were listed."""
 
 
 def read_requests(visit: Visit, query: RequestsQuery) -> RequestsView:
     """Read the last requests of a site."""
-    state = open_state(visit.site.state_folder)
-    if not state.is_made():
-        return RequestsView(requests=[])
-    with closing(state.requests()) as requests:
+    if not open_state(visit.site.state_folder).is_made():
+        return RequestsView(requests=[], limit=query.limit)
+    with visit.site.open_requests() as requests:
         latest = requests.list_latest(query.limit)
-    return RequestsView(requests=[_line_of(request) for request in reversed(latest)])
+    lines = [_line_of(request) for request in reversed(latest)]
+    return RequestsView(requests=lines, limit=query.limit)
 
 
 def _line_of(request: ShownRequest) -> RequestLine:
