@@ -47,6 +47,14 @@ class BatchRules:
         """Whether the key of an event is the result of a plugin's function."""
         return callable(self.by)
 
+    def describe(self) -> str:
+        """Return the rules for people: `in batches by entity, pause 2s, at most 30s, size 100`."""
+        from sgevents_core.settings.durations import format_duration  # noqa: PLC0415 - seldom asked
+
+        by = self.by if isinstance(self.by, str) else getattr(self.by, "__qualname__", "a function")
+        pause, at_most = format_duration(self.pause), format_duration(self.at_most)
+        return f"in batches by {by}, pause {pause}, at most {at_most}, size {self.size}"
+
     def key_of(self, event: Event) -> str:
         """Return the text that events of one batch have in common.
 

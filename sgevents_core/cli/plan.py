@@ -184,7 +184,7 @@ def _planned_calls(loaded_plugins: Loaded, event_type: str, settings: Settings) 
                 "plugin": plugin.name,
                 "callback": callback.name,
                 "hook": callback.hook,
-                "filter": callback.match.describe(),
+                "filter": callback.describe(),
                 "where": callback.where,
             }
         )

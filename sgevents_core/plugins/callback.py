@@ -76,6 +76,11 @@ class Callback:
         """Return whether to call it for `event`; let errors of its filter's `where` propagate."""
         return self.accepts_type(event.event_type) and self.match.accepts_rest(event)
 
+    def describe(self) -> str:
+        """Return the events that it is called for, and its batches, for people."""
+        filter_text = self.match.describe()
+        return filter_text if self.batch is None else f"{filter_text}, {self.batch.describe()}"
+
     def why_not(self, event: Event) -> str | None:
         """Return, for people, why it is not called for `event`; None if it is."""
         if self._fires(event.event_type):

@@ -100,7 +100,7 @@ def _callback_details(settings: Settings, plugin: LoadedPlugin) -> Sequence[Call
         CallbackDetails(
             name=callback.name,
             hook=callback.hook,
-            filter_text=callback.match.describe(),
+            filter_text=callback.describe(),
             on_error=callback.on_error or table.on_error,
             timeout=callback.timeout or usual_timeout,
             where=callback.where,

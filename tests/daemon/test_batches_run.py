@@ -104,6 +104,8 @@ def test_status_counts_and_explain_names_the_time(daemon: RunningDaemon, site: S
         daemon.stop(process)
     with installed_here(daemon) as command:
         assert "2 events in 1 batch" in command("status").text
+        rules = "in batches by project, pause 1h, at most 1h, size 100"
+        assert rules in command("plan", "Studio_Ping", "--json").json["calls"][0]["filter"]
         (plugin,) = command("status", "--json").json["plugins"]
         assert (plugin["batches"], plugin["batched"]) == (1, 2)
         assert "waiting in a batch of 2 events until" in command("explain", event_id).text
