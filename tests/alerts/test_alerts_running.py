@@ -149,3 +149,33 @@ def test_addresses_that_cannot_be_used_are_refused(
     assert "alerts[0].urls[0]: it is not an address of an alert" in daemon.output.read_text()
     for text in (refused.stderr, checked.stdout, daemon.output.read_text()):
         assert TOKEN not in text
+
+
+def test_what_needs_a_person_is_told_as_it_comes_and_goes(
+    daemon: RunningDaemon, site: Sandbox, hooks: WebHooks
+) -> None:
+    """A paused plugin, one that does not load, an outage and its end, and a log that went back."""
+    text = FAILING.format(token="no reason", noted=str(daemon.folder / "noted"))
+    daemon.install("stops", text, keys='on_error = "pause"\nmax_attempts = 1')
+    daemon.install("broken", "raise RuntimeError('it does not load')")
+    daemon.log = (
+        f'[[alerts]]\nurls = ["json://127.0.0.1:{hooks.port}/all"]\nafter = "0s"\n'
+        f'[[alerts]]\nurls = ["json://127.0.0.1:{hooks.port}/other"]\nplugins = ["other"]\n'
+        'on = ["paused", "broken", "dead_letter"]\n'
+    )
+    for _ in range(3):
+        site.event("Shotgun_Task_Change")
+
+    def is_told(text: str) -> bool:
+        return any(text in message for message in hooks.messages("/all"))
+
+    with daemon.running() as process:
+        wait_until(lambda: is_told("Plugin stops is paused"))
+        assert is_told("Plugin broken does not run: ")
+        with site.outage():
+            wait_until(lambda: is_told(": outage\n"), what="the outage is told")
+        wait_until(lambda: is_told("problem is over\nOver: The site "), what="its end is told")
+        site.rewind(0)
+        wait_until(lambda: is_told("The event log went backwards"))
+        assert daemon.stop(process) == 0
+    assert hooks.messages("/other") == []
