@@ -37,6 +37,12 @@ TEMPLATE_FILES: Final = {
 }
 """File of the package -> its template; empty files have none."""
 
+_EXAMPLE_REQUIREMENTS: Final = {
+    "hypothesis": ("dev = [", "hypothesis>=6.100"),
+    "apprise": ("\ndependencies = [", "apprise>=1.9"),
+}
+"""What some examples import -> the list of `pyproject.toml` that it belongs to, and its entry."""
+
 RESERVED_NAMES: Final = frozenset({"sgevents", "test", "tests"})
 _NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _AUTHOR_PATTERN: Final = re.compile(r"(?P<name>[^<>]+?)\s*(?:<(?P<email>[^<>@\s]+@[^<>@\s]+)>)?")
@@ -176,10 +182,13 @@ def _package_texts(template_values: dict[str, str], example_name: str | None) ->
     texts = example_texts(find_example(example_name), template_values["name"], package_folder)
     del file_texts[f"{package_folder}/plugin.py"], file_texts["tests/test_plugin.py"]
     file_texts["README.md"] = _example_readme(template_values, example_name)
-    if any("hypothesis" in text for text in texts.values()):
-        file_texts["pyproject.toml"] = file_texts["pyproject.toml"].replace(
-            "dev = [", 'dev = ["hypothesis>=6.100", '
-        )
+    for tool_name, (list_start, requirement) in _EXAMPLE_REQUIREMENTS.items():
+        if any(
+            f"import {tool_name}" in text or f"from {tool_name}" in text for text in texts.values()
+        ):
+            file_texts["pyproject.toml"] = file_texts["pyproject.toml"].replace(
+                list_start, f'{list_start}"{requirement}", '
+            )
     return {**file_texts, **texts}
 
 

@@ -45,11 +45,10 @@ def test_every_example_becomes_a_package_of_ones_own(tmp_path: Path, example: st
             compile(text, path, "exec")
             assert f'"{example}"' not in text, path
     uses_hypothesis = "hypothesis" in written["tests/test_plugin.py"]
-    assert uses_hypothesis == any("hypothesis" in tool for tool in _tools(project))
-
-
-def _tools(project: dict[str, dict[str, list[str]]]) -> list[str]:
-    return project["optional-dependencies"]["dev"]
+    tools = project["optional-dependencies"]["dev"]
+    assert uses_hypothesis == any(tool.startswith("hypothesis>") for tool in tools)
+    uses_apprise = example == "publish-notify"
+    assert uses_apprise == any(name.startswith("apprise>") for name in project["dependencies"])
 
 
 @pytest.mark.parametrize("example", ["note-notify", "status-rules"])
