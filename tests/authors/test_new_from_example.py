@@ -74,7 +74,7 @@ def test_unknown_example_is_refused_with_those_there_are(tmp_path: Path) -> None
     refused = new(tmp_path, "status-rule")
     assert refused.exit_code == 2
     assert "Did you mean status-rules?" in refused.stderr
-    assert "note-notify, shot-status" in new(tmp_path, "wholly-different").stderr
+    assert "note-notify, publish-notify" in new(tmp_path, "wholly-different").stderr
     assert list(tmp_path.iterdir()) == []
 
 
