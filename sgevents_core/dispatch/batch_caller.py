@@ -38,6 +38,7 @@ from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 from sgevents_core.site.health import Standing
 from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent
+from sgevents_core.state.deferred import IgnoredCall
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import AnyPluginRecord
@@ -74,7 +75,7 @@ class _KeyCall(Call):
 class BatchCall(Call):
     """A call with the events of a batch; as an event's call it is that of its first event."""
 
-    __slots__ = ("bodies", "events")
+    __slots__ = ("bodies", "events", "seqs")
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class BatchCall(Call):
     ) -> None:
         super().__init__(APART_WORD, entry, events[0], steps, 0, lane_plugin)
         self.events = events
+        self.seqs = [event.seq for event in batched]
         self.bodies = [event.body for event in batched]
         self.callback = bind_events(self.callback, events)
 
@@ -281,6 +283,9 @@ class BatchCaller(Caller):
             ledger_step.settled = (*call_key, call.seq)
         self._record_with_store(ledger_step, lane_plugin, outcome.store_changes)
         self._batches.finish(line)
+        if outcome.ignored:  # only for people, so each event may be a step of its own
+            for seq in call.seqs:
+                self._ledger.record(Step(ignored=IgnoredCall(*call_key, seq, outcome.ignored)))
         if not decision.stays:
             self._announcer.paused(lane_plugin.record, call.event)
 

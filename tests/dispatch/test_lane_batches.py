@@ -157,6 +157,26 @@ def test_the_store_commits_with_the_batch(house: House) -> None:
     assert seen == [("127.0.0.1:1:1:1:rolls:rolls:adds", 1)]
 
 
+def test_concurrency_limits_batches_too(house: House) -> None:
+    """Several keys, several workers, and one call of the plugin at a time."""
+    house.lane_settings["default"] = LaneSettings(workers=3, order_by="entity")
+    running, most = [0], [0]
+
+    def counts(events: Any, ctx: Any) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        threading.Event().wait(0.002)
+        running[0] -= 1
+
+    house.plugin("rolls", counts, batch=rules(LONG), concurrency=1)
+    house.run()
+    for event_id in range(1, 31):
+        house.events(event_id, **shot(event_id))
+    drain(house)
+    assert len(house.calls) == 30
+    assert most == [1]
+
+
 class TestFailures:
     """A batch is one call: tried again as a whole, one dead letter, one failure."""
 

@@ -162,6 +162,21 @@ def test_a_batch_at_which_a_plugin_is_stopped_can_be_skipped(house: House, worke
     assert house.state.attempts() == {}
 
 
+def test_what_a_batch_ignores_is_explained_for_each_event(house: House) -> None:
+    """With the reason that the callback gives."""
+
+    def door(events: Any, ctx: Any) -> None:
+        ctx.ignore("no route for this project")
+
+    house.plugin("rolls", door, batch=BatchRules(LONG, LONG, 2))
+    house.run()
+    house.events(1, 2, **SHOT)
+    with house.running():
+        wait_until(lambda: fate(house, 2).what == "ignored")
+    assert [fate(house, seq).what for seq in (1, 2)] == ["ignored", "ignored"]
+    assert "no route for this project" in fate(house, 2).text
+
+
 def test_a_pause_keeps_the_batches(house: House) -> None:
     """Nothing of them is called until the plugin is resumed; later events join them."""
     door = Door()
