@@ -79,7 +79,7 @@ Unmade: TypeAlias = Literal["", "for now", "until resumed"]
 """Whether a call could not be made, and what it waits for."""
 
 
-class CallOutcome(msgspec.Struct, frozen=True):
+class CallOutcome(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a call.
 
     Args:

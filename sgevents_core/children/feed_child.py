@@ -91,6 +91,7 @@ class FeedChild:
                 feed_writer,
                 feed_rules,
                 lambda committed_step: self._send(step_message(committed_step)),
+                highest_id=stint.highest_id,
                 counts_refused=stint.counts_refused,
             )
 

@@ -34,6 +34,7 @@ class BeginStint(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Follow the log until nothing is due; see `Stint`."""
 
     page_size: int
+    highest_id: int
     counts_refused: bool
 
 

@@ -116,7 +116,7 @@ class FeedProcess:
 
     def follow(self, stint: Stint) -> Iterator[Report]:
         """Let it follow the log; yield what it reports, and None from time to time."""
-        self._send(BeginStint(page_size=stint.page_size, counts_refused=stint.counts_refused))
+        self._send(BeginStint(**stint._asdict()))
         last_message_at = time.monotonic()
         while time.monotonic() - last_message_at < self._longest_silence:
             try:

@@ -43,6 +43,7 @@ def catch_up(
     feed_rules: Rules,
     report_step: Callable[[CommittedStep], None],
     *,
+    highest_id: int = 0,
     counts_refused: bool = False,
 ) -> bool:
     """Follow the log until nothing is due; return False if a call or a commit failed.
@@ -52,10 +53,13 @@ def catch_up(
         feed_writer: A connection to the journal, in which the feed has begun.
         feed_rules: The follower's rules.
         report_step: Called after each committed step.
+        highest_id: The highest id that the site has shown; 0 if it has to be asked.
         counts_refused: Whether the site is known to refuse to count.
     """
     try:
         follower = Follower(feed_rules, feed_writer.load_feed())
+        if highest_id:
+            follower.continue_to(highest_id)
         if counts_refused:
             follower.counts_refused()
         journal_end = feed_writer.end()

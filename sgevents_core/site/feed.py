@@ -228,9 +228,9 @@ class Feed:
         """
         self.idle.clear()
         self._is_loaded = False
-        has_failed = hand_over.run_stint(
-            Stint(self._rules.page_size, self._counts_refused), self._is_needed_here
-        )
+        self._log.read_ahead((), 0)  # what was requested ahead is not taken here
+        stint = Stint(self._rules.page_size, self._follower.highest_seen, self._counts_refused)
+        has_failed = hand_over.run_stint(stint, self._is_needed_here)
         if has_failed and self._is_ready():
             self._follower.catching_up_failed()
 

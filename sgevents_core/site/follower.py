@@ -138,6 +138,16 @@ class Follower:
             and self._read_ahead.is_far_behind(feed_state)
         )
 
+    @property
+    def highest_seen(self) -> int:
+        """The highest id that the site has shown, as far as that has been asked for."""
+        return self._read_ahead.highest
+
+    def continue_to(self, highest_id: int) -> None:
+        """Read on behind the committed rows at once, up to an id that the site has shown."""
+        if self.state is not None:
+            self._read_ahead.continue_to(highest_id, self.state)
+
     def catching_up_failed(self) -> None:
         """Note that whoever followed the log in the meantime failed: ask for less at once."""
         self._read_ahead.failed()

@@ -27,10 +27,12 @@ class Stint(NamedTuple):
 
     Args:
         page_size: The largest number of rows that the site gives at once.
+        highest_id: The highest id that it has shown.
         counts_refused: Whether the site is known to refuse to count.
     """
 
     page_size: int
+    highest_id: int
     counts_refused: bool
 
 

@@ -97,6 +97,15 @@ class ReadAhead:
         are_many = self._highest - feed_state.frontier >= MANY_IDS
         return are_many and 1 < self._most == self.connections.now
 
+    @property
+    def highest(self) -> int:
+        """The highest id that the site has shown; 0 if none has been needed."""
+        return self._highest
+
+    def continue_to(self, highest_id: int, feed_state: FeedState) -> None:
+        """Begin with ranges up to an id that the site has shown to another follower."""
+        self._highest, self._next = highest_id, feed_state.frontier + 1
+
     def next_call(self, feed_state: FeedState, row_limit: int) -> PageRange | Newest | None:
         """Return the next query; None for an ordinary page.
 
