@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         Registrar,
     )
     from sgevents_core.markers import hookimpl, match
+    from sgevents_core.record_types import Link, Meta
     from sgevents_core.settings import Secret
+    from sgevents_core.site_client import SiteClient
 
 __version__: Final = "0.1.0"
 __all__ = [
@@ -29,11 +31,14 @@ __all__ = [
     "DeadLetter",
     "Defer",
     "Event",
+    "Link",
+    "Meta",
     "PluginPause",
     "Registrar",
     "Retry",
     "Secret",
     "SgEventsError",
+    "SiteClient",
     "__version__",
     "hookimpl",
     "match",
@@ -47,11 +52,14 @@ _HOMES: Final = {
     "DeadLetter": "hookspecs",
     "Defer": "errors",
     "Event": "events",
+    "Link": "record_types",
+    "Meta": "record_types",
     "PluginPause": "hookspecs",
     "Registrar": "hookspecs",
     "Retry": "errors",
     "Secret": "settings",
     "SgEventsError": "errors",
+    "SiteClient": "site_client",
     "hookimpl": "markers",
     "match": "markers",
 }

@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, overload
 
 from sgevents_core.moments import moment_of, to_local_time
+from sgevents_core.record_types import Link, Meta, RecordAction
 from sgevents_core.scripts import Scripts, scripts_on
 from sgevents_core.stock_values import stock_field, stock_text, stock_value
 
@@ -100,6 +101,21 @@ class Event(Mapping[str, Any]):
         self._meta: dict[str, Any] = _UNREAD
         self._created_at: datetime | None = _UNREAD
 
+    @overload
+    def __getitem__(self, key: Literal["id"]) -> int: ...
+    @overload
+    def __getitem__(self, key: Literal["type", "event_type"]) -> str: ...
+    @overload
+    def __getitem__(self, key: Literal["attribute_name", "session_uuid"]) -> str | None: ...
+    @overload
+    def __getitem__(self, key: Literal["entity", "project", "user"]) -> Link | None: ...
+    @overload
+    def __getitem__(self, key: Literal["meta"]) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: Literal["created_at"]) -> datetime | None: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
+
     def __getitem__(self, key: str) -> Any:
         if key == "created_at":
             moment = self.created_at
@@ -164,7 +180,7 @@ class Event(Mapping[str, Any]):
         return type_parts(self.event_type).domain
 
     @property
-    def action(self) -> str | None:
+    def action(self) -> RecordAction | str | None:
         """The type after the last underscore: `New`, `Change`, `Login`; or None."""
         return type_parts(self.event_type).action
 
@@ -210,13 +226,16 @@ class Event(Mapping[str, Any]):
         return self._read_meta().get("is_transient") is True
 
     @property
-    def meta(self) -> dict[str, Any]:
-        """The event's details; never None, decoded if the site sent a JSON string."""
-        meta: dict[str, Any] = stock_field(self._read_meta())
+    def meta(self) -> Meta:
+        """The event's details; never None, decoded if the site sent a JSON string.
+
+        Details that only a studio's own events have: `event["meta"]["key"]`.
+        """
+        meta: Meta = stock_field(self._read_meta())
         return meta
 
     @property
-    def entity(self) -> dict[str, Any] | None:
+    def entity(self) -> Link | None:
         """The record as the row links it; None once the record is retired.
 
         If a record was viewed on a page, this is the page; see `entity_type` and `entity_id`.
@@ -263,7 +282,7 @@ class Event(Mapping[str, Any]):
         return _integer(self._read_meta().get("original_event_log_entry_id"))
 
     @property
-    def project(self) -> dict[str, Any] | None:
+    def project(self) -> Link | None:
         """The project; None for replies, logins and other things without one."""
         return _link(self._row.get("project"))
 
@@ -274,7 +293,7 @@ class Event(Mapping[str, Any]):
         return _integer(project.get("id")) if isinstance(project, dict) else None
 
     @property
-    def user(self) -> dict[str, Any] | None:
+    def user(self) -> Link | None:
         """Who did it: a HumanUser, an ApiUser (a script) or None."""
         return _link(self._row.get("user"))
 
@@ -288,7 +307,7 @@ class Event(Mapping[str, Any]):
         return self._scripts.name_of(links[0]) if links else None
 
     @property
-    def sudo_user(self) -> dict[str, Any] | None:
+    def sudo_user(self) -> Link | None:
         """Who is behind `user` if it acted as that user (sudo), otherwise None."""
         return _link(self._read_meta().get("sudo_actual_user"))
 
@@ -425,7 +444,7 @@ def _deep_copied(value: Any) -> Any:
     return value
 
 
-def _link(value: Any) -> dict[str, Any] | None:
+def _link(value: Any) -> Link | None:
     return stock_field(value) if isinstance(value, dict) else None
 
 

@@ -328,7 +328,8 @@ def _has_project(projects: tuple[int | str, ...]) -> Callable[[Event], bool]:
     def has_project(event: Event) -> bool:
         if event.project_id in ids:
             return True
-        name = (event.project or {}).get("name") if names else None
+        project = event.project if names else None
+        name = None if project is None else project.get("name")
         return isinstance(name, str) and name in names
 
     return has_project

@@ -20,17 +20,31 @@ if TYPE_CHECKING:
     from sgevents_core.choices import OnError
     from sgevents_core.events import Event
     from sgevents_core.filters import Project, Texts, User, Values, Where
+    from sgevents_core.site_client import SiteClient
 
 
-class Context(Protocol):
-    """What a callback is given besides the event; one for each call."""
+if TYPE_CHECKING:  # a default, so that `Context` alone is `Context[Any]` in strict mode too
+    from typing_extensions import TypeVar
+
+    SettingsT_co = TypeVar("SettingsT_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    SettingsT_co = TypeVar("SettingsT_co", covariant=True)
+
+
+class Context(Protocol[SettingsT_co]):
+    """What a callback is given besides the event; one for each call.
+
+    `Context[ChatSettings]` says of which type `settings` are.
+    """
 
     @property
-    def sg(self) -> Any:
+    def sg(self) -> SiteClient:
         """The site, with the plugin's own credentials; connected when first used.
 
-        A `shotgun_api3.Shotgun`, whose own types declare no fields except id and type. Each thread
-        has its own. Writes through it carry the event's `session_uuid`.
+        A `shotgun_api3.Shotgun`. Each thread has its own. Writes through it carry the event's
+        `session_uuid`.
         """
 
     @property
@@ -38,7 +52,7 @@ class Context(Protocol):
         """The plugin's logger; its records carry the plugin and the event."""
 
     @property
-    def settings(self) -> Any:
+    def settings(self) -> SettingsT_co:
         """The plugin's own settings, `[plugins.NAME.settings]`.
 
         An instance of what `settings_model` returned; a read-only mapping without that hook.

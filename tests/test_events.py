@@ -59,6 +59,7 @@ def test_the_classic_keys_are_there_as_in_a_row() -> None:
     """As a mapping, an event has what its row has, and compares equal to such a dict."""
     event = Event(TASK_CHANGE)
     assert isinstance(event, Mapping)
+    assert event["entity"] is not None
     assert event["entity"]["name"] == "Animation"
     assert dict(event) == {**TASK_CHANGE, "created_at": event.created_at}
     assert event.get("sg_mine") is None
@@ -111,6 +112,7 @@ def test_what_an_event_gives_out_is_a_copy() -> None:
     event.new_value["id"] = 99
     assert event.entity is not None
     event.entity["id"] = 99
+    assert event["entity"] is not None
     event["entity"]["id"] = 99
     event.row["meta"]["added"].clear()
     assert (event.new_value, event.added, event.entity_id) == (
@@ -125,6 +127,7 @@ def test_created_at_is_aware_and_local_from_text() -> None:
     event = Event(TASK_CHANGE)
     moment = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
     assert event.created_at == moment == event["created_at"]
+    assert event.created_at is not None
     assert event.created_at.utcoffset() == moment.astimezone().utcoffset()
 
 

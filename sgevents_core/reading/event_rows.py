@@ -65,7 +65,7 @@ class ListedEvent:
 
 def event_values(event: Event) -> dict[str, Any]:
     """Return what an event names (its field, record, project and person) as JSON types."""
-    user = event.user or {}
+    user: Mapping[str, Any] = event.user or {}
     return {
         "attribute": event.attribute,
         "entity_type": event.entity_type,

@@ -8,5 +8,5 @@ from sgevents_core import Context, Event, hookimpl
 @hookimpl
 def on_event(event: Event, ctx: Context) -> None:
     """Log the event's id and type, what it happened to and who did it."""
-    author = (event.user or {}).get("name", "the site")
+    author = event.user["name"] if event.user else "the site"
     ctx.logger.info("%s, by %s", event, author)

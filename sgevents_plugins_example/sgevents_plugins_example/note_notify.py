@@ -22,12 +22,14 @@ Tell = Callable[[str, str], None]
 def on_new(event: Event, ctx: Context) -> None:
     """Notify the artist of every version that the new note is linked to, except its own author."""
     note = ctx.sg.find_one("Note", [["id", "is", event.entity_id]], ["subject", "note_links"])
-    links = note["note_links"] if note else []
+    if note is None:
+        return
+    links = note["note_links"]
     tell = way_of_telling(ctx)
     for version in (link for link in links if link["type"] == "Version"):
         artist = artist_of(version, ctx.sg)
-        if artist and artist["id"] != (event.user or {}).get("id"):
-            author = (event.user or {}).get("name", "Somebody")
+        if artist and not (event.user and artist["id"] == event.user["id"]):
+            author = event.user["name"] if event.user else "Somebody"
             tell(artist["name"], f"{author} on {version['name']}: {note['subject']}")
 
 

@@ -67,7 +67,7 @@ def on_new(event: Event, ctx: Context) -> None:
             run([Template(word).substitute(words) for word in settings.command], settings.seconds)
             ctx.logger.info("made the folders of %s", shot["code"])
     if settings.status:
-        ctx.sg.update("Shot", event.entity_id, {"sg_status_list": settings.status})
+        ctx.sg.update("Shot", shot["id"], {"sg_status_list": settings.status})
 
 
 def run(command: list[str], seconds: float) -> None:

@@ -25,8 +25,8 @@ def on_change(event: Event, ctx: Context) -> None:
     """
     fields = ["entity", "entity.Shot.code", "entity.Shot.sg_status_list"]
     task = ctx.sg.find_one("Task", [["id", "is", event.entity_id]], fields)
-    shot = task and task["entity"]
-    if not shot or shot["type"] != "Shot":
+    shot = task["entity"] if task else None
+    if task is None or not shot or shot["type"] != "Shot":
         return
     tasks = ctx.sg.find("Task", [["entity", "is", shot]], ["sg_status_list"])
     order = ctx.settings.get("order", ORDER)

@@ -187,7 +187,7 @@ class TestRecords:
         first, second = events.thumbnail("Version", meta={"more": 1}, id=4)
         assert (first.is_transient, second.is_transient) == (True, False)
         assert first.entity == second.entity
-        assert (first.id, second.id, first.meta["more"]) == (4, 5, 1)
+        assert (first.id, second.id, first["meta"]["more"]) == (4, 5, 1)
 
     def test_reading_links_the_read_record(self, events: EventBuilder) -> None:
         """Its type and `meta` name no real record, but its link does."""
@@ -229,7 +229,7 @@ class TestWhoAndWhere:
             "Shot", fields={"user.HumanUser.login": "ada"}, meta={"x": 1}, session_uuid=None
         )
         assert event["user.HumanUser.login"] == "ada"
-        assert (event.meta["x"], event.session_uuid) == (1, None)
+        assert (event["meta"]["x"], event.session_uuid) == (1, None)
 
     def test_studios_own_types(self, events: EventBuilder) -> None:
         """Any type, with or without a record, meta or underscores."""

@@ -213,7 +213,7 @@ class TestFailures:
 
         class Plugin:
             @hookimpl
-            @match(where=lambda event: event.meta["no such thing"])
+            @match(where=lambda event: event["meta"]["no such thing"])
             def on_new(self, event: Event) -> None:
                 raise AssertionError
 

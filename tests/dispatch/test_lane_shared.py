@@ -158,7 +158,8 @@ def test_event_is_the_same_for_the_next_plugin(house: House) -> None:
     def changes(event: Event, ctx: Any) -> None:
         event.meta["type"] = "changed"
         event.row.clear()
-        (event.entity or {})["id"] = 0
+        if event.entity is not None:
+            event.entity["id"] = 0
         with contextlib.suppress(TypeError):
             event["id"] = 0  # type: ignore[index]  # on purpose
 
