@@ -105,14 +105,6 @@ class EventSearch:
         created = self._state.created_after(searched_to - 1) or 0
         return EventPage(tuple(entries), searched_to, created, is_complete, newest_seq)
 
-    def newer(self, choice: EventChoice, above: int, limit: int = 200) -> EventPage:
-        """Return the chosen events above a place, the newest `limit` of them."""
-        newest_seq = self._state.end()
-        above = max(above, newest_seq - ENTRIES_AT_ONCE, self._state.lowest() - 1)
-        entries = self._chosen(choice, above, newest_seq + 1, limit)
-        created = self._state.created_after(above) or 0
-        return EventPage(tuple(entries), above + 1, created, False, newest_seq)
-
     def place_of(self, event_id: int) -> int | None:
         """Return the place in the journal of the newest event with an id; None if it has none."""
         event = self._past.event(event_id)

@@ -72,31 +72,40 @@ class LetterGroup(NamedTuple):
     since: float
     until: float
 
-    def merged(self, other_group: LetterGroup) -> LetterGroup:
-        """Return the two groups as one."""
-        return self._replace(
-            letters=self.letters + other_group.letters,
-            first=min(self.first, other_group.first),
-            since=min(self.since, other_group.since),
-            until=max(self.until, other_group.until),
-        )
+
+class GroupedLetter(NamedTuple):
+    """What counts of a dead letter in its group; see `LetterGroup`."""
+
+    plugin: str
+    callback: str
+    error: str
+    number: int
+    at: float
 
 
-def merge_letter_groups(letter_groups: Iterable[LetterGroup]) -> list[LetterGroup]:
-    """Merge groups whose errors differ only in numbers, such as ids; return the largest first."""
-    groups_by_cause: dict[tuple[str, str, str], LetterGroup] = {}
-    for letter_group in letter_groups:
-        normalized_group = letter_group._replace(error=_DIGITS.sub("#", letter_group.error))
-        group_key = normalized_group[:3]
-        groups_by_cause[group_key] = (
-            normalized_group.merged(groups_by_cause[group_key])
-            if group_key in groups_by_cause
-            else normalized_group
-        )
-    return sorted(
-        groups_by_cause.values(),
-        key=lambda letter_group: (-letter_group.letters, letter_group.first),
-    )
+def group_letters(letters: Iterable[GroupedLetter | tuple[Any, ...]]) -> list[LetterGroup]:
+    """Return dead letters in groups, the largest first; there may be very many.
+
+    Errors that differ only in numbers, such as ids, are grouped together.
+    """
+    sums: dict[tuple[str, str, str], list[Any]] = {}
+    for plugin, callback, error, number, at in letters:
+        cause = (plugin, callback, without_numbers(error))
+        known = sums.get(cause)
+        if known is None:
+            sums[cause] = [1, number, at, at]
+            continue
+        known[0] += 1
+        known[1] = min(known[1], number)
+        known[2] = min(known[2], at)
+        known[3] = max(known[3], at)
+    groups = (LetterGroup(*cause, *values) for cause, values in sums.items())
+    return sorted(groups, key=lambda group: (-group.letters, group.first))
+
+
+def without_numbers(error: str) -> str:
+    """Return an error with `#` for each number in it."""
+    return _DIGITS.sub("#", error)
 
 
 def letter_requests(
@@ -163,7 +172,7 @@ def merge_failure_groups(failure_groups: Iterable[FailureGroup]) -> list[Failure
     """Merge groups whose errors differ only in numbers; return the newest first."""
     by_cause: dict[tuple[str, str, str, str], FailureGroup] = {}
     for group in failure_groups:
-        normalized = group._replace(error=_DIGITS.sub("#", group.error))
+        normalized = group._replace(error=without_numbers(group.error))
         cause = normalized[:4]
         by_cause[cause] = by_cause[cause].merged(normalized) if cause in by_cause else normalized
     return sorted(by_cause.values(), key=lambda group: (-group.until, group[:4]))

@@ -217,6 +217,6 @@ PAGES: Final = (
         view_type=FailuresView,
         query_type=FailuresQuery,
         read=read_failures,
-        shared_for=1.0,
+        shared_for=5.0,
     ),
 )

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.letters import (
     FailureGroup,
+    GroupedLetter,
     Letter,
     LetterChoice,
     LetterGroup,
+    group_letters,
     merge_failure_groups,
-    merge_letter_groups,
 )
 from sgevents_core.state.memory.tables import FailedCall, Tables
 
@@ -55,14 +56,12 @@ class MemoryLetters:
 
     def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first."""
-        return merge_letter_groups(
-            LetterGroup(
+        return group_letters(
+            GroupedLetter(
                 letter.failure.plugin,
                 letter.failure.callback,
                 letter.failure.error,
-                1,
                 letter.number,
-                letter.failure.at,
                 letter.failure.at,
             )
             for letter in self._chosen_letters(letter_choice)

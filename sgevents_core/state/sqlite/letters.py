@@ -15,8 +15,8 @@ from sgevents_core.state.letters import (
     LetterChange,
     LetterChoice,
     LetterGroup,
+    group_letters,
     merge_failure_groups,
-    merge_letter_groups,
 )
 from sgevents_core.state.sqlite.batches import read_letter_events
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
@@ -97,12 +97,11 @@ class SqliteLetters:
         Errors that differ only in numbers, such as ids, are grouped together.
         """
         sql_condition, condition_values = _sql_condition(letter_choice)
-        group_rows = self._database.fetch_each(
-            "SELECT plugin, callback, error, count(*), min(id), min(at), max(at) FROM failures"  # noqa: S608 - all our own
-            f" WHERE {sql_condition} GROUP BY plugin, callback, error",
+        letter_rows = self._database.fetch_each(
+            f"SELECT plugin, callback, error, id, at FROM failures WHERE {sql_condition}",  # noqa: S608 - all our own
             condition_values,
         )
-        return merge_letter_groups(LetterGroup(*group_row) for group_row in group_rows)
+        return group_letters(letter_rows)
 
     def failure_groups(self, plugin_name: str | None = None) -> list[FailureGroup]:
         """Return the failures that are no dead letters, grouped by cause, the newest first."""
