@@ -10,7 +10,6 @@ import logging
 import mmap
 import os
 import pickle
-import resource
 import sys
 import threading
 import time
@@ -35,6 +34,7 @@ from sgevents_core.children.child_calls import (
     StoreGrants,
 )
 from sgevents_core.children.child_log import ChildOutlet
+from sgevents_core.children.limited_watch import LimitedWatch
 from sgevents_core.children.messages import (
     PREPARATION,
     CallEnded,
@@ -172,9 +172,11 @@ class ChildProcess:
     # Preparing
 
     def _load_plugins(self, prepare: Prepare, settings: Settings) -> None:
-        self._loading_watch = TimeoutWatch(self._evidence_recorder, prepare.known)
-        if prepare.memory_limit:
-            _limit_memory(prepare.memory_limit)
+        self._loading_watch = (
+            LimitedWatch(self._evidence_recorder, prepare.known, memory_limit=prepare.memory_limit)
+            if prepare.memory_limit
+            else TimeoutWatch(self._evidence_recorder, prepare.known)
+        )
         self._redact_secrets = Redactor.of(settings)
         loaded_plugins = load(settings, find_plugins(settings), watch=self._loading_watch)
         for plugin in loaded_plugins.plugins:
@@ -406,13 +408,6 @@ class ChildProcess:
 
     def _send(self, message: ToDaemon) -> None:
         self._channel.send(encode(message))
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    """Let allocations beyond a limit fail with MemoryError; addresses without memory are free."""
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard_limit in (resource.RLIM_INFINITY, -1) or hard_limit > limit_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard_limit))
 
 
 def _describe_loaded(

@@ -37,18 +37,11 @@ class Trial:
         self, settings: Settings, plugin_names: Sequence[str], memory_limit: int | None = None
     ) -> None:
         self.plugin_names: Final = tuple(plugin_names)
+        self._settings = settings
+        self._memory_limit = memory_limit
         self._stop_event = threading.Event()
         self._launcher = Launcher(drops_output=True)
-        self._children = _TrialChildren(
-            _TRIAL_LANE,
-            settings,
-            plugin_names,
-            launcher=self._launcher,
-            site_key="",
-            stopping=self._stop_event,
-        )
-        self._children.memory_limit = memory_limit
-        self._worker = Worker(self._children)
+        self._workers: list[Worker] = []
         self._failures: dict[str, KnownBroken] | None = None
         self._thread = threading.Thread(target=self._run, name="trial of files", daemon=True)
 
@@ -67,33 +60,55 @@ class Trial:
     def close(self) -> None:
         """End the process, whatever it is doing; may be called from any thread."""
         self._stop_event.set()
-        self._worker.say_stopping()
+        for worker in self._workers:
+            worker.say_stopping()
 
     def _run(self) -> None:
-        failures = self._all_failed("its trial has not ended")
+        failures = _all_failed(self.plugin_names, "its trial has not ended")
         try:
-            failures = self._load_plugins()
+            failures = self._load_plugins(self.plugin_names)
         finally:
-            self._failures = failures  # nobody has to wait for the end of the process
-            self._worker.begin_end(shuts_down=False)
-            self._worker.close()
+            self._failures = failures  # nobody has to wait for the end of the processes
+            for worker in self._workers:
+                worker.begin_end(shuts_down=False)
+                worker.close()
             self._launcher.close()
 
-    def _load_plugins(self) -> dict[str, KnownBroken]:
+    def _load_plugins(self, plugin_names: Sequence[str]) -> dict[str, KnownBroken]:
+        """Load plugins in a new process; if it ends and nothing shows why, load them in two."""
+        worker = Worker(self._children_for(plugin_names))
+        self._workers.append(worker)
         try:
-            reply = self._worker.start()
+            reply = worker.start()
         except StateError as error:
-            return self._all_failed(str(error))
-        if not isinstance(reply, Prepared):
-            return self._all_failed(reply.line)
-        return {
-            status.name: KnownBroken(status.reason, status.fix, status.traceback)
-            for status in reply.statuses
-            if status.name in self.plugin_names and status.status != "enabled"
-        }
+            return _all_failed(plugin_names, str(error))
+        if isinstance(reply, Prepared):
+            return {
+                status.name: KnownBroken(status.reason, status.fix, status.traceback)
+                for status in reply.statuses
+                if status.name in plugin_names and status.status != "enabled"
+            }
+        if len(plugin_names) == 1 or self._stop_event.is_set():
+            return _all_failed(plugin_names, reply.line)
+        middle = len(plugin_names) // 2
+        first_failures = self._load_plugins(plugin_names[:middle])
+        return first_failures | self._load_plugins(plugin_names[middle:])
 
-    def _all_failed(self, reason: str) -> dict[str, KnownBroken]:
-        return dict.fromkeys(self.plugin_names, KnownBroken(reason, _ADVICE))
+    def _children_for(self, plugin_names: Sequence[str]) -> _TrialChildren:
+        lane_children = _TrialChildren(
+            _TRIAL_LANE,
+            self._settings,
+            plugin_names,
+            launcher=self._launcher,
+            site_key="",
+            stopping=self._stop_event,
+        )
+        lane_children.memory_limit = self._memory_limit
+        return lane_children
+
+
+def _all_failed(plugin_names: Sequence[str], reason: str) -> dict[str, KnownBroken]:
+    return dict.fromkeys(plugin_names, KnownBroken(reason, _ADVICE))
 
 
 class _TrialChildren(LaneChildren):

@@ -66,6 +66,18 @@ def test_each_plugin_that_fails_is_named_with_the_reason(studio: ClassicStudio) 
     assert f"ZeroDivisionError: division by zero at {studio.folder}" in failures["raises"].reason
 
 
+def test_a_process_that_ends_without_a_trace_is_searched_for_the_plugin(
+    studio: ClassicStudio,
+) -> None:
+    """Such as one in which something breaks later; the other plugins load all the same."""
+    text = "from sgevents_core.children import child_process\n"
+    text += "child_process._describe_loaded = None\n"
+    with started(studio, a="", b="", breaks=text, c="") as trial:
+        failures = results(trial)
+    assert list(failures) == ["breaks"]
+    assert "it ended with exit code 1" in failures["breaks"].reason
+
+
 def test_what_is_printed_and_logged_is_dropped(
     studio: ClassicStudio, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
