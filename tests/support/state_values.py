@@ -110,6 +110,9 @@ BATCHED = st.builds(
     st.integers(0, 99),
     st.floats(0, 1e10),
     st.floats(0, 1e10),
+    is_closed=st.just(False),
+    letter=st.just(0),
+    whole=st.just(True),
 )
 BATCH_CHANGES = st.builds(
     BatchChange,
