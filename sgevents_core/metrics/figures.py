@@ -199,7 +199,7 @@ def _call_families(counts: Mapping[CallbackName, CallbackCounts]) -> Iterator[Me
     text = "Calls of callbacks that raised, or were given up."
     yield _counters("sgevents_callback_failures", text, failures, labels)
     letters = {name: callback_counts.dead_letters for name, callback_counts in counts.items()}
-    text = "Events that a callback failed on for good."
+    text = "Dead letters that a callback has left; a batch leaves one."
     yield _counters("sgevents_callback_dead_letters", text, letters, labels)
     yield durations
 
