@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,27 @@ def test_charts_are_empty_before_the_first_run(tmp_path: Path) -> None:
     with console_client([config_file(tmp_path)]) as client:
         chart = client.get("/api/v1/sites/studio/charts").json()
     assert chart == {"times": [], "series": []}
+
+
+def test_a_state_of_an_older_version_is_not_upgraded_by_a_page(tmp_path: Path) -> None:
+    """That is for the daemon's start; the page says so."""
+    fill_last_hour(tmp_path / "studio")
+    with closing(sqlite3.connect(tmp_path / "studio" / "sgevents.db")) as database:
+        database.execute("PRAGMA user_version = 5")
+        database.commit()
+    with console_client([config_file(tmp_path)]) as client:
+        answer = client.get("/api/v1/sites/studio/requests")
+        assert answer.status_code == 503
+        assert "Restart the daemon" in answer.json()["detail"]
+    with closing(sqlite3.connect(tmp_path / "studio" / "sgevents.db")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (5,)
+
+
+def test_two_sites_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
+    """In addresses; both are listed."""
+    first, second = config_file(tmp_path), tmp_path / "second.toml"
+    second.write_text(first.read_text().replace('path = "studio"', 'path = "second"'))
+    with console_client([first, second]) as client:
+        sites = client.get("/api/v1/sites").json()["sites"]
+        assert [site["slug"] for site in sites] == ["studio", "studio-2"]
+        assert client.get("/sites/studio-2/").status_code == 200
