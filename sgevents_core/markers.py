@@ -59,7 +59,7 @@ class Matched:
 
 
 def match(
-    *,
+    *by_position: NoReturn,
     event_type: Texts = None,
     entity_type: Texts = None,
     attribute: Texts = None,
@@ -86,6 +86,7 @@ def match(
     function itself does not change, so it can be called and tested as before.
 
     Args:
+        by_position: Refused: conditions are given by name.
         event_type: Types such as `"Shotgun_Task_*"`; `*` stands for any characters.
         entity_type: Types of record such as `"Shot"`, for a retired record too. Accepts `*`.
         attribute: Fields such as `"sg_status_list"`. Accepts `*`.
@@ -120,6 +121,7 @@ def match(
     caller_frame = sys._getframe(1)
     source_line = f"{caller_frame.f_code.co_filename}:{caller_frame.f_lineno}"
     try:
+        _refuse_positions(by_position)
         refuse_unknown(unknown, OPTIONS)
         event_match = made_match(
             event_type=event_type,
@@ -146,6 +148,20 @@ def match(
             where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
         ) from None
     return _marking_decorator(matched, source_line)
+
+
+def _refuse_positions(by_position: tuple[object, ...]) -> None:
+    """Raise WrongValueError if `match` was given anything by position."""
+    if not by_position:
+        return
+    if callable(by_position[0]) and not isinstance(by_position[0], type):
+        raise WrongValueError(
+            "it needs parentheses and conditions", 'Write @match(entity_type="Shot").'
+        )
+    raise WrongValueError(
+        f"{by_position[0]!r} is given without the name of a condition",
+        f"Write, for example, @match(entity_type={by_position[0]!r}).",
+    )
 
 
 def matched_of(function: object) -> Matched | None:

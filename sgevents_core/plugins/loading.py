@@ -31,6 +31,11 @@ from sgevents_core.plugins.implementing import (
     pattern_warnings,
     unused_warnings,
 )
+from sgevents_core.plugins.likely_mistakes import (
+    classic_warnings,
+    never_changed_warnings,
+    unmarked_match_warnings,
+)
 from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
 from sgevents_core.plugins.members import Implementation
 from sgevents_core.plugins.memory_warnings import memory_warnings
@@ -279,6 +284,9 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
             *members.warnings,
             *registrar.warnings,
             *unused_warnings(callbacks, hooks),
+            *never_changed_warnings(callbacks),
+            *unmarked_match_warnings(plugin, registrar.registered_functions),
+            *classic_warnings(plugin),
             *pattern_warnings(callbacks),
             *login_warnings(callbacks, settings.feed.fields),
             *memory_warnings(plugin, registrar.args_given_to, table, settings.lanes.get(lane)),

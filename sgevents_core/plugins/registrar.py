@@ -75,6 +75,7 @@ class CallbackRegistrar:
         self.callbacks: Final[list[Callback]] = []
         self.warnings: Final[list[str]] = []
         self.args_given_to: Final[list[str]] = []
+        self.registered_functions: Final[list[object]] = []
         self._taken_names = set(taken_names)
         self._is_open = True
 
@@ -190,6 +191,7 @@ class CallbackRegistrar:
             self.warnings.append(f"{source_line}: args is given, and {callback!r} does not take it")
         is_async = is_async_function(callback)
         chosen_name = self._choose_name(callback, name, source_line)
+        self.registered_functions.append(callback)
         self._taken_names.add(chosen_name)
         if args is not ... and args is not None:
             self.args_given_to.append(chosen_name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sgevents_core.testing.harness import Harness, MakeHarness
     from sgevents_core.testing.recorded import load_events
     from sgevents_core.testing.recorder import Recorder, Write
-    from sgevents_core.testing.results import Called, HookCalled, Result
+    from sgevents_core.testing.results import Called, HookCalled, PluginWarning, Result
 
 __all__ = [
     "Called",
@@ -21,6 +21,7 @@ __all__ = [
     "Harness",
     "HookCalled",
     "MakeHarness",
+    "PluginWarning",
     "Recorder",
     "Result",
     "Write",
@@ -33,6 +34,7 @@ _MODULES_BY_NAME: Final = {
     "Harness": "harness",
     "HookCalled": "results",
     "MakeHarness": "harness",
+    "PluginWarning": "results",
     "Recorder": "recorder",
     "Result": "results",
     "Write": "recorder",

@@ -19,6 +19,10 @@ Outcome: TypeAlias = Literal["returned", "retry", "defer"] | OnError
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 
 
+class PluginWarning(UserWarning):
+    """A likely mistake in a plugin, of which the daemon warns when it loads the plugin."""
+
+
 @dataclass(slots=True)
 class Called:
     """A call of a callback."""

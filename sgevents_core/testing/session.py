@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -20,7 +21,7 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.plugins.discovery import Discovery
-from sgevents_core.plugins.loading import load
+from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
@@ -37,7 +38,7 @@ from sgevents_core.testing.recorder import (
     RecordWrite,
     Write,
 )
-from sgevents_core.testing.results import Result
+from sgevents_core.testing.results import PluginWarning, Result
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
@@ -105,6 +106,7 @@ class Session:
         self._open_resources = ExitStack()
         with ExitStack() as opening_stack:
             loaded_plugins = load(settings, discovery, strict=True)
+            _warn_of_mistakes(loaded_plugins)
             self.loaded: Final = self.watch.watch_plugins(loaded_plugins)
             memory_state = opening_stack.enter_context(kept_in_memory(settings.state.path))
             self._state = opening_stack.enter_context(closing(memory_state.writer()))
@@ -245,6 +247,13 @@ def _stop_after_errand(errand: Errand, lane: Lane) -> bool:
     if is_over:
         lane.stop()
     return is_over
+
+
+def _warn_of_mistakes(loaded_plugins: Loaded) -> None:
+    """Warn about what the daemon would warn about when it loads the plugins."""
+    for plugin in loaded_plugins.plugins:
+        for warning in plugin.warnings:
+            warnings.warn(f"plugin {plugin.name}: {warning}", PluginWarning, stacklevel=2)
 
 
 def _run_errand(lane: Lane, errand: Errand) -> None:
