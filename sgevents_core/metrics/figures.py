@@ -232,6 +232,9 @@ def _plugin_families(plugins: Iterable[PluginOverview]) -> Iterator[Metric]:
     text = "Calls that the callbacks of a plugin have put off."
     deferred = {name: plugin.deferred for name, plugin in by_name.items()}
     yield _gauges("sgevents_plugin_deferred_calls", text, deferred, label)
+    text = "Events that wait for a plugin in batches."
+    batched = {name: plugin.batched for name, plugin in by_name.items()}
+    yield _gauges("sgevents_plugin_batched_events", text, batched, label)
     text = "Events in a row that a plugin failed on."
     failures = {name: plugin.failures for name, plugin in by_name.items()}
     yield _gauges("sgevents_plugin_failures_in_a_row", text, failures, label)
