@@ -112,8 +112,8 @@ def next_message(
         key: known for key, known in announced.items() if key in current or now - known.at < every
     }
     after |= {key: msgspec.structs.replace(known, ended_at=now) for key, known in over.items()}
-    for one in begun:
-        after[one.key] = Announced(one.text, now, one.times, ends=one.ends)
+    for condition in begun:
+        after[condition.key] = Announced(condition.text, now, condition.times, ends=condition.ends)
     return Message(_title(site, begun, over), _body(begun, announced, over), after)
 
 

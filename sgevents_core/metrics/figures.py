@@ -108,13 +108,13 @@ class DaemonFigures(Collector):
         yield _counters(
             "sgevents_plugin_api_calls",
             "Calls to the site that a plugin made.",
-            {name: one.contact.call_count for name, one in services.items()},
+            {name: shared.contact.call_count for name, shared in services.items()},
             ("plugin",),
         )
         yield _gauges(
             "sgevents_plugin_store_bytes",
             "The size of a plugin's store, as JSON.",
-            {name: one.store.size() for name, one in services.items()},
+            {name: shared.store.size() for name, shared in services.items()},
             ("plugin",),
         )
 
@@ -124,8 +124,8 @@ class DaemonFigures(Collector):
             overview = read_overview(self._settings.state.path, self._enabled)
         except StateError:
             overview = None
-        name, text = "sgevents_state_readable", "Whether the state can be read."
-        yield _gauge(name, text, overview is not None)
+        name, help_text = "sgevents_state_readable", "Whether the state can be read."
+        yield _gauge(name, help_text, overview is not None)
         if overview is None:
             return
         journal_end = overview.journal_end
@@ -147,22 +147,22 @@ def _feed_families(parts: WatchedParts) -> Iterator[Metric]:
     feed = parts.feed
     counts, lag, state = feed.counts, feed_lag(feed), feed.state
     if lag is not None:
-        text = "Seconds since the feed had every event that the site showed."
-        yield _gauge("sgevents_feed_lag_seconds", text, lag)
+        help_text = "Seconds since the feed had every event that the site showed."
+        yield _gauge("sgevents_feed_lag_seconds", help_text, lag)
     if state is not None and state.anchor_id is not None:
-        text = "When the newest event was created, on the site's clock, in seconds since 1970."
-        yield _gauge("sgevents_feed_newest_event_timestamp_seconds", text, state.anchor_at)
-    text = "Calls to the site that the feed made, by purpose."
-    yield _counters("sgevents_feed_polls", text, counts.polls, ("kind",))
-    text = "Calls of the feed that failed, by kind of failure."
-    yield _counters("sgevents_feed_errors", text, counts.errors, ("kind",))
+        help_text = "When the newest event was created, on the site's clock, in seconds since 1970."
+        yield _gauge("sgevents_feed_newest_event_timestamp_seconds", help_text, state.anchor_at)
+    help_text = "Calls to the site that the feed made, by purpose."
+    yield _counters("sgevents_feed_polls", help_text, counts.polls, ("kind",))
+    help_text = "Calls of the feed that failed, by kind of failure."
+    yield _counters("sgevents_feed_errors", help_text, counts.errors, ("kind",))
     yield _counter("sgevents_feed_events", "Events that the feed took.", counts.rows)
-    text = "Events that came after one with a higher id."
-    yield _counter("sgevents_feed_late_events", text, counts.late_rows)
-    text = "Whether the feed's last call to the site was answered."
-    yield _gauge("sgevents_site_up", text, feed.site_trouble is None)
-    text = "Whether the feed can write to the state."
-    yield _gauge("sgevents_state_writable", text, feed.journal_trouble is None)
+    help_text = "Events that came after one with a higher id."
+    yield _counter("sgevents_feed_late_events", help_text, counts.late_rows)
+    help_text = "Whether the feed's last call to the site was answered."
+    yield _gauge("sgevents_site_up", help_text, feed.site_trouble is None)
+    help_text = "Whether the feed can write to the state."
+    yield _gauge("sgevents_state_writable", help_text, feed.journal_trouble is None)
 
 
 def _id_families(feed: FeedOverview) -> Iterator[Metric]:
@@ -172,12 +172,14 @@ def _id_families(feed: FeedOverview) -> Iterator[Metric]:
         {"waited for": feed.waiting, "given up": feed.given_up},
         ("standing",),
     )
-    text = "Events that came late by the thousand, and await a decision."
-    yield _gauge("sgevents_feed_parked_events", text, feed.parked)
-    text = "Whether the site's event log went backwards."
-    yield _gauge("sgevents_feed_rewound", text, bool(feed.rewound))
-    text = "When an audit last showed that nothing is missing, on the site's clock; 0 for never."
-    yield _gauge("sgevents_feed_proved_timestamp_seconds", text, feed.proved_at)
+    help_text = "Events that came late by the thousand, and await a decision."
+    yield _gauge("sgevents_feed_parked_events", help_text, feed.parked)
+    help_text = "Whether the site's event log went backwards."
+    yield _gauge("sgevents_feed_rewound", help_text, bool(feed.rewound))
+    help_text = (
+        "When an audit last showed that nothing is missing, on the site's clock; 0 for never."
+    )
+    yield _gauge("sgevents_feed_proved_timestamp_seconds", help_text, feed.proved_at)
 
 
 def _call_families(counts: Mapping[CallbackName, CallbackCounts]) -> Iterator[Metric]:
@@ -190,17 +192,17 @@ def _call_families(counts: Mapping[CallbackName, CallbackCounts]) -> Iterator[Me
         sums = list(accumulate(callback_counts.buckets))
         calls[name] = sums[-1]
         durations.add_metric(
-            [label_value(one) for one in name],
+            [label_value(name_part) for name_part in name],
             list(zip(_BOUNDS, sums, strict=True)),
             callback_counts.seconds,
         )
     yield _counters("sgevents_callback_calls", "Calls of callbacks.", calls, labels)
     failures = {name: callback_counts.failures for name, callback_counts in counts.items()}
-    text = "Calls of callbacks that raised, or were given up."
-    yield _counters("sgevents_callback_failures", text, failures, labels)
+    help_text = "Calls of callbacks that raised, or were given up."
+    yield _counters("sgevents_callback_failures", help_text, failures, labels)
     letters = {name: callback_counts.dead_letters for name, callback_counts in counts.items()}
-    text = "Dead letters that a callback has left; a batch leaves one."
-    yield _counters("sgevents_callback_dead_letters", text, letters, labels)
+    help_text = "Dead letters that a callback has left; a batch leaves one."
+    yield _counters("sgevents_callback_dead_letters", help_text, letters, labels)
     yield durations
 
 
@@ -211,71 +213,75 @@ def _lane_families(parts: WatchedParts, journal_end: int) -> Iterator[Metric]:
     workers = {lane.name: lane.workers for lane in lanes}
     yield _gauges("sgevents_lane_workers", "Workers of a lane.", workers, label)
     busy = {lane.name: min(len(lane.running_calls()), lane.workers) for lane in lanes}
-    text = "Workers of a lane that are in a call."
-    yield _gauges("sgevents_lane_busy_workers", text, busy, label)
+    help_text = "Workers of a lane that are in a call."
+    yield _gauges("sgevents_lane_busy_workers", help_text, busy, label)
     restarts = {name: workers.restart_count for name, workers in list(parts.workers.items())}
-    text = "Worker processes of a lane that were replaced."
-    yield _counters("sgevents_lane_worker_restarts", text, restarts, label)
+    help_text = "Worker processes of a lane that were replaced."
+    yield _counters("sgevents_lane_worker_restarts", help_text, restarts, label)
 
 
 def _plugin_families(plugins: Iterable[PluginOverview]) -> Iterator[Metric]:
     by_name, label = {plugin.name: plugin for plugin in plugins}, ("plugin",)
-    text = "Events in the journal that a plugin has not finished."
+    help_text = "Events in the journal that a plugin has not finished."
     behind = {name: plugin.behind for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_lag_events", text, behind, label)
-    text = "The age of the oldest event that a plugin has not finished; 0 without one."
+    yield _gauges("sgevents_plugin_lag_events", help_text, behind, label)
+    help_text = "The age of the oldest event that a plugin has not finished; 0 without one."
     behind_s = {name: plugin.behind_s for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_lag_seconds", text, behind_s, label)
-    text = "The dead letters of a plugin."
+    yield _gauges("sgevents_plugin_lag_seconds", help_text, behind_s, label)
+    help_text = "The dead letters of a plugin."
     letters = {name: plugin.dead_letters for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_dead_letters", text, letters, label)
-    text = "Calls that the callbacks of a plugin have put off."
+    yield _gauges("sgevents_plugin_dead_letters", help_text, letters, label)
+    help_text = "Calls that the callbacks of a plugin have put off."
     deferred = {name: plugin.deferred for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_deferred_calls", text, deferred, label)
-    text = "Events that wait for a plugin in batches."
+    yield _gauges("sgevents_plugin_deferred_calls", help_text, deferred, label)
+    help_text = "Events that wait for a plugin in batches."
     batched = {name: plugin.batched for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_batched_events", text, batched, label)
-    text = "Events in a row that a plugin failed on."
+    yield _gauges("sgevents_plugin_batched_events", help_text, batched, label)
+    help_text = "Events in a row that a plugin failed on."
     failures = {name: plugin.failures for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_failures_in_a_row", text, failures, label)
+    yield _gauges("sgevents_plugin_failures_in_a_row", help_text, failures, label)
     states = {
         (name, state): plugin.state == state
         for name, plugin in by_name.items()
         for state in PLUGIN_STATES
     }
-    text = "1 for the state that an enabled plugin is in, 0 for all others."
-    yield _gauges("sgevents_plugin_state", text, states, ("plugin", "state"))
+    help_text = "1 for the state that an enabled plugin is in, 0 for all others."
+    yield _gauges("sgevents_plugin_state", help_text, states, ("plugin", "state"))
 
 
 def _attention_family(overview: Overview) -> Metric:
     needs = dict.fromkeys(get_args(AttentionKind), 0)
     for need in attention_needs(overview.pulse, overview.feed_trouble, time.time()):
         needs[need.kind] += 1
-    text = "Conditions that need a person, by kind; `sgevents status` says what to do."
-    return _gauges("sgevents_attention_needed", text, needs, ("kind",))
+    help_text = "Conditions that need a person, by kind; `sgevents status` says what to do."
+    return _gauges("sgevents_attention_needed", help_text, needs, ("kind",))
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=float(value))
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help_text, value=float(value))
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=float(value))
+def _counter(name: str, help_text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, help_text, value=float(value))
 
 
-def _info(name: str, text: str, values: dict[str, str]) -> Metric:
-    return InfoMetricFamily(name, text, value=values)
+def _info(name: str, help_text: str, values: dict[str, str]) -> Metric:
+    return InfoMetricFamily(name, help_text, value=values)
 
 
-def _gauges(name: str, text: str, values: Mapping[_K, float], labels: tuple[str, ...]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
+def _gauges(
+    name: str, help_text: str, values: Mapping[_K, float], labels: tuple[str, ...]
+) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=labels)
     for key, value in values.items():
         family.add_metric(_label_values(key), float(value))
     return family
 
 
-def _counters(name: str, text: str, values: Mapping[_K, float], labels: tuple[str, ...]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
+def _counters(
+    name: str, help_text: str, values: Mapping[_K, float], labels: tuple[str, ...]
+) -> Metric:
+    family = CounterMetricFamily(name, help_text, labels=labels)
     for key, value in values.items():
         family.add_metric(_label_values(key), float(value))
     return family

@@ -27,11 +27,11 @@ class StateSizes:
             disk = os.statvfs(self._state_folder)
         except OSError:
             return
-        text = "The size of the state's files."
-        yield GaugeMetricFamily("sgevents_state_bytes", text, value=float(sum(sizes)))
-        text = "The space on the state's disk that the daemon may still use."
+        help_text = "The size of the state's files."
+        yield GaugeMetricFamily("sgevents_state_bytes", help_text, value=float(sum(sizes)))
+        help_text = "The space on the state's disk that the daemon may still use."
         free_bytes = float(disk.f_bavail * disk.f_frsize)
-        yield GaugeMetricFamily("sgevents_state_disk_free_bytes", text, value=free_bytes)
+        yield GaugeMetricFamily("sgevents_state_disk_free_bytes", help_text, value=free_bytes)
 
 
 def _file_size(entry: os.DirEntry[str]) -> int:
