@@ -179,3 +179,29 @@ def test_events_and_event_are_not_confused(sgevents_harness: MakeHarness) -> Non
     for plugin, text in ((NoBatch(), "has no batch"), (NoEvents(), "has batch")):
         with pytest.raises(PluginError, match=f"its @match {text}"):
             sgevents_harness(plugin, name="p").start()
+
+
+def test_parts_and_record_of_a_batch_are_those_of_its_first_event(
+    sgevents_harness: MakeHarness, sgevents_event: EventBuilder
+) -> None:
+    """`ctx.once` holds over all attempts of the batch, and the next batch has parts of its own."""
+    told: list[list[int]] = []
+
+    class Tells:
+        @hookimpl
+        @match(batch="2s")
+        def on_change(self, events: list[Event], ctx: Any) -> None:
+            assert ctx.entity("code") == {"type": "Shot", "id": 1, "code": "sh010"}
+            with ctx.once("channel-1") as first:
+                if first:
+                    told.append([event.id for event in events])
+            if ctx.attempt < 3:
+                raise Retry("not yet")
+
+    records = [{"type": "Shot", "id": 1, "code": "sh010"}]
+    harness = sgevents_harness(Tells(), name="tells", records=records)
+    first, second = changes(sgevents_event, 1), changes(sgevents_event, 1, 2)
+    for events in (first, second):
+        result = harness.run(events)
+        assert [call.outcome for call in result.calls] == ["retry", "retry", "returned"]
+    assert told == [[event.id for event in first], [event.id for event in second]]
