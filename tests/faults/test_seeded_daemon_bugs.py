@@ -16,15 +16,20 @@ from simulated_studio import StateJournal
 
 from sgevents_core.calling import judging, own_thread
 from sgevents_core.calling.context import CallContext
-from sgevents_core.calling.making import Hung
+from sgevents_core.calling.deaths import EndedWorkers
+from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.own_thread import PluginThread
 from sgevents_core.calling.store import StoreChanges, recorded_changes
+from sgevents_core.children import failed_calls
+from sgevents_core.children.process import ChildDeath
+from sgevents_core.children.worker import Worker
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch import deferred_calls, deferred_errands
+from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.intake import Intake
@@ -533,6 +538,51 @@ def decision_not_written(patch: Patch) -> None:
     patch.setattr(SqliteFeedWriter, "decide", decide)
 
 
+# Bugs in worker processes; one in three schedules has lanes with them.
+
+
+def death_before_a_call_charged_to_it(patch: Patch) -> None:
+    """The end of a process is that of the call it was given, whether or not it had begun."""
+    patch.setattr(ChildDeath, "is_in", lambda *_: True)
+
+
+def grown_process_kept(patch: Patch) -> None:
+    """A process that has grown beyond `max_rss` is called for another event."""
+    patch.setattr(Worker, "_has_outgrown", lambda *_: False)
+
+
+def overdue_process_not_ended(patch: Patch) -> None:
+    """The process of a call that takes too long is given the next call."""
+
+    def end_overdue_call(request: CallRequest, child: Any, limit: float) -> CallOutcome:
+        child.kill = lambda: None
+        return failed_calls.end_overdue_call(request, child, limit)
+
+    patch.setattr("sgevents_core.children.worker.end_overdue_call", end_overdue_call)
+
+
+def deaths_of_a_call_not_counted(patch: Patch) -> None:
+    """A call that ends its process is made again and again."""
+    patch.setattr("sgevents_core.dispatch.caller.died_too_often", lambda _: False)
+
+
+def deaths_counted_by_strand(patch: Patch) -> None:
+    """Each strand counts for itself which worker processes a plugin has ended."""
+    real = LanePlugin.in_strand
+
+    def in_strand(self: LanePlugin, strand_number: int) -> LanePlugin:
+        strand_plugin = real(self, strand_number)
+        strand_plugin.ended_workers = EndedWorkers()
+        return strand_plugin
+
+    patch.setattr(LanePlugin, "in_strand", in_strand)
+
+
+def slow_plugin_waits_in_one_strand(patch: Patch) -> None:
+    """A plugin that keeps ending processes is called in its other strands meanwhile."""
+    patch.setattr(EndedWorkers, "wait_left", lambda *_: 0.0)
+
+
 def progress_not_synced(patch: Patch) -> None:
     """Nobody copies the registers into the ledger while the lanes wait or call."""
     patch.setattr(ProgressSyncer, "sync_once", lambda _: None)
@@ -571,14 +621,8 @@ def heartbeat_unheard(patch: Patch) -> None:
 
 def hung_call_gives_its_slot_back(patch: Patch) -> None:
     """Another call of a plugin that takes one at a time runs beside one that hangs."""
-    real = StrandGate.over
-
-    def over(self: StrandGate, lane_plugin: LanePlugin) -> None:
-        if lane_plugin.hung is not None and lane_plugin.admission is not None:
-            lane_plugin.admission.give_back()
-        real(self, lane_plugin)
-
-    patch.setattr(StrandGate, "over", over)
+    patch.setattr(Admission, "keep", lambda self: self.give_back())
+    patch.setattr(Admission, "give_back_kept", lambda _: None)
 
 
 def late_return_unheard(patch: Patch) -> None:
@@ -605,6 +649,12 @@ def call_given_up_counts_as_returned(patch: Patch) -> None:
         (dropped_rows_handled, 9),
         (handled_rows_dropped, 9),
         (decision_not_written, 9),
+        (death_before_a_call_charged_to_it, 0),
+        (grown_process_kept, 0),
+        (overdue_process_not_ended, 0),
+        (deaths_of_a_call_not_counted, 0),
+        (deaths_counted_by_strand, 39),
+        (slow_plugin_waits_in_one_strand, 39),
         (progress_not_synced, 60),
         (hang_of_one_strand_is_one_of_others, 5),
         (hung_plugin_called_again, 0),
@@ -639,7 +689,7 @@ def call_given_up_counts_as_returned(patch: Patch) -> None:
         (dead_letter_not_written_with_the_step, 5),
         (replay_moves_the_cursor, 11),
         (fold_writes_a_place_ahead, 40),
-        (fold_writes_a_place_ahead, 50),
+        (fold_writes_a_place_ahead, 60),
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
         (begun_taken_for_returned, 1),

@@ -216,6 +216,8 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
             last[way] = made
             if before is None or (before.life < made.life and calls.ended(before) == "power"):
                 continue
+            if before.life < made.life and not before.end and before.seq == made.seq:
+                continue  # it did not return: it comes again, behind what a start has let rejoin
             again = way[0] == "plugin" or before.life < made.life
             then, now = (before.seq, places[before.callback]), (made.seq, places[made.callback])
             if now < then or (now == then and not again):
@@ -297,6 +299,8 @@ def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
             yield f"{record}, its lane at {progress} of {end}"
     for call in daemon.house.state.deferred_calls():
         yield f"still put off: {call}"
+    for call_deaths in daemon.house.state.deaths():
+        yield f"nobody will make it again, and it is not settled: {call_deaths}"
     for number in daemon.asked.keys() - daemon.answers.keys():
         yield f"request {number} was not answered: {daemon.asked[number]}"
     for number, (outcome, text) in daemon.answers.items():

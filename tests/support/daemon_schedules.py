@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from daemon_oracles import Verdict, judged
 from lane_house import Plugin
 from random_schedules import transaction
+from simulated_children import MAX_MEMORY
 from simulated_daemon import SimulatedDaemon
 from simulated_plugins import Behaviour, simulated_plugin
 
@@ -62,6 +64,9 @@ class DaemonSchedule:
         self._hidden: list[int] = []
         self._lane_rng = random.Random(f"lanes {seed}")
         self._divided = seed % 2 == 1
+        self._process_rng = random.Random(f"processes {seed}")
+        self._has_processes = seed % 4 >= 2 and self._process_rng.random() < 0.7
+        self._set_executors()
         if self._divided:
             self._divide()
         self._limit_rng = random.Random(f"limits {seed}")
@@ -96,6 +101,21 @@ class DaemonSchedule:
             order_by = rng.choice(ORDERS)
             workers = 1 if order_by is None else rng.choice([1, 2, 4])
             house.lane_settings[lane] = LaneSettings(workers=workers, order_by=order_by)
+        self._set_executors()
+
+    def _set_executors(self) -> None:
+        """Let the plugins of some lanes run in worker processes."""
+        if not self._has_processes:
+            return
+        lane_settings = self.daemon.house.lane_settings
+        for lane in ("default", "night"):
+            table = lane_settings.get(lane, LaneSettings())
+            executor: Literal["thread", "process"] = (
+                "process" if self._process_rng.random() < 0.7 else "thread"
+            )
+            lane_settings[lane] = msgspec.structs.replace(
+                table, executor=executor, max_rss=MAX_MEMORY if executor == "process" else None
+            )
 
     def _furnish(self) -> None:
         rng, house = self.rng, self.daemon.house
@@ -158,6 +178,8 @@ class DaemonSchedule:
             if self._divided and self._lane_rng.random() < 0.2:
                 plugin = self._lane_rng.choice(list(daemon.house.plugins.values()))
                 plugin.lane = self._lane_rng.choice(["default", "night"])
+            if self._process_rng.random() < 0.3:
+                self._set_executors()
             daemon.restart()
         if rng.random() < 0.05:
             daemon.prune(rng.choice([0.0, 10.0, 100.0]))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from lane_house import House
 from mortal_process import Killed, Machine, MortalProcess
+from simulated_children import SimulatedChildren
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 from simulated_threads import SimulatedThreads
@@ -64,6 +65,14 @@ class SimulatedDaemon:
         self.machine = Machine(seed, self.site)
         self.threads = SimulatedThreads(self.machine, self._let_time_pass)
         self.log = CallLog(self.machine)
+        self.children = SimulatedChildren(
+            self.machine,
+            self.threads,
+            seed,
+            pass_time=self._let_time_pass,
+            note=self.log.wrong.append,
+        )
+        self.log.children = self.children
         self.house = House(folder)
         self.deadly = deadly
         self.most_old_rows = auditing.MOST_OLD_ROWS
@@ -121,6 +130,7 @@ class SimulatedDaemon:
         with (
             self.machine.running(),
             self.threads.in_use(),
+            self.children.in_use(),
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
@@ -170,7 +180,8 @@ class SimulatedDaemon:
                 self.joined[plugin.name] = len(self.journal.rows)
         self.log.life += 1
         self.machine.process = MortalProcess(self._lifetime())
-        settings, loaded = self.house.settings(), self.house.loaded()
+        settings = self.house.settings()
+        loaded, pools = self.children.load(settings, self.house.loaded())
         self.state = state = open_state(self.house.folder).writer()
         recover(settings, loaded, state)
         give_up_fatal_calls(settings, loaded, state)
@@ -184,7 +195,10 @@ class SimulatedDaemon:
             self.services,
             lambda: open_state(self.house.folder).writer(),
             SilentAnnouncer(),
+            executors=pools,
         )
+        for pool in pools.values():
+            pool.lane.services = self.services
         self.divisions[self.log.life] = {
             lane.name: settings.lanes[lane.name].order_by for lane in self.lanes
         }
@@ -225,6 +239,7 @@ class SimulatedDaemon:
         self._decisions.clear()
         self.log.not_before.clear()
         self.log.hanging.clear()
+        self.log.ended.clear()
         if how == "power":
             self.machine.boot += 1
             self.machine.booted = self.machine.now

@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 from lane_house import Plugin
 from mortal_process import Machine
+from simulated_children import LEAK_BYTES, SimulatedChild, SimulatedChildren
+from simulated_threads import ProcessEnded
 
 from sgevents_core import Defer, Retry
-from sgevents_core.calling.making import Hung
+from sgevents_core.calling.deaths import (
+    DEATHS_LIMIT,
+    FIRST_WAIT,
+    LONGEST_WAIT,
+    PROVED_LIMIT,
+    TOLERATED_ENDS,
+)
+from sgevents_core.calling.judging import WorkerEnd
+from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.own_thread import PluginThread
+from sgevents_core.children import worker
+from sgevents_core.children.messages import SiteReport
+from sgevents_core.children.process import ChildDeath
 from sgevents_core.choices import OnError
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.errands import Errands
@@ -94,6 +107,8 @@ class Made:
     """When it began, or last reported that it is alive."""
     hangs: bool = False
     """Whether it was given up because it took too long."""
+    died: bool | None = None
+    """Whether it is known to have ended its worker process; None if that did not die in it."""
     strand: int | None = None
     """Its strand; None in a lane that is not divided."""
     late: bool = False
@@ -122,6 +137,8 @@ class CallLog:
     """When a plugin that is held may be called again, by its name and strand."""
     hanging: dict[tuple[str, int | None], Made] = field(default_factory=dict)
     """The call that a plugin hangs in, by its name and strand."""
+    ended: dict[str, list[float]] = field(default_factory=dict)
+    """When calls of a plugin have ended worker processes of this daemon, by its name."""
     single: set[str] = field(default_factory=set)
     """The plugins of which one call may run at once."""
     tries: Counter[tuple[str, str, int]] = field(default_factory=Counter)
@@ -129,6 +146,7 @@ class CallLog:
     """Whether the site is down."""
     feed_failed: Callable[[], float] = lambda: float("-inf")
     """When the feed was last not answered, in the site's time."""
+    children: SimulatedChildren = field(init=False)
     _open: dict[str, Made] = field(default_factory=dict)
     _asked: Made | None = None
     _last: dict[tuple[str, str, int], Made] = field(default_factory=dict)
@@ -149,7 +167,7 @@ class CallLog:
             if late:
                 made.end, made.in_charge = made.would_be, True
                 made.noted, made.noted_at = True, self.machine.now
-            if made.in_outage and made.end != "skip":
+            if made.in_outage and made.end != "skip" and made.died is None:
                 self.wrong.append(f"charged in an outage: {made}")
             stays = charged(caller, call, *rest)
             made.in_charge = False
@@ -162,6 +180,7 @@ class CallLog:
                 self._put_off(self._asked)
             set_aside(errands, *rest)
 
+        self._listen_to_children(patch)
         give_up = PluginThread._give_up
 
         def gives_up(thread: PluginThread, hung_call: Hung, *rest: Any) -> CallOutcome:
@@ -175,14 +194,59 @@ class CallLog:
         patch.setattr(Caller, "_charge", charges)
         patch.setattr(Errands, "put_off", sets_aside)
 
+    def _listen_to_children(self, patch: pytest.MonkeyPatch) -> None:
+        """Hear what becomes of calls whose worker process dies or is ended."""
+        count_end = Caller._count_worker_end
+        end_overdue: Callable[..., CallOutcome] = vars(worker)["end_overdue_call"]
+
+        def counts_end(caller: Caller, call: Call, outcome: CallOutcome) -> WorkerEnd:
+            worker_end = count_end(caller, call, outcome)
+            if outcome.death is None or outcome.death.is_proved:
+                self.ended.setdefault(call.plugin, []).append(self.machine.now)
+            if outcome.death is not None:
+                self._note_death(self._made(call), worker_end, is_proved=outcome.death.is_proved)
+            return worker_end
+
+        def ends_overdue(request: CallRequest, child: Any, limit: float) -> CallOutcome:
+            made = self._last_of(request)
+            made.end = made.when_late
+            waited = self.machine.now - made.alive_at
+            if not abs(waited - limit) < ABOUT_NOW:
+                self.wrong.append(f"ended after {waited} s, not {limit}: {made}")
+            return end_overdue(request, child, limit)
+
+        patch.setattr(Caller, "_count_worker_end", counts_end)
+        patch.setattr(worker, "end_overdue_call", ends_overdue)
+
+    def _note_death(self, made: Made, worker_end: WorkerEnd, *, is_proved: bool) -> None:
+        """Take note of the death of a worker process in a call, and of what follows."""
+        if made.died != is_proved:
+            self.wrong.append(f"a death was charged to {made}")
+        series = [
+            one
+            for one in self.made
+            if (one.plugin, one.callback, one.seq, one.request)
+            == (made.plugin, made.callback, made.seq, 0)
+        ]
+        proved = sum(one.died is True and (one.noted or one is made) for one in series)
+        deaths = sum(one.died is not None or not one.end for one in series)
+        if worker_end.is_repeated and proved >= PROVED_LIMIT:
+            self.wrong.append(f"repeated after {proved} deaths: {made}")
+        if not worker_end.is_repeated and proved < PROVED_LIMIT and deaths < DEATHS_LIMIT:
+            self.wrong.append(f"given up after {deaths} deaths: {made}")
+        made.end = "retry" if worker_end.is_repeated else made.when_late
+        made.wait = FIRST_WAIT if worker_end.is_repeated else 0.0
+
+    def _last_of(self, request: CallRequest) -> Made:
+        """Return the last call of a callback."""
+        name = (request.plugin, request.callback_name)
+        return next(one for one in reversed(self.made) if (one.plugin, one.callback) == name)
+
     def _give_up(self, hung_call: Hung) -> None:
         """Take note that a call was given up, at its limit."""
-        plugin, name = hung_call.request.plugin, hung_call.request.callback_name
-        made = next(
-            one for one in reversed(self.made) if (one.plugin, one.callback) == (plugin, name)
-        )
+        made = self._last_of(hung_call.request)
         made.end, made.hangs = made.when_late, True
-        self.hanging[plugin, made.strand] = made
+        self.hanging[made.plugin, made.strand] = made
         waited = self.machine.now - made.alive_at
         if not abs(waited - hung_call.time_limit) < ABOUT_NOW:
             self.wrong.append(f"given up after {waited} s, not {hung_call.time_limit}: {made}")
@@ -216,8 +280,17 @@ class CallLog:
             self.wrong.append(f"called while paused: {made}")
         if now < self.not_before.get((plugin, strand), 0.0) - 0.001:
             self.wrong.append(f"called before the wait was over: {made}")
+        if now < self._slow_until(plugin) - ABOUT_NOW:
+            self.wrong.append(f"called too soon after {len(self.ended[plugin])} deaths: {made}")
         if hanging := self._hanging_beside(plugin, strand):
             self.wrong.append(f"called while it hangs in {hanging}: {made}")
+
+    def _slow_until(self, plugin: str) -> float:
+        """Return when a plugin may be called again that has ended many worker processes."""
+        ended_at = [at for at in self.ended.get(plugin, []) if at > self.machine.now - 600]
+        if len(ended_at) <= TOLERATED_ENDS:
+            return 0.0
+        return ended_at[-1] + min(FIRST_WAIT * 2.0 ** ((len(ended_at) - 1) // 2), LONGEST_WAIT)
 
     def _hanging_beside(self, plugin: str, strand: int | None) -> list[Made]:
         """Return the calls that a plugin hangs in, and that must return before another."""
@@ -340,13 +413,19 @@ class Behaviour:
         if trouble == "query":
             made.touched = True
             ctx._services.contact.failed_at = machine.monotonic()
+            if self.log.children.calling is not None:  # as its process reports at once
+                report = SiteReport(plugin=plugin, waits=False, failed=machine.monotonic())
+                self.log.children.calling.report(report)
         if self.counts:
             kind = "asked" if made.request else "late" if made.late else "live"
             name = f"{kind} {callback}"
             ctx.store[name] = ctx.store.get(name, 0) + 1
         if self._takes_too_long(made, ctx, tries):
             return
-        if trouble == "poison" and machine.process is not None:
+        child = self.log.children.calling
+        if child is not None:
+            self._trouble_process(child, made, ctx, trouble)
+        elif trouble == "poison" and machine.process is not None:
             machine.process.die()
         if trouble in _RAISED:
             made.end, made.wait = self.verdict(trouble, ctx.attempt)
@@ -364,6 +443,24 @@ class Behaviour:
         times = rng.choice([1, 2]) if rng.random() < 0.1 else 0
         self.log.deferrals[call] += 1
         return self.log.deferrals[call] <= times
+
+    def _trouble_process(self, child: SimulatedChild, made: Made, ctx: Any, trouble: str) -> None:
+        """Let a worker process grow, or die in this call."""
+        rng = random.Random(f"process {self.seed} {made.number}")
+        if rng.random() < 0.03:
+            child.held_memory += LEAK_BYTES
+        if made.late or made.request:
+            return
+        is_killed = rng.random() < 0.02
+        poison_rng = random.Random(f"poison {self.seed} {made.callback} {made.event_id}")
+        tries = self.log.tries[made.plugin, made.callback, made.event_id]
+        if tries <= PROVED_LIMIT + 1 and poison_rng.random() < self.log.children.poison_share:
+            trouble = "poison"
+        if trouble == "poison" or is_killed:
+            made.died = not is_killed
+            made.when_late, _ = self.verdict("death", ctx.attempt)
+            child.die(ChildDeath("it died here", is_proved=made.died))
+            raise ProcessEnded
 
     def _takes_too_long(self, made: Made, ctx: Any, tries: int) -> bool:
         """Take long, on some events; return whether the call was given up meanwhile."""

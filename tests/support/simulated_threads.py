@@ -89,7 +89,7 @@ class SimulatedThread:
     def end(self) -> None:
         """End it with its process, wherever it is."""
         self._is_ended = True
-        if not self.is_over:
+        while not self.is_over:
             self.give_turn()
 
     def _run(self) -> None:
