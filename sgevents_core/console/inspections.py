@@ -43,7 +43,7 @@ class Inspection:
     is_running: bool = False
 
 
-class _Kept:
+class _CommandRecord:
     """The last inspection of one kind, and whether one is running."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Inspections:
     def __init__(self, config_path: Path, find_mark: Callable[[], Hashable]) -> None:
         self._config_path = config_path
         self._find_mark = find_mark
-        self._kept: dict[tuple[str, ...], _Kept] = {}
+        self._records: dict[tuple[str, ...], _CommandRecord] = {}
         self._lock = threading.Lock()
 
     def read(
@@ -84,38 +84,48 @@ class Inspections:
             fresh_for: Seconds after which a result is read anew, in the background.
             mark: What changes when the result has to be read again at once.
         """
-        kept = self._start_if_due(arguments, fresh_for, mark)
-        running = kept.running
-        if running is not None and (kept.last.result is None or kept.is_outdated):
+        command_record = self._start_if_due(arguments, fresh_for, mark)
+        running = command_record.running
+        if running is not None and (
+            command_record.last.result is None or command_record.is_outdated
+        ):
             running.join(patience)
         with self._lock:
-            last = kept.last
-            return Inspection(last.result, last.read_at, last.problem, kept.running is not None)
+            last = command_record.last
+            return Inspection(
+                last.result, last.read_at, last.problem, command_record.running is not None
+            )
 
     def _start_if_due(
         self, arguments: tuple[str, ...], fresh_for: float, own_mark: Hashable
-    ) -> _Kept:
+    ) -> _CommandRecord:
         mark = (self._find_mark(), own_mark)
         with self._lock:
-            kept = self._kept.setdefault(arguments, _Kept())
-            is_due = mark != kept.mark or time.monotonic() - kept.tried_at > fresh_for
-            if is_due and kept.running is None:
-                kept.is_outdated = mark != kept.mark
-                kept.mark, kept.tried_at = mark, time.monotonic()
-                kept.running = threading.Thread(
-                    target=self._run, args=(arguments, kept), name="inspection", daemon=True
+            command_record = self._records.setdefault(arguments, _CommandRecord())
+            is_due = (
+                mark != command_record.mark
+                or time.monotonic() - command_record.tried_at > fresh_for
+            )
+            if is_due and command_record.running is None:
+                command_record.is_outdated = mark != command_record.mark
+                command_record.mark, command_record.tried_at = mark, time.monotonic()
+                command_record.running = threading.Thread(
+                    target=self._run,
+                    args=(arguments, command_record),
+                    name="inspection",
+                    daemon=True,
                 )
-                kept.running.start()
-            while len(self._kept) > _MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
-            return kept
+                command_record.running.start()
+            while len(self._records) > _MOST_KEPT:
+                del self._records[next(iter(self._records))]
+            return command_record
 
-    def _run(self, arguments: tuple[str, ...], kept: _Kept) -> None:
+    def _run(self, arguments: tuple[str, ...], command_record: _CommandRecord) -> None:
         result, problem = _run_command([*arguments, "--json", "--config", str(self._config_path)])
         with self._lock:
-            kept.running, kept.is_outdated = None, False
-            kept.last = (
-                Inspection(kept.last.result, kept.last.read_at, problem)
+            command_record.running, command_record.is_outdated = None, False
+            command_record.last = (
+                Inspection(command_record.last.result, command_record.last.read_at, problem)
                 if problem
                 else Inspection(result, time.time())
             )

@@ -49,7 +49,7 @@ def test_answers_are_as_described(
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=12,
+        max_examples=7,
         deadline=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -115,8 +115,8 @@ def read_plugin(visit: Visit, query: PluginQuery) -> PluginView:
         warnings=list(status.get("warnings") or ()),
         callbacks=list(_shown_callbacks(visit, query.name, details, overview)),
         settings=[
-            OwnSetting(key=own["key"], value=own["value"] or "", source=own["source"])
-            for own in details.get("settings") or ()
+            OwnSetting(key=setting["key"], value=setting["value"] or "", source=setting["source"])
+            for setting in details.get("settings") or ()
         ],
         store=[_store_value(key, store[key]) for key in list(store)[:MOST_STORE_VALUES]],
         store_size=len(store),
