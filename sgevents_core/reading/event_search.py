@@ -75,7 +75,7 @@ class EventSearch:
         below: int | None = None,
         page_size: int = 50,
         *,
-        budget: float = PAGE_BUDGET,
+        budget: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> EventPage:
         """Return a page of the chosen events.
@@ -84,10 +84,10 @@ class EventSearch:
             choice: The events to return.
             below: Search below this place in the journal; None to begin with the newest event.
             page_size: The most events to return.
-            budget: Seconds after which a page that is not full ends.
+            budget: Seconds after which a page that is not full ends; by default, `PAGE_BUDGET`.
             clock: The clock that measures them.
         """
-        deadline = clock() + budget
+        deadline = clock() + (PAGE_BUDGET if budget is None else budget)
         newest_seq, lowest_seq = self._state.end(), self._state.lowest()
         searched_to = min(newest_seq + 1, newest_seq + 1 if below is None else below)
         entries: list[Entry] = []

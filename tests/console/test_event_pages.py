@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from starlette.testclient import TestClient
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.console import dry_runs
+from sgevents_core.reading import event_search
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state.opening import open_state
 from sgevents_core.testing.recorded import load_events
@@ -71,6 +74,21 @@ def test_search_and_its_pages(client: TestClient) -> None:
     assert 'href="/sites/studio/events?below=9&amp;type=Shotgun_%2A"' in page.text
     assert ids(client, type="Shotgun_*", below=9, limit=3) == [8, 7, 6]
     assert "That is all there is" in client.get("/sites/studio/events").text
+
+
+def test_search_that_has_found_nothing_goes_on(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself in a browser, and by a link without scripts, until the oldest event."""
+    monkeypatch.setattr(event_search, "PAGE_BUDGET", 0.0)
+    monkeypatch.setattr(event_search, "ENTRIES_AT_ONCE", 5)
+    page, pages = client.get("/sites/studio/events?type=Nothing"), 1
+    while link := re.search(r'data-continue href="([^"]+)"', page.text):
+        assert "searching older events" in page.text
+        page, pages = client.get(html.unescape(link[1])), pages + 1
+    assert pages == 3
+    assert "There are no such events down to the oldest in the journal" in page.text
+    assert "data-continue" not in client.get("/sites/studio/events?limit=2").text
 
 
 def test_links_lead_to_the_record_on_the_site_and_to_its_events(client: TestClient) -> None:

@@ -120,6 +120,8 @@
       () => { event.target.textContent = "Copied"; },
       () => { getSelection().selectAllChildren(source); });
   });
+  const unfinishedSearch = document.querySelector("a[data-continue]");
+  if (unfinishedSearch) location.replace(unfinishedSearch.href);
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".switch [data-span]");

@@ -8,6 +8,7 @@ import pytest
 from browsing import WAIT, Visitor
 from busy_scene import BusyScene
 from playwright.sync_api import expect
+from waiting import wait_until
 
 from sgevents_core.state.letters import LetterChoice
 from sgevents_core.state.opening import open_state
@@ -92,9 +93,12 @@ def test_the_fixture_is_copied(visitor: Visitor, scene: BusyScene) -> None:
     visitor.open(f"/sites/{scene.slug}/event?id=1500")
     visitor.page.get_by_text("As a fixture for a test").click()
     visitor.page.get_by_role("button", name="Copy").click()
-    visitor.page.wait_for_function(
-        "document.querySelector('[data-copy]').textContent === 'Copied'"
-        " || getSelection().toString().includes('EventLogEntry')"
+    wait_until(
+        lambda: visitor.page.evaluate(
+            "document.querySelector('[data-copy]').textContent === 'Copied'"
+            " || getSelection().toString().includes('EventLogEntry')"
+        ),
+        what="the fixture is copied or marked",
     )
 
 
