@@ -65,6 +65,9 @@ def measure_catching_up(run_scale: Scale) -> list[Figure]:
         measurement["processor"] / run_scale.row_count * 1e6
         for measurement in measurements["daemon"]
     )
+    own_costs = tuple(
+        measurement["daemon"] / run_scale.row_count * 1e6 for measurement in measurements["daemon"]
+    )
     stock_costs = tuple(
         measurement["processor"] / run_scale.row_count * 1e6
         for measurement in measurements["stock"]
@@ -75,6 +78,7 @@ def measure_catching_up(run_scale: Scale) -> list[Figure]:
         ),
         ratio_figure(1, "stock reading / catching up, processor time", *compared, of="processor"),
         median_figure(1, "catching up, per event", daemon_costs, "us of processor time"),
+        median_figure(1, "of that, in the daemon itself", own_costs, "us of processor time"),
         median_figure(1, "stock reading, per event", stock_costs, "us of processor time"),
     ]
 
