@@ -161,6 +161,8 @@ class BatchCaller(Caller):
         if packed_strands is None:
             packed_strands = strands_of_body(entry.body, entry.event_id)
         ledger_step = self._carry_out_decision(call, RETURNED)
+        if not call.lane_plugin.record.apart:  # it is with its strand, and unchanged
+            ledger_step.plugins = ()
         if self._attempts_by_call.pop((call_key, entry.seq), 0):  # its key was asked in vain
             self._deaths_by_call.pop((call_key, entry.seq), None)
             ledger_step.settled = (*call_key, entry.seq)
