@@ -44,6 +44,7 @@ def page_environment(zone: tzinfo | None, page_names: frozenset[str]) -> Environ
         time=clock.element,
         duration=shown_values.duration,
         number=shown_values.number,
+        counted=shown_values.counted,
         one_line=shown_values.in_one_line,
         long_text=shown_values.long_text,
     )

@@ -61,6 +61,11 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def counted(count: int, singular: str) -> str:
+    """Return a count with its noun, in the plural with an `s`: `1 event`, `2 events`."""
+    return f"{number(count)} {singular}" if count == 1 else f"{number(count)} {singular}s"
+
+
 class Clock:
     """Times as a page shows them: the zone of the site's host, and the reader's by a script.
 

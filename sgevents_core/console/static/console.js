@@ -50,7 +50,7 @@
     plot.textContent = ""; plot.className = "plot";
     const axis = { stroke: cssValue("--ink-3"), grid: { stroke: cssValue("--line-soft"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     new uPlot({
-      width: Math.max(plot.clientWidth, 200), height: Number(figure.dataset.height), padding: [8, 8, 0, 0],
+      width: Math.max(plot.clientWidth, 200), height: Number(figure.dataset.height), padding: [8, 18, 0, 0],
       cursor: { y: false }, legend: { live: true, show: true },
       series: [{ label: "time", value: (_, seconds) => seconds == null ? "–" : siteFormat.format(new Date(seconds * 1000)).slice(0, 16) },
         ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, points: { show: false }, spanGaps: false,
