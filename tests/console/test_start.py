@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +131,20 @@ def test_the_command_makes_a_hash() -> None:
     assert is_password("right horse", password_hash)
     assert not is_password("other", password_hash)
     assert hash_password("right horse") != password_hash
+
+
+def test_without_the_extra_packages_the_command_names_them(tmp_path: Path) -> None:
+    """Both for itself and for a daemon that is to start it."""
+    config = config_file(tmp_path)
+    for command in (["console"], ["run", "--console"]):
+        arguments = [*command, "--config", str(config)]
+        script = f"import sys; sys.modules['uvicorn'] = None; sys.argv[1:] = {arguments!r}\n"
+        script += "from sgevents_core.cli import main; main()"
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert ended.returncode == 2
+        assert "sgevents-core[console]" in ended.stderr
+        assert "uvicorn is missing" in " ".join(ended.stderr.split())
+        assert "Traceback" not in ended.stderr
 
 
 def test_the_command_serves_several_sites_and_tells_no_log_the_token(tmp_path: Path) -> None:
