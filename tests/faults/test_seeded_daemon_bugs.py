@@ -450,11 +450,6 @@ def plugin_leaves_at_the_place_of_its_lane(patch: Patch) -> None:
     patch.setattr(PluginRecord, "leave_strands", leave_strands)
 
 
-def rejoins_before_its_old_events(patch: Patch) -> None:
-    """A plugin goes with its lane again although some of its strands have finished more."""
-    patch.setattr(PluginRecord, "has_finished_more", False)
-
-
 def plugin_joins_one_strand_too_early(patch: Patch) -> None:
     """A plugin that was apart from the lane is not apart from one of its strands."""
     real = PluginRecord.spread

@@ -264,7 +264,9 @@ class DaemonSchedule:
             for record in records:
                 if record.state == "paused":
                     daemon.ask("resume", record.name)
-            daemon.ask_parked(self._parking_rng.choice(["handle", "drop"]))
+            if daemon.parked():
+                daemon.ask_parked(self._parking_rng.choice(["handle", "drop"]))
+                daemon.run(REST)  # until what is to be handled has come
             put_off = [*daemon.house.state.deferred_calls(), *daemon.parked()]
             if all(_is_at_rest(record) for record in records) and not put_off:
                 break
