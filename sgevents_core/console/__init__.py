@@ -1,7 +1,8 @@
 """The console: web pages on the states of one or several sites. It reads, and records requests.
 
 It is a process of its own and may use `reading`, `state`, `settings` and `observe`; only `cli`
-comes in. Nothing here calls a plugin, and nothing writes to a state except people's requests.
+comes in. Nothing here calls a plugin, and all that it writes to a state is people's requests; the
+key of its sessions and the token of its start are files beside them.
 
 A page is one module in `pages`, listed in `pages/__init__`:
 
