@@ -69,18 +69,16 @@ def called_although_paused(patch: Patch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "seed"),
+    "bug",
     [
-        (collected_before_the_place, 8),
-        (ended_before_the_call, 0),
-        (never_closed, 2),
-        (forgotten_at_a_start, 0),
-        (called_although_paused, 4),
+        collected_before_the_place,
+        ended_before_the_call,
+        never_closed,
+        forgotten_at_a_start,
+        called_although_paused,
     ],
 )
-def test_bugs_put_in_are_caught(
-    bug: Callable[[Patch], None], seed: int, monkeypatch: Patch
-) -> None:
-    """By the schedule of a seed."""
+def test_bugs_put_in_are_caught(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    """By one of the first schedules; it ends with that one."""
     bug(monkeypatch)
-    assert run_batch_schedule(seed).wrong
+    assert any(run_batch_schedule(seed).wrong for seed in range(2 * SCHEDULES))

@@ -19,6 +19,7 @@ import pytest
 from mortal_process import Machine
 from simulated_threads import ProcessEnded, SimulatedQueue, SimulatedThread, SimulatedThreads
 
+from sgevents_core.calling.batches import bind_events
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.children import child_calls, failed_calls, lane_workers, worker
@@ -210,12 +211,16 @@ class SimulatedChild:
     def _make_request(self, message: CallWanted) -> CallRequest:
         call, services = message.call, self._services[message.call.plugin]
         body = call.body or self._last_event[1]
-        self._last_event = (call.event_id, body)
+        if not call.batch:
+            self._last_event = (call.event_id, body)
         callback = next(
             one for one in self._plugins[call.plugin].callbacks if one.name == call.callback
         )
         services.child_store.number = message.number
-        event = event_of(body, Scripts())
+        events = [event_of(row, Scripts()) for row in call.batch or [body]]
+        event = events[0]
+        if call.batch:
+            callback = bind_events(callback, events)
         request = CallRequest(
             callback, event, call, services, call.attempt, runs_filter=call.runs_filter
         )
