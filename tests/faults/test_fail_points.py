@@ -15,7 +15,7 @@ LIST = Path(__file__).with_name("fail_points.txt")
 POINTS = LIST.read_text("utf-8").splitlines()
 UPGRADE, MENDING, REPLAYS = 1, 2, 3
 KINDS = {
-    "a statement": "before feed._commit: INSERT INTO journal",
+    "a statement": "before catching_up.commit_step: INSERT INTO journal",
     "a COMMIT": "after caller._succeed: COMMIT",
     "the lane's word": "after register: begun lane",
     "the word of a plugin on its own": "before register: returned apart",
@@ -86,7 +86,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("collected_apart", UPGRADE, "after batch_caller._collect: COMMIT"),
         ("ended_apart", UPGRADE, "after batch_caller._record_with_store: COMMIT"),
         ("answer_apart", REPLAYS, "after replaying._record_call: COMMIT"),
-        ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
+        ("frontier_before_the_rows", UPGRADE, KINDS["a statement"]),
         ("two_transactions", UPGRADE, "before schema._apply_migrations: INSERT INTO joined"),
     ],
 )
