@@ -40,7 +40,7 @@ from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.dispatch.worker_executors import WorkerExecutors
-from sgevents_core.events import Event, route_of
+from sgevents_core.events import route_of
 from sgevents_core.requests import carrying_out
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site import ageing
@@ -344,28 +344,28 @@ def event_passed_over_in_an_outage(patch: Patch) -> None:
 
 def callbacks_in_reverse(patch: Patch) -> None:
     """The callbacks of an event are called in the wrong order."""
-    real = Plan.for_event
-    patch.setattr(Plan, "for_event", lambda self, event: real(self, event)[::-1])
+    real = Plan._compile_route
+    patch.setattr(Plan, "_compile_route", lambda self, texts: real(self, texts)[::-1])
 
 
 def route_without_its_attribute(patch: Patch) -> None:
     """Callbacks are remembered for a type of event, whatever field the next event is about."""
     known: dict[str, Any] = {}
     patch.setattr(
-        "sgevents_core.dispatch.plan.route_of",
+        "sgevents_core.dispatch.strand.route_of",
         lambda event: known.setdefault(event.event_type, route_of(event)),
     )
 
 
 def last_callback_of_a_route_left_out(patch: Patch) -> None:
     """Of several callbacks that want an event, the last is not called."""
-    real = Plan.for_event
+    real = Plan._compile_route
 
-    def for_event(self: Plan, event: Event) -> PlannedCalls:
-        planned = real(self, event)
+    def compile_route(self: Plan, texts: tuple[str, str | None, str | None]) -> PlannedCalls:
+        planned = real(self, texts)
         return planned[:-1] if len(planned) > 1 else planned
 
-    patch.setattr(Plan, "for_event", for_event)
+    patch.setattr(Plan, "_compile_route", compile_route)
 
 
 # Bugs in lanes with strands; every other schedule has such lanes.
