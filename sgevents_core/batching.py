@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sgevents_core.errors import DurationError
@@ -14,8 +15,8 @@ from sgevents_core.filters import WrongValueError
 if TYPE_CHECKING:
     from sgevents_core.events import Event
 
-Duration: TypeAlias = str | float
-"""Seconds, or text such as `"2s"`."""
+Duration: TypeAlias = str | float | timedelta
+"""Seconds, text such as `"2s"`, or a timedelta."""
 By: TypeAlias = Literal["entity", "project"] | Callable[["Event"], object]
 """What events of one batch have in common."""
 
@@ -85,7 +86,7 @@ def checked_batch(
                 )
         return None
     pause = _seconds("batch", batch)
-    longest = _seconds("at_most", max(DEFAULT_AT_MOST, pause) if at_most is None else at_most)
+    longest = max(DEFAULT_AT_MOST, pause) if at_most is None else _seconds("at_most", at_most)
     if longest < pause:
         raise WrongValueError(
             f"at_most={at_most!r} is shorter than batch={batch!r}",
@@ -96,7 +97,7 @@ def checked_batch(
 
 def _seconds(name: str, value: object) -> float:
     advice = 'Give seconds, or text such as "2s" or "5m"; at least "10ms", at most "1d".'
-    seconds = value
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(value, str):
         from sgevents_core.settings.durations import parse_duration  # noqa: PLC0415 - seldom asked
 

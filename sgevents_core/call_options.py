@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Final, TypeAlias, get_args
 
+from sgevents_core.batching import Duration
 from sgevents_core.choices import OnError
 from sgevents_core.errors import DurationError
 from sgevents_core.filters import WrongValueError
@@ -32,12 +34,12 @@ def checked_on_error(value: OnError | None) -> OnError | None:
     )
 
 
-def checked_timeout(value: str | float | None) -> float | None:
-    """Return `value`, seconds or a duration as text, in seconds; raise WrongValueError."""
+def checked_timeout(value: Duration | None) -> float | None:
+    """Return `value`, a duration, in seconds; raise WrongValueError."""
     if value is None:
         return None
     advice = 'Give seconds, or text such as "30s" or "5m"; at least "10ms".'
-    seconds: object = value
+    seconds: object = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(value, str):
         from sgevents_core.settings.durations import parse_duration  # noqa: PLC0415 - seldom asked
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -91,13 +92,13 @@ class SecretMissingError(SgEventsError):
 class Retry(Exception):
     """Raised by a callback to be called again for the same event, later."""
 
-    def __init__(self, reason: str = "", *, after: str | float | None = None) -> None:
+    def __init__(self, reason: str = "", *, after: str | float | timedelta | None = None) -> None:
         """Ask for another call.
 
         Args:
             reason: Shown to people, in the log and in the status.
-            after: How long to wait at least, in seconds or as text such as `"5s"`; None leaves it
-                to the plugin's usual backoff.
+            after: How long to wait at least: seconds, text such as `"5s"`, or a timedelta; None
+                leaves it to the plugin's usual backoff.
         """
         super().__init__(reason)
         self.reason = reason
@@ -107,14 +108,15 @@ class Retry(Exception):
 class Defer(Exception):
     """Raised by a callback to get this event again later, while its plugin goes on with others."""
 
-    def __init__(self, reason: str = "", *, after: str | float) -> None:
+    def __init__(self, reason: str = "", *, after: str | float | timedelta) -> None:
         """Put this event off, for this callback.
 
         Unlike `Retry`, it gives up the order of events, and spends no attempt.
 
         Args:
             reason: Shown to people, in the log and by `sgevents explain`.
-            after: How long to wait, in seconds or as text such as `"10m"`; at least a second.
+            after: How long to wait: seconds, text such as `"10m"`, or a timedelta; at least a
+                second.
         """
         super().__init__(reason)
         self.reason = reason

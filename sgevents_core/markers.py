@@ -71,7 +71,7 @@ def match(
     new_value: Values = ...,
     where: Where | None = None,
     on_error: OnError | None = None,
-    timeout: str | float | None = None,
+    timeout: Duration | None = None,
     retry_on: RetryOn | None = None,
     max_attempts: int | None = None,
     batch: Duration | None = None,
@@ -101,14 +101,14 @@ def match(
         where: Called last, with the event; the event is wanted if it returns something true. If it
             raises, that counts as the callback raising.
         on_error: `"dead-letter"`, `"pause"` or `"skip"`, for this callback instead of the plugin's.
-        timeout: How long it may take: seconds, or text such as `"30s"`. After that its plugin waits
-            for it, and the others continue. Without it, `timeout` of the plugin or its lane
-            applies.
+        timeout: How long it may take: seconds, text such as `"30s"`, or a timedelta. After that its
+            plugin waits for it, and the others continue. Without it, `timeout` of the plugin or its
+            lane applies.
         retry_on: Classes of errors that pass by themselves: a call that raises one of them, or
             raises from one of them, is made again.
         max_attempts: The most calls for one event, instead of the plugin's `max_attempts`.
         batch: The callback takes `events` instead of `event`, and gets those of one key together
-            once they pause for this long: seconds, or text such as `"2s"`.
+            once they pause for this long: seconds, text such as `"2s"`, or a timedelta.
         by: What events of one batch have in common: their `"entity"` (the default), their
             `"project"`, or the result of this function of the event.
         at_most: How long the first event of a batch waits at most; 30 seconds by default.

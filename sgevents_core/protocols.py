@@ -130,15 +130,18 @@ class Context(Protocol[SettingsT_co]):
         """
 
 
-class Registrar(Protocol):
-    """The registry for callbacks that are not hook implementations, until its hook returns."""
+class Registrar(Protocol[SettingsT_co]):
+    """The registry for callbacks that are not hook implementations, until its hook returns.
+
+    `Registrar[ChatSettings]` says of which type `settings` are.
+    """
 
     @property
     def plugin(self) -> str:
         """The plugin's name."""
 
     @property
-    def settings(self) -> Any:
+    def settings(self) -> SettingsT_co:
         """The plugin's own settings, `[plugins.NAME.settings]`.
 
         An instance of what `settings_model` returned; a read-only mapping without that hook.
@@ -164,7 +167,7 @@ class Registrar(Protocol):
         where: Where | None = None,
         args: object = ...,
         on_error: OnError | None = None,
-        timeout: str | float | None = None,
+        timeout: Duration | None = None,
         retry_on: RetryOn | None = None,
         max_attempts: int | None = None,
         batch: Duration | None = None,
@@ -191,7 +194,7 @@ class Registrar(Protocol):
             where: Called with the event; the event is wanted if it returns something true.
             args: Passed to the callback, the same object each time.
             on_error: What to do when it fails, instead of the plugin's policy.
-            timeout: How long it may take: seconds, or text such as `"30s"`.
+            timeout: How long it may take: seconds, text such as `"30s"`, or a timedelta.
             retry_on: Classes of errors that pass by themselves.
             max_attempts: The most calls for one event.
             batch: The pause after which events of one key are handed over together: the callback

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.calling.outage import comes_from_client
@@ -132,6 +133,8 @@ def _requested_wait(error: BaseException, longest_wait: float) -> float | None:
         requested_wait = getattr(error, "after", None)
         if requested_wait is None:
             return None
+        if isinstance(requested_wait, timedelta):
+            requested_wait = requested_wait.total_seconds()
         seconds = (
             parse_duration(requested_wait)
             if isinstance(requested_wait, str)

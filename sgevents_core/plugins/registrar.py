@@ -99,7 +99,7 @@ class CallbackRegistrar:
         where: Where | None = None,
         args: object = ...,
         on_error: OnError | None = None,
-        timeout: str | float | None = None,
+        timeout: Duration | None = None,
         retry_on: RetryOn | None = None,
         max_attempts: int | None = None,
         batch: Duration | None = None,

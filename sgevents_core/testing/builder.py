@@ -88,13 +88,16 @@ class EventBuilder(RowBuilder):
         record: str | Link,
         attribute: str,
         *,
-        added: Iterable[Link] = (),
-        removed: Iterable[Link] = (),
+        added: Iterable[str | Link] = (),
+        removed: Iterable[str | Link] = (),
         in_create: bool = False,
         **options: Unpack[EventOptions],
     ) -> Event:
         """Return the event of a changed multi-entity field: `added` and `removed`, no values."""
-        values = {"added": logged_value(list(added)), "removed": logged_value(list(removed))}
+        values = {
+            "added": logged_value([self._link(link) for link in added]),
+            "removed": logged_value([self._link(link) for link in removed]),
+        }
         field_type = "multi_entity"
         return self._field_event(
             record, attribute, field_type, values, in_create=in_create, options=options

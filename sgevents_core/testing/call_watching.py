@@ -95,7 +95,10 @@ class CallWatch:
             call.events = events
             self.result.calls.append(call)
             with self._recording(call):
-                return callback.function(event, ctx)
+                try:
+                    return callback.function(event, ctx)
+                finally:
+                    call.ignored = ctx.ignored
 
         return call_callback
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sgevents_core.dispatch.plan import Explanation, Plan
@@ -198,7 +199,7 @@ class Harness:
         self._append_rows(session, self._read_new_rows())
         return _raise_test_error(session.run(retry=retry, batches=True))
 
-    def pass_time(self, duration: str | float) -> Result:
+    def pass_time(self, duration: str | float | timedelta) -> Result:
         """Let time pass, and return what the plugins do about it.
 
         Events that were put off with `Defer` come again if they are due, and plugins that are held,
@@ -206,8 +207,10 @@ class Harness:
         after `run(..., batches=False)` are called if they are due.
 
         Args:
-            duration: Seconds, or text such as `"10m"`.
+            duration: Seconds, text such as `"10m"`, or a timedelta.
         """
+        if isinstance(duration, timedelta):
+            duration = duration.total_seconds()
         seconds = parse_duration(duration) if isinstance(duration, str) else float(duration)
         session = self._start_session()
         session.pass_time(seconds)

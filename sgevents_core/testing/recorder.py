@@ -164,15 +164,20 @@ class Recorder:
         entity_type: str,
         entity_id: int,
         data: Mapping[str, Any],
-        multi_entity_update_modes: object = None,
+        multi_entity_update_modes: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Record the update of a record; a record that is not known is assumed to exist."""
         record = self._records.setdefault(
             (entity_type, entity_id), {"type": entity_type, "id": entity_id}
         )
-        record.update(deepcopy(dict(data)))
+        modes = multi_entity_update_modes or {}
+        updated = {
+            name: _merged_value(record.get(name), deepcopy(value), modes.get(name, "set"))
+            for name, value in data.items()
+        }
+        record.update(updated)
         self._count_write(Write("update", entity_type, entity_id, deepcopy(dict(data))))
-        return {"type": entity_type, "id": entity_id, **deepcopy(dict(data))}
+        return {"type": entity_type, "id": entity_id, **deepcopy(updated)}
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
         """Record the retirement of a record."""
@@ -227,8 +232,23 @@ class Recorder:
         if request_type == "create":
             return self.create(entity_type, request["data"])
         if request_type == "update":
-            return self.update(entity_type, request["entity_id"], request["data"])
+            modes = request.get("multi_entity_update_modes")
+            return self.update(entity_type, request["entity_id"], request["data"], modes)
         return getattr(self, request_type)(entity_type, request["entity_id"])
+
+
+def _merged_value(current: Any, given: Any, mode: str) -> Any:
+    """Return a field's value after an update in this mode, as a site merges links."""
+    if mode == "set":
+        return given
+    if mode not in ("add", "remove"):
+        raise NotAnsweredError(asked=f"sg.update with the mode {mode!r}")
+    given_links = {(link["type"], link["id"]): link for link in given}
+    other_links = [link for link in current or () if (link["type"], link["id"]) not in given_links]
+    if mode == "remove":
+        return other_links
+    current_links = {(link["type"], link["id"]): link for link in current or ()}
+    return [*{**given_links, **current_links}.values()]
 
 
 def _batch_write(request: Mapping[str, Any], answer: Any) -> Write:

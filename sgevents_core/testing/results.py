@@ -47,6 +47,9 @@ class Called:
     events: list[Event] = field(default_factory=list)
     """The events it was called with: those of its batch, or the one."""
 
+    ignored: str = ""
+    """The reason that it gave to `ctx.ignore`; empty if it did not call it."""
+
     @property
     def function(self) -> str:
         """The callback's name without its module: `on_new`, `Notifier.on_new`."""
@@ -146,9 +149,11 @@ class Result:
     def raise_errors(self) -> Result:
         """Raise the first exception of a callback or hook, if any; otherwise return the result.
 
-        Use it in tests of code that has to work: the traceback is the plugin's own.
+        Use it in tests of code that has to work: the traceback is the plugin's own. A call that
+        put its event off with `Defer` has not failed.
         """
-        raised_errors = [call.error for call in self.hooks] + [call.error for call in self.calls]
+        raised_errors = [call.error for call in self.hooks]
+        raised_errors += [call.error for call in self.calls if call.outcome != "defer"]
         for error in raised_errors:
             if error is not None:
                 raise error

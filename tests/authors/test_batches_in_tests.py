@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sgevents_core import Defer, Event, Retry, hookimpl, match
 from sgevents_core.errors import MatchError, PluginError
-from sgevents_core.testing import EventBuilder, MakeHarness
+from sgevents_core.testing import EventBuilder, Harness, MakeHarness
 
 
 class RollUp:
@@ -205,3 +207,55 @@ def test_parts_and_record_of_a_batch_are_those_of_its_first_event(
         result = harness.run(events)
         assert [call.outcome for call in result.calls] == ["retry", "retry", "returned"]
     assert told == [[event.id for event in first], [event.id for event in second]]
+
+
+def test_pauses_and_limits_may_be_timedeltas() -> None:
+    """So a plugin takes them from its settings as they are."""
+    calls: list[int] = []
+
+    @hookimpl
+    @match(batch=timedelta(seconds=2), at_most=timedelta(minutes=1), timeout=timedelta(seconds=30))
+    def on_change(events: Any) -> None:
+        calls.append(len(events))
+
+    builder = EventBuilder()
+    with Harness(SimpleNamespace(on_change=on_change), "p") as harness:
+        harness.run(*changes(builder, 7, 2), batches=False)
+        harness.pass_time(1)
+        assert calls == []
+        harness.pass_time(1.5)
+    assert calls == [2]
+
+
+@pytest.mark.parametrize("option", ["batch", "at_most", "timeout"])
+def test_negative_timedelta_is_refused(option: str) -> None:
+    """As a negative number is."""
+    with pytest.raises(MatchError, match=option):
+        match(**{"batch": "2s", option: timedelta(seconds=-1)})  # type: ignore[arg-type]
+
+
+def test_events_without_a_key_are_one_batch() -> None:
+    """None, returned by a function, is a key like any other."""
+
+    @hookimpl
+    @match(batch="2s", by=lambda event: None)
+    def on_new(events: Any) -> None: ...
+
+    builder = EventBuilder()
+    with Harness(SimpleNamespace(on_new=on_new), "p") as harness:
+        (call,) = harness.run(builder.new("Shot"), builder.new("Shot")).calls
+    assert len(call.events) == 2
+
+
+def test_result_says_why_a_call_ignored_its_event() -> None:
+    """The reason that it gave; empty for a call that gave none."""
+
+    @hookimpl
+    def on_new(event: Any, ctx: Any) -> None:
+        if event.entity_type == "Shot":
+            ctx.ignore("no route")
+
+    builder = EventBuilder()
+    with Harness(SimpleNamespace(on_new=on_new), "p") as harness:
+        result = harness.run(builder.new("Shot"), builder.new("Version"))
+    assert [call.ignored for call in result.calls] == ["no route", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,3 +82,25 @@ def test_time_that_is_none(duration: str) -> None:
     """A mistake in a duration is reported as everywhere."""
     with Harness(_plugin([]), "media") as harness, pytest.raises(DurationError, match=duration):
         harness.pass_time(duration)
+
+
+@pytest.mark.parametrize("error_class", [Defer, Retry])
+def test_wait_may_be_a_timedelta(error_class: type[Defer] | type[Retry]) -> None:
+    """As a setting of this type is one; so may the time that a test lets pass."""
+
+    @hookimpl
+    def on_new(event: Any) -> None:
+        raise error_class("not yet", after=timedelta(minutes=5))
+
+    with Harness(SimpleNamespace(on_new=on_new), "media") as harness:
+        (call,) = harness.run(EventBuilder().new(_version(1)), retry=False).calls
+        assert call.wait == 300.0
+        assert harness.pass_time(timedelta(minutes=4)).calls == []
+        assert len(harness.pass_time(timedelta(minutes=2)).calls) == 1
+
+
+def test_event_that_is_put_off_is_no_error() -> None:
+    """`raise_errors` raises what went wrong, and nothing did."""
+    with Harness(_plugin([]), "media") as harness:
+        result = harness.run(EventBuilder().new(_version(1)))
+        assert result.raise_errors().deferred == result.calls

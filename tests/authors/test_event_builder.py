@@ -146,6 +146,13 @@ class TestRecords:
         assert [link["id"] for link in event.removed] == [4]
         assert {"old_value", "new_value"}.isdisjoint(event.meta)
 
+    def test_multi_entity_change_takes_types_too(self, events: EventBuilder) -> None:
+        """Where it does not matter which record was added, its type will do."""
+        event = events.multi_change("Sequence", "assets", added=["Asset", "Asset"])
+        (first, second) = event.added
+        assert first["type"] == second["type"] == "Asset"
+        assert first["id"] != second["id"]
+
     def test_creation_is_a_new_and_its_values(self, events: EventBuilder) -> None:
         """Each value set in a creation is a change of the same record with `in_create`."""
         new, *changes = events.creation("Shot", {"code": "sh010", "sg_cut_in": 1001}, id=50)

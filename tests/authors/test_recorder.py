@@ -256,3 +256,32 @@ def test_the_rest_is_refused(sg: Recorder, ask: Any, what: str) -> None:
     """The error names what was called, and what to use instead."""
     with pytest.raises(NotAnsweredError, match=what):
         ask(sg)
+
+
+@pytest.mark.parametrize(("mode", "ids"), [("add", [1, 2, 3]), ("remove", [1]), ("set", [3, 2])])
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_links_are_merged_as_the_update_mode_says(
+    mode: str, ids: list[int], in_batch: bool
+) -> None:
+    """Reading back gives what a site would give; the write has the values as they were given."""
+    writes: list[Write] = []
+    old_links = [{"type": "Asset", "id": 1}, {"type": "Asset", "id": 2}]
+    sg = Recorder([{"type": "Shot", "id": 1, "assets": old_links}], writes.append)
+    data = {"assets": [{"type": "Asset", "id": 3}, {"type": "Asset", "id": 2, "name": "fox"}]}
+    modes = {"assets": mode}
+    if in_batch:
+        record = {"entity_type": "Shot", "entity_id": 1}
+        request = {"request_type": "update", **record, "data": data}
+        sg.batch([{**request, "multi_entity_update_modes": modes}])
+    else:
+        sg.update("Shot", 1, data, multi_entity_update_modes=modes)
+    shot = sg.find_one("Shot", [["id", "is", 1]], ["assets"])
+    assert shot is not None
+    assert sorted(link["id"] for link in shot["assets"]) == sorted(ids)
+    assert writes == [("update", "Shot", 1, data)]
+
+
+def test_update_mode_that_does_not_exist_is_not_answered(sg: Recorder) -> None:
+    """As a site refuses it."""
+    with pytest.raises(NotAnsweredError, match="append"):
+        sg.update("Shot", 1, {"assets": []}, multi_entity_update_modes={"assets": "append"})

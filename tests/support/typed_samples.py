@@ -5,7 +5,7 @@ from __future__ import annotations
 IMPORTS = """\
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from logging import Logger
 from typing import Any, assert_type
 
@@ -28,7 +28,8 @@ def whole(event: Event, ctx: Context) -> None: ...
 GIVEN = (
     "event: Event, ctx: Context, registrar: Registrar, failure: CallbackFailure,"
     " letter: DeadLetter, pause: PluginPause, ids: BacklogTimeout, attention: Attention,"
-    " builder: EventBuilder, make: MakeHarness, harness: Harness, typed: Context[ChatSettings]"
+    " builder: EventBuilder, make: MakeHarness, harness: Harness, typed: Context[ChatSettings],"
+    " typed_registrar: Registrar[ChatSettings]"
 )
 """What is at hand in every sample: the objects that plugins and their tests are given."""
 
@@ -68,6 +69,7 @@ TYPES = {
     "ctx.stopping": "bool",
     "ctx.heartbeat()": "None",
     "registrar.settings": "Any",
+    "typed_registrar.settings": "ChatSettings",
     "registrar.plugin": "str",
     "registrar.register(plain)": "str",
     "failure.event": "Event",
@@ -99,10 +101,19 @@ ACCEPTED = {
         record = ctx.entity("code", "entity.Shot.code")
         if record is None:
             raise Defer("no media yet", after="10m")
+        if ctx.attempt > 3:
+            raise Retry("not there yet", after=timedelta(seconds=5))
         ctx.sg.update("Shot", record["id"], {"sg_status_list": "fin"})
         author: str = event.user["name"] if event.user else "the site"
         changed: bool = event.meta.get("in_create", False)
         address: str = ctx.url({"type": "Shot", "id": 7})
+    """,
+    "callbacks that settings narrow": """
+        @hookimpl
+        def register_callbacks(registrar: Registrar[ChatSettings]) -> None:
+            channel: str = registrar.settings.channel
+            registrar.register(plain, attribute=channel, timeout=timedelta(seconds=5))
+            registrar.register(whole, batch=timedelta(seconds=2), at_most=timedelta(minutes=1))
     """,
     "errors that pass": """
         @match(retry_on=(OSError, KeyError), max_attempts=3)
