@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
-from urllib.parse import parse_qs
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -24,8 +23,9 @@ from sgevents_core.console.answering import (
     json_answer,
     list_names_of,
 )
-from sgevents_core.console.page import LARGEST_FORM, Action, NewRequest, View, Visit
-from sgevents_core.console.problems import BadQuery, FormTooLarge, NotAllowed
+from sgevents_core.console.bodies import parse_form, read_body
+from sgevents_core.console.page import Action, NewRequest, View, Visit
+from sgevents_core.console.problems import BadQuery, NotAllowed
 from sgevents_core.printable import counted, one_line
 from sgevents_core.state import lock
 from sgevents_core.state.requests import RequestAnswer
@@ -182,40 +182,11 @@ def _waiting_text(visit: Visit, waiting_numbers: Sequence[int]) -> str:
     return f"{which}; the daemon is carrying it out."
 
 
-async def read_body(request: HttpRequest) -> bytes:
-    """Return the body of a call.
-
-    Raises:
-        FormTooLarge: It has more bytes than any form.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_FORM:
-            raise FormTooLarge(f"A form has at most {LARGEST_FORM:,} bytes.")
-    return bytes(body)
-
-
-def parse_form(body: bytes) -> dict[str, Any]:
-    """Return the fields of a form: a text each, or a list of those that come several times.
-
-    Raises:
-        BadQuery: It is not a form.
-    """
-    try:
-        fields = parse_qs(
-            body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=20_000
-        )
-    except ValueError:  # also UnicodeDecodeError
-        raise BadQuery("The form cannot be read.") from None
-    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
-
-
 def _json_fields(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadQuery("The body is not JSON.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadQuery("The body is not JSON, or too deeply nested.") from None
 
 
 def local_address(address: Any, default: str) -> str:

@@ -46,9 +46,10 @@ class Attempts:
                 del self._failures[next(iter(self._failures))]
 
     def forget(self, peer: str, name: str) -> None:
-        """Forget the failures of a peer for a name that has now signed in."""
+        """Forget the failures of a peer for a name that has now signed in, and the last of all."""
         with self._lock:
             self._failures.pop(f"{peer} {name}", None)
+            self._failures[peer] = self._failures.get(peer, [])[:-1]
 
 
 def _sources(peer: str, name: str) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +17,7 @@ from sgevents_core.console.attempts import Attempts
 from sgevents_core.console.page import Person
 from sgevents_core.console.problems import NotAllowed, SignInNeeded
 from sgevents_core.console.sessions import IDLE_LIFETIME, SessionRecord, Sessions
-from sgevents_core.console.ways_in import WayIn
+from sgevents_core.console.ways_in import WayIn, bearer_token
 
 if TYPE_CHECKING:
     from sgevents_core.console.answering import PageAnswers
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _SESSION_COOKIE: Final = "sgevents_session"
 _NOTICE_COOKIE: Final = "sgevents_notice"
 _LONGEST_NOTICE: Final = 500
+_MOST_PROOFS_AT_ONCE: Final = 2
+"""Each takes 64 MB and a core for a moment, and anybody who can connect can send many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Gate:
         self.way_in = way_in
         self.sessions = sessions
         self.attempts = Attempts()
+        self.proof_limiter = CapacityLimiter(_MOST_PROOFS_AT_ONCE)
 
     @property
     def may_sign_out(self) -> bool:
@@ -118,8 +122,8 @@ class Gate:
             NotAllowed: It does not, or nothing shows that it does.
         """
         check_origin(request)
-        if request.headers.get("authorization") and cookie_name(request) not in request.cookies:
-            return  # no browser adds that by itself
+        if bearer_token(request) is not None and cookie_name(request) not in request.cookies:
+            return  # no browser adds that by itself, as it does with the password for a proxy
         expected_token = self.form_token(session)
         if not hmac.compare_digest(str(form_token).encode(), expected_token.encode()):
             raise NotAllowed("The form is from another session: open its page again.")
@@ -159,10 +163,18 @@ def check_origin(request: HttpRequest) -> None:
         NotAllowed: It did.
     """
     fetch_site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    host = request.headers.get("host")
+    is_foreign = any(_netloc(origin) != host for origin in request.headers.getlist("origin"))
     if is_foreign or fetch_site not in {"same-origin", "none"}:
         raise NotAllowed("The call came from a page of another site.")
+
+
+def _netloc(origin: str) -> str | None:
+    """Return the host and port of an origin; None if it is not one."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def cookie_name(request: HttpRequest) -> str:

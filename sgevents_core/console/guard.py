@@ -26,7 +26,8 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:[0-9]{1,5})?")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:(?P<port>[0-9]{1,5}))?")
+_LARGEST_PORT: Final = 65535
 logger: Final = logging.getLogger("sgevents.console")
 
 
@@ -56,8 +57,9 @@ class Guard:
                 add_headers(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
-        host = Headers(scope=scope).get("host", "")
-        if host_name(host) in self._hosts:
+        hosts = Headers(scope=scope).getlist("host")
+        host = ", ".join(hosts)
+        if len(hosts) == 1 and host_name(host) in self._hosts:
             await self._app(scope, receive, send_guarded)
             return
         logger.warning(
@@ -74,7 +76,9 @@ class Guard:
 def host_name(host: str) -> str:
     """Return the name in a Host header, in lower case and without the port; empty if invalid."""
     host_match = _HOST.fullmatch(host)
-    return host_match["name"].lower() if host_match else ""
+    if host_match is None or int(host_match["port"] or 0) > _LARGEST_PORT:
+        return ""
+    return host_match["name"].lower()
 
 
 def add_headers(headers: MutableHeaders, path: str) -> None:

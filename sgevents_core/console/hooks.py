@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 
+from sgevents_core.console.bodies import read_at_most
 from sgevents_core.console.sites import ConsoleSite, Sites
 from sgevents_core.state.wake_signal import send_wake_signal
 
@@ -40,7 +41,7 @@ async def answer_hook(request: HttpRequest) -> Response:
     if not sites_with_hooks:
         return PlainTextResponse("Not Found\n", 404)
     try:
-        body = await asyncio.wait_for(_read_body(request), HOOK_SECONDS)
+        body = await asyncio.wait_for(read_at_most(request, MOST_HOOK_BYTES), HOOK_SECONDS)
     except (ClientDisconnect, asyncio.TimeoutError):
         return PlainTextResponse("the body did not arrive\n", 408)
     if body is None:
@@ -52,16 +53,6 @@ async def answer_hook(request: HttpRequest) -> Response:
     for site in signing_sites:
         send_wake_signal(site.state_folder)  # without a daemon there is nothing to wake
     return Response(status_code=204)
-
-
-async def _read_body(request: HttpRequest) -> bytes | None:
-    """Return the body; None if it is too large."""
-    body = bytearray()
-    async for portion in request.stream():
-        body += portion
-        if len(body) > MOST_HOOK_BYTES:
-            return None
-    return bytes(body)
 
 
 def _secret_of(site: ConsoleSite) -> str:

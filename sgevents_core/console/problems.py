@@ -50,6 +50,13 @@ class FormTooLarge(ConsoleProblem):
     title = "The form is too large"
 
 
+class FormTooSlow(ConsoleProblem):
+    """The form did not arrive in time."""
+
+    status = 408
+    title = "The form did not arrive"
+
+
 class TooManyRuns(ConsoleProblem):
     """As many processes as allowed are working for this console already."""
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import uvicorn
 
 from sgevents_core.console.app import ConsoleParts, make_console
+from sgevents_core.console.ended_sessions import ENDED_FILE
 from sgevents_core.console.gate import Gate
 from sgevents_core.console.passwords import is_hash
 from sgevents_core.console.sessions import Sessions
@@ -77,7 +78,8 @@ def prepare_console(
     address = listen or settings.console.listen
     token = secrets.token_urlsafe(24)
     way_in = _way_in(settings, address, person_name, token)
-    gate = Gate(way_in, Sessions(_session_key(settings.state.path)))
+    state_folder = settings.state.path
+    gate = Gate(way_in, Sessions(_session_key(state_folder), state_folder / ENDED_FILE))
     zone = _zone(settings)
     _check_certificate(settings.console)
     listening_socket = _listen(address)

@@ -6,9 +6,12 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+
+from sgevents_core.console.ended_sessions import EndedSessions
 
 IDLE_LIFETIME: Final = 24 * 3600
 """Seconds after its last use at which a session is over."""
@@ -42,12 +45,13 @@ class Sessions:
 
     Args:
         key: Signs the cookies; whoever has it can be anybody.
+        ended_file: Where ended sessions are remembered; None for in this process alone.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, ended_file: Path | None = None) -> None:
         self._key = key
         self._serializer = URLSafeTimedSerializer(key, salt="sgevents console session")
-        self._ended: dict[str, float] = {}
+        self._ended = EndedSessions(ended_file, IDLE_LIFETIME)
 
     def begin(self, name: str, proof_mark: str) -> SessionRecord:
         """Return a new session, with an id of its own."""
@@ -67,20 +71,14 @@ class Sessions:
         except BadData:
             return None
         session_id, name, proof_mark, since = values
-        if session_id in self._ended or time.time() - since > LONGEST_LIFETIME:
+        if self._ended.has(session_id) or time.time() - since > LONGEST_LIFETIME:
             return None
         age = time.time() - signed_at.timestamp()
         return SessionRecord(session_id, name, proof_mark, since, is_due=age > _RENEWED_AFTER)
 
     def end(self, record: SessionRecord) -> None:
         """End a session: its cookies are worth nothing from now on."""
-        now = time.time()
-        self._ended = {
-            session_id: ended_at
-            for session_id, ended_at in self._ended.items()
-            if now - ended_at < IDLE_LIFETIME
-        }
-        self._ended[record.session_id] = now
+        self._ended.add(record.session_id, time.time())
 
     def form_token(self, record: SessionRecord) -> str:
         """Return the token that the forms of a session carry; other sites cannot know it."""

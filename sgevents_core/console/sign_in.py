@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 from starlette.requests import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sgevents_core.console.acting import local_address, parse_form, read_body
+from sgevents_core.console.acting import local_address
+from sgevents_core.console.bodies import parse_form, read_body
 from sgevents_core.console.gate import check_origin, cookie_name
 from sgevents_core.console.problems import NotAllowed, TooManyTries
 from sgevents_core.printable import one_line
@@ -70,9 +71,10 @@ async def _try_proof(
         _log_failure(peer, name, "too many attempts have failed")
         problem = TooManyTries(f"Wait {wait:.0f} s, then try again.")
         return _form(answers, request, next_address=next_address, problem=problem)
-    proved_name = await run_in_threadpool(gate.way_in.check, name, proof)
+    gate.attempts.add_failure(peer, name, time.monotonic())  # until it turns out to be none
+    check_proof = partial(gate.way_in.check, name, proof)
+    proved_name = await to_thread.run_sync(check_proof, limiter=gate.proof_limiter)
     if proved_name is None:
-        gate.attempts.add_failure(peer, name, time.monotonic())
         _log_failure(peer, name, "the proof is wrong")
         problem_text = _WRONG_TEXTS.get(gate.way_in.sign_in_form, "There is no sign-in here.")
         return _form(answers, request, next_address=next_address, problem=NotAllowed(problem_text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal, Protocol, TypeAlias
 
 from starlette.requests import Request as HttpRequest
@@ -37,6 +37,12 @@ class WayIn(Protocol):
 
     def check(self, name: str, proof: str) -> str | None:
         """Return the name of the person who gave a proof; None if the proof is wrong."""
+
+
+def bearer_token(request: HttpRequest) -> str | None:
+    """Return the bearer token of a call, which only programs send; None if it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 class OpenWay:
@@ -84,8 +90,8 @@ class TokenWay:
 
     def name_of(self, request: HttpRequest) -> str | None:
         """Return the one name for a bearer token."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return self.check("", token.strip()) if scheme.lower() == "bearer" else None
+        token = bearer_token(request)
+        return None if token is None else self.check("", token)
 
     def role_of(self, name: str) -> Role | None:
         """Return a person's role."""
@@ -162,6 +168,8 @@ class ProxyWay:
             address = ip_address(peer)
         except ValueError:
             return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped  # of a socket that listens for both kinds
         return any(address in network for network in self._networks)
 
     def role_of(self, name: str) -> Role | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -191,12 +192,11 @@ def _read_explanation(
         (one.number, one.dead, one.failure.outcome, one.failure.attempt, one.failure.at)
         for one in failures
     )
-    arguments = ("explain", str(event_id))
-    inspections = visit.site.inspections
-    found = inspections.read(*arguments, patience=_PATIENCE, fresh_for=_SETTLED_FOR, mark=mark)
+    read = partial(visit.site.inspections.read, "explain", subject=str(event_id), mark=mark)
+    found = read(patience=_PATIENCE, fresh_for=_SETTLED_FOR)
     fates = [callback.get("fate") or {} for callback in (found.result or {}).get("callbacks", ())]
     if not found.is_running and _OPEN_OUTCOMES.intersection(fate.get("what") for fate in fates):
-        found = inspections.read(*arguments, patience=0.0, fresh_for=_OPEN_FOR, mark=mark)
+        found = read(patience=0.0, fresh_for=_OPEN_FOR)
     return found.result or {}, found.is_running, found.problem
 
 

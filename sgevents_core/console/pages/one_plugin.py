@@ -101,7 +101,7 @@ def read_plugin(visit: Visit, query: PluginQuery) -> PluginView:
     listed_names = {status["name"] for status in (listed.result or {}).get("plugins", ())}
     if overview is None and not is_configured and query.name not in listed_names:
         raise PageMissing(f"There is no plugin {one_line(query.name[:100])}.")
-    inspection = visit.site.inspections.read("plugins", "show", query.name)
+    inspection = visit.site.inspections.read("plugins", "show", subject=query.name)
     details: Mapping[str, Any] = inspection.result or {}
     status: Mapping[str, Any] = details.get("plugin") or {}
     store = _read_store(visit, query.name)
