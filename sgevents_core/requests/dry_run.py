@@ -15,7 +15,7 @@ from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe_error
 from sgevents_core.calling.journal_events import event_of, read_scripts
 from sgevents_core.calling.making import CallRequest, make_call
-from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.crashes.loading_apart import load_after_trial
@@ -27,8 +27,9 @@ from sgevents_core.observe.invoking import invoke
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.printable import counted
+from sgevents_core.requests.dry_parts import DryParts
 from sgevents_core.scripts import Scripts
-from sgevents_core.settings import Settings
+from sgevents_core.settings import Settings, format_duration
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent
@@ -186,6 +187,7 @@ def _load_plugin(
         services = services_of(plugin_settings, loaded, state_reader, DryServices)[plugin_name]
     assert isinstance(services, DryServices)  # noqa: S101 - requested in the line above
     services.print_line, services.scripts = print_line, read_scripts(settings.state.path)
+    services.part_records = DryParts(settings.state.path, print_line)
     return loaded.plugins[0], services
 
 
@@ -238,7 +240,7 @@ def _make_call(
         _print_outcome(callback, outcome, services)
         call_counts = CallCounts(
             call_counts.call_count + (outcome.was_called and not is_key),
-            call_counts.failed_count + (outcome.error is not None),
+            call_counts.failed_count + _has_failed(outcome),
         )
     request.release_store()
     return call_counts
@@ -260,11 +262,30 @@ def _print_outcome(callback: Callback, outcome: CallOutcome, services: DryServic
     if not outcome.was_called:
         services.print_line(f"  {callback.name}: its filter")
     if outcome.error is not None:
-        lines = outcome.error.traceback.splitlines()
-        services.print_line("\n".join(f"    {line}" for line in lines))
-    elif outcome.store_changes:
+        services.print_line("\n".join(f"    {line}" for line in _error_lines(outcome.error)))
+        return
+    if outcome.ignored:
+        services.print_line(f"    ignored: {outcome.ignored}")
+    if outcome.store_changes:
         _print_store_changes(outcome.store_changes, services)
         services.store.commit(outcome.store_changes)
+
+
+def _has_failed(outcome: CallOutcome) -> bool:
+    """Return whether a call has failed; one that asks to be made again later has not."""
+    if outcome.error is None:
+        return False
+    return not outcome.error.facts.asks_retry and outcome.error.facts.defer_after is None
+
+
+def _error_lines(error: RaisedError) -> list[str]:
+    reason = error.line.partition(": ")[2] or "it gives no reason"
+    if error.facts.defer_after is not None:
+        wait = format_duration(error.facts.defer_after)
+        return [f"would get this event again in {wait}: {reason}"]
+    if error.facts.asks_retry:
+        return [f"would be called again: {reason}"]
+    return error.traceback.splitlines()
 
 
 def _print_store_changes(store_changes: StoreChanges, services: DryServices) -> None:

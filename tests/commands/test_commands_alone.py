@@ -183,6 +183,44 @@ def test_failing_startup_is_told(house: House) -> None:
     assert house.sgevents("replay", "--plugin", "broken", house.event).code == 1
 
 
+@pytest.mark.parametrize(
+    ("raised", "shown"),
+    [
+        (
+            'raise Defer("no movie yet", after="10m")',
+            "would get this event again in 10m: no movie yet",
+        ),
+        ('raise Retry("not there yet")', "would be called again: not there yet"),
+        ('ctx.ignore("no route")', "    ignored: no route"),
+    ],
+)
+def test_dry_run_does_what_callbacks_ask_for(house: House, raised: str, shown: str) -> None:
+    """Parts are done once and recorded nowhere; what a callback asks for is no failure."""
+    body = f"""
+    from sgevents_core import Defer, Retry
+
+    @hookimpl
+    def on_event(event, ctx):
+        with ctx.once("post") as first:
+            print("posts first", first)
+        with ctx.once("post") as first:
+            print("posts again", first)
+        {raised}
+    """
+    text = PLUGIN.partition("    @hookimpl\n    def on_event")[0] + body
+    text = text.format(calls=str(house.daemon.calls), fails=str(house.fails))
+    house.daemon.packages.install("dist-parts", {"parts": "parts"}, {"parts.py": text})
+    config = house.daemon.config.read_text().replace("plugins.fickle", "plugins.parts")
+    house.daemon.config.write_text(config)
+    for _ in range(2):
+        said = house.sgevents("replay", "--plugin", "parts", house.event, "--dry-run")
+        assert said.code == 0, said.text + said.stderr
+        assert "posts first True" in said.text
+        assert "would record 'post' as done" in said.text
+        assert "posts again False" in said.text
+        assert shown in said.text
+
+
 def test_plugin_that_is_not_enabled_is_not_called(house: House) -> None:
     """Neither retried, nor replayed, nor in a dry run."""
     config = house.daemon.config.read_text().replace("enabled = true", "enabled = false")
