@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import uvicorn
 
 from sgevents_core.console.app import ConsoleParts, make_console
+from sgevents_core.console.connections import ImpatientProtocol
 from sgevents_core.console.ended_sessions import ENDED_FILE
 from sgevents_core.console.gate import Gate
 from sgevents_core.console.passwords import is_hash
@@ -110,6 +111,8 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
     """
     config = uvicorn.Config(
         make_console(start.parts),
+        http=ImpatientProtocol,
+        ws="none",
         access_log=False,  # the token of the first address is never in a log
         log_config=None,
         proxy_headers=False,  # who calls is the socket's peer, whatever a header says

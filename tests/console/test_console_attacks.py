@@ -6,16 +6,20 @@ import asyncio
 import threading
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from console_states import fill_state, requests_of
 from console_visits import config_file, console_client, form_token
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from uvicorn.server import ServerState
 
 from sgevents_core.console import bodies, hooks, inspections
 from sgevents_core.console.attempts import MOST_FAILURES, Attempts
+from sgevents_core.console.connections import ImpatientProtocol
 from sgevents_core.console.ended_sessions import EndedSessions
 from sgevents_core.console.inspections import MOST_AT_ONCE, Inspections
 from sgevents_core.console.problems import FormTooSlow
@@ -204,6 +208,46 @@ def test_a_caller_that_leaves_is_noticed() -> None:
     """What has arrived of its body is not taken for all of it."""
     with pytest.raises(ClientDisconnect):
         asyncio.run(bodies.read_at_most(_Sender(b"x", leaves=True).request(), 100))
+
+
+class _SilentEnd(ImpatientProtocol):
+    """A server's end that waits for a moment alone."""
+
+    head_seconds = 0.05
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"G",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nG",
+    ],
+)
+def test_a_connection_that_sends_no_call_is_closed(sent: bytes) -> None:
+    """A thousand of them would keep everybody else out."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(3 * _SilentEnd.head_seconds)  # a call in progress is not silence
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"answered"})
+
+    async def converse() -> bytes:
+        config = uvicorn.Config(answer, timeout_keep_alive=3600, lifespan="off")
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _SilentEnd(config, state, {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(sent)
+        received = await reader.read()
+        writer.close()
+        server.close()
+        return received
+
+    received = asyncio.run(converse())
+    assert (b"answered" in received) == (b"\r\n\r\n" in sent)
 
 
 # Sessions and attempts
