@@ -1,4 +1,4 @@
-"""The pages on hooks and events: every hook, argument and attribute is on them; samples run."""
+"""The pages on hooks, callbacks and events have every hook, argument and attribute; samples run."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from sgevents_core.plugins.registrar import CallbackRegistrar
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 HOOKS = (REFERENCE / "hooks.md").read_text("utf-8")
+CALLBACKS = (REFERENCE / "callbacks.md").read_text("utf-8")
 EVENT = (REFERENCE / "event.md").read_text("utf-8")
 DETAILS = {
     "callback_failed": CallbackFailure,
@@ -94,7 +95,7 @@ def test_every_argument_of_match_is_on_the_page() -> None:
     """In the order of its signature."""
     arguments = list(inspect.signature(match).parameters)
     assert (arguments.pop(0), arguments.pop()) == ("by_position", "unknown")
-    assert first_cells(section("## `@match`")) == arguments
+    assert first_cells(section("## `@match`", CALLBACKS)) == arguments
 
 
 def test_the_registrar_takes_what_match_takes() -> None:
@@ -109,8 +110,7 @@ def test_the_registrar_takes_what_match_takes() -> None:
 
 def test_everything_of_the_context_is_on_the_page() -> None:
     """And nothing else."""
-    page = section("## Event hooks").partition("`ctx` has:")[2]
-    assert set(first_cells(page)) == public(Context)
+    assert set(first_cells(section("## `ctx`", CALLBACKS))) == public(Context)
 
 
 @pytest.mark.parametrize("hook", sorted(DETAILS))
@@ -130,8 +130,8 @@ def test_every_attribute_of_an_event_is_on_its_page() -> None:
 
 
 def samples() -> list[str]:
-    """Return the Python samples of both pages."""
-    return re.findall(r"```python\n(.*?)```", HOOKS + EVENT, re.DOTALL)
+    """Return the Python samples of the pages."""
+    return re.findall(r"```python\n(.*?)```", HOOKS + CALLBACKS + EVENT, re.DOTALL)
 
 
 @pytest.mark.parametrize("sample", samples())
