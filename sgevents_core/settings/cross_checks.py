@@ -6,7 +6,8 @@ A rule skips values that are invalid themselves, so that each mistake is reporte
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,6 +32,39 @@ _FEED_RULES: Final = (
     ("audit_horizon", operator.ge, "at least as long as", "backlog_timeout"),
     ("idle_interval", operator.ge, "at least as long as", "poll_interval"),
 )
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADERS_OF_BROWSERS: Final = ("accept", "content-", "if-", "sec-", "hx-", "access-control-")
+_HEADERS_OF_CALLERS: Final = frozenset(
+    [
+        "authorization",
+        "cookie",
+        "connection",
+        "date",
+        "expect",
+        "forwarded",
+        "from",
+        "host",
+        "keep-alive",
+        "origin",
+        "pragma",
+        "range",
+        "referer",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+        "x-form-token",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-sg-signature",
+    ]
+)
 
 
 def check_cross_rules(
@@ -48,6 +82,7 @@ def check_cross_rules(
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
     _check_certificate(settings.console, diagnostics)
+    _check_hosts(settings.console.hosts, diagnostics)
     if settings.console_access is not None:
         _check_console_access(settings.console_access, diagnostics)
     _check_metrics(settings, diagnostics)
@@ -85,8 +120,28 @@ def _check_certificate(console: ConsoleSettings, diagnostics: Diagnostics) -> No
         diagnostics.add_problem(("console", given[0]), message, fix)
 
 
+def _check_hosts(hosts: Sequence[str], diagnostics: Diagnostics) -> None:
+    for index, host in enumerate(hosts):
+        if _HOST_NAME.fullmatch(host) is None:
+            message = f"{toml_string(host)} is no name that a browser could call"
+            fix = 'write each name in full, without scheme and port, such as "console.example"'
+            diagnostics.add_problem(("console", "hosts", index), message, fix)
+
+
+def _check_proxy_header(header: str, diagnostics: Diagnostics) -> None:
+    """Check that a header can only come from the proxy: callers set many others themselves."""
+    fix = 'use one that only the proxy sets, such as header = "X-Remote-User"'
+    key_path = ("console", "access", "header")
+    if _HEADER_NAME.fullmatch(header) is None:
+        diagnostics.add_problem(key_path, f"{toml_string(header)} is no name of a header", fix)
+    elif header.lower() in _HEADERS_OF_CALLERS or header.lower().startswith(_HEADERS_OF_BROWSERS):
+        diagnostics.add_problem(key_path, f"callers themselves say what is in {header}", fix)
+
+
 def _check_console_access(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
     key_path = ("console", "access")
+    if access.header is not None and diagnostics.are_valid((*key_path, "header")):
+        _check_proxy_header(access.header, diagnostics)
     if access.header is not None and access.users:
         message = "users and header exclude each other"
         fix = "leave out users if a proxy says who people are, otherwise header and from"
