@@ -11,10 +11,11 @@ from lane_house import House, only
 from request_desk import asking
 from waiting import wait_until
 
+from sgevents_core.dispatch import lane
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.reading.overview import read_overview
-from sgevents_core.settings import PluginSettings
+from sgevents_core.settings import LaneSettings, PluginSettings
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.register import lane_register_path
@@ -276,6 +277,29 @@ def test_plugin_moves_to_another_lane(house: House) -> None:
     steps = [f"{event} alpha.{step}" for event in (1, 2, 3) for step in ("stopping", "two")]
     assert only(house.calls, "alpha") == steps
     assert only(house.calls, "bravo") == ["1 bravo.run", "2 bravo.run", "3 bravo.run"]
+
+
+def test_plugin_moves_to_a_lane_that_is_behind_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It joins a lane behind all that its strands had finished, and gets none of it again."""
+    monkeypatch.setattr(lane, "SLICE_SECONDS", 0.0)  # it catches up after each event of the lane
+
+    def first(event: Event, ctx: Any) -> None:
+        if event.id == 1:
+            wait_until(lambda: len(only(house.calls, "mover")) == 7)
+            house.stop()
+
+    house.lane_settings["night"] = LaneSettings(workers=2, order_by="none")
+    house.plugin("mover", first, "second", lane="night")
+    house.plugin("bravo", lambda event, ctx: event.id > 1 or house.stopping.wait(60))
+    with house.running():
+        house.events(1, 2, 3, 4)
+        wait_until(house.stopping.is_set)
+    house.plugins["mover"].lane = "default"
+    house.run()
+    steps = [f"{event} mover.{step}" for event in (1, 2, 3, 4) for step in ("first", "second")]
+    assert sorted(only(house.calls, "mover")) == steps
 
 
 def test_plugin_whose_events_are_gone_is_paused_until_told_where_to_go_on(house: House) -> None:
