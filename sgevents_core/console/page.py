@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sgevents_core.console.sites import ConsoleSite
     from sgevents_core.state.requests import ReplayEvent
 
+LONGEST_REASON: Final = 2_000
+"""The most characters of a reason: each of 10,000 requests of an action records it."""
 Role: TypeAlias = Literal["viewer", "operator"]
 
 
@@ -62,7 +64,7 @@ class View(Struct, frozen=True, kw_only=True):
 class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fields of an action's form."""
 
-    reason: str = ""
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
     """Why, for others; recorded with the requests."""
 
 

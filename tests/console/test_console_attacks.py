@@ -161,6 +161,18 @@ def test_deep_json_is_a_mistake_of_the_caller(config: Path, body: bytes) -> None
         assert "nested" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("length", "status"), [(2000, 202), (2001, 400), (900_000, 400)])
+def test_a_reason_is_short_since_every_request_records_it(
+    config: Path, length: int, status: int
+) -> None:
+    """One action makes up to ten thousand requests."""
+    with console_client([config]) as client:
+        headers = {"X-Form-Token": form_token(client)}
+        body = {"plugin": "notify", "reason": "r" * length}
+        assert client.post(API_PAUSE, json=body, headers=headers).status_code == status
+    assert len(requests_of(config)) == (status == 202)
+
+
 class _Sender:
     """What a caller sends, portion by portion; then silence, or its end."""
 
