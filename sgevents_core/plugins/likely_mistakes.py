@@ -9,10 +9,11 @@ from typing import Final
 from sgevents_core.hookspecs import hook_arguments
 from sgevents_core.markers import matched_of
 from sgevents_core.plugins.callback import Callback, source_place_of
-from sgevents_core.plugins.members import HOOKIMPL_ATTRIBUTE
+from sgevents_core.plugins.members import HOOKIMPL_ATTRIBUTE, Implementation
 
 _HOOKS_WITHOUT_CHANGE: Final = frozenset({"on_new", "on_retirement", "on_revival"})
 """Hooks whose events change no field."""
+_CLASSIC_FUNCTION: Final = "registerCallbacks"
 
 
 def never_changed_warnings(callbacks: Sequence[Callback]) -> list[str]:
@@ -60,10 +61,14 @@ def unmarked_match_warnings(plugin: object, registered: Collection[object]) -> l
     ]
 
 
-def classic_warnings(plugin: object) -> list[str]:
-    """Return a warning about a plugin that has a function of the classic daemon's plugins."""
-    function = getattr(plugin, "__dict__", {}).get("registerCallbacks")
-    if not isinstance(function, FunctionType):
+def classic_warnings(plugin: object, implementations: Sequence[Implementation]) -> list[str]:
+    """Return a warning about a package that has a function of the classic daemon's plugins.
+
+    A file from a classic folder has the same function as an implementation, and it is called.
+    """
+    function = getattr(plugin, "__dict__", {}).get(_CLASSIC_FUNCTION)
+    is_called = any(each.attribute == _CLASSIC_FUNCTION for each in implementations)
+    if is_called or not isinstance(function, FunctionType):
         return []
     return [
         f"{source_place_of(function)}: registerCallbacks is a function of the classic daemon's "

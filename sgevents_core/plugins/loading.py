@@ -286,7 +286,7 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
             *unused_warnings(callbacks, hooks),
             *never_changed_warnings(callbacks),
             *unmarked_match_warnings(plugin, registrar.registered_functions),
-            *classic_warnings(plugin),
+            *classic_warnings(plugin, members.implementations),
             *pattern_warnings(callbacks),
             *login_warnings(callbacks, settings.feed.fields),
             *memory_warnings(plugin, registrar.args_given_to, table, settings.lanes.get(lane)),

@@ -39,6 +39,13 @@ def test_folders_in_the_configurations_order_and_files_sorted(studio: ClassicStu
     assert [plugin.group for plugin in loaded.plugins] == ["first", "second", "second", "second"]
 
 
+def test_an_ordinary_file_is_loaded_without_a_warning(studio: ClassicStudio) -> None:
+    """Its `registerCallbacks` is called here, whereas that of a package would not be."""
+    studio.write("studio/a.py", ONE_CALLBACK)
+    (plugin,) = studio.load("studio").plugins
+    assert plugin.warnings == ()
+
+
 def test_folders_take_their_place_among_the_groups(studio: ClassicStudio) -> None:
     """A folder whose group is listed comes where it is listed, in the lane that is given there."""
     studio.write("old/a.py", ONE_CALLBACK)
