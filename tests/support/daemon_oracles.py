@@ -216,8 +216,9 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
             last[way] = made
             if before is None or (before.life < made.life and calls.ended(before) == "power"):
                 continue
-            if before.life < made.life and not before.end and before.seq == made.seq:
-                continue  # it did not return: it comes again, behind what a start has let rejoin
+            is_made_again = not before.end or calls.in_doubt(before)
+            if before.life < made.life and before.seq == made.seq and is_made_again:
+                continue  # nobody noted it: it comes again, behind what a start has let rejoin
             again = way[0] == "plugin" or before.life < made.life
             then, now = (before.seq, places[before.callback]), (made.seq, places[made.callback])
             if now < then or (now == then and not again):
