@@ -71,7 +71,7 @@ def published(workshop: Workshop, private: PackageIndex, package: Path) -> Path:
         file.unlink()
     replace(package / "pyproject.toml", 'version = "1.0.0"', 'version = "1.1.0"')
     plugin = package / "studio_version_status" / "plugin.py"
-    replace(plugin, '"sg_status_list": settings.status', '"description": "by 1.1"')
+    replace(plugin, '"sg_status_list": ctx.settings.status', '"description": "by 1.1"')
     workshop.upload(workshop.build(package), private)
     return dist
 
