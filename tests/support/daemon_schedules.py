@@ -37,7 +37,7 @@ ORDERS: tuple[OrderBy | None, ...] = (None, "entity", "entity", "project", "none
 POLICIES: tuple[OnError, ...] = ("dead-letter", "dead-letter", "pause", "skip")
 REST = 1000.0
 """Seconds after which audits have found whatever they can."""
-MOST_RESTS = 200
+MOST_RESTS = 600
 
 
 class DaemonSchedule:
