@@ -139,7 +139,7 @@ def calls(daemon: RunningDaemon) -> list[list[int]]:
     if not open_state(daemon.folder / "state").is_made():
         return []
     with closing(open_state(daemon.folder / "state").reader()) as state:
-        return list(state.store("rolls").get("calls", []))
+        return list(state.store("rolls").get("calls", [])) if state.is_ready else []
 
 
 def waiting(daemon: RunningDaemon) -> int:
@@ -147,7 +147,7 @@ def waiting(daemon: RunningDaemon) -> int:
     if not open_state(daemon.folder / "state").is_made():
         return 0
     with closing(open_state(daemon.folder / "state").reader()) as state:
-        return sum(batch.events for batch in state.batches())
+        return sum(batch.events for batch in state.batches()) if state.is_ready else 0
 
 
 IN_WORKERS = """

@@ -146,8 +146,8 @@ def test_without_a_configuration_there_are_none(
 ) -> None:
     """A typing error in an empty folder is a typing error, and no more."""
     monkeypatch.chdir(tmp_path)
-    told = run(capsys, "stauts")
-    assert "No such command 'stauts'. Did you mean status?" in told.errors
+    told = run(capsys, "explian")
+    assert "No such command 'explian'. Did you mean explain?" in told.errors
     assert "configuration" not in told.errors
     assert "Commands of plugins" not in run(capsys, "--help").output
 
