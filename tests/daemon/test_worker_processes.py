@@ -199,6 +199,7 @@ def test_status_shows_the_workers_and_what_they_call(daemon: RunningDaemon) -> N
     hang = daemon.site.event("Studio_Hang")
     with daemon.running() as process:
         wait_until(lambda: tried(daemon))
+        wait_until(lambda: daemon_status(daemon)["lanes"], what="the pulse names the lane")
         wait_until(lambda: workers_of(daemon)[0]["state"] == "calling")
         (worker,) = workers_of(daemon)
         shown = daemon_command(daemon, "status")
