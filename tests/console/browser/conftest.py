@@ -28,16 +28,19 @@ FLAGS: Final = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusyScene]:
     """A running daemon with a failing, a hanging and a paused plugin, and its console."""
     with busy_scene(tmp_path_factory.mktemp("busy")) as running_scene:
         yield running_scene
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A new Chromium, which keeps nothing of another run."""
+    """A new Chromium, which keeps nothing of another run.
+
+    It ends with its module: an event loop runs in this thread as long as it does.
+    """
     program = shutil.which(CHROMIUM)
     assert program, "Chromium is missing: apt-get install chromium, or name it in SGEVENTS_CHROMIUM"
     with (
@@ -47,7 +50,7 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def token(scene: BusyScene) -> str:
     """The token of the console's start."""
     return served_token(scene.console.output)
