@@ -55,19 +55,16 @@ def test_failing_command_leaves_a_dead_letter_with_its_output(desk: Desk) -> Non
 
 def test_hanging_command_is_ended_with_its_children(desk: Desk) -> None:
     """It is tried again, as something that may pass."""
-    script = (
-        "import os, subprocess, sys, pathlib\n"
-        "pathlib.Path(sys.argv[1]).parent.mkdir(parents=True, exist_ok=True)\n"
-        "open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n"
-        "subprocess.run(['sleep', '600'])"
-    )
-    keys = {"command": command(desk.folder, script), "seconds": 0.5}
+    pids = desk.folder / "pids"
+    hanging = ["sh", "-c", f"echo $$$$ >> {pids}; sleep 600"]
+    keys = {"command": hanging, "seconds": 2.0}
     desk.harness.enable("shot-folders", settings=keys, max_attempts=2)
     shot(desk)
     result = desk.harness.catch_up()
     assert [call.outcome for call in result.calls] == ["retry", "dead-letter"]
-    started = desk.folder / "Bunny" / "BUN" / "BUN $(touch x); 1"
-    for process in started.read_text().split():
+    started = pids.read_text().split()
+    assert len(started) == 2
+    for process in started:
         assert not Path(f"/proc/{process}").exists()
 
 

@@ -148,10 +148,10 @@ def test_prometheus_reads_what_the_daemon_counts(scene: Scene, tmp_path: Path) -
         assert value("sgevents_site_up") == 1
         # Calls in worker processes count too, and so do their calls to the site.
         calls = 'sgevents_callback_calls_total{plugin="kills"}'
-        wait_until(lambda: value(calls) == 14, what="the call is repeated")
+        wait_until(lambda: value(calls) >= 14, what="the call is repeated")
         assert value('sgevents_callback_failures_total{plugin="kills"}') == 1
         assert value('sgevents_plugin_api_calls_total{plugin="kills"}') >= 14
-        assert value('sgevents_callback_duration_seconds_count{plugin="kills"}') == 14
+        assert value('sgevents_callback_duration_seconds_count{plugin="kills"}') >= 14
         hostile = prometheus.query('sgevents_callback_calls_total{callback=~"failing:evil.*"}')
         assert [labels["callback"] for labels, _ in hostile] == [
             "failing:evil\\nname{le=1} 7 \\x1b[31m"
