@@ -85,5 +85,5 @@ def call_url(url: Secret) -> None:
         HTTPException: Its answer was not HTTP.
     """
     request = Request(url.reveal(), headers={"User-Agent": f"sgevents/{__version__}"})  # noqa: S310 - http and https alone are accepted
-    with urlopen(request, timeout=CALL_SECONDS) as response:  # noqa: S310
+    with urlopen(request, timeout=CALL_SECONDS) as response:  # noqa: S310 - as above
         response.read(1024)

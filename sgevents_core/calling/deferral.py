@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
+from sgevents_core.calling.judging import AttemptedCall
 from sgevents_core.calling.outcome import RaisedError
 from sgevents_core.settings import format_duration
 from sgevents_core.state.deferred import DeferredCall
@@ -14,32 +15,8 @@ SHORTEST_DEFER: Final = 1.0
 """Seconds that a call is put off at least: a plugin may not call itself without pause."""
 
 
-class CallOfEvent(Protocol):
-    """A call of a callback for an event."""
-
-    @property
-    def plugin(self) -> str:
-        """The plugin's name."""
-
-    @property
-    def callback_name(self) -> str:
-        """The callback's name."""
-
-    @property
-    def seq(self) -> int:
-        """The event's place in the journal; 0 if it is not in the journal."""
-
-    @property
-    def event_id(self) -> int:
-        """The event's id."""
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt, from 1."""
-
-
 def put_off(
-    call: CallOfEvent,
+    call: AttemptedCall,
     era: int,
     error: RaisedError,
     earlier: DeferredCall | None,

@@ -206,7 +206,7 @@ class AttemptedCall(Protocol):
 
     @property
     def seq(self) -> int:
-        """The event's place in the journal."""
+        """The event's place in the journal; 0 if it is not in the journal."""
 
     @property
     def event_id(self) -> int:
