@@ -102,7 +102,7 @@ def state_path(config_path: Path) -> Path | None:
     try:
         state_table = parse_file(config_path)[1].get("state", {})
         folder_name = state_table.get("path", StateSettings().path)
-        return Path(os.path.abspath(config_path.parent / Path(folder_name).expanduser()))  # noqa: PTH100
+        return Path(os.path.abspath(config_path.parent / Path(folder_name).expanduser()))  # noqa: PTH100 - as above
     except (ConfigError, AttributeError, TypeError, ValueError, RuntimeError):
         return None
 

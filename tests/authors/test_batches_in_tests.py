@@ -231,7 +231,7 @@ def test_pauses_and_limits_may_be_timedeltas() -> None:
 def test_negative_timedelta_is_refused(option: str) -> None:
     """As a negative number is."""
     with pytest.raises(MatchError, match=option):
-        match(**{"batch": "2s", option: timedelta(seconds=-1)})  # type: ignore[arg-type]
+        match(**{"batch": "2s", option: timedelta(seconds=-1)})  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_events_without_a_key_are_one_batch() -> None:

@@ -79,7 +79,7 @@ class Apart:
         if is_prepared:
             self.process.prepare()
             wait_until(lambda: self.process.is_ready)
-        running = Running(self.site, self._folder, catching_up=self.process, **FEED)  # type: ignore[arg-type]
+        running = Running(self.site, self._folder, catching_up=self.process, **FEED)  # type: ignore[arg-type]  # keys of one table
         self._exit_stack.callback(running.close)
         return running
 

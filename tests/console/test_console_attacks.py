@@ -48,7 +48,7 @@ def config(tmp_path: Path) -> Path:
 
 def paths_of(client: TestClient) -> list[str]:
     """Return the address of every route."""
-    routes = [route for route in client.app.routes if isinstance(route, Route)]  # type: ignore[attr-defined]
+    routes = [route for route in client.app.routes if isinstance(route, Route)]  # type: ignore[attr-defined]  # starlette's
     return sorted({route.path.replace("{site}", "studio") for route in routes})
 
 

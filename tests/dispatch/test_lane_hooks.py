@@ -153,7 +153,7 @@ def test_end_is_not_held_up_by_a_hook_that_hangs(
         hangs.set()
         hang.wait()
 
-    announcer = Announcer([(Listens(), {"backlog_timed_out": waits})])  # type: ignore[list-item]
+    announcer = Announcer([(Listens(), {"backlog_timed_out": waits})])  # type: ignore[list-item]  # a stand-in
     announcer.timed_out(0, 0, datetime.now(timezone.utc))
     assert hangs.wait(PATIENCE)
     for number in range(1, 10):
@@ -168,7 +168,7 @@ def test_timeout_of_the_backlog_is_told(house: House) -> None:
     plugin = house.plugin("listens", "run", hooks=heard.hooks())
     noticed = datetime.now(timezone.utc)
 
-    announcer = Announcer([(Listens(), plugin.hooks)])  # type: ignore[list-item]
+    announcer = Announcer([(Listens(), plugin.hooks)])  # type: ignore[list-item]  # a stand-in
     announcer.timed_out(5, 9, noticed)
     announcer.close(5.0)
     assert heard.told == [

@@ -132,7 +132,7 @@ def test_damaged_store_keeps_its_plugin_alone_from_starting(house: House) -> Non
     """The others run; the plugin loses nothing, and says what is wrong."""
 
     def counting(event: object, ctx: object) -> None:
-        ctx.store["n"] = 1  # type: ignore[attr-defined]
+        ctx.store["n"] = 1  # type: ignore[attr-defined]  # a mapping
 
     house.plugin("a", counting)
     house.plugin("b", "note")

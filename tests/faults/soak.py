@@ -120,7 +120,7 @@ def _run_all(options: argparse.Namespace) -> Tally:
             room.release()
             tally += one
             for job, wrong in one.failed:
-                print(f"{job.kind} schedule {job.seed} failed:\n{wrong[:2000]}")  # noqa: T201
+                print(f"{job.kind} schedule {job.seed} failed:\n{wrong[:2000]}")  # noqa: T201 - its output
             if time.monotonic() - told > PROGRESS_EVERY:
                 told = time.monotonic()
                 _tell(tally, began)
@@ -137,9 +137,9 @@ def main(arguments: list[str]) -> int:
     tally = _run_all(_options(arguments))
     _tell(tally, began)
     for job, wrong in tally.failed[:MOST_SHOWN]:
-        print(f"{job.kind} schedule {job.seed}: {wrong[:4000]}")  # noqa: T201
+        print(f"{job.kind} schedule {job.seed}: {wrong[:4000]}")  # noqa: T201 - its output
     for seed in sorted({job.seed for job, _ in tally.failed}):
-        print(f"To see it again: python3 noxfile.py -s soak -- --seed {seed}")  # noqa: T201
+        print(f"To see it again: python3 noxfile.py -s soak -- --seed {seed}")  # noqa: T201 - its output
     return 1 if tally.failed else 0
 
 

@@ -70,7 +70,7 @@ def test_kills(scene: Scene, reliability: Reliability) -> None:
     kills = 5
     for turn in range(1, kills + 1):
         run = scene.start()
-        scene.until(lambda: scene.daemon.calls_noted() > turn * 200, "it works")  # noqa: B023
+        scene.until(lambda: scene.daemon.calls_noted() > turn * 200, "it works")  # noqa: B023 - called within the loop
         run.kill()
         assert run.wait() == -signal.SIGKILL
         late = scene.site.late()
@@ -101,7 +101,7 @@ def test_kill_in_the_middle_of_a_callback(scene: Scene, reliability: Reliability
     owed = scene.events(2)
     for turn in range(1, 4):
         run = scene.start()
-        scene.until(lambda: len(scene.daemon.events_of("mike")) == turn, "it is called")  # noqa: B023
+        scene.until(lambda: len(scene.daemon.events_of("mike")) == turn, "it is called")  # noqa: B023 - called within the loop
         run.kill()
     go.touch()
     measured = scene.finished(owed)

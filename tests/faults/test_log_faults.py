@@ -249,7 +249,7 @@ def test_lagging_replica(scene: Scene, reliability: Reliability) -> None:
     for _ in range(3):
         stale = scene.site.faults.add("lagging-replica", rows=20, calls=4)
         owed += scene.events(5)
-        scene.until(lambda: stale.injected == 4, "old answers are given")  # noqa: B023
+        scene.until(lambda: stale.injected == 4, "old answers are given")  # noqa: B023 - called within the loop
         scene.wait_for(owed)
     measured = scene.finish(run, owed)
     assert scene.site.faults.injected("lagging-replica") == 12

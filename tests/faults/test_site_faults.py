@@ -41,7 +41,7 @@ def test_bad_answers(
     for turn in range(CALLS):
         struck = scene.site.faults.add(kind, calls=1, **options[turn % len(options)])
         owed += scene.events(5)
-        scene.until(lambda: struck.injected, f"{kind} strikes")  # noqa: B023
+        scene.until(lambda: struck.injected, f"{kind} strikes")  # noqa: B023 - called within the loop
     owed += late.commit()
     scene.wait_for(owed)
     if kind != "drop":  # the client makes such a call again by itself
@@ -153,7 +153,7 @@ def test_proxy_that_breaks_connections(scene: Scene, reliability: Reliability) -
         for turn in range(1, 4):
             proxy.breaks = 2
             owed += scene.events(5)
-            scene.until(lambda: proxy.broken == 2 * turn, "it breaks")  # noqa: B023
+            scene.until(lambda: proxy.broken == 2 * turn, "it breaks")  # noqa: B023 - called within the loop
             scene.wait_for(owed)
         measured = scene.finish(run, owed)
         assert proxy.passed >= scene.site.counts.calls("read") >= 4

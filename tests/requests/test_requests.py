@@ -136,7 +136,7 @@ def test_resume_ends_a_hold_at_once(house: House) -> None:
     with asking(house) as person:
         house.events(1)
         for turn in (1, 2):
-            wait_until(lambda turn=turn: len(tries) == turn)  # type: ignore[misc]
+            wait_until(lambda turn=turn: len(tries) == turn)  # type: ignore[misc]  # bound as a default
             wait_until(lambda: house.records()["alpha"].state == "held")
             assert person.ask("resume", "alpha").text == "no longer held"
         house.settle()

@@ -18,7 +18,7 @@ BEGINNING = datetime.fromtimestamp(EPOCH, timezone.utc)
 
 def start(site: SimulatedSite, where: Start, **rules: float) -> SimulatedFeed:
     """A feed at its first start."""
-    return SimulatedFeed(site, Rules(**{"start": where, **rules}))  # type: ignore[arg-type]
+    return SimulatedFeed(site, Rules(**{"start": where, **rules}))  # type: ignore[arg-type]  # keys of one table
 
 
 def aged(rows: int, apart: float = 60.0) -> SimulatedSite:

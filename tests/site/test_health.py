@@ -63,7 +63,7 @@ def test_wanted_call_is_asked_for_and_told() -> None:
         health = heard(("answered", 1.0))
         wanted, told = [], []
         health.on_want(lambda: wanted.append(True))  # noqa: B023 - called within the turn
-        health.on_change(lambda: told.append(True))  # noqa: B023
+        health.on_change(lambda: told.append(True))  # noqa: B023 - called within the loop
         health.want()
         assert (health.is_wanted, len(wanted), told) == (True, 1, [])
         if outcome == "answered":

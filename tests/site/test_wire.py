@@ -91,7 +91,7 @@ def test_what_never_ends_is_given_up(
     """Whatever part of an answer has no end, a call is over in time, and may pass later."""
     monkeypatch.setattr(line_module, "LARGEST_ANSWER", 1 << 20)
     raw.says = said
-    with client(raw.url, timeout=0.3) as sg, pytest.raises(Exception) as caught:  # noqa: PT011
+    with client(raw.url, timeout=0.3) as sg, pytest.raises(Exception) as caught:  # noqa: PT011 - what it is, the test looks at
         sg.update("Shot", 5, {"code": "x"})
     assert passes(caught.value) is not isinstance(caught.value, SiteAnswerTooLarge)
     with pytest.raises(SiteError):
@@ -242,7 +242,7 @@ def test_what_is_no_http(raw: RawSite, connect: Connect, data: bytes) -> None:
         talk.hang_up()
 
     raw.says = then_gone
-    with client(raw.url) as sg, pytest.raises(Exception) as caught:  # noqa: PT011
+    with client(raw.url) as sg, pytest.raises(Exception) as caught:  # noqa: PT011 - what it is, the test looks at
         sg.update("Shot", 5, {"code": "x"})
     assert passes(caught.value)
     with pytest.raises(SiteError):

@@ -147,7 +147,7 @@ def run_batch_schedule(seed: int) -> Verdict:
             wrong = [("batches", text) for text in _batches(daemon, folder)]
             del daemon.house.plugins[ROLLS]
             all_letters = daemon.letters()
-            daemon.letters = lambda: [one for one in all_letters if one[0] != ROLLS]  # type: ignore[method-assign]
+            daemon.letters = lambda: [one for one in all_letters if one[0] != ROLLS]  # type: ignore[method-assign]  # replaced on purpose
             verdict = judged(daemon)
             verdict.wrong += wrong
             return verdict

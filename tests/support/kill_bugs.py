@@ -28,8 +28,8 @@ def returned_before_the_call() -> None:
 
 def nothing_noted() -> None:
     """Never write the register: progress is recorded only once a second."""
-    Slot.begun = lambda *args: None  # type: ignore[method-assign]
-    Slot.returned = lambda *args: None  # type: ignore[method-assign]
+    Slot.begun = lambda *args: None  # type: ignore[method-assign]  # a bug put in
+    Slot.returned = lambda *args: None  # type: ignore[method-assign]  # a bug put in
 
 
 def cursor_before_the_call() -> None:
@@ -129,7 +129,7 @@ def two_transactions() -> None:
             def execute(self, sql: str) -> Any:
                 return None if sql.startswith(("BEGIN", "COMMIT")) else connection.execute(sql)
 
-        migrate(Eager())  # type: ignore[arg-type]
+        migrate(Eager())  # type: ignore[arg-type]  # a bug put in
 
     schema._apply_migrations = one_by_one
 

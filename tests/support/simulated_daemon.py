@@ -134,14 +134,14 @@ class SimulatedDaemon:
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
-            logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
+            logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]  # logging's own
             patch.setattr(carrying_out, "carry_out", self.carry_out)
             patch.setattr(auditing, "MOST_OLD_ROWS", self.most_old_rows)
             patch.setattr(auditing, "OLD_AGE", OLD_AGE)
             patch.setattr("sgevents_core.dispatch.lane.make_deferred_call", self.make_deferred_call)
             self.log.listen(patch)
             yield
-        logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
+        logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]  # logging's own
 
     def _wake_lanes(self) -> None:
         self._due = dict.fromkeys(self._due, self.machine.now)

@@ -60,7 +60,7 @@ def _line_of(request: ShownRequest) -> RequestLine:
         asked_by=request.asked_by,
         asked_at=utc_time(request.asked_at),
         reason=request.reason,
-        outcome=request.outcome or "waiting",  # type: ignore[arg-type]
+        outcome=request.outcome or "waiting",  # type: ignore[arg-type]  # one of the outcomes
         answer=request.answer,
         answered_at=utc_time(request.answered_at),
     )

@@ -32,7 +32,7 @@ def write_events_aside(connection: sqlite3.Connection, events_aside: Iterable[Se
     """Record events as set aside, in the caller's transaction; return how many are new."""
     changes_before = connection.total_changes
     connection.executemany(
-        f"INSERT OR IGNORE INTO set_aside ({_SET_ASIDE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR IGNORE INTO set_aside ({_SET_ASIDE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - our own columns
         (
             (
                 event_aside.era,

@@ -87,7 +87,7 @@ class SqliteLetters:
         """Count the chosen dead letters whose number is above `after_number`."""
         sql_condition, condition_values = _sql_condition(letter_choice)
         return self._database.fetch_number(
-            f"SELECT count(*) FROM failures WHERE {sql_condition} AND id > :after",  # noqa: S608
+            f"SELECT count(*) FROM failures WHERE {sql_condition} AND id > :after",  # noqa: S608 - our own condition
             {**condition_values, "after": after_number},
         )
 

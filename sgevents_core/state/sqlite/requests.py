@@ -95,7 +95,7 @@ class SqliteRequests:
     def get(self, request_number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
         request_row = self._database.fetch_one(
-            f"SELECT {_REQUEST_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
+            f"SELECT {_REQUEST_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608 - our own columns
             request_number,
         )
         return None if request_row is None else _build_request(request_row)
