@@ -4,28 +4,24 @@ Every room may read settings; only the commands and the daemon load them.
 """
 
 from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.classic_settings import ClassicFolder, ClassicSettings, SmtpSettings
 from sgevents_core.settings.config_file import load_settings, read_settings
+from sgevents_core.settings.console_settings import ConsoleAccess, ConsoleSettings
 from sgevents_core.settings.durations import format_duration, parse_duration
 from sgevents_core.settings.listen_address import ListenAddress
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
-    AlertSettings,
-    ClassicFolder,
-    ClassicSettings,
-    ConsoleAccess,
-    ConsoleSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
-    MetricsSettings,
     PluginSettings,
     Settings,
     SiteSettings,
-    SmtpSettings,
     StateSettings,
 )
+from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.secret import Secret, SecretSource, SecretTexts, secrets_in
 from sgevents_core.settings.starts import Ago, Start
 

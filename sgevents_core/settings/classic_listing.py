@@ -12,15 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sgevents_core.settings.classic_settings import ClassicFolder
 from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.file_access import find_exposures
 from sgevents_core.settings.key_lines import KeyPath
-from sgevents_core.settings.model import (
-    ClassicFolder,
-    GroupSettings,
-    PluginSettings,
-    Settings,
-)
+from sgevents_core.settings.model import GroupSettings, PluginSettings, Settings
 from sgevents_core.settings.spelling import toml_string
 
 _KIND: Final = "classic"

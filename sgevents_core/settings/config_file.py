@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.classic_listing import ClassicListing
+from sgevents_core.settings.classic_settings import ClassicFolder, ClassicSettings, SmtpSettings
+from sgevents_core.settings.console_settings import ConsoleAccess, ConsoleSettings
 from sgevents_core.settings.cross_checks import check_cross_rules
 from sgevents_core.settings.diagnostics import Diagnostics, assignment, locate_problems
 from sgevents_core.settings.file_access import find_exposures
@@ -20,22 +22,16 @@ from sgevents_core.settings.fitting import Fitter, model_keys_of
 from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
-    AlertSettings,
-    ClassicFolder,
-    ClassicSettings,
-    ConsoleAccess,
-    ConsoleSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
-    MetricsSettings,
     PluginSettings,
     Settings,
     SiteSettings,
-    SmtpSettings,
     StateSettings,
 )
+from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import describe, dotted_key, nearest_name, toml_string

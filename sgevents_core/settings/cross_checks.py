@@ -6,64 +6,28 @@ A rule skips values that are invalid themselves, so that each mistake is reporte
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
+from sgevents_core.settings.console_checks import check_console
 from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
-    AlertSettings,
-    ConsoleAccess,
-    ConsoleSettings,
     GroupSettings,
     LaneSettings,
     LogSettings,
     PluginSettings,
     Settings,
 )
+from sgevents_core.settings.monitoring_checks import check_alerts, check_metrics
 from sgevents_core.settings.spelling import dotted_key, nearest_name, toml_string
 
 _FEED_RULES: Final = (
     ("settle", operator.lt, "shorter than", "backlog_timeout"),
     ("audit_horizon", operator.ge, "at least as long as", "backlog_timeout"),
     ("idle_interval", operator.ge, "at least as long as", "poll_interval"),
-)
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADERS_OF_BROWSERS: Final = ("accept", "content-", "if-", "sec-", "hx-", "access-control-")
-_HEADERS_OF_CALLERS: Final = frozenset(
-    [
-        "authorization",
-        "cookie",
-        "connection",
-        "date",
-        "expect",
-        "forwarded",
-        "from",
-        "host",
-        "keep-alive",
-        "origin",
-        "pragma",
-        "range",
-        "referer",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "via",
-        "x-form-token",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "x-sg-signature",
-    ]
 )
 
 
@@ -81,13 +45,10 @@ def check_cross_rules(
         _check_ignore_own(name, settings, diagnostics)
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
-    _check_certificate(settings.console, diagnostics)
-    _check_hosts(settings.console.hosts, diagnostics)
-    if settings.console_access is not None:
-        _check_console_access(settings.console_access, diagnostics)
-    _check_metrics(settings, diagnostics)
+    check_console(settings, diagnostics)
+    check_metrics(settings, diagnostics)
     for index, table in enumerate(settings.alerts):
-        _check_alerts(index, table, settings.plugins, diagnostics)
+        check_alerts(index, table, settings.plugins, diagnostics)
 
 
 def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diagnostics) -> None:
@@ -108,66 +69,6 @@ def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diag
         diagnostics.add_problem(
             ("feed", configured_key), message, f"change {feed_key} or {other_key}"
         )
-
-
-def _check_certificate(console: ConsoleSettings, diagnostics: Diagnostics) -> None:
-    keys = {"certificate": console.certificate, "certificate_key": console.certificate_key}
-    given = [key for key, value in keys.items() if value is not None]
-    missing = [key for key in keys if key not in given]
-    if len(given) == 1 and diagnostics.are_valid(("console", missing[0])):
-        message = f"{given[0]} needs {missing[0]}"
-        fix = f'add {missing[0]} = "FILE", or leave {given[0]} out'
-        diagnostics.add_problem(("console", given[0]), message, fix)
-
-
-def _check_hosts(hosts: Sequence[str], diagnostics: Diagnostics) -> None:
-    for index, host in enumerate(hosts):
-        if _HOST_NAME.fullmatch(host) is None:
-            message = f"{toml_string(host)} is no name that a browser could call"
-            fix = 'write each name in full, without scheme and port, such as "console.example"'
-            diagnostics.add_problem(("console", "hosts", index), message, fix)
-
-
-def _check_proxy_header(header: str, diagnostics: Diagnostics) -> None:
-    """Check that a header can only come from the proxy: callers set many others themselves."""
-    fix = 'use one that only the proxy sets, such as header = "X-Remote-User"'
-    key_path = ("console", "access", "header")
-    if _HEADER_NAME.fullmatch(header) is None:
-        diagnostics.add_problem(key_path, f"{toml_string(header)} is no name of a header", fix)
-    elif header.lower() in _HEADERS_OF_CALLERS or header.lower().startswith(_HEADERS_OF_BROWSERS):
-        diagnostics.add_problem(key_path, f"callers themselves say what is in {header}", fix)
-
-
-def _check_console_access(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
-    key_path = ("console", "access")
-    if access.header is not None and diagnostics.are_valid((*key_path, "header")):
-        _check_proxy_header(access.header, diagnostics)
-    if access.header is not None and access.users:
-        message = "users and header exclude each other"
-        fix = "leave out users if a proxy says who people are, otherwise header and from"
-        diagnostics.add_problem((*key_path, "header"), message, fix)
-    elif access.header is not None and not access.proxies:
-        message = "header needs from, the addresses of the proxy that sets it"
-        if diagnostics.are_valid((*key_path, "from")):
-            diagnostics.add_problem((*key_path, "header"), message, 'add from = ["ADDRESS"]')
-    elif access.header is None and access.proxies:
-        message = "from needs header, in which the proxy names the person"
-        diagnostics.add_problem((*key_path, "from"), message, 'add header = "X-Remote-User"')
-    elif access.header is None and not access.users:
-        if diagnostics.are_valid((*key_path, "users")):
-            fix = "list users with hashes of their passwords, or header and from of a proxy"
-            diagnostics.add_problem(key_path, "nobody could come in", fix)
-    else:
-        _check_operators(access, diagnostics)
-
-
-def _check_operators(access: ConsoleAccess, diagnostics: Diagnostics) -> None:
-    for name in access.operators if access.users else ():
-        if name not in access.users:
-            similar = nearest_name(name, access.users)
-            fix = f"did you mean {similar}?" if similar else "add the user, or leave the name out"
-            message = f"operators names {toml_string(name)}, who is not one of the users"
-            diagnostics.add_problem(("console", "access", "operators"), message, fix)
 
 
 def _check_groups(
@@ -273,55 +174,6 @@ def _check_log(settings: LogSettings, names: Collection[str], diagnostics: Diagn
                 else f"add {_plugin_table_header(name)}"
             )
             diagnostics.add_warning(("log", "levels", name), "there is no such plugin here", fix)
-
-
-def _check_metrics(settings: Settings, diagnostics: Diagnostics) -> None:
-    """Warn if a daemon with nothing to do would count as not ready, and of who can connect."""
-    metrics, idle_interval = settings.metrics, settings.feed.idle_interval
-    if metrics.listen is None:
-        return
-    valid_keys = [("metrics", "ready_within"), ("feed", "idle_interval"), ("feed", "poll_interval")]
-    if diagnostics.are_valid(*valid_keys) and metrics.ready_within <= idle_interval:
-        message = (
-            f"ready_within ({format_duration(metrics.ready_within)}) is not longer than "
-            f"idle_interval ({format_duration(idle_interval)}): while nothing happens, the daemon "
-            "will not be ready"
-        )
-        fix = "change ready_within, or idle_interval in [feed]"
-        diagnostics.add_warning(("metrics", "ready_within"), message, fix)
-    if not metrics.listen.is_loopback:
-        message = (
-            f"other machines can connect to {metrics.listen} and read the names of plugins and "
-            "callbacks, versions and figures, without a password"
-        )
-        fix = "let a firewall admit the monitoring alone, or listen on 127.0.0.1"
-        diagnostics.add_warning(("metrics", "listen"), message, fix)
-
-
-def _check_alerts(
-    index: int, table: AlertSettings, names: Collection[str], diagnostics: Diagnostics
-) -> None:
-    """Refuse heartbeats that are no web addresses; warn of plugins that there are not."""
-    heartbeat = table.heartbeat
-    if heartbeat is not None and heartbeat.is_there:
-        parts = _split_address(heartbeat.reveal())
-        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-            message, fix = "it is not the address of a page", "write it like https://HOST/PATH"
-            diagnostics.add_problem(("alerts", index, "heartbeat"), message, fix)
-    for number, name in enumerate(table.plugins):
-        if name not in names:
-            similar = nearest_name(name, names)
-            fix = f"did you mean {toml_string(similar)}?" if similar else "leave it out"
-            message = "there is no such plugin here"
-            diagnostics.add_warning(("alerts", index, "plugins", number), message, fix)
-
-
-def _split_address(address: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(address)
-        return parts if parts.port != 0 else None
-    except ValueError:
-        return None
 
 
 def _plugin_table_header(plugin_name: str) -> str:

@@ -7,15 +7,12 @@ it means, which editors show and the page on the configuration repeats.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 from sgevents_core.choices import (
-    ALERT_KINDS,
-    AlertKind,
-    ConsoleWayIn,
     Executor,
     Level,
     LogFormat,
@@ -23,22 +20,30 @@ from sgevents_core.choices import (
     OrderBy,
 )
 from sgevents_core.errors import Problem
-from sgevents_core.settings.listen_address import ListenAddress, ListenSetting
-from sgevents_core.settings.networks import NetworkSetting
+from sgevents_core.settings.classic_settings import ClassicFolder, ClassicSettings, SmtpSettings
+from sgevents_core.settings.console_settings import ConsoleAccess, ConsoleSettings
+from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.secret import SecretTexts
 from sgevents_core.settings.value_kinds import (
     ExistingFile,
     OwnSettings,
-    PasswordHashes,
     PathSetting,
     ProxySetting,
     ReferableText,
-    SecretList,
     SecretText,
     SiteUrl,
     StartSetting,
     VersionSpecifier,
     duration_kind,
+)
+from sgevents_core.settings.value_limits import (
+    Duration,
+    LongDuration,
+    MemorySize,
+    NonEmptyName,
+    PositiveCount,
+    ShortDuration,
+    WorkerCount,
 )
 
 DEFAULT_GROUP: Final = "default"
@@ -46,14 +51,6 @@ DEFAULT_GROUP: Final = "default"
 DEFAULT_LANE: Final = "default"
 """The lane of groups that name none."""
 IDLE_INTERVAL_FACTOR: Final = 5
-
-NonEmptyName: TypeAlias = Annotated[str, Meta(min_length=1)]
-PositiveCount: TypeAlias = Annotated[int, Meta(ge=1)]
-WorkerCount: TypeAlias = Annotated[int, Meta(ge=1, le=64)]
-MemorySize: TypeAlias = Annotated[int, Meta(ge=1_000_000)]
-Duration: TypeAlias = Annotated[float, duration_kind()]
-ShortDuration: TypeAlias = Annotated[float, duration_kind(0.01)]
-LongDuration: TypeAlias = Annotated[float, duration_kind(1)]
 
 
 class SiteSettings(Struct, frozen=True, kw_only=True):
@@ -352,65 +349,6 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     )
 
 
-class ClassicSettings(Struct, frozen=True, kw_only=True):
-    """`[classic]`: what plugins of the classic `shotgunEventDaemon` need, besides their folders."""
-
-    syspath: Annotated[
-        tuple[NonEmptyName, ...],
-        Meta(
-            description="Folders in which classic plugins find modules to import, searched after "
-            "the installed packages and the plugins' own folders."
-        ),
-    ] = ()
-
-
-class ClassicFolder(Struct, frozen=True, kw_only=True):
-    """One table of `[[classic.paths]]`: a folder of classic plugins; each file in it is one."""
-
-    path: Annotated[
-        PathSetting,
-        Meta(
-            description="The folder. Every `.py` file in it that registers callbacks is an enabled "
-            "plugin, called `classic:GROUP/FILE` without the `.py`."
-        ),
-    ]
-    group: Annotated[
-        NonEmptyName | None,
-        Meta(
-            description="The group of its plugins; by default, the folder's name. If `[[groups]]` "
-            "does not list it, it comes after those that are listed."
-        ),
-    ] = None
-
-    @property
-    def group_name(self) -> str:
-        """The name of its group."""
-        return self.group or self.path.name
-
-
-class SmtpSettings(Struct, frozen=True, kw_only=True):
-    """`[classic.smtp]`: how classic plugins send mails about errors; `setEmails` says to whom."""
-
-    server: Annotated[NonEmptyName, Meta(description="The mail server.")]
-    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 25
-    sender: Annotated[NonEmptyName, Meta(description="The address that the mails come from.")]
-    recipients: Annotated[
-        tuple[NonEmptyName, ...],
-        Meta(
-            description="Who gets the mails of plugins that call `setEmails(True)` or do not call "
-            "`setEmails`."
-        ),
-    ] = ()
-    subject: Annotated[NonEmptyName, Meta(description="How the subject of each mail begins.")] = (
-        "sgevents"
-    )
-    username: Annotated[
-        ReferableText | None, Meta(description="The user to sign in as; by default, nobody.")
-    ] = None
-    password: Annotated[SecretText | None, Meta(description="That user's password.")] = None
-    tls: Annotated[bool, Meta(description="Whether to encrypt the connection (STARTTLS).")] = False
-
-
 class LogSettings(Struct, frozen=True, kw_only=True):
     """`[log]`: what is written where, and in which form."""
 
@@ -436,162 +374,6 @@ class LogSettings(Struct, frozen=True, kw_only=True):
         dict[str, Level],
         Meta(description='Levels for individual plugins: `[log.levels]`, `NAME = "debug"`.'),
     ] = field(default_factory=dict)
-
-
-class ConsoleSettings(Struct, frozen=True, kw_only=True):
-    """`[console]`: the web pages of `sgevents console`."""
-
-    listen: Annotated[
-        ListenSetting,
-        Meta(
-            description="Where the console listens, `host:port`. Beyond this machine only with "
-            "`[console.access]`."
-        ),
-    ] = ListenAddress("127.0.0.1", 8090)
-    access: Annotated[
-        ConsoleWayIn,
-        Meta(
-            description='`"token"`: who has the token that is shown at the start comes in; '
-            '`"open"`: everybody who can connect from this machine. Or a table, '
-            "`[console.access]`."
-        ),
-    ] = "token"
-    hosts: Annotated[
-        tuple[NonEmptyName, ...],
-        Meta(
-            description="Names under which browsers may call the console, without a port, such as "
-            "that of a proxy; besides the address in `listen` and, if that is of this machine, "
-            "`localhost`."
-        ),
-    ] = ()
-    webhook_secret: Annotated[
-        SecretText | None,
-        Meta(
-            description="The secret token of the site's webhooks, which then wake the feed: the "
-            "console takes them at `/hooks/flow`. Each site has its own, in its own file."
-        ),
-    ] = None
-    certificate: Annotated[
-        ExistingFile | None,
-        Meta(
-            description="A file with the certificate and its chain, to serve over HTTPS. Requires "
-            "`certificate_key`."
-        ),
-    ] = None
-    certificate_key: Annotated[
-        ExistingFile | None, Meta(description="The file with the certificate's private key.")
-    ] = None
-    time_zone: Annotated[
-        NonEmptyName | None,
-        Meta(
-            examples=["America/Vancouver"],
-            description="The time zone of the studio, shown beside the reader's own; by default, "
-            "that of this machine.",
-        ),
-    ] = None
-
-
-class ConsoleAccess(Struct, frozen=True, kw_only=True, rename={"proxies": "from"}):
-    """`[console.access]`: who may come in, and who may change something."""
-
-    users: Annotated[
-        PasswordHashes,
-        Meta(
-            description="Users with the hashes of their passwords: `[console.access.users]`, "
-            "`NAME = HASH`, as `sgevents console --hash-password` prints it."
-        ),
-    ] = field(default_factory=dict)
-    header: Annotated[
-        NonEmptyName | None,
-        Meta(
-            examples=["X-Remote-User"],
-            description="The header in which a proxy in front names the person. Requires `from`; "
-            "not together with `users`.",
-        ),
-    ] = None
-    proxies: Annotated[
-        tuple[NetworkSetting, ...],
-        Meta(
-            description="The addresses or networks of that proxy, as the connection shows them; "
-            "calls from any other are refused."
-        ),
-    ] = ()
-    operators: Annotated[
-        tuple[NonEmptyName, ...],
-        Meta(description="The people who may make requests; all others only read."),
-    ] = ()
-
-
-class MetricsSettings(Struct, frozen=True, kw_only=True):
-    """`[metrics]`: where monitoring reads figures and health; nothing listens without `listen`."""
-
-    listen: Annotated[
-        ListenSetting | None,
-        Meta(
-            examples=["127.0.0.1:9108"],
-            description="The address at which the daemon answers `/metrics`, `/healthz` and "
-            '`/readyz`, such as `"127.0.0.1:9108"`; port `0` takes one that is free. Whoever can '
-            "connect to it can read names of plugins and callbacks, versions and figures.",
-        ),
-    ] = None
-    ready_within: Annotated[
-        LongDuration,
-        Meta(
-            description="How far the daemon may be behind the site and still count as ready, at "
-            'least `"1s"`: longer than `idle_interval` in `[feed]`.'
-        ),
-    ] = 120.0
-
-
-class AlertSettings(Struct, frozen=True, kw_only=True):
-    """One table of `[[alerts]]`: who is told of what."""
-
-    urls: Annotated[
-        SecretList,
-        Meta(
-            description="Who is told: addresses as Apprise has them, such as "
-            '`"mailto://user:password@mail.studio"`. Each may be given by a reference.'
-        ),
-    ]
-    on: Annotated[
-        tuple[AlertKind, ...],
-        Meta(description="What they are told of; by default, everything."),
-    ] = ALERT_KINDS
-    plugins: Annotated[
-        tuple[NonEmptyName, ...],
-        Meta(
-            description="Of which plugins they are told; by default, of all. What concerns no "
-            "plugin, such as an outage, is told in any case."
-        ),
-    ] = ()
-    every: Annotated[
-        LongDuration,
-        Meta(
-            description="How long after a message about a problem they may get the next one about "
-            'it, at least `"1s"`, while it lasts or if it comes again.'
-        ),
-    ] = 4 * 3600.0
-    after: Annotated[
-        Duration,
-        Meta(
-            description="How long a problem that may pass by itself has to last before they are "
-            "told: `outage`, `held`, `lag` and `disk`."
-        ),
-    ] = 60.0
-    lag: Annotated[
-        LongDuration,
-        Meta(description='How far a plugin has to be behind to count as `lag`, at least `"1s"`.'),
-    ] = 600.0
-    heartbeat: Annotated[
-        SecretText | None,
-        Meta(
-            description="A URL, `https://` or `http://`, that is called while all is well: the "
-            "daemon follows the site, and nothing that the table is about is wrong."
-        ),
-    ] = None
-    heartbeat_every: Annotated[
-        LongDuration, Meta(description='How often it is called, at least `"1s"`.')
-    ] = 60.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
