@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import sys
+import threading
+import traceback
+from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from processor_time import limited_to
 
 MOST_PROCESSOR_TIME = 60.0
 """Of one test and its fixtures, in seconds: the longest take a tenth of it."""
+
+MOST_DESCRIPTORS: Final = 300
+"""Open at the end of all tests: each test closes what it opens."""
 
 # A shell's background job ignores Ctrl-C, and so would the commands that are started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,3 +31,48 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Limit what a test computes; `timeout` in pyproject.toml is there for what hangs."""
     with limited_to(MOST_PROCESSOR_TIME):
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the tests if they leave files open or threads that Python would wait for."""
+    if leftovers := [*_open_descriptors(), *_waited_for_threads()]:
+        session.config.stash[_LEFTOVERS] = leftovers
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+_LEFTOVERS: Final = pytest.StashKey[list[str]]()
+
+
+def _open_descriptors() -> list[str]:
+    open_descriptors = list(Path("/proc/self/fd").glob("*"))
+    if len(open_descriptors) <= MOST_DESCRIPTORS:
+        return []
+    targets = Counter(re.sub(r"\d+", "N", _target_of(path)) for path in open_descriptors)
+    return [f"{count} descriptors of {target}" for target, count in targets.most_common(20)]
+
+
+def _target_of(descriptor_path: Path) -> str:
+    try:
+        return str(descriptor_path.readlink())
+    except OSError:
+        return "nothing"
+
+
+def _waited_for_threads() -> list[str]:
+    stacks = sys._current_frames()
+    return [
+        f"{thread!r}\n" + "".join(traceback.format_stack(stacks[thread.ident]))
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon and thread.ident in stacks
+    ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Report what is left over, and end at once where Python would wait for a thread for ever."""
+    if leftovers := config.stash.get(_LEFTOVERS, []):
+        sys.stderr.write("\n".join(["The tests left behind:", *leftovers, ""]))
+    if _waited_for_threads():
+        sys.stderr.flush()
+        os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -35,6 +34,7 @@ from sgevents_core.children.launching import child_command
 from sgevents_core.children.messages import LogRecord, pickled_with_secrets
 from sgevents_core.children.received_log import log_received
 from sgevents_core.observe.process_guard import keep_open
+from sgevents_core.readiness import wait_until_readable
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import MOST_CALLS
 from sgevents_core.site.handing_over import Report, Stint, StintEnded
@@ -204,9 +204,7 @@ class FeedProcess:
 
 def _has_input(channel: Channel, seconds: float) -> bool:
     """Return whether anything arrives within some seconds, be it the end."""
-    input_poll = select.poll()
-    input_poll.register(channel.fileno(), select.POLLIN)
-    return bool(input_poll.poll(seconds * 1000))
+    return bool(wait_until_readable([channel], seconds))
 
 
 def _how_of(status: int) -> str:

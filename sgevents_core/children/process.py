@@ -35,6 +35,7 @@ from sgevents_core.crashes.out_of_memory import OomKills, count_oom_kills
 from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.readiness import wait_until_readable
 
 CALL_LANE: Final = "call"
 """The lane name in a child's evidence for its main thread, which makes the calls."""
@@ -260,9 +261,9 @@ class Child:
     def _await_end(self, pidfd: int) -> None:
         """Wait until it is dead, and end it if it has only closed the connection."""
         end_timeout = END_TIMEOUT if self._is_ending else _CLOSE_TIMEOUT  # `atexit`, other threads
-        if not select.select([pidfd], [], [], end_timeout)[0]:
+        if not wait_until_readable([pidfd], end_timeout):
             self.kill()
-            select.select([pidfd], [], [])
+            wait_until_readable([pidfd], None)
 
     def _record_end(self) -> None:
         """Read the rest of what it sent and printed, and record how it ended."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
-import select
 import signal
 import time
 import warnings
@@ -35,6 +34,7 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.load_watching import KnownBroken, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
+from sgevents_core.readiness import wait_until_readable
 from sgevents_core.settings import Settings, format_duration
 
 _T = TypeVar("_T")
@@ -166,7 +166,7 @@ class _TrialProcess:
         try:
             while not self._is_answer_complete():
                 watched_ends = [read_end, self._printed.fileno()]
-                ready_ends, _, _ = select.select(watched_ends, [], [], _POLL_INTERVAL)
+                ready_ends = wait_until_readable(watched_ends, _POLL_INTERVAL)
                 self._printed.read_printed()
                 if read_end in ready_ends:
                     received_bytes = os.read(read_end, 1 << 20)

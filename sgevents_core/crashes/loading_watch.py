@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -31,6 +30,7 @@ from sgevents_core.plugins.load_watching import (
     LoadingTurn,
     PluginWatch,
 )
+from sgevents_core.readiness import wait_until_readable
 from sgevents_core.settings import format_duration
 
 _T = TypeVar("_T")
@@ -287,8 +287,7 @@ class InterruptingWatch(RecordingWatch):
     def _read_signals(self) -> None:
         """Wait a moment, and notice a signal to stop even if its handler cannot run."""
         read_end = self._wakeup_pipe[0] if self._wakeup_pipe else -1
-        ready_ends, _, _ = select.select([read_end], [], [], _POLL_INTERVAL)
-        if ready_ends:
+        if wait_until_readable([read_end], _POLL_INTERVAL):
             with suppress(OSError):
                 if not _STOP_SIGNALS.isdisjoint(os.read(read_end, 4096)):
                     self.stop()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import select
 import socket
 import ssl
 import stat
@@ -21,6 +20,7 @@ from ipaddress import ip_address
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, cast
 
+from sgevents_core.readiness import wait_until_readable
 from sgevents_core.site.answers import too_large
 from sgevents_core.site.deadline import Deadline
 
@@ -173,11 +173,7 @@ class BoundedSocket:
     def has_no_news(self) -> bool:
         """Return whether nothing has arrived since the last answer, not even the peer's close."""
         try:
-            if hasattr(select, "poll"):
-                socket_poll = select.poll()
-                socket_poll.register(self._sock, select.POLLIN)
-                return not socket_poll.poll(0)
-            return not select.select([self._sock], [], [], 0)[0]  # Windows
+            return not wait_until_readable([self._sock], 0)
         except (OSError, ValueError):
             return False
 

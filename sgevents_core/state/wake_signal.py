@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from sgevents_core.readiness import wait_until_readable
 
 WAKE_FILE: Final = "wake"
 _PRIVATE_MODE: Final = 0o600
@@ -63,7 +64,7 @@ class WakeReceiver:
 
     def wait(self, seconds: float) -> bool:
         """Wait for signals, and take all that there are; return whether there was one."""
-        if not select.select([self._watch], [], [], seconds)[0]:
+        if not wait_until_readable([self._watch], seconds):
             return False
         with suppress(BlockingIOError):
             os.read(self._watch, _READ_SIZE)

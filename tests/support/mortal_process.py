@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import pytest
 from simulated_site import EPOCH, SimulatedSite
@@ -80,6 +81,7 @@ class MortalConnection(sqlite3.Connection):
     """A connection of a process that may die before and after each statement."""
 
     process: MortalProcess | None = None
+    is_closed = False
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
         """Execute a statement."""
@@ -99,6 +101,9 @@ class MortalConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Close it; a cursor somewhere must not keep its transaction."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         super().rollback()
         super().close()
         if self.process is not None:
@@ -131,6 +136,7 @@ class Machine:
         self.watcher: Watcher | None = None
         self.boot = 1
         self.booted = 0.0
+        self._connections: WeakSet[sqlite3.Connection] = WeakSet()
         self._site = site
         self._seed = seed
 
@@ -153,9 +159,15 @@ class Machine:
         """Open a database for the running process, or for an onlooker if none runs."""
         connection = sqlite3.connect(*args, **options, factory=MortalConnection)
         connection.process = self.process
+        self._connections.add(connection)
         if self.process is not None:
             self.process.connections.add(connection)
         return connection
+
+    def close(self) -> None:
+        """Close what processes and onlookers have open: a file would stay open as long as they."""
+        for connection in list(self._connections):
+            connection.close()
 
     def step(self) -> None:
         """Let the running process reach an instruction at which it may die."""

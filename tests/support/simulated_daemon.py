@@ -41,6 +41,7 @@ from sgevents_core.site.parking import decide_parked
 from sgevents_core.state.deferred import DeferredKey
 from sgevents_core.state.feed_values import ParkedRange
 from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Presence
 from sgevents_core.state.requests import ReplayEvent, Request
 
 OLD_AGE = 80.0
@@ -100,6 +101,8 @@ class SimulatedDaemon:
         self.answers: dict[int, tuple[str, str]] = {}
         self.stopping = False
         self.syncer: ProgressSyncer | None = None
+        self._presences: list[Presence] = []
+        """Open until all lives are over: closing one releases what others have locked."""
         self._synced_at = 0.0
         self._steps_synced = 0
         self.turns = 0
@@ -119,9 +122,13 @@ class SimulatedDaemon:
         """End what runs, and close what looks on."""
         if self.machine.process is not None:
             self.machine.process.bury()
+        self.threads.end()
         self._onlooker.close()
         self._requests.close()
         self.house.state.close()
+        self.machine.close()
+        for presence in self._presences:
+            presence.close()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -206,7 +213,8 @@ class SimulatedDaemon:
         self.feed.follower = Follower(self.feed.rules, self.journal.load())
         self.inbox = Inbox(self.house.folder, self.lanes, self)
         home = open_state(self.house.folder)
-        self.syncer = ProgressSyncer(self.lanes, home.lane_writer(), home.presence())
+        self._presences.append(home.presence())
+        self.syncer = ProgressSyncer(self.lanes, home.lane_writer(), self._presences[-1])
         self._synced_at, self._steps_synced = self.machine.now, 0
         self.overdue = OverdueCalls(
             self.lanes, self.house.state, started_at=self.machine.monotonic(), can_restart=True
