@@ -66,7 +66,7 @@ async def _answer_form(answers: PageAnswers, action: Action, request: HttpReques
         fields[name] = fields[name] if isinstance(fields[name], list) else [fields[name]]
     answer = await _act(answers, action, visit, fields)
     response = RedirectResponse(next_address, 303)
-    answers.gate.leave_notice(response, answer.outcome, answer.text)
+    answers.gate.leave_notice(request, response, answer.outcome, answer.text)
     return response
 
 

@@ -1,14 +1,43 @@
-"""The connections of the console: one that sends no call in time is closed."""
+"""The connections of the console: their answers bind browsers, and silent ones are closed."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sgevents_core.console.guard import BINDING_HEADERS
 
 HEAD_SECONDS: Final = 15.0
 """Seconds in which the whole head of a call has to arrive, from the call before it or the start."""
+
+LARGEST_HEAD: Final = 64 * 1024
+"""The most bytes of the head of a call."""
+
+
+class _GuardedConversation(h11.Connection):
+    """Adds the headers that bind browsers to every answer, also to those of the server itself.
+
+    It answers by itself what is no HTTP, and everything while too many are connected.
+    """
+
+    def send(self, event: Any) -> Any:
+        """Return the bytes of an event; None for the end of the connection."""
+        if isinstance(event, h11.Response):
+            event = _with_binding_headers(event)
+        return super().send(event)
+
+
+def _with_binding_headers(answer: h11.Response) -> h11.Response:
+    present_names = {name for name, _ in answer.headers}
+    missing_headers = [pair for pair in BINDING_HEADERS if pair[0] not in present_names]
+    return h11.Response(
+        status_code=answer.status_code,
+        reason=answer.reason,
+        headers=[*answer.headers, *missing_headers],
+    )
 
 
 class ImpatientProtocol(H11Protocol):
@@ -20,6 +49,7 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first call."""
+        self.conn = _GuardedConversation(h11.SERVER, LARGEST_HEAD)
         super().connection_made(transport)
         self._expect_head()
         self._look_later()

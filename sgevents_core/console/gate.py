@@ -136,7 +136,7 @@ class Gate:
             cookie = self.sessions.cookie_of(session.record)
             _set_cookie(request, response, cookie, IDLE_LIFETIME)
 
-    def leave_notice(self, response: Response, kind: str, text: str) -> None:
+    def leave_notice(self, request: HttpRequest, response: Response, kind: str, text: str) -> None:
         """Leave a sentence for the next page."""
         notice = {"kind": kind, "text": text[:_LONGEST_NOTICE]}
         response.set_cookie(
@@ -145,6 +145,7 @@ class Gate:
             max_age=60,
             httponly=True,
             samesite="strict",
+            secure=is_encrypted(request),
         )
 
     def notice_in(self, request: HttpRequest) -> dict[str, Any] | None:
@@ -186,6 +187,16 @@ def cookie_name(request: HttpRequest) -> str:
     return _SESSION_COOKIE if port is None else f"{_SESSION_COOKIE}_{port}"
 
 
+def is_encrypted(request: HttpRequest) -> bool:
+    """Return whether the browser has called over HTTPS, here or at a proxy in front.
+
+    The proxy's word decides no more than whether browsers send the cookie over HTTPS alone: a
+    caller that invents it keeps out nobody else.
+    """
+    proxy_scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0]
+    return "https" in {request.url.scheme, proxy_scheme.strip().lower()}
+
+
 def _set_cookie(request: HttpRequest, response: Response, value: str, max_age: int) -> None:
     response.set_cookie(
         cookie_name(request),
@@ -193,5 +204,5 @@ def _set_cookie(request: HttpRequest, response: Response, value: str, max_age: i
         max_age=max_age,
         httponly=True,
         samesite="lax",  # a link in a chat leads to the page; posts are checked otherwise
-        secure=request.url.scheme == "https",
+        secure=is_encrypted(request),
     )

@@ -26,6 +26,11 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+BINDING_HEADERS: Final = tuple(
+    (name.lower().encode(), value.encode())
+    for name, value in (*_HEADERS.items(), ("Cache-Control", "no-store"))
+)
+"""The headers that an answer of the server itself has."""
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:(?P<port>[0-9]{1,5}))?")
 _LARGEST_PORT: Final = 65535
 logger: Final = logging.getLogger("sgevents.console")

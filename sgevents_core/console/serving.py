@@ -33,6 +33,7 @@ KEY_FILE: Final = "console.key"
 TOKEN_FILE: Final = "console.token"  # noqa: S105 - the name of a file
 _KEY_BYTES: Final = 32
 _QUEUED_CONNECTIONS: Final = 2048
+_MOST_CONNECTIONS: Final = 1000
 _SECRET_FILE_MODE: Final = 0o600
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -121,8 +122,7 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
         ssl_keyfile=start.certificate_key,
         lifespan="off",
         timeout_graceful_shutdown=2,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=64 * 1024,
+        limit_concurrency=_MOST_CONNECTIONS,
     )
     server = _Server(config, on_started)
     with _ended_by_signals():

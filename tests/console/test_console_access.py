@@ -420,3 +420,29 @@ def test_every_answer_keeps_the_cookie_to_this_site(client: TestClient) -> None:
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_secure"),
+    [
+        ({}, False),
+        ({"X-Forwarded-Proto": "http"}, False),
+        ({"X-Forwarded-Proto": "https"}, True),
+        ({"X-Forwarded-Proto": "HTTPS, http"}, True),
+    ],
+)
+def test_behind_a_proxy_that_encrypts_cookies_go_over_https_alone(
+    config: Path, headers: dict[str, str], is_secure: bool
+) -> None:
+    """Those of the session and of the notice; the proxy says how the browser called."""
+    headers |= {"X-Remote-User": "anna"}
+    with console_client([config], proxy_way(), peer="10.1.2.3") as client:
+        page = client.get("/sites/studio/requests", headers=headers)
+        # The client of this test calls without encryption, so it sends no such cookie back.
+        session_cookie = page.headers["set-cookie"].partition(";")[0]
+        token = page.text.partition('name="form-token" content="')[2].partition('"')[0]
+        headers |= {"Cookie": session_cookie}
+        answer = client.post(PAUSE, data=pause_form(token), headers=headers)
+    assert answer.status_code == 303
+    for cookie in (page.headers["set-cookie"], answer.headers["set-cookie"]):
+        assert ("Secure" in cookie) == is_secure

@@ -222,6 +222,48 @@ def test_a_caller_that_leaves_is_noticed() -> None:
         asyncio.run(bodies.read_at_most(_Sender(b"x", leaves=True).request(), 100))
 
 
+async def converse(
+    app: Any, sent: bytes, protocol: type[ImpatientProtocol] = ImpatientProtocol, limit: int = 1000
+) -> bytes:
+    """Send bytes to an application behind the console's server, and return what comes back."""
+    config = uvicorn.Config(app, timeout_keep_alive=3600, lifespan="off", limit_concurrency=limit)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(sent)
+    received = await reader.read()
+    writer.close()
+    server.close()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit", "status"),
+    [
+        (b"no HTTP at all\r\n\r\n", 9, 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 9, 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 9, 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, 503),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 9, 500),
+    ],
+)
+def test_the_servers_own_answers_have_the_content_policy(
+    sent: bytes, limit: int, status: int
+) -> None:
+    """To what is no HTTP or too long, while too many are there, and after a mistake of ours."""
+
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("the application has failed")
+
+    head, _, _ = asyncio.run(converse(fail, sent, limit=limit)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    header_names = [line.partition(b":")[0] for line in head.lower().split(b"\r\n")[1:]]
+    assert header_names.count(b"content-security-policy") == 1
+    assert {b"x-frame-options", b"x-content-type-options", b"cache-control"} <= {*header_names}
+
+
 class _SilentEnd(ImpatientProtocol):
     """A server's end that waits for a moment alone."""
 
@@ -245,20 +287,7 @@ def test_a_connection_that_sends_no_call_is_closed(sent: bytes) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"answered"})
 
-    async def converse() -> bytes:
-        config = uvicorn.Config(answer, timeout_keep_alive=3600, lifespan="off")
-        config.load()
-        state = ServerState()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _SilentEnd(config, state, {}), "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(sent)
-        received = await reader.read()
-        writer.close()
-        server.close()
-        return received
-
-    received = asyncio.run(converse())
+    received = asyncio.run(converse(answer, sent, _SilentEnd))
     assert (b"answered" in received) == (b"\r\n\r\n" in sent)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.backup import flush_to_disk, write_backup
 
 DATABASE: Final = "sgevents.db"
+_FILE_ENDINGS: Final = ("", "-wal", "-shm", "-journal")
+"""What SQLite appends to the name of the database for each of its files."""
 _BUSY_TIMEOUT: Final = 30_000
 _DAMAGE_MESSAGES: Final = ("malformed", "not a database", "no such table", "no such column")
 """SQLite's messages for a file that is no longer a state; error codes need Python 3.11."""
@@ -52,6 +55,7 @@ class Database:
         self._database_path = state_folder / DATABASE
         self._synced_data_version: int | None = None
         self._has_unsynced_commits = True
+        _check_files_are_plain(self._database_path)
         with self.translate_errors():
             is_new = not read_only and not self._database_path.exists()
             open_mode = "ro" if read_only else "rwc"
@@ -179,6 +183,23 @@ def _query_parameters(values: tuple[Any, ...]) -> Any:
     """Return the values of a query as SQLite takes them, by position or by name."""
     are_named = len(values) == 1 and isinstance(values[0], dict)
     return values[0] if are_named else values
+
+
+def _check_files_are_plain(database_path: Path) -> None:
+    """Check that no file of the database is a pipe or a device, which SQLite would wait for.
+
+    Raises:
+        StateError: One of them is.
+    """
+    for file_ending in _FILE_ENDINGS:
+        file_path = database_path.with_name(f"{database_path.name}{file_ending}")
+        try:
+            file_mode = file_path.stat().st_mode
+        except OSError:
+            continue  # SQLite says what is wrong with it
+        if not stat.S_ISREG(file_mode):
+            reason_text = f"{file_path.name} is not a plain file; remove it, or restore the state"
+            raise StateError(path=str(database_path.parent), reason=reason_text)
 
 
 def _decode_leniently(text: bytes) -> str:
