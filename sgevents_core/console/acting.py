@@ -27,7 +27,7 @@ from sgevents_core.console.bodies import parse_form, read_body
 from sgevents_core.console.page import Action, NewRequest, View, Visit
 from sgevents_core.console.problems import BadQuery, NotAllowed
 from sgevents_core.printable import counted, one_line
-from sgevents_core.state import lock
+from sgevents_core.reading.daemon_standing import read_daemon_need
 from sgevents_core.state.requests import RequestAnswer
 
 ANSWER_PATIENCE: Final = 3.0
@@ -104,7 +104,7 @@ async def _wait_for_answer(visit: Visit, numbers: Sequence[int]) -> ActionAnswer
         answer = await run_in_threadpool(_answer_so_far, visit, numbers)
         if answer.outcome != "waiting" or time.monotonic() > deadline:
             return answer
-        if lock.find_holder(visit.site.state_folder) is None:
+        if read_daemon_need(visit.site.state_folder, time.time()) is not None:
             return answer
         await asyncio.sleep(_LOOK_INTERVAL)
 
@@ -175,11 +175,12 @@ def _waiting_text(visit: Visit, waiting_numbers: Sequence[int]) -> str:
     which = (
         f"Request {waiting_numbers[0]} is recorded"
         if len(waiting_numbers) == 1
-        else f"{len(waiting_numbers)} requests are recorded"
+        else f"{len(waiting_numbers):,} requests are recorded"
     )
-    if lock.find_holder(visit.site.state_folder) is None:
-        return f"{which}; the daemon is not running, and will carry it out when it starts."
-    return f"{which}; the daemon is carrying it out."
+    need = read_daemon_need(visit.site.state_folder, time.time())
+    if need is None:
+        return f"{which}. The daemon has not answered yet; Requests shows when it has."
+    return f"{which}, and waits. {need.text}: {need.fix}."
 
 
 def _json_fields(body: bytes) -> Any:

@@ -32,6 +32,7 @@ from sgevents_core.console.problems import (
 from sgevents_core.console.shared_views import SharedViews
 from sgevents_core.console.sites import ConsoleSite, Sites
 from sgevents_core.printable import escaped_json, one_line
+from sgevents_core.reading.daemon_standing import read_daemon_need
 
 API_ROOT: Final = "/api/v1"
 logger: Final = logging.getLogger("sgevents.console")
@@ -158,7 +159,9 @@ async def _answer_html(answers: PageAnswers, page: Page, request: HttpRequest) -
     session = answers.gate.enter(request)
     visit = answers.visit_of(request, session.person)
     view = await answers.read_view(page, visit, request.query_params)
+    daemon_need = await run_in_threadpool(read_daemon_need, visit.site.state_folder, visit.now)
     values = {**answers.page_context(page, visit.site), "view": view, "now": visit.now}
+    values["daemon_need"] = daemon_need
     return await run_in_threadpool(answers.html, request, page.template, values, session=session)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgevents_core.printable import counted
+from sgevents_core.reading.daemon_standing import daemon_process
 from sgevents_core.state import lock
 from sgevents_core.state.attention import (
     FeedTrouble,
@@ -176,7 +177,6 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
     if not open_state(folder).is_made():
         return None
     lock_holder = lock.find_holder(folder) or {}
-    pid = lock_holder.get("pid")
     daemon = read_running_daemon(folder)
     loaded_plugins = None if daemon is None else frozenset(daemon.plugins)
     state = open_state(folder).reader()
@@ -184,7 +184,7 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
         if not state.is_ready:
             return None
         feed = state.load_feed()
-        process_id = pid if isinstance(pid, int) and "command" not in lock_holder else None
+        process_id = daemon_process(lock_holder)
         daemon_pulse = read_pulse(folder, process_id)
         return Overview(
             pid=process_id,

@@ -29,7 +29,7 @@ def test_a_form_records_a_request_and_says_so(
     """The next page says what came of it: without a daemon, that it waits."""
     assert post(client, f"plugins/{action}", plugin="notify").status_code == 303
     page = client.get("/sites/studio/requests")
-    assert "Request 1 is recorded; the daemon is not running" in page.text
+    assert "Request 1 is recorded, and waits. The daemon is not running: start it" in page.text
     assert "is recorded" not in client.get("/sites/studio/requests").text
     assert requests_of(config) == [(action, "notify", "anna@host")]
 

@@ -189,7 +189,7 @@ def test_an_operator_asks_in_the_own_name(config: Path, user_way: UserWay) -> No
         sign_in(client, "anna")
         answer = client.post(PAUSE, data=pause_form(form_token(client)))
         assert answer.headers["location"] == "/sites/studio/requests"
-        assert "the daemon is not running" in client.get("/sites/studio/requests").text
+        assert "Request 1 is recorded, and waits" in client.get("/sites/studio/requests").text
     assert requests_of(config) == [("pause", "notify", "anna")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 from console_states import fill_state
-from console_visits import config_file, console_client
+from console_visits import config_file, console_client, form_token
 from starlette.testclient import TestClient
 
+from sgevents_core.console.pages import PAGES
 from sgevents_core.console.shared_views import SharedViews
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.lock import StateLock
@@ -103,6 +105,27 @@ def test_a_daemon_that_is_down(tmp_path: Path) -> None:
     assert [need["kind"] for need in overview["needs"]][:2] == ["not_running", "paused"]
     assert "The daemon is not running" in page
     assert "requests wait until it runs" in page
+
+
+def test_every_page_says_that_nobody_carries_out_requests(tmp_path: Path) -> None:
+    """Where the daemon is down or does not move, with what to do; otherwise there is no such word.
+
+    A request that is made meanwhile is answered with the same.
+    """
+    paths = [page.path for page in PAGES if page.in_navigation and page.template and page.path]
+    with running(tmp_path) as client:
+        assert not any(
+            "as it was left" in client.get(f"/sites/studio/{path}").text for path in paths
+        )
+        write_pulse(tmp_path / "studio", Pulse(pid=os.getpid(), version="9", started=1.0, at=2.0))
+        texts = [client.get(f"/sites/studio/{path}").text for path in paths]
+        assert all(re.search("has not moved for .*restart it", text, re.DOTALL) for text in texts)
+    with console_client([tmp_path / "studio.toml"]) as client:
+        texts = [client.get(f"/sites/studio/{path}").text for path in paths]
+        assert all("start it: sgevents run" in text for text in texts)
+        client.headers["X-Form-Token"] = form_token(client)
+        answer = client.post("/api/v1/sites/studio/plugins/pause", json={"plugin": "notify"})
+    assert "start it: sgevents run" in answer.json()["text"]
 
 
 def test_lanes_show_their_workers_with_what_they_call(tmp_path: Path) -> None:
