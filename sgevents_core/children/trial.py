@@ -43,6 +43,7 @@ class Trial:
         self._launcher = Launcher(drops_output=True)
         self._workers: list[Worker] = []
         self._failures: dict[str, KnownBroken] | None = None
+        self._deadly_plugins: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="trial of files", daemon=True)
 
     def start(self) -> None:
@@ -53,9 +54,15 @@ class Trial:
         """Return the plugins that failed, and why; None while the trial is running."""
         return self._failures
 
-    def wait(self) -> None:
-        """Wait until the trial is over."""
-        self._thread.join()
+    def deadly_failures(self) -> dict[str, KnownBroken]:
+        """Return the plugins that ended the process or did not return; once the trial is over."""
+        failures = self._failures or {}
+        return {name: failures[name] for name in failures if name in self._deadly_plugins}
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the trial is over, at most so long; return whether it is."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def close(self) -> None:
         """End the process, whatever it is doing; may be called from any thread."""
@@ -76,12 +83,14 @@ class Trial:
 
     def _load_plugins(self, plugin_names: Sequence[str]) -> dict[str, KnownBroken]:
         """Load plugins in a new process; if it ends and nothing shows why, load them in two."""
-        worker = Worker(self._children_for(plugin_names))
+        lane_children = self._children_for(plugin_names)
+        worker = Worker(lane_children)
         self._workers.append(worker)
         try:
             reply = worker.start()
         except StateError as error:
             return _all_failed(plugin_names, str(error))
+        self._deadly_plugins |= lane_children.known_broken.keys()
         if isinstance(reply, Prepared):
             return {
                 status.name: KnownBroken(status.reason, status.fix, status.traceback)
@@ -89,6 +98,7 @@ class Trial:
                 if status.name in plugin_names and status.status != "enabled"
             }
         if len(plugin_names) == 1 or self._stop_event.is_set():
+            self._deadly_plugins |= set(plugin_names)
             return _all_failed(plugin_names, reply.line)
         middle = len(plugin_names) // 2
         first_failures = self._load_plugins(plugin_names[:middle])

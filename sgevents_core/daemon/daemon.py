@@ -7,13 +7,14 @@ import time
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from itertools import chain
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from sgevents_core.alerts.opening import open_alerts
 from sgevents_core.alerts.watched_daemon import WatchedDaemon
 from sgevents_core.calling.context import Services
-from sgevents_core.children.daemon_children import Children
+from sgevents_core.children.daemon_children import Children, plugins_in_children
 from sgevents_core.children.feed_process import FeedProcess
 from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
@@ -24,6 +25,7 @@ from sgevents_core.crashes.loading_deaths import count_last_death, find_known_br
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.classic_following import ClassicFollowing
+from sgevents_core.daemon.file_trials import find_deadly_files
 from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Assembly, Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
@@ -33,7 +35,7 @@ from sgevents_core.metrics.opening import Monitoring, open_monitoring
 from sgevents_core.metrics.watched import WatchedParts
 from sgevents_core.observe.process_guard import guarded_process
 from sgevents_core.observe.systemd import Systemd
-from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
+from sgevents_core.plugins.load_watching import KnownBroken, LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import log_remarks, log_statuses
 from sgevents_core.settings import Settings
@@ -178,6 +180,7 @@ class Daemon:
                 closing(FeedProcess(self._settings, state_lock))
             )
             feed_process.prepare_early(state_writer.load_feed(), time.time())
+            known_broken |= self._find_deadly_files(known_broken)
             give_up_process, service_manager = (
                 partial(_give_up_process, recorder, self._start_command),
                 Systemd(),
@@ -212,6 +215,23 @@ class Daemon:
             )
             self._is_reloading, self.has_hung_threads = (run.is_reloading, run.has_hung_threads)
             return _describe_remains(state_writer, {plugin.name for plugin in loaded.plugins})
+
+    def _find_deadly_files(self, known_broken: Container[str]) -> dict[str, KnownBroken]:
+        """Try the classic files that this process would load for the first time."""
+        settings = self._settings
+        loaded_files = LoadedFiles(settings)
+        in_children = set(chain(*plugins_in_children(settings, self._left_out).values()))
+        untried_plugins = [
+            name
+            for name in loaded_files.changed_plugins(loaded_files.present_versions())
+            if settings.plugins[name].enabled
+            and not (name in self._left_out or name in known_broken or name in in_children)
+        ]
+        if not untried_plugins:
+            return {}
+        return find_deadly_files(
+            settings, untried_plugins, Systemd(), lambda: not self._orders.empty()
+        )
 
     def _assemble_run(
         self,

@@ -1,4 +1,4 @@
-"""Trials of classic files that change while the daemon runs.
+"""Trials of classic files that are new or have changed, at a start and while the daemon runs.
 
 Each is loaded in a process of its own first: a file that ends its process, hangs or takes all
 memory costs nothing but that process, and its plugin continues with the code that it has.
@@ -6,7 +6,7 @@ memory costs nothing but that process, and its plugin continues with the code th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from sgevents_core.children.trial import Trial
 from sgevents_core.classic.finding import classic_plugins
+from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import turn_of
 from sgevents_core.settings import Settings
 
 _MEMORY_FILE: Final = Path("/proc/meminfo")
 _MEMORY_SHARE: Final = 2
+_WAIT_SECONDS: Final = 1.0
+_EXTENSION_SECONDS: Final = 30.0
 _LEAST_MEMORY: Final = 1 << 30
 """Bytes that a trial may use in any case."""
 
@@ -77,6 +80,32 @@ class FileTrials:
             for name in plugin_names
             if name in found
         }
+
+
+def find_deadly_files(
+    settings: Settings,
+    plugin_names: Iterable[str],
+    service_manager: Systemd,
+    is_stopping: Callable[[], bool],
+) -> dict[str, KnownBroken]:
+    """Try files before a start loads them; return the plugins that ended the process or hung.
+
+    Those that only raise are left out: the start itself reports them, with what they print.
+
+    Args:
+        settings: The configuration.
+        plugin_names: The plugins to try.
+        service_manager: Asked to wait for a file that takes long.
+        is_stopping: Returns whether the daemon must stop.
+    """
+    trial = Trial(settings, sorted(plugin_names))
+    trial.start()
+    try:
+        while not trial.wait(_WAIT_SECONDS) and not is_stopping():
+            service_manager.extend_timeout(_EXTENSION_SECONDS)
+        return trial.deadly_failures()
+    finally:
+        trial.close()
 
 
 def free_memory_share() -> int | None:
