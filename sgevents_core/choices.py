@@ -16,6 +16,10 @@ LogFormat: TypeAlias = Literal["auto", "human", "json"]
 """The form of log records; `auto` is `human` on a terminal and `json` elsewhere."""
 ConsoleWayIn: TypeAlias = Literal["token", "open"]
 """Who comes into a console that only this machine reaches."""
+Durability: TypeAlias = Literal["full", "relaxed"]
+"""Whether NATS servers that could lose what they have confirmed are accepted."""
+ReplicaCount: TypeAlias = Literal[1, 3]
+"""On how many NATS servers a stream is stored."""
 AlertKind: TypeAlias = Literal[
     "outage",
     "dead_letter",

@@ -1095,3 +1095,90 @@ class NothingToReplay(SgEventsError):
     """Which events? Give an id, a range such as 4711-4799, or --since 2h."""
 
     exit_code = 2
+
+
+class NatsNotInstalledError(SgEventsError):
+    """[state] url needs the extra packages of sgevents-core: {module} is missing.
+    Install them: pip install "sgevents-core[nats]"
+    """
+
+    exit_code = 2
+    module: str
+
+
+class BrokerError(StateError):
+    """The NATS server {path} cannot be used: {reason}."""
+
+
+class BrokerUnreachable(BrokerError):
+    """The NATS server {path} does not answer: {reason}.
+    Check url in [state], and whether the server runs; it is tried again and again.
+    """
+
+    is_sent: bool = False
+    """Whether the request was sent, so that the server may have carried it out."""
+
+
+class BrokerRefused(BrokerError):
+    """The NATS server {path} refuses the connection: {reason}.
+    Check user and password, credentials or nkey, and the certificates in [state].
+    """
+
+    exit_code = 2
+
+
+class BrokerFull(BrokerError):
+    """The NATS server {path} stores nothing more: {reason}.
+    Nothing is lost, and all waits. Give it more room: raise max_file_store, or the limits of the
+    account or of the stream.
+    """
+
+
+class StreamMissing(BrokerError):
+    """The NATS server {path} has no stream {stream}.
+    Make the streams with `sgevents cluster init`.
+    """
+
+    exit_code = 2
+    stream: str
+
+
+class StreamLost(BrokerError):
+    """The stream {stream} on the NATS server {path} is no longer what it was: {reason}.
+    No more callbacks are called, since their record would be incomplete. Restore the stream.
+    """
+
+    exit_code = 4
+    stream: str
+
+
+class FrontCut(SgEventsError):
+    """The stream {stream} begins with message {first}, and message {wanted} was wanted."""
+
+    stream: str
+    first: int
+    wanted: int
+
+
+class OutcomeNotKnown(SgEventsError):
+    """It is not known whether the NATS server has stored what was sent to {what}: {reason}."""
+
+    what: str
+    reason: str
+
+
+class NoBrokerError(SgEventsError):
+    """{file} names no NATS servers, so there is nothing to do. A state of one host needs none;
+    for several hosts, set url in [state].
+    """
+
+    exit_code = 2
+    file: Path
+
+
+class SeveralHostsNotReady(SgEventsError):
+    """`sgevents run` does not work with url in [state] yet, and would be alone with a state that
+    the other hosts do not see. Leave url out to run on this host alone.
+    """
+
+    exit_code = 2

@@ -9,12 +9,15 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from processor_time import limited_to
+
+if TYPE_CHECKING:
+    from nats_server import NatsServer
 
 MOST_PROCESSOR_TIME = 60.0
 """Of one test and its fixtures, in seconds: the longest take a tenth of it."""
@@ -76,3 +79,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _waited_for_threads():
         sys.stderr.flush()
         os._exit(1)
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A NATS server that all tests share; each takes a site of its own, and never ends it."""
+    from nats_server import running_nats
+
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server

@@ -78,6 +78,7 @@ def examine_all(config: Path, *, schema: bool = False) -> tuple[list[Finding], b
     area_checks = [
         ("site", _site_findings),
         ("state", _state_findings),
+        ("servers", _broker_findings),
         ("log", _log_findings),
         ("metrics", _metrics_findings),
         ("alerts", _alerts_findings),
@@ -141,6 +142,12 @@ def _local_state_findings(settings: Settings) -> list[Finding]:
     from sgevents_core.cli.check_state import state_findings
 
     return state_findings(settings.state.path) + aside_findings(settings.state.path)
+
+
+def _broker_findings(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_broker import broker_findings
+
+    return broker_findings(settings)
 
 
 def _log_findings(settings: Settings) -> list[Finding]:

@@ -26,6 +26,10 @@ class ListedCommand(NamedTuple):
 COMMANDS: Final = {
     "alerts": ListedCommand("alerts:alerts", "Try out who is told when something is wrong."),
     "check": ListedCommand("check:check", "Check everything a run needs, before anything runs."),
+    "cluster": ListedCommand(
+        "cluster:cluster",
+        "Make and show the streams that several hosts share, on the servers of [state] url.",
+    ),
     "completion": ListedCommand(
         "completion:completion", "Write the script that lets a shell complete commands."
     ),

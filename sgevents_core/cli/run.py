@@ -14,7 +14,7 @@ import click
 
 from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import ConfigError, NoSuchPluginError
+from sgevents_core.errors import ConfigError, NoSuchPluginError, SeveralHostsNotReady
 from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest_name
 
@@ -68,6 +68,8 @@ def run(
 
     start_command = command_line()
     settings = read_configuration(config)
+    if settings.state.url is not None:
+        raise SeveralHostsNotReady
     plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
     if dry_run:
         _run_trial(settings, plugins, verbose=verbose, drain=drain, strict=strict)

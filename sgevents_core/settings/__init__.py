@@ -19,11 +19,11 @@ from sgevents_core.settings.model import (
     PluginSettings,
     Settings,
     SiteSettings,
-    StateSettings,
 )
 from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.secret import Secret, SecretSource, SecretTexts, secrets_in
 from sgevents_core.settings.starts import Ago, Start
+from sgevents_core.settings.state_settings import StateSettings
 
 __all__ = [
     "DEFAULT_GROUP",

@@ -29,12 +29,12 @@ from sgevents_core.settings.model import (
     PluginSettings,
     Settings,
     SiteSettings,
-    StateSettings,
 )
 from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import describe, dotted_key, nearest_name, toml_string
+from sgevents_core.settings.state_settings import HostSettings, StateSettings
 from sgevents_core.settings.toml_errors import explain_toml_error
 
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
@@ -45,6 +45,7 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "state": StateSettings,
     "groups": GroupSettings,
     "lanes": LaneSettings,
+    "hosts": HostSettings,
     "plugins": PluginSettings,
     "log": LogSettings,
     "metrics": MetricsSettings,
@@ -191,6 +192,7 @@ class _SettingsAssembler:
             plugins=plugin_settings,
             log=self._section_settings("log", LogSettings),
             metrics=self._section_settings("metrics", MetricsSettings),
+            hosts=self._named_tables("hosts", HostSettings),
             alerts=self._alert_settings(),
             classic=self._classic_settings(classic_table),
             classic_folders=classic_folders,
@@ -354,7 +356,7 @@ class _SettingsAssembler:
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
         secret_paths.append(("classic", "smtp", "password"))
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
-        secret_paths.append(("console", "webhook_secret"))
+        secret_paths += [("state", "password"), ("console", "webhook_secret")]
         for index, table in enumerate(settings.alerts):
             secret_paths += [("alerts", index, "urls", number) for number in range(len(table.urls))]
             secret_paths.append(("alerts", index, "heartbeat"))
@@ -423,6 +425,7 @@ def _display_name(section_name: str) -> str:
     display_names = {
         "groups": "[groups]",
         "alerts": "[alerts]",
+        "hosts": "hosts.NAME",
         "lanes": "lanes.NAME",
         "plugins": "plugins.NAME",
     }

@@ -9,6 +9,7 @@ import operator
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from sgevents_core.settings.cluster_checks import check_cluster
 from sgevents_core.settings.console_checks import check_console
 from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.durations import format_duration
@@ -44,6 +45,9 @@ def check_cross_rules(
         _check_credentials(name, plugin, diagnostics)
         _check_ignore_own(name, settings, diagnostics)
         _check_plugin_group(name, plugin, settings.groups, diagnostics)
+    state_table = raw_tables.get("state")
+    given_keys = tuple(state_table) if isinstance(state_table, Mapping) else ()
+    check_cluster(settings, given_keys, diagnostics)
     _check_log(settings.log, settings.plugins, diagnostics)
     check_console(settings, diagnostics)
     check_metrics(settings, diagnostics)

@@ -17,7 +17,7 @@ from sgevents_core.settings.value_kinds import Schema, ValueKind
 from sgevents_core.settings.value_shapes import ValueShape, shape_of
 
 SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
-_NAMED_TABLES: Final = {"lanes", "plugins"}
+_NAMED_TABLES: Final = {"hosts", "lanes", "plugins"}
 _LISTED_TABLES: Final = {"groups", "classic.paths", "alerts"}
 _COMPUTED_DEFAULTS: Final = {("feed", "idle_interval")}
 """Keys whose default is calculated."""

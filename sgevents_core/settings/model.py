@@ -24,6 +24,7 @@ from sgevents_core.settings.classic_settings import ClassicFolder, ClassicSettin
 from sgevents_core.settings.console_settings import ConsoleAccess, ConsoleSettings
 from sgevents_core.settings.monitoring_settings import AlertSettings, MetricsSettings
 from sgevents_core.settings.secret import SecretTexts
+from sgevents_core.settings.state_settings import HostSettings, StateSettings
 from sgevents_core.settings.value_kinds import (
     ExistingFile,
     OwnSettings,
@@ -154,22 +155,6 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         """Fill in `idle_interval`: five times `poll_interval` where it was not given."""
         if not self.idle_interval:
             force_setattr(self, "idle_interval", IDLE_INTERVAL_FACTOR * self.poll_interval)
-
-
-class StateSettings(Struct, frozen=True, kw_only=True):
-    """`[state]`: the folder of the journal and the ledger."""
-
-    path: Annotated[
-        PathSetting,
-        Meta(
-            description="The folder that contains them, on a local disk. It is created if it does "
-            "not exist."
-        ),
-    ] = Path("state")
-    retention: Annotated[
-        Duration,
-        Meta(description="How long events are kept after every enabled plugin has handled them."),
-    ] = 30 * 86400.0
 
 
 class GroupSettings(Struct, frozen=True, kw_only=True):
@@ -390,6 +375,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     plugins: dict[str, PluginSettings] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    hosts: dict[str, HostSettings] = field(default_factory=dict)
+    """Hosts by name; one that has no table has the defaults."""
     alerts: tuple[AlertSettings, ...] = ()
     classic: ClassicSettings = field(default_factory=ClassicSettings)
     classic_folders: tuple[ClassicFolder, ...] = ()

@@ -6,6 +6,7 @@ raises `InvalidValueError`. No message shows a value that may be a secret.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -51,8 +52,8 @@ class ValueKind:
     """Returns a checked value as the file spells it."""
 
 
-def duration_kind(minimum_seconds: float = 0.0) -> ValueKind:
-    """Return the kind of durations of at least `minimum_seconds`, which are floats of seconds."""
+def duration_kind(minimum_seconds: float = 0.0, maximum_seconds: float = math.inf) -> ValueKind:
+    """Return the kind of durations between two limits, which are floats of seconds."""
 
     def read_duration(raw_value: object, context: ReadingContext) -> float:
         seconds = _read_duration(raw_value, context)
@@ -60,6 +61,11 @@ def duration_kind(minimum_seconds: float = 0.0) -> ValueKind:
             minimum = format_duration(minimum_seconds)
             fix = f"write {context.assignment(toml_string(minimum))} or more"
             message = f"{format_duration(seconds)} is too short, the minimum is {minimum}"
+            raise InvalidValueError(message, fix)
+        if seconds > maximum_seconds:
+            maximum = format_duration(maximum_seconds)
+            fix = f"write {context.assignment(toml_string(maximum))} or less"
+            message = f"{format_duration(seconds)} is too long, the maximum is {maximum}"
             raise InvalidValueError(message, fix)
         return seconds
 
@@ -70,6 +76,15 @@ def duration_kind(minimum_seconds: float = 0.0) -> ValueKind:
         '"5m"',
         to_toml=format_duration,
     )
+
+
+_GATHERING: Final = duration_kind(0.001, 1)
+"""How long quick calls may be gathered."""
+
+
+def _read_note(raw_value: object, context: ReadingContext) -> float:
+    """Return for how many seconds quick calls are gathered; 0 for not at all."""
+    return 0.0 if raw_value == "call" else float(_GATHERING.read(raw_value, context))
 
 
 def _read_duration(raw_value: object, context: ReadingContext) -> float:
@@ -406,6 +421,15 @@ SiteUrl: TypeAlias = Annotated[
     str, ValueKind(_read_site_url, _URL_SCHEMA, '"https://YOUR-SITE.shotgrid.autodesk.com"')
 ]
 ProxySetting: TypeAlias = Annotated[str, ValueKind(_read_proxy_address, _REFERABLE_SCHEMA)]
+NoteSetting: TypeAlias = Annotated[
+    float,
+    ValueKind(
+        _read_note,
+        {"anyOf": [{"const": "call"}, _GATHERING.schema]},
+        '"call"',
+        to_toml=lambda seconds: format_duration(seconds) if seconds else "call",
+    ),
+]
 PathSetting: TypeAlias = Annotated[Path, ValueKind(_read_path, _TEXT_SCHEMA, to_toml=str)]
 ExistingFile: TypeAlias = Annotated[str, ValueKind(_read_existing_file, _TEXT_SCHEMA)]
 VersionSpecifier: TypeAlias = Annotated[str, ValueKind(_read_version, _TEXT_SCHEMA)]

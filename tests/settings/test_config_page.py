@@ -19,6 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 HEADINGS = {
     "groups": "[[groups]]",
     "alerts": "[[alerts]]",
+    "hosts": "[hosts.NAME]",
     "lanes": "[lanes.NAME]",
     "plugins": "[plugins.NAME]",
     "classic.paths": "[[classic.paths]]",
@@ -80,6 +81,8 @@ def default_of(key: FieldInfo) -> Any:
     default = key.default
     if isinstance(default, Path | ListenAddress):
         return str(default)
+    if key.name == "note":
+        return "call"
     return list(default) if isinstance(default, tuple) else default
 
 

@@ -95,6 +95,11 @@ lane = "slow"
 [lanes.slow]
 workers = 2
 order_by = "none"
+[state]
+url = "nats://b1"
+user = "sgevents"
+password = "hunter2"
+[hosts.render01]
 [plugins.chat]
 [[classic.paths]]
 path = "old"
@@ -115,6 +120,7 @@ urls = ["json://user:hunter2@mail", { env = "NOT_THERE" }]
     for section, model in SECTION_MODELS.items():
         prefix = {"groups": "groups[0]", "lanes": "lanes.slow", "plugins": "plugins.chat"}
         prefix |= {"classic.paths": "classic.paths[0]", "alerts": "alerts[0]"}
+        prefix["hosts"] = "hosts.render01"
         for key in model.__struct_encode_fields__:
             if not (section == "plugins" and key == "settings"):
                 assert f"{prefix.get(section, section)}.{key}" in keys, section

@@ -1,0 +1,319 @@
+"""The connection to the NATS servers, for all threads: kept up for ever by a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+
+from nats.errors import AuthorizationError, Error
+
+from sgevents_core.errors import BrokerRefused, BrokerUnreachable
+from sgevents_core.settings.broker_url import BrokerUrl
+from sgevents_core.settings.state_settings import StateSettings
+from sgevents_core.state.nats.client import BrokerClient, NotEncryptedError
+from sgevents_core.state.nats.exchange import ConnectionLost, Exchange, Reply, sent_size
+
+logger = logging.getLogger(__name__)
+
+CONNECT_WITHIN: Final = 10.0
+"""How many seconds a start waits for the servers."""
+REQUEST_WITHIN: Final = 5.0
+"""How many seconds a request may take, unless it says so."""
+_ATTEMPT_WITHIN: Final = 2
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_END_WITHIN: Final = 5.0
+T = TypeVar("T")
+Listener: TypeAlias = Callable[[Reply | None], None]
+"""Called in the loop's thread for each message; with None after each new connection."""
+
+
+class Broker:
+    """The NATS servers of one state. Made anew in each process that uses it; never forked.
+
+    Args:
+        settings: `[state]`, with a url.
+        name: This connection's name, which the server shows to its operator.
+    """
+
+    def __init__(self, settings: StateSettings, name: str = "sgevents") -> None:
+        assert settings.url is not None  # noqa: S101 - the caller's check
+        self._settings = settings
+        self._url: BrokerUrl = settings.url
+        self._name = name
+        self._process_id = os.getpid()
+        self._listeners: list[tuple[str, Listener]] = []
+        self._failure = "it is not connected yet"
+        self._refusal: str | None = None
+        self._exchange: Exchange | None = None
+        self._connections = 0
+        self._connected = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run_loop, name="nats", daemon=True)
+        self._thread.start()
+
+    def __str__(self) -> str:
+        """Return the address, for people; it holds no secret."""
+        return str(self._url)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection right now."""
+        return self._exchange is not None
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been, the current one included."""
+        return self._connections
+
+    @property
+    def failure(self) -> str:
+        """Why there was no connection at the last attempt, for people."""
+        return self._failure
+
+    @property
+    def server_info(self) -> Mapping[str, Any]:
+        """What the connected server says about itself; empty without a connection."""
+        exchange = self._exchange
+        return exchange.client.server_info if exchange else {}
+
+    @property
+    def max_payload(self) -> int:
+        """How many bytes a message may have, headers included."""
+        return int(self.server_info.get("max_payload", 1024 * 1024))
+
+    def connect(self, within: float = CONNECT_WITHIN) -> None:
+        """Wait for a connection.
+
+        Args:
+            within: For how many seconds.
+
+        Raises:
+            BrokerRefused: A server refused the user, or offers no encryption.
+            BrokerUnreachable: No server answered in time.
+        """
+        self._run(self._await_connection(within, stops_at_refusal=True))
+
+    def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        within: float = REQUEST_WITHIN,
+    ) -> Reply:
+        """Send a message and return its reply, also one that is an error's.
+
+        Raises:
+            BrokerUnreachable: No reply came in time; `is_sent` says whether it was sent.
+        """
+        return self.request_many(subject, data, headers, within, is_last=lambda reply: True)[0]
+
+    def request_many(
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str] | None,
+        within: float,
+        is_last: Callable[[Reply], bool],
+    ) -> list[Reply]:
+        """Send a message and return its replies up to the last; see `request`."""
+        return self._run(self._request(subject, data, headers, within, is_last))
+
+    def check_size(self, data: bytes, headers: Mapping[str, str]) -> None:
+        """Refuse a message that the server would end the connection for.
+
+        Raises:
+            ValueError: It is longer than the server accepts.
+        """
+        size = sent_size(data, headers)
+        if size > self.max_payload:
+            raise ValueError(f"a message of {size} bytes, and the server takes {self.max_payload}")
+
+    def listen(self, subject: str, listener: Listener) -> None:
+        """Call `listener` for each message of a subject from now on, over all connections."""
+        self._run(self._add_listener(subject, listener))
+
+    def close(self) -> None:
+        """End the connection and the thread; what still waits fails."""
+        if self._is_closed or os.getpid() != self._process_id:
+            return
+        self._is_closed = True
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        self._thread.join(_END_WITHIN)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._is_closed or os.getpid() != self._process_id:
+            work.close()
+            self._raise_unreachable("the connection is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._keeping = self._loop.create_task(self._keep_connected())
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    async def _shut_down(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self._loop.stop()
+
+    async def _await_connection(self, within: float, *, stops_at_refusal: bool = False) -> Exchange:
+        deadline = self._loop.time() + within
+        while self._exchange is None:
+            if stops_at_refusal and self._refusal is not None:
+                raise BrokerRefused(path=str(self), reason=self._refusal)
+            remaining = deadline - self._loop.time()
+            if remaining <= 0:
+                self._raise_unreachable(self._failure)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._connected.wait(), min(remaining, 0.1))
+        return self._exchange
+
+    async def _request(
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str] | None,
+        within: float,
+        is_last: Callable[[Reply], bool],
+    ) -> list[Reply]:
+        deadline = self._loop.time() + within
+        exchange = self._exchange or await self._await_connection(within)
+        try:
+            remaining = deadline - self._loop.time()
+            return await exchange.request(subject, data, headers, is_last, remaining)
+        except ConnectionLost:
+            self._raise_unreachable("the connection was lost", is_sent=True)
+        except asyncio.TimeoutError:
+            self._raise_unreachable(f"no answer came within {within:.1f} s", is_sent=True)
+
+    async def _add_listener(self, subject: str, listener: Listener) -> None:
+        self._listeners.append((subject, listener))
+        if self._exchange is not None:
+            await _subscribe(self._exchange.client, subject, listener)
+
+    async def _keep_connected(self) -> None:
+        """Connect, again and again, until the task is cancelled."""
+        servers, pause = list(self._url.servers), _FIRST_PAUSE
+        random.shuffle(servers)
+        while True:
+            servers.append(servers.pop(0))
+            client = BrokerClient(must_encrypt=self._url.is_encrypted)
+            try:
+                exchange = await self._open(client, servers[-1])
+                pause = _FIRST_PAUSE
+                await self._serve(exchange)
+            except (Error, OSError, asyncio.TimeoutError, ValueError, ConnectionLost) as error:
+                self._note_failure(error)
+            finally:
+                await client.end()
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _open(self, client: BrokerClient, server: str) -> Exchange:
+        exchange = Exchange(client)
+
+        async def lose() -> None:
+            exchange.lose()
+
+        await asyncio.wait_for(client.connect(**self._options(server), closed_cb=lose), 5)
+        await exchange.start()
+        for subject, listener in self._listeners:
+            await _subscribe(client, subject, listener)
+        return exchange
+
+    async def _serve(self, exchange: Exchange) -> None:
+        """Let requests use a connection until it is lost."""
+        self._exchange, self._refusal = exchange, None
+        self._connections += 1
+        self._connected.set()
+        logger.info("connected to the NATS server %s", self, extra={"action": "broker.connected"})
+        for _subject, listener in self._listeners:
+            listener(None)
+        try:
+            await exchange.watch()
+        finally:
+            self._exchange = None
+            self._connected.clear()
+            exchange.lose()
+        self._failure = "the connection was lost"
+        logger.warning(
+            "the connection to the NATS server %s was lost; trying again",
+            self,
+            extra={"action": "broker.lost"},
+        )
+
+    def _options(self, server: str) -> dict[str, Any]:
+        """Return what nats-py needs to connect to one server, once."""
+        settings = self._settings
+        scheme = "tls" if self._url.is_encrypted else "nats"
+        options: dict[str, Any] = {
+            "servers": f"{scheme}://{server}",
+            "name": self._name,
+            "error_cb": _ignore_error,
+            "allow_reconnect": False,
+            "max_reconnect_attempts": 1,
+            "reconnect_time_wait": 0,
+            "connect_timeout": _ATTEMPT_WITHIN,
+            "ping_interval": 3600,  # the exchange tries the connection itself
+            "pending_size": 0,  # nothing waits for a buffer
+        }
+        if self._url.is_encrypted or settings.ca_certs or settings.cert:
+            options["tls"] = self._tls_context()
+        if settings.user is not None and settings.password is not None:
+            options.update(user=settings.user, password=settings.password.reveal())
+        options["user_credentials"] = settings.credentials
+        options["nkeys_seed"] = settings.nkey
+        return options
+
+    def _tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._settings.ca_certs)
+        if self._settings.cert is not None:
+            context.load_cert_chain(self._settings.cert, self._settings.key)
+        return context
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failure = _reason_of(error)
+        is_refusal = isinstance(error, AuthorizationError | NotEncryptedError | ssl.SSLError)
+        if is_refusal or "authorization" in self._failure.lower():
+            self._refusal = self._failure
+
+    def _raise_unreachable(self, reason: str, *, is_sent: bool = False) -> NoReturn:
+        error = BrokerUnreachable(path=str(self), reason=reason)
+        error.is_sent = is_sent
+        raise error
+
+
+async def _subscribe(client: BrokerClient, subject: str, listener: Listener) -> None:
+    async def deliver(message: Any) -> None:
+        listener(Reply.of(message))
+
+    await client.subscribe(subject, cb=deliver)
+
+
+async def _ignore_error(error: Exception) -> None:
+    """Take an error that nats-py reports besides raising it."""
+
+
+def _reason_of(error: Exception) -> str:
+    """Return why a connection failed, for people."""
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer came in time"
+    return str(error).removeprefix("nats: ").strip().strip("'") or type(error).__name__

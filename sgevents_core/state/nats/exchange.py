@@ -1,0 +1,143 @@
+"""One connection to a NATS server: requests over it and their replies; for the loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from nats.aio.msg import Msg
+from nats.errors import Error
+
+from sgevents_core.state.nats.client import BrokerClient
+
+PING_INTERVAL: Final = 2.0
+"""After how many quiet seconds a connection is tried."""
+_PONG_WITHIN: Final = 4
+_HEADER_LINE: Final = len("NATS/1.0\r\n\r\n")
+_STATUS: Final = "Status"
+
+
+class Reply(NamedTuple):
+    """One message that answers a request.
+
+    Args:
+        status: The server's own code, such as 404; 0 for a message.
+    """
+
+    status: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+    @classmethod
+    def of(cls, message: Msg) -> Reply:
+        """Return what nats-py received."""
+        headers = message.headers or {}
+        code = headers.get(_STATUS, "0")[:3]
+        return cls(int(code) if code.isdecimal() else 0, message.subject, headers, message.data)
+
+
+class ConnectionLost(Exception):
+    """The connection ended before the reply came; what was sent may have arrived."""
+
+
+def sent_size(data: bytes, headers: Mapping[str, str]) -> int:
+    """Return how many bytes of the server's `max_payload` a message takes."""
+    lines = sum(len(name.encode()) + len(text.encode()) + 4 for name, text in headers.items())
+    return len(data) + (lines + _HEADER_LINE if headers else 0)
+
+
+class Exchange:
+    """Requests over one connection; replies come to one subject, numbered by request."""
+
+    def __init__(self, client: BrokerClient) -> None:
+        self._client = client
+        self._numbers = itertools.count(1)
+        self._inbox = client.new_inbox()
+        self._waiting: dict[str, Callable[[Reply], None]] = {}
+        self._futures: set[asyncio.Future[list[Reply]]] = set()
+        self._lost = asyncio.Event()
+
+    @property
+    def client(self) -> BrokerClient:
+        """The connection."""
+        return self._client
+
+    async def start(self) -> None:
+        """Begin to receive replies."""
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._deliver)
+
+    async def watch(self) -> None:
+        """Return once the connection is lost."""
+        while not self._lost.is_set():
+            try:
+                await asyncio.wait_for(self._lost.wait(), PING_INTERVAL)
+            except asyncio.TimeoutError:
+                await self._try_connection()
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str] | None,
+        is_last: Callable[[Reply], bool],
+        within: float,
+    ) -> list[Reply]:
+        """Send a message, and return the replies up to the last.
+
+        Raises:
+            ConnectionLost: The connection ended meanwhile.
+            asyncio.TimeoutError: They did not come in time.
+        """
+        if self._lost.is_set():
+            raise ConnectionLost
+        future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+        replies: list[Reply] = []
+
+        def take_reply(reply: Reply) -> None:
+            replies.append(reply)
+            if is_last(reply) and not future.done():
+                future.set_result(replies)
+
+        number = str(next(self._numbers))
+        self._waiting[number] = take_reply
+        self._futures.add(future)
+        try:
+            await self._publish(subject, data, f"{self._inbox}.{number}", headers)
+            return await asyncio.wait_for(future, within)
+        finally:
+            del self._waiting[number]
+            self._futures.discard(future)
+
+    def lose(self) -> None:
+        """Let everything that waits for a reply fail."""
+        self._lost.set()
+        for future in self._futures:
+            if not future.done():
+                future.set_exception(ConnectionLost())
+
+    async def _publish(
+        self, subject: str, data: bytes, inbox: str, headers: Mapping[str, str] | None
+    ) -> None:
+        try:
+            await self._client.publish(
+                subject, data, reply=inbox, headers=dict(headers) if headers else None
+            )
+        except (Error, OSError) as error:
+            raise ConnectionLost from error
+
+    async def _deliver(self, message: Msg) -> None:
+        take_reply = self._waiting.get(message.subject.rpartition(".")[2])
+        if take_reply is not None:
+            take_reply(Reply.of(message))
+
+    async def _try_connection(self) -> None:
+        """Find out whether the server still answers."""
+        try:
+            await self._client.flush(timeout=_PONG_WITHIN)
+        except (Error, OSError, asyncio.TimeoutError):
+            self.lose()
+        if not self._client.is_reading:
+            self.lose()

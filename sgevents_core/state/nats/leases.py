@@ -1,0 +1,175 @@
+"""Who works at what: keys that vanish unless they are renewed. They never say who may write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from sgevents_core.errors import BrokerUnreachable
+from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.jetstream import (
+    StoredMessage,
+    read_directly,
+    read_from_leader,
+    write_expecting,
+)
+from sgevents_core.state.nats.streams import StreamDefinition, create_stream, find_stream
+
+SAFETY_SECONDS: Final = 0.3
+"""How much earlier than the servers its holder takes a lease to be over."""
+_EXPECTED_REVISION: Final = "Nats-Expected-Last-Subject-Sequence"
+_OPERATION: Final = "KV-Operation"
+_DELETED: Final = {"DEL", "PURGE"}
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_seconds() -> float:
+    """Return the seconds since the machine started, those of a suspension included."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+class LeaseEntry(NamedTuple):
+    """A key as the servers have it.
+
+    Args:
+        holder: What its holder wrote.
+        revision: The sequence of that.
+    """
+
+    holder: bytes
+    revision: int
+
+
+class HeldLease(NamedTuple):
+    """A lease of this process.
+
+    Args:
+        key: What it is about, such as `feed` or `lane.NAME`.
+        holder: What this process wrote.
+        revision: The sequence of that.
+        valid_until: When the right to begin something ends, by `boot_seconds`.
+    """
+
+    key: str
+    holder: bytes
+    revision: int
+    valid_until: float
+
+
+class Leases:
+    """The leases of one site; any number of threads may use them.
+
+    Args:
+        broker: The servers.
+        bucket: The stream of the bucket, `KV_...`, and how it is made anew if it is gone.
+        seconds: How long a lease lasts.
+        clock: A clock that also counts suspension.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        bucket: StreamDefinition,
+        seconds: float,
+        clock: Callable[[], float] = boot_seconds,
+    ) -> None:
+        self._broker = broker
+        self._bucket = bucket
+        self._start = f"$KV.{bucket.name.removeprefix('KV_')}."
+        self._seconds = seconds
+        self._clock = clock
+
+    def read_all(self) -> dict[str, LeaseEntry]:
+        """Return all keys that are held, as any server has them; one may be out of date.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        try:
+            messages = read_directly(
+                self._broker, self._bucket.name, {"multi_last": [f"{self._start}>"]}, self._within
+            )
+        except BrokerUnreachable:
+            if find_stream(self._broker, self._bucket.name) is not None:
+                raise
+            create_stream(self._broker, self._bucket)
+            return {}
+        return {
+            message.subject.removeprefix(self._start): LeaseEntry(message.data, message.sequence)
+            for message in messages
+            if not _is_marker(message)
+        }
+
+    def take(self, key: str, holder: bytes) -> HeldLease | None:
+        """Take a key that nobody holds; None if somebody does.
+
+        Args:
+            key: The key, its names escaped; see `streams.escape_name`.
+            holder: This process, in a text that no other process uses.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        held = self._write(key, holder, revision=0)
+        if held is not None:
+            return held
+        newest = self._newest(key)
+        if newest is None:
+            return self._write(key, holder, revision=0)
+        if _is_marker(newest) or newest.data == holder:  # given back, or an answer was lost
+            return self._write(key, holder, newest.sequence)
+        return None
+
+    def renew(self, held: HeldLease, holder: bytes | None = None) -> HeldLease | None:
+        """Renew a lease; None if it is over, and somebody else may hold it.
+
+        Args:
+            held: The lease.
+            holder: What is written from now on; by default the same.
+
+        Raises:
+            BrokerError: The server refused, or did not answer; it may be tried again.
+        """
+        written = held.holder if holder is None else holder
+        renewed = self._write(held.key, written, held.revision)
+        if renewed is not None:
+            return renewed
+        newest = self._newest(held.key)
+        if newest is None or _is_marker(newest) or newest.data not in {held.holder, written}:
+            return None
+        return self._write(held.key, written, newest.sequence)  # an answer was lost
+
+    def give_back(self, held: HeldLease) -> None:
+        """Let others take the key at once; does nothing if it is no longer this process's.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        self._write(held.key, b"", held.revision, {_OPERATION: "DEL"})
+
+    @property
+    def _within(self) -> float:
+        """A request that takes longer is of no use."""
+        return self._seconds / 2
+
+    def _write(
+        self, key: str, holder: bytes, revision: int, headers: dict[str, str] | None = None
+    ) -> HeldLease | None:
+        """Write a key if its revision is the expected one; None if it is not."""
+        sent_at = self._clock()
+        conditions = {_EXPECTED_REVISION: str(revision), **(headers or {})}
+        written = write_expecting(
+            self._broker, f"{self._start}{key}", holder, conditions, self._within
+        )
+        if written is None:
+            return None
+        return HeldLease(key, holder, written, sent_at + self._seconds - SAFETY_SECONDS)
+
+    def _newest(self, key: str) -> StoredMessage | None:
+        wanted = {"last_by_subj": f"{self._start}{key}"}
+        return read_from_leader(self._broker, self._bucket.name, wanted, self._within)
+
+
+def _is_marker(message: StoredMessage) -> bool:
+    return message.headers.get(_OPERATION) in _DELETED
