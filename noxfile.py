@@ -72,6 +72,8 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = ["sgevents_core", "sgevents_plugins_example", "tests", "docs", "noxfile.py"]
 
+IN_TWO_PROCESSES = ["--numprocesses", "2", "--dist", "loadfile"]
+
 nox.needs_version = NOX_VERSION
 nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.default_venv_backend = "virtualenv"
@@ -125,9 +127,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests on the running Python, against the installed wheels."""
+    """Run the tests on the running Python, against the installed wheels: all in two processes.
+
+    What follows `--` goes to pytest instead.
+    """
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or IN_TWO_PROCESSES))
 
 
 @nox.session(name="tests-all", python=PYTHONS)

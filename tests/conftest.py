@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from processor_time import limited_to
@@ -39,9 +39,21 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the tests if they leave files open or threads that Python would wait for."""
-    if leftovers := [*_open_descriptors(), *_waited_for_threads()]:
-        session.config.stash[_LEFTOVERS] = leftovers
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    config = session.config
+    leftovers = [*config.stash.get(_LEFTOVERS, []), *_open_descriptors(), *_waited_for_threads()]
+    if not leftovers:
+        return
+    config.stash[_LEFTOVERS] = leftovers
+    session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    if hasattr(config, "workeroutput"):  # a process of pytest-xdist, which reports to the first
+        config.workeroutput["leftovers"] = leftovers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a process of pytest-xdist has left behind."""
+    leftovers = getattr(node, "workeroutput", {}).get("leftovers", [])
+    node.config.stash[_LEFTOVERS] = [*node.config.stash.get(_LEFTOVERS, []), *leftovers]
 
 
 _LEFTOVERS: Final = pytest.StashKey[list[str]]()
@@ -74,7 +86,8 @@ def _waited_for_threads() -> list[str]:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Report what is left over, and end at once where Python would wait for a thread for ever."""
-    if leftovers := config.stash.get(_LEFTOVERS, []):
+    leftovers = config.stash.get(_LEFTOVERS, [])
+    if leftovers and not hasattr(config, "workeroutput"):
         sys.stderr.write("\n".join(["The tests left behind:", *leftovers, ""]))
     if _waited_for_threads():
         sys.stderr.flush()
