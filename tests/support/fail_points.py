@@ -95,18 +95,28 @@ def _at_once() -> None:
     """Do in every run what otherwise happens every ten minutes, or when a plugin is due."""
     from sgevents_core.calling import deferral
     from sgevents_core.daemon import housekeeping, run
+    from sgevents_core.dispatch.divided_lane import DividedLane
     from sgevents_core.dispatch.lane import Lane
 
     vars(housekeeping).update(PRUNE_INTERVAL=0.01)
     vars(deferral).update(SHORTEST_DEFER=0.0)
     vars(run).update(DRAIN_TICK_SECONDS=0.002)
-    caught_up = Lane.caught_up
-
-    def and_not_held(lane: Lane, end: int) -> bool:
-        return caught_up(lane, end) and all(one.record.state != "held" for one in lane.lane_plugins)
-
-    Lane.caught_up = and_not_held  # type: ignore[assignment, method-assign]
+    for lane_class in (Lane, DividedLane):
+        _not_held(lane_class)
     _synced_with_the_calls()
+
+
+def _not_held(lane_class: Any) -> None:
+    """Let a drain wait for plugins that are held: they asked to be called again at once."""
+    from sgevents_core.dispatch.divided_lane import DividedLane
+
+    caught_up = lane_class.caught_up
+
+    def and_not_held(lane: Any, end: int) -> bool:
+        plugins = lane._all_lane_plugins() if isinstance(lane, DividedLane) else lane.lane_plugins
+        return caught_up(lane, end) and all(one.record.state != "held" for one in plugins)
+
+    lane_class.caught_up = and_not_held
 
 
 def _synced_with_the_calls() -> None:
@@ -115,6 +125,7 @@ def _synced_with_the_calls() -> None:
     from sgevents_core.dispatch.strand import Strand
 
     made: list[syncing.ProgressSyncer] = []
+    one_at_a_time = threading.Lock()
     initialise = syncing.ProgressSyncer.__init__
 
     def keep(self: syncing.ProgressSyncer, *args: Any) -> None:
@@ -124,8 +135,9 @@ def _synced_with_the_calls() -> None:
     def followed(handle: Callable[..., bool]) -> Callable[..., bool]:
         def handled(*args: Any) -> bool:
             result = handle(*args)
-            if made:
-                made[-1].sync_once()
+            with one_at_a_time:
+                if made:
+                    made[-1].sync_once()
             return result
 
         return handled

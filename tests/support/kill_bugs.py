@@ -11,9 +11,10 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import Slot
+from sgevents_core.state.register import NotedLane, Slot
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
 from sgevents_core.state.steps import Step
+from sgevents_core.state.strand_places import StrandPlaces
 
 
 def returned_before_the_call() -> None:
@@ -134,6 +135,32 @@ def two_transactions() -> None:
     schema._apply_migrations = one_by_one
 
 
+def one_slot_believed() -> None:
+    """Believe the register of a divided lane about its first strand alone."""
+    from sgevents_core.crashes import recovery
+
+    join = recovery.join_places
+
+    def join_places(strand_places: StrandPlaces, noted_lane: NotedLane) -> StrandPlaces:
+        slots = {strand: slot for strand, slot in noted_lane.slots.items() if strand == 0}
+        return join(strand_places, NotedLane(noted_lane.order_by, slots))
+
+    recovery.join_places = join_places
+
+
+def strand_records_not_written() -> None:
+    """Let a plugin that is paused leave strands only in memory."""
+    from sgevents_core.dispatch.strand import Strand
+
+    def leave_paused(strand: Strand) -> None:
+        for lane_plugin in strand.lane_plugins:
+            if lane_plugin.record.state == "paused" and not lane_plugin.record.apart:
+                lane_plugin.record.leave_lane(strand.progress)
+        strand.ledger.record(Step())
+
+    Strand.leave_paused = leave_paused  # type: ignore[assignment, method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__: bug
     for bug in (
@@ -146,6 +173,8 @@ BUGS: dict[str, Callable[[], None]] = {
         answer_apart,
         frontier_before_the_rows,
         two_transactions,
+        one_slot_believed,
+        strand_records_not_written,
     )
 }
 """By name."""

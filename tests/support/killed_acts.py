@@ -22,7 +22,7 @@ from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
 
 PLUGIN = """
-    import json, os, pathlib
+    import json, os, pathlib, sqlite3, time
     from sgevents_core import Defer, Retry, hookimpl, match
 
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -45,6 +45,8 @@ PLUGIN = """
     @hookimpl
     def on_event(event, ctx):
         _defer_once(event, ctx)
+        if event.event_type == "Studio_Ignore_zulu" and ctx.plugin == "alpha":
+            _wait_for_pause("bravo")
         _note(event, ctx, "every")
         if {stores}:
             ctx.store["every"] = ctx.store.get("every", 0) + 1
@@ -65,6 +67,15 @@ PLUGIN = """
         if event.event_type == "Studio_Defer_" + ctx.plugin and not here.exists():
             here.touch()
             raise Defer("not yet", after=0)
+
+    def _wait_for_pause(plugin):
+        # in another strand, so that it is paused in the middle of this event
+        path, until = _mended.with_name("state") / "sgevents.db", time.monotonic() + 60
+        database = sqlite3.connect(f"file:{{path}}?mode=ro", uri=True)
+        asked = "SELECT 1 FROM plugins WHERE name = ? AND state = 'paused'"
+        while not database.execute(asked, (plugin,)).fetchone() and time.monotonic() < until:
+            time.sleep(0.001)
+        database.close()
 
     @hookimpl(specname="on_event")
     @match(event_type="Shotgun_*_Change")
@@ -106,6 +117,10 @@ NEW = [
     *("Studio_D", CHANGE),
 ]
 LATE = 8
+ENTITIES = 4
+"""How many entities the events are about, one after another."""
+WORKERS = 3
+LANE = '[lanes.default]\nworkers = {}\norder_by = "{}"\n'
 REPLAYED = (12, 15, 17, 18, 22)
 
 
@@ -121,6 +136,10 @@ class Act(NamedTuple):
         again: Events that are handed out again, and to whom: a person asked.
         anew: Whether it begins with nothing.
         deferred: Events that are put off, and by whom: the order is given up for them.
+        lane: The table of the lane in the config; empty for the default.
+        workers: How many calls may run at once.
+        settle: What people do before its end is judged: how far a plugin is that was paused while
+            other workers ran is not determined. The next act begins before that.
     """
 
     name: str
@@ -131,6 +150,23 @@ class Act(NamedTuple):
     again: frozenset[tuple[str, int]] = frozenset()
     anew: bool = False
     deferred: frozenset[tuple[str, int]] = frozenset()
+    lane: str = ""
+    workers: int = 1
+    settle: Callable[[Path], None] | None = None
+
+    def divided(
+        self,
+        order_by: str,
+        steady: tuple[str, ...] | None = None,
+        settle: Callable[[Path], None] | None = None,
+    ) -> Act:
+        """Return the same act with several workers in the lane."""
+        return self._replace(
+            lane=LANE.format(WORKERS, order_by),
+            workers=WORKERS,
+            steady=self.steady if steady is None else steady,
+            settle=settle,
+        )
 
 
 def _nothing(folder: Path) -> None:
@@ -158,6 +194,19 @@ def _mended(folder: Path) -> None:
         requests.ask("retry", "alpha", {"letter": worse.number}, "anna@host")
 
 
+def _resumed(folder: Path) -> None:
+    """Fix the plugins, and let the one that is paused continue."""
+    (folder.parent / "mended").touch()
+    with closing(open_state(folder).requests()) as requests:
+        requests.ask("resume", "bravo", {}, "anna@host")
+
+
+def _skipped(folder: Path) -> None:
+    """Skip the event at which a plugin is paused."""
+    with closing(open_state(folder).requests()) as requests:
+        requests.ask("skip", "bravo", {"event_id": 19}, "anna@host")
+
+
 def _replays(folder: Path) -> None:
     """Skip and dismiss what cannot be fixed, resume, and replay what the journal holds."""
     with closing(open_state(folder).letters()) as letters:
@@ -165,8 +214,8 @@ def _replays(folder: Path) -> None:
     with closing(open_state(folder).reader()) as state:
         entries = [entry for entry in state.read(0, 999) if entry.event_id in REPLAYED]
     events = [ReplayEvent(one.era, one.seq, one.event_id, one.body) for one in entries]
+    _skipped(folder)
     with closing(open_state(folder).requests()) as requests:
-        requests.ask("skip", "bravo", {"event_id": 19}, "anna@host")
         requests.ask("dismiss", "alpha", {"letter": worse.number}, "anna@host")
         requests.ask("resume", "mike", {}, "anna@host")
         requests.ask("replay", "zulu", {}, "anna@host", events)
@@ -201,17 +250,33 @@ ACTS = [
     Act("new era", 28, True, _reset, ("mike", "alpha", "bravo")),
     Act("quiet start", 28, True, _nothing),
 ]
+_FIRST, _UPGRADE, _MENDING, _REPLAYS, _NEW_ERA, _QUIET = ACTS
+DIVIDED_ACTS = [
+    _FIRST.divided("entity", ("mike", "zulu", "alpha")),
+    _UPGRADE.divided("entity", settle=_resumed),
+    _MENDING.divided("entity", settle=_skipped),
+    _REPLAYS.divided("entity"),
+    _NEW_ERA.divided("project"),
+    _QUIET,
+]
+"""The same day in a lane with workers, whose division changes in the end."""
+
+
+def entity_of(event_id: int) -> int:
+    """Return the entity that an event is about."""
+    return event_id % ENTITIES
 
 
 def fill(site: Sandbox, set_clock: Callable[[datetime], None]) -> None:
     """Create all events of all acts; each act decides which are visible."""
-    for kinds, age in ((OLD, 3), (NEW, 0)):
+    for first_id, kinds, age in ((1, OLD, 3), (len(OLD) + 1, NEW, 0)):
         set_clock(datetime.now(timezone.utc) - timedelta(days=age))
-        for kind in kinds:
+        for event_id, kind in enumerate(kinds, first_id):
             if kind is None:
                 site.burn(1)
             else:
-                site.event(kind)
+                meta = {"entity_type": "Task", "entity_id": 1 + entity_of(event_id)}
+                site.event(kind, meta=meta)
 
 
 def show(site: Sandbox, act: Act) -> None:

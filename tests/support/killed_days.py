@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import killed_acts
 from forked_runs import Launcher, launcher
 from judged_calls import Note, judged
-from killed_acts import ACTS
+from killed_acts import ACTS, Act
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
@@ -70,10 +70,12 @@ class Days:
     Args:
         daemon: The daemon.
         launcher: What runs it.
+        acts: The acts.
     """
 
-    def __init__(self, daemon: RunningDaemon, launcher: Launcher) -> None:
+    def __init__(self, daemon: RunningDaemon, launcher: Launcher, acts: Sequence[Act]) -> None:
         self._daemon = daemon
+        self._acts = acts
         self._launcher = launcher
         self._state = daemon.folder / "state"
         self._mended = daemon.folder / "mended"
@@ -83,19 +85,43 @@ class Days:
 
     def count(self) -> None:
         """Play all acts without a kill, and keep which points are reached."""
-        for number, act in enumerate(ACTS):
+        for number, act in enumerate(self._acts):
             if act.anew:
                 shutil.rmtree(self._state, ignore_errors=True)
             act.prepare(self._state)
             if self._state.exists():
                 shutil.copytree(self._state, self._begin(number))
             self._mended_at(number).write_text("yes" if self._mended.exists() else "")
-            killed_acts.show(self._daemon.site, act)
+            self._show(act)
             self._trace.write_bytes(b"")
             self._daemon.calls.write_bytes(b"")
             assert self._drain(trace=str(self._trace)) == 0
             self.reached[number] = self._trace.read_text().splitlines()
-            self.expected[number] = Outcome(killed_acts.kept(self._state), self._notes())
+            with self._kept_aside():
+                self.expected[number] = self._outcome(act)
+
+    @contextmanager
+    def _kept_aside(self) -> Iterator[None]:
+        """Give the next act what there is now, whatever the block does."""
+        aside, was_mended = self._daemon.folder / "aside", self._mended.exists()
+        shutil.copytree(self._state, aside)
+        yield
+        shutil.rmtree(self._state)
+        aside.rename(self._state)
+        if not was_mended:
+            self._mended.unlink(missing_ok=True)
+
+    def _outcome(self, act: Act, bug: str = "") -> Outcome:
+        """Return the result of an act, once people have settled what is open."""
+        if act.settle is not None:
+            act.settle(self._state)
+            code = self._drain(bug=bug)
+            assert code == 0, f"it ended with {code} when it was settled"
+        return Outcome(killed_acts.kept(self._state), self._notes())
+
+    def _show(self, act: Act) -> None:
+        self._daemon.log = act.lane
+        killed_acts.show(self._daemon.site, act)
 
     def _begin(self, number: int) -> Path:
         return self._daemon.folder / f"begin-{number}"
@@ -131,10 +157,9 @@ class Days:
             code = self._drain(bug=bug)
             if code:
                 return Result(killed, [f"{case}: the next start ended with {code}"])
-        got = Outcome(killed_acts.kept(self._state), self._notes())
-        wanted = self.expected[case.act]
+        got, wanted = self._outcome(self._acts[case.act], bug), self.expected[case.act]
         wrong = list(killed_acts.differences(wanted.kept, got.kept))
-        wrong += judged(ACTS[case.act], wanted.notes, got.notes, self._journal())
+        wrong += judged(self._acts[case.act], wanted.notes, got.notes, self._journal())
         lost = {note.key for note in wanted.notes} - {note.key for note in got.notes}
         repeated = max(len(got.notes) - len(wanted.notes), 0)
         return Result(killed, [f"{case}: {one}" for one in wrong], len(lost), repeated)
@@ -166,7 +191,7 @@ class Days:
             deferred.unlink()
         if self._mended_at(number).read_text():
             self._mended.touch()
-        killed_acts.show(self._daemon.site, ACTS[number])
+        self._show(self._acts[number])
         self._daemon.calls.write_bytes(b"")
 
     def _journal(self) -> list[str]:
@@ -179,7 +204,7 @@ class Days:
 
 
 @contextmanager
-def days(folder: Path) -> Iterator[Days]:
+def days(folder: Path, acts: Sequence[Act] = ACTS) -> Iterator[Days]:
     """Play all acts once, and allow replays while the block lasts."""
     now = [datetime.now(timezone.utc)]
     with Sandbox(project=False, clock=lambda: now[0]) as site:
@@ -189,7 +214,7 @@ def days(folder: Path) -> Iterator[Days]:
         killed_acts.install(daemon)
         with launcher() as started:
             started.prepare(daemon)
-            made = Days(daemon, started)
+            made = Days(daemon, started, acts)
             made.count()
             yield made
 
