@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
@@ -57,7 +59,7 @@ def with_times(event_rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
     dated_rows = []
     for event_row in event_rows:
         at = event_row.at if event_row.dated else at
-        dated_rows.append(event_row if event_row.dated else event_row._replace(at=at))
+        dated_rows.append(event_row if event_row.dated else replace(event_row, at=at))
     return tuple(dated_rows)
 
 

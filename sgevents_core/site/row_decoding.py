@@ -141,7 +141,16 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
         _add_links(scripts_on(None, details), decoded_rows)
     event_type = stock_text(row_head.event_type or "")
     created_at = _seconds(time_text) if time_text and len(time_text) <= _LONGEST_TIME else None
-    packed_strands = _usual_strands(row_body, row_head, event_type)
+    entity_link, project_link = row_head.entity, row_head.project
+    if entity_link is None or entity_link.type is None or entity_link.id is None:
+        packed_strands = strands_of(decoded(row_body))
+    elif event_type.endswith("_View"):
+        packed_strands = strands_of(_viewed_row(row_head, entity_link, event_type))
+    else:
+        project_id = None if project_link is None else project_link.id
+        packed_strands = pack_linked_strands(
+            row_head.id, entity_link.type, entity_link.id, project_id
+        )
     return Row(
         row_head.id, created_at or 0, event_type, row_body, created_at is not None, packed_strands
     )
@@ -151,16 +160,6 @@ def _add_links(user_links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRow
     for user_link in user_links:
         if type(user_link.get("id")) is int:
             decoded_rows.scripts[user_link["id"], str(user_link.get("name"))] = None
-
-
-def _usual_strands(row_body: bytes, row_head: _RowHead, event_type: str) -> int:
-    entity_link, project_link = row_head.entity, row_head.project
-    if entity_link is None or entity_link.type is None or entity_link.id is None:
-        return strands_of(decoded(row_body))
-    if event_type.endswith("_View"):
-        return strands_of(_viewed_row(row_head, entity_link, event_type))
-    project_id = None if project_link is None else project_link.id
-    return pack_linked_strands(row_head.id, entity_link.type, entity_link.id, project_id)
 
 
 def _viewed_row(row_head: _RowHead, entity_link: _Link, event_type: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ MOST_ENTRIES_PRUNED: Final = 500
 """Entries removed at once, in a transaction of some milliseconds, while other writers wait."""
 
 
-class Row(NamedTuple):
-    """One row of the site's event log, as read.
+class Row(Struct, frozen=True, gc=False):
+    """One row of the site's event log, as read; of all its values, only plain ones.
 
     Args:
         id: The event's id on the site.

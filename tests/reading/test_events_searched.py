@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journal_rows import AT, event_row, grow
+from msgspec.structs import replace
 
 from sgevents_core.errors import MomentError, RangeError
 from sgevents_core.reading.event_rows import list_events
@@ -116,7 +117,7 @@ def test_rows_of_a_list(tmp_path: Path, state: Writer, search: EventSearch) -> N
     user = {"type": "HumanUser", "id": 3, "name": "Anna"}
     link = {"type": "Shot", "id": 12, "name": "SH010"}
     grow(state, [event_row(1, entity=link, user=user, attribute_name="code")])
-    grow(state, [event_row(2, "Studio_Bad")._replace(body=b"{")])
+    grow(state, [replace(event_row(2, "Studio_Bad"), body=b"{")])
     bad, good = list_events(tmp_path, search.page(EventChoice()).entries)
     assert {key: value for key, value in good.values().items() if value is not None} == {
         "seq": 1,

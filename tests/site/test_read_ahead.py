@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
@@ -168,7 +169,7 @@ def test_an_answer_of_another_log_is_not_taken(answer: str) -> None:
     follower = feed.follower
     call = next_range(follower)
     rows = [feed.site.row(id_) for id_ in (PAGE, PAGE + 1, PAGE + 2)]
-    rows[0] = rows[0]._replace(at=rows[0].at - 7)
+    rows[0] = replace(rows[0], at=rows[0].at - 7)
     given = rows[1:] if answer == "without the known row" else rows
     result = follower.take_answer(call, Answer(tuple(given)), 10.0)
     assert result.rows == []

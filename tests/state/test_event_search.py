@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from journal_rows import AT, event_row, grow
+from msgspec.structs import replace
 from state_values import failure
 
 from sgevents_core.scripts import Scripts
@@ -27,7 +28,7 @@ RETIRED = {"type": "entity_retirement", "entity_type": "Shot", "entity_id": 12}
 
 def with_strands(row: Row) -> Row:
     """The row as a newer version stores it."""
-    return row._replace(strands=strands_of_body(row.body, row.id))
+    return replace(row, strands=strands_of_body(row.body, row.id))
 
 
 ROWS = [
@@ -39,7 +40,7 @@ ROWS = [
     ),
     event_row(3, "Shotgun_Task_Change", AT + 20, entity={**SHOT, "type": "Task"}, project=PROJECT),
     with_strands(event_row(6, "Shotgun_Shot_Change", AT + 50, entity={**SHOT, "id": 76})),
-    event_row(7, "Shotgun_Asset_New", AT + 60)._replace(body=b"{no row"),
+    replace(event_row(7, "Shotgun_Asset_New", AT + 60), body=b"{no row"),
 ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from journal_rows import AT, event_row
+from msgspec.structs import replace
 from state_values import (
     CHANGES,
     DEFERRED_CALLS,
@@ -48,7 +49,7 @@ NAMES = st.sampled_from(PLUGINS)
 ROWS = st.lists(
     st.builds(
         lambda event_id, at, late, strands: LateRow(
-            event_row(event_id, at=AT + at)._replace(strands=strands), late
+            replace(event_row(event_id, at=AT + at), strands=strands), late
         ),
         st.integers(1, 30),
         st.integers(0, 9),

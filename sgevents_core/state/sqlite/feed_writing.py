@@ -23,7 +23,7 @@ from sgevents_core.state.sqlite.requests import write_new_request, write_request
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
 _encode_json: Final = msgspec.json.Encoder().encode
-_ROWS_PER_STATEMENT: Final = 100
+_ROWS_PER_STATEMENT: Final = (100, 10, 1)
 _CHECKPOINT_PAGES: Final = 4000
 """Pages of the write-ahead log, of 4 KiB, after which an append moves them into the database.
 
@@ -264,7 +264,7 @@ def _insert_entries(
     connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
 ) -> None:
     """Insert rows, many per statement: each gives other threads the interpreter's lock."""
-    for rows_at_once in (_ROWS_PER_STATEMENT, 1):
+    for rows_at_once in _ROWS_PER_STATEMENT:
         row_count = len(late_rows) // rows_at_once * rows_at_once
         placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)
         insert_statement = f"INSERT INTO journal VALUES {placeholders}"  # noqa: S608 - our own
@@ -273,12 +273,11 @@ def _insert_entries(
                 insert_statement,
                 [
                     column
-                    for seq, ((event_id, created, event_type, body, _, strands), late) in enumerate(
+                    for seq, (row, late) in enumerate(
                         late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
                     )
-                    for column in (seq, era, event_id, event_type, created, late, body,
-                                   row_checksum(era, event_id, event_type.encode(), created, body),
-                                   strands)
+                    for column in (seq, era, row.id, row.event_type, row.at, late, row.body,
+                                   _checksum_of_row(era, row), row.strands)
                 ],
             )  # fmt: skip
         first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
