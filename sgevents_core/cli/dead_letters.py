@@ -70,7 +70,7 @@ def _choosing(command: _Command) -> _Command:
         click.option(
             "--error",
             metavar="TEXT",
-            help="Only those whose error contains TEXT; # in it stands for any number.",
+            help="Only those whose error contains TEXT; # stands for any number, … for any text.",
         ),
         click.option(
             "--event", type=int, metavar="ID", help="Only those for the event of this id."

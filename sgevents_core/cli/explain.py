@@ -137,6 +137,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         "what": outcome.what,
         "text": outcome.text,
         "letter": outcome.letter_number,
+        "due": iso(outcome.due_at) if outcome.due_at else None,
         "failures": [{**asdict(item), "at": iso(item.at)} for item in outcome.failures],
         "calls": [
             {"began": iso(item.called_at), "seconds": item.duration} for item in outcome.calls

@@ -46,6 +46,7 @@ def page_environment(zone: tzinfo | None, page_names: frozenset[str]) -> Environ
         number=shown_values.number,
         counted=shown_values.counted,
         one_line=shown_values.in_one_line,
+        breakable=shown_values.breakable,
         long_text=shown_values.long_text,
     )
     environment.globals.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone, tzinfo
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ NOTHING: Final = "\u2013"
 """Where there is no value."""
 SHORT_TEXT: Final = 400
 """The most characters of a text before a reader asks for more."""
+_NAME_PARTS: Final = re.compile(r"[^:._/-]{1,24}[:._/-]*|[:._/-]+")
+"""The parts of a name between which a line may end: at its separators, and where it has none."""
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -40,6 +43,11 @@ def shortened(text: str, limit: int = SHORT_TEXT) -> str:
 def in_one_line(value: object, limit: int = SHORT_TEXT) -> str:
     """Return a value as one short line."""
     return one_line(shortened(str(value), limit))
+
+
+def breakable(value: object, limit: int = SHORT_TEXT) -> Markup:
+    """Return a name as one short line, which narrow columns break at its separators."""
+    return Markup("<wbr>").join(_NAME_PARTS.findall(in_one_line(value, limit)))
 
 
 def duration(seconds: float | None) -> str:

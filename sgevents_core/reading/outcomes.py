@@ -53,8 +53,8 @@ class Outcome:
     """The outcome of an event for one callback.
 
     Args:
-        outcome_kind: The outcome in one or two words.
-        outcome_text: The outcome in a sentence.
+        what: The outcome in one or two words.
+        text: The outcome in a sentence.
         failures: Its failures, oldest first.
         calls: The known calls with their times, oldest first.
     """
@@ -65,6 +65,8 @@ class Outcome:
     calls: tuple[TimedCall, ...] = ()
     letter_number: int | None = None
     """The number of its dead letter, which may have been settled; None if it never had one."""
+    due_at: float = 0.0
+    """When it is called at the latest, in seconds since 1970; 0 if it waits for no time."""
 
 
 class _Marks(NamedTuple):
@@ -205,7 +207,9 @@ class Outcomes:
             return Outcome("not for it", reason_not_for)
         marks, call_key = self._marks_at(seq), CallKey(plugin, callback)
         if call_key in marks.deferred:
-            return Outcome("deferred", _deferred_text(marks.deferred[call_key]), history)
+            deferred_call = marks.deferred[call_key]
+            outcome_text = _deferred_text(deferred_call)
+            return Outcome("deferred", outcome_text, history, due_at=deferred_call.due_at)
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"
@@ -231,7 +235,8 @@ class Outcomes:
             if not found[-1].letter:
                 events = state.batch(plugin, callback, found[-1].number)
                 attempts = state.attempts().get((CallKey(plugin, callback), found[-1].number), 0)
-                return Outcome("in a batch", _batch_text(events, attempts))
+                due_at = 0.0 if attempts or events[0].is_closed else _batch_due_at(events)
+                return Outcome("in a batch", _batch_text(events, attempts), due_at=due_at)
         with closing(open_state(self._folder).letters()) as letters:
             letter = letters.get(found[-1].letter)
         if letter is None:
@@ -272,8 +277,18 @@ def _batch_text(events: Sequence[BatchedEvent], attempts: int) -> str:
         return f"{batch_text}, which is called again after {counted(attempts, 'failed attempt')}"
     if events[0].is_closed:
         return f"{batch_text}, whose call has begun"
-    due_at = datetime.fromtimestamp(max(event.due_at for event in events)).astimezone()
-    return f"waiting {batch_text} until {due_at:%Y-%m-%d %H:%M:%S}, unless more events come"
+    return (
+        f"waiting {batch_text} until {_moment_text(_batch_due_at(events))}, unless more events come"
+    )
+
+
+def _batch_due_at(events: Sequence[BatchedEvent]) -> float:
+    return max(event.due_at for event in events)
+
+
+def _moment_text(seconds: float) -> str:
+    """Return a time with its zone: whoever reads it may be in another one."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failure, ...]) -> Outcome:
@@ -291,10 +306,9 @@ def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failur
 
 def _deferred_text(call: DeferredCall) -> str:
     """Return until when and why a call is put off."""
-    due_at = datetime.fromtimestamp(call.due_at).astimezone()
     times_text = f" ({counted(call.deferrals, 'time')} so far)" if call.deferrals > 1 else ""
     reason_text = f": {call.reason}" if call.reason else ""
-    return f"put off until {due_at:%Y-%m-%d %H:%M:%S}{times_text}{reason_text}"
+    return f"put off until {_moment_text(call.due_at)}{times_text}{reason_text}"
 
 
 def _finished_outcome(

@@ -161,7 +161,7 @@ class Overview:
                 reason_text=plugin.reason,
                 letter_count=plugin.dead_letters,
             )
-        return needs
+        return sorted(needs, key=lambda need: need.kind == "dead_letters")  # they can wait
 
 
 def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | None:

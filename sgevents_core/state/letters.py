@@ -8,7 +8,15 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sgevents_core.state.failures import Failure
 
-_DIGITS: Final = re.compile(r"\d+")
+_DETAILS: Final = re.compile(r"\{.*\}|\{[^}]*\Z", re.DOTALL)
+"""Everything between braces, such as a record or the body of an answer that an error quotes."""
+_NAME: Final = re.compile(r"(?<!\w)(['\"])(?![45]\d\d [A-Z][a-z])[^'\"\n\d]*\d[^'\"\n]*\1(?!\w)")
+"""Quoted text with a number in it that is not the status of an answer: `'404 Not Found'`."""
+_STATUS: Final = re.compile(
+    r"(?:HTTP\w*|[Ee]rrno|[Ss]tatus|[Cc]ode)[ :=]{1,3}[0-9]{1,3}\b|\b[45][0-9][0-9](?= [A-Z][a-z])"
+)
+"""The status of an answer or of the system, which says more than ids do."""
+_NUMBER: Final = re.compile(r"\d+")
 FEW_LETTERS: Final = 20
 """The most dead letters that are dismissed by a request for each."""
 _LETTERS_PER_REQUEST: Final = 1_000
@@ -41,7 +49,7 @@ class LetterChoice(NamedTuple):
     Args:
         plugin: The plugin's name.
         callback: The callback's name.
-        error: Text that the error contains; `#` in it stands for any number.
+        error: Text that the error contains; `#` in it stands for any number, `…` for any text.
         event_id: The event's id.
     """
 
@@ -57,7 +65,7 @@ class LetterGroup(NamedTuple):
     Args:
         plugin: Their plugin.
         callback: Their callback.
-        error: Their error, with `#` for each number.
+        error: Their error as `error_kind` returns it.
         letters: Their number.
         first: The lowest letter's number.
         since: Last failure of the earliest one, in seconds since 1970.
@@ -86,11 +94,11 @@ class GroupedLetter(NamedTuple):
 def group_letters(letters: Iterable[GroupedLetter | tuple[Any, ...]]) -> list[LetterGroup]:
     """Return dead letters in groups, the largest first; there may be very many.
 
-    Errors that differ only in numbers, such as ids, are grouped together.
+    Errors of one kind are grouped together; see `error_kind`.
     """
     sums: dict[tuple[str, str, str], list[Any]] = {}
     for plugin, callback, error, number, at in letters:
-        cause = (plugin, callback, without_numbers(error))
+        cause = (plugin, callback, error_kind(error))
         known = sums.get(cause)
         if known is None:
             sums[cause] = [1, number, at, at]
@@ -103,9 +111,18 @@ def group_letters(letters: Iterable[GroupedLetter | tuple[Any, ...]]) -> list[Le
     return sorted(groups, key=lambda group: (-group.letters, group.first))
 
 
-def without_numbers(error: str) -> str:
-    """Return an error with `#` for each number in it."""
-    return _DIGITS.sub("#", error)
+def error_kind(error: str) -> str:
+    """Return an error without what changes from event to event.
+
+    A number becomes `#`, unless it is the status of an answer or of the system; what is between
+    braces, and what is quoted with a number in it, such as the name of a record, becomes `…`.
+    """
+    kind_text = _NAME.sub(r"\1…\1", _DETAILS.sub("{…}", error))
+    kind_parts, end = [], 0
+    for status in _STATUS.finditer(kind_text):
+        kind_parts += [_NUMBER.sub("#", kind_text[end : status.start()]), status[0]]
+        end = status.end()
+    return "".join([*kind_parts, _NUMBER.sub("#", kind_text[end:])])
 
 
 def letter_requests(
@@ -138,7 +155,7 @@ class FailureGroup(NamedTuple):
     Args:
         plugin: Their plugin.
         callback: Their callback; empty for an event that a person skipped.
-        error: Their error, with `#` for each number.
+        error: Their error as `error_kind` returns it.
         outcome: What came of them.
         failures: Their number.
         events: The number of events.
@@ -169,10 +186,10 @@ class FailureGroup(NamedTuple):
 
 
 def merge_failure_groups(failure_groups: Iterable[FailureGroup]) -> list[FailureGroup]:
-    """Merge groups whose errors differ only in numbers; return the newest first."""
+    """Merge groups whose errors are of one kind; return the newest first."""
     by_cause: dict[tuple[str, str, str, str], FailureGroup] = {}
     for group in failure_groups:
-        normalized = group._replace(error=without_numbers(group.error))
+        normalized = group._replace(error=error_kind(group.error))
         cause = normalized[:4]
         by_cause[cause] = by_cause[cause].merged(normalized) if cause in by_cause else normalized
     return sorted(by_cause.values(), key=lambda group: (-group.until, group[:4]))

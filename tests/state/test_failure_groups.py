@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
+import pytest
 from journal_rows import event_row, grow
 from state_values import failure
 
-from sgevents_core.state.letters import FailureGroup, Letter, letter_requests
+from sgevents_core.state.letters import (
+    FailureGroup,
+    Letter,
+    LetterChoice,
+    error_kind,
+    letter_requests,
+)
 from sgevents_core.state.protocols import State, Writer
 from sgevents_core.state.requests import RequestAnswer, RequestProgress
 from sgevents_core.state.steps import Step
@@ -57,3 +65,56 @@ def test_requests_about_letters() -> None:
     dismissals = [*letter_requests("dismiss", many)]
     assert [len(detail["letters"]) for _, detail in dismissals] == [1_000, 501]
     assert [*letter_requests("dismiss", few)] == [*letter_requests("retry", few)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind_text"),
+    [
+        ("no shot 12", "no shot #"),
+        ("KeyError: 'code'", "KeyError: 'code'"),
+        ("no folder for 'sq010_sh020' of 'FOX'", "no folder for '…' of 'FOX'"),
+        ("it isn't on 7 of 'a', and doesn't", "it isn't on # of 'a', and doesn't"),
+        ('no "v001" in 3', 'no "…" in #'),
+        ("[Errno 13] Permission denied: '/mnt/sq010'", "[Errno 13] Permission denied: '…'"),
+        ("HTTP 403 from https://jira/api/2", "HTTP 403 from https://jira/api/#"),
+        ("HTTPError: 503 Server Error: for 12345", "HTTPError: 503 Server Error: for #"),
+        ("Client error '404 Not Found' for '/12'", "Client error '404 Not Found' for '…'"),
+        ("status code: 502, status_code=502", "status code: 502, status_code=502"),
+        ("refused {'id': 1, 'in': {'name': 'a'}} there", "refused {…} there"),
+        ("refused {'id': 1, 'text': 'cut o", "refused {…}"),
+    ],
+)
+def test_kinds_of_errors(error: str, kind_text: str) -> None:
+    """They leave out what changes with each event, and nothing that asks for another remedy."""
+    assert error_kind(error) == kind_text
+    assert error_kind(kind_text) == kind_text
+
+
+@pytest.mark.parametrize("unit", ["{", "}{", "'", "'1 ", '"', "1 ", "HTTP ", "404 Aa"])
+def test_the_kind_of_a_long_error_is_found_quickly(unit: str) -> None:
+    """No text takes time that grows faster than its length."""
+    began_at = time.process_time()
+    for _ in range(20):
+        error_kind(unit * (20_000 // len(unit)))
+    assert time.process_time() - began_at < 2.0
+
+
+def test_a_kind_chooses_its_letters(home: State, state: Writer) -> None:
+    """The text of a group is also the choice of it, with what it leaves out."""
+    errors = [
+        "HTTP 403 for 'sh010': {'id': 1}",
+        "HTTP 403 for 'sh020': {'id': 2}",
+        "HTTP 503 for 1",
+    ]
+    grow(state, [event_row(n) for n in range(1, 4)])
+    fence = state.take_lane("main")
+    for seq, error in enumerate(errors, 1):
+        dead_letter = failure(seq=seq, event_id=seq, error=error, at=float(seq))
+        state.record("main", fence, Step(failure=dead_letter, dead=True))
+    with closing(home.letters()) as letters:
+        groups = letters.groups(LetterChoice())
+        assert [(group.error, group.letters) for group in groups] == [
+            ("HTTP 403 for '…': {…}", 2),
+            ("HTTP 503 for #", 1),
+        ]
+        assert [letters.count(LetterChoice(error=group.error)) for group in groups] == [2, 1]

@@ -149,6 +149,8 @@ def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_pat
         (LetterChoice(error="no shot"), [1, 2, 3, 4]),
         (LetterChoice(error="no shot #"), [1, 2, 3, 4]),
         (LetterChoice(error="ValueError: no shot 12"), [3]),
+        (LetterChoice(error="…Error: no … 12"), [3]),
+        (LetterChoice(error="shot…no"), []),
         (LetterChoice(error="*"), []),
         (LetterChoice(error="[n]o"), []),
         (LetterChoice(plugin="notify", error="shot 2"), [2]),
@@ -157,7 +159,7 @@ def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_pat
 def test_filters_choose_letters(
     state: Writer, tmp_path: Path, chosen: LetterChoice, numbers: list[int]
 ) -> None:
-    """Each narrows; the text of an error means itself, but for `#`."""
+    """Each narrows; the text of an error means itself, but for `#` and `…`."""
     fill(state, [failed(1), failed(2), failed(12), failed(40, "b", "b:x")])
     with closing(open_state(tmp_path).letters()) as letters:
         assert [one.number for one in letters.listed(chosen)] == numbers

@@ -29,7 +29,7 @@ class FailuresQuery(Query, frozen=True, kw_only=True):
     plugin: LongText = ""
     callback: LongText = ""
     error: LongText = ""
-    """Text that the error contains; `#` in it stands for any number."""
+    """Text that the error contains; `#` in it stands for any number, `…` for any text."""
     after: Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)] = 0
     """List the dead letters behind this one."""
 

@@ -105,6 +105,8 @@ class CallbackLine(View, frozen=True, kw_only=True):
     text: str
     letter: int | None
     """The number of its dead letter, which may have been settled."""
+    due_at: datetime | None
+    """When it is called at the latest, if it waits for a time."""
     calls: list[CallLine]
     failures: list[FailureLine]
 
@@ -246,6 +248,7 @@ def _callback_line(callback: dict[str, Any]) -> CallbackLine:
         outcome=fate.get("what") or ("" if callback["why_not"] else "wanted"),
         text=fate.get("text") or "",
         letter=fate.get("letter"),
+        due_at=_moment(fate.get("due")),
         calls=[
             CallLine(began_at=_moment(call["began"]), duration_s=call["seconds"])
             for call in fate.get("calls") or ()

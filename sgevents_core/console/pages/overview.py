@@ -121,7 +121,7 @@ class PluginLine(View, frozen=True, kw_only=True):
 
 
 class Lag(View, frozen=True, kw_only=True):
-    """How far the slowest plugin that is not paused is behind the newest event read."""
+    """How far the slowest of the plugins that are called is behind the newest event read."""
 
     events: int
     seconds: float
@@ -320,6 +320,7 @@ def _plugin_line(plugin: PluginOverview) -> PluginLine:
     )
 
 
+_NOT_CALLED: Final = frozenset({"disabled", "paused", "not loaded", "not started"})
 _URGENCY: Final = ("paused", "not started", "not loaded", "held", "catching up", "active")
 
 
@@ -332,7 +333,7 @@ def _urgency(plugin: PluginLine) -> tuple[bool, int, bool, str]:
 
 
 def _lag_of(plugins: list[PluginLine]) -> Lag:
-    running = [plugin for plugin in plugins if plugin.state not in {"disabled", "paused"}]
+    running = [plugin for plugin in plugins if plugin.state not in _NOT_CALLED]
     slowest = max(running, key=lambda plugin: (plugin.behind, plugin.behind_s), default=None)
     if slowest is None or not slowest.behind:
         return Lag(events=0, seconds=0.0, plugin=None)

@@ -47,17 +47,50 @@
       data = await answer.json();
     } catch { plot.textContent = "This chart cannot be read at the moment."; plot.className = "plot none"; return; }
     if (!data.times.length) { plot.textContent = "Nothing has been recorded for this time yet."; plot.className = "plot none"; return; }
+    if (plot.chart) plot.chart.destroy();
     plot.textContent = ""; plot.className = "plot";
+    const chart = new uPlot({ ...chartOptions(data, figure.dataset), width: plotWidth(plot) }, [data.times, ...data.series.map((one) => one.values)], plot);
+    const newest = data.times.findLastIndex((_, index) => data.series.some((one) => one.values[index] != null));
+    const showNewest = () => setTimeout(() => newest >= 0 && chart.setLegend({ idx: newest }));
+    chart.over.addEventListener("mouseleave", showNewest);
+    showNewest();
+    plot.chart = chart;
+    plotSizes.observe(plot);
+  }
+
+  const plotSizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const width = plotWidth(target);
+      if (target.chart && target.chart.width !== width) target.chart.setSize({ width, height: target.chart.height });
+    }
+  });
+  function plotWidth(plot) { return Math.max(plot.clientWidth, 200); }
+
+  function durationText(seconds) {
+    for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) if (seconds >= 2 * size) return `${Number((seconds / size).toFixed(1))} ${unit}`;
+    return seconds >= 1 || seconds === 0 ? `${Number(seconds.toFixed(1))} s` : `${Number((seconds * 1000).toPrecision(2))} ms`;
+  }
+
+  function chartOptions(data, { unit, height }) {
+    const inUnit = (value) => (unit === "s" ? durationText(value) : unit === "ms" ? durationText(value / 1000) : value.toLocaleString());
     const axis = { stroke: cssValue("--ink-3"), grid: { stroke: cssValue("--line-soft"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
-    new uPlot({
-      width: Math.max(plot.clientWidth, 200), height: Number(figure.dataset.height), padding: [8, 18, 0, 0],
+    const labelWidth = (_, labels) => Math.max(40, 14 + 7 * Math.max(...(labels ?? [""]).map((label) => String(label).length)));
+    return {
+      height: Number(height), padding: [8, 18, 0, 0],
       cursor: { y: false }, legend: { live: true, show: true },
       series: [{ label: "time", value: (_, seconds) => seconds == null ? "–" : siteFormat.format(new Date(seconds * 1000)).slice(0, 16) },
-        ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, points: { show: false }, spanGaps: false,
-          value: (_, value) => value == null ? "–" : value.toLocaleString() }))],
-      axes: [{ ...axis, space: 60, size: 26, values: (_, seconds) => seconds.map((one) => siteFormat.format(new Date(one * 1000)).slice(11, 16)) }, { ...axis, size: 48 }],
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.1)] } },
-    }, [data.times, ...data.series.map((one) => one.values)], plot);
+        ...data.series.map((one, index) => ({ label: one.name, stroke: cssValue(colours[index % colours.length]), width: 1.5, spanGaps: false,
+          points: { show: true, size: 5, filter: lonelyPoints }, value: (_, value) => value == null ? "–" : inUnit(value) }))],
+      axes: [{ ...axis, space: 60, size: 26, values: (_, seconds) => seconds.map((one) => siteFormat.format(new Date(one * 1000)).slice(11, 16)) },
+        { ...axis, size: labelWidth, values: (_, values) => values.map(inUnit) }],
+      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(unit === "s" || unit === "ms" ? 1e-6 : 1, (high ?? 1) * 1.1)] } },
+    };
+  }
+
+  // A value without neighbours is no line: it is shown as a point.
+  function lonelyPoints(chart, seriesIndex) {
+    const values = chart.data[seriesIndex];
+    return [...values.keys()].filter((index) => values[index] != null && values[index - 1] == null && values[index + 1] == null);
   }
 
   function drawCharts(root) { root.querySelectorAll("figure.chart[data-src]").forEach(drawChart); }

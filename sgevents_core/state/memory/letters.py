@@ -118,8 +118,9 @@ def _build_letter(letter_number: int, call: FailedCall) -> Letter:
 
 
 def _choice_predicate(letter_choice: LetterChoice) -> Callable[[FailedCall], bool]:
+    escaped_text = re.escape(letter_choice.error or "")
     error_pattern = re.compile(
-        re.escape(letter_choice.error or "").replace(r"\#", "[#0-9].*"), re.DOTALL
+        escaped_text.replace(r"\#", "[#0-9].*").replace("…", ".*"), re.DOTALL
     )
 
     def is_chosen(call: FailedCall) -> bool:

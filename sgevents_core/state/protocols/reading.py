@@ -183,7 +183,7 @@ class Letters(Connection, Protocol):
     def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
-        Errors that differ only in numbers, such as ids, are grouped together.
+        Errors of one kind are grouped together; see `letters.error_kind`.
         """
 
     def failure_groups(self, plugin_name: str | None = None) -> list[FailureGroup]:

@@ -94,7 +94,7 @@ class SqliteLetters:
     def groups(self, letter_choice: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
-        Errors that differ only in numbers, such as ids, are grouped together.
+        Errors of one kind are grouped together; see `error_kind`.
         """
         sql_condition, condition_values = _sql_condition(letter_choice)
         letter_rows = self._database.fetch_each(
@@ -208,11 +208,11 @@ def _build_letter(
 
 
 def _glob_pattern(error_text: str) -> str:
-    """Return a GLOB pattern for a text in which `#` stands for a number."""
+    """Return a GLOB pattern for a text in which `#` stands for a number, `…` for any text."""
     escaped_characters = [
         f"[{character}]" if character in "*?[" else character for character in error_text
     ]
-    return "".join(escaped_characters).replace("#", "[#0-9]*")
+    return "".join(escaped_characters).replace("#", "[#0-9]*").replace("…", "*")
 
 
 def _sql_condition(letter_choice: LetterChoice) -> tuple[str, dict[str, Any]]:

@@ -132,3 +132,27 @@ def test_charts_are_drawn(visitor: Visitor, scene: BusyScene) -> None:
         "aria-pressed", "true"
     )
     expect(plot).to_be_visible()
+
+
+def test_a_window_that_becomes_narrow_keeps_its_charts_inside(
+    visitor: Visitor, scene: BusyScene
+) -> None:
+    """They are drawn anew for the width, as when a telephone is turned."""
+    visitor.open(f"/sites/{scene.slug}/")
+    canvas = visitor.page.locator("figure.chart .plot canvas").first
+    expect(canvas).to_be_visible()
+    wide = canvas.evaluate("chart => chart.clientWidth")
+    visitor.page.set_viewport_size({"width": 400, "height": 800})
+    wait_until(
+        lambda: canvas.evaluate("chart => chart.clientWidth") < min(wide, 400),
+        what="the chart is as narrow as the window",
+    )
+    visitor.width = 400
+    assert visitor.overhang() == 0
+
+
+def test_a_chart_shows_its_newest_values(visitor: Visitor, scene: BusyScene) -> None:
+    """Below it, without a pointer over it, with the unit that fits."""
+    visitor.open(f"/sites/{scene.slug}/")
+    lag = visitor.page.locator("figure.chart", has_text="Lag of the lanes")
+    expect(lag.locator(".u-legend")).to_contain_text(re.compile(r"lag\W*[\d.]+ (s|ms|min)"))
