@@ -1127,6 +1127,14 @@ class BrokerRefused(BrokerError):
     exit_code = 2
 
 
+class BrokerForbids(BrokerError):
+    """The NATS server {path} does not permit it: {reason}.
+    Give the user of [state] the rights that the page on NATS servers lists.
+    """
+
+    exit_code = 2
+
+
 class BrokerFull(BrokerError):
     """The NATS server {path} stores nothing more: {reason}.
     Nothing is lost, and all waits. Give it more room: raise max_file_store, or the limits of the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nats_sites import NatsSite
 
-from sgevents_core.errors import FrontCut, StreamLost, StreamMissing
+from sgevents_core.errors import BrokerError, FrontCut, StreamLost, StreamMissing
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.stream_log import (
     PART_BYTES,
@@ -178,7 +178,7 @@ def test_a_request_is_added_once(site: NatsSite) -> None:
 def test_a_message_that_is_too_long_with_its_headers_is_never_sent(site: NatsSite) -> None:
     """The server would end the connection for it."""
     log = StreamLog(site.broker, site.names.requests)
-    with pytest.raises(ValueError, match="and the server takes 1048576"):
+    with pytest.raises(BrokerError, match="it takes messages of 1048576 bytes"):
         log.add(site.names.request_subject, bytes(1024 * 1024 - 20), "id-1")
     assert log.last_sequence() == 0
     assert site.broker.is_connected

@@ -9,16 +9,23 @@ import random
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 from nats.errors import AuthorizationError, Error
 
-from sgevents_core.errors import BrokerRefused, BrokerUnreachable
+from sgevents_core.errors import BrokerError, BrokerForbids, BrokerRefused, BrokerUnreachable
 from sgevents_core.settings.broker_url import BrokerUrl
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.client import BrokerClient, NotEncryptedError
-from sgevents_core.state.nats.exchange import ConnectionLost, Exchange, Reply, sent_size
+from sgevents_core.state.nats.exchange import (
+    ConnectionLost,
+    Exchange,
+    Reply,
+    RequestForbidden,
+    sent_size,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +34,7 @@ CONNECT_WITHIN: Final = 10.0
 REQUEST_WITHIN: Final = 5.0
 """How many seconds a request may take, unless it says so."""
 _ATTEMPT_WITHIN: Final = 2
+_CONNECTED_WITHIN: Final = 5.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _END_WITHIN: Final = 5.0
@@ -58,6 +66,7 @@ class Broker:
         self._loop = asyncio.new_event_loop()
         self._keeping: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run_loop, name="nats", daemon=True)
         self._thread.start()
 
@@ -132,11 +141,12 @@ class Broker:
         """Refuse a message that the server would end the connection for.
 
         Raises:
-            ValueError: It is longer than the server accepts.
+            BrokerError: It is longer than the server accepts.
         """
         size = sent_size(data, headers)
         if size > self.max_payload:
-            raise ValueError(f"a message of {size} bytes, and the server takes {self.max_payload}")
+            reason = f"it takes messages of {self.max_payload} bytes, and one has {size}"
+            raise BrokerError(path=str(self), reason=f"{reason}; raise its max_payload")
 
     def listen(self, subject: str, listener: Listener) -> None:
         """Call `listener` for each message of a subject from now on, over all connections."""
@@ -144,17 +154,28 @@ class Broker:
 
     def close(self) -> None:
         """End the connection and the thread; what still waits fails."""
-        if self._is_closed or os.getpid() != self._process_id:
+        if os.getpid() != self._process_id:
             return
-        self._is_closed = True
-        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
         self._thread.join(_END_WITHIN)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._is_closed or os.getpid() != self._process_id:
+        if os.getpid() != self._process_id:
             work.close()
-            self._raise_unreachable("the connection is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            self._raise_unreachable("another process has the connection")
+        with self._closing:
+            if self._is_closed:
+                work.close()
+                self._raise_unreachable("the connection is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            self._raise_unreachable("the connection was closed", is_sent=True)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -199,8 +220,10 @@ class Broker:
         try:
             remaining = deadline - self._loop.time()
             return await exchange.request(subject, data, headers, is_last, remaining)
-        except ConnectionLost:
-            self._raise_unreachable("the connection was lost", is_sent=True)
+        except ConnectionLost as error:
+            self._raise_unreachable("the connection was lost", is_sent=error.is_sent)
+        except RequestForbidden as error:
+            raise BrokerForbids(path=str(self), reason=str(error)) from None
         except asyncio.TimeoutError:
             self._raise_unreachable(f"no answer came within {within:.1f} s", is_sent=True)
 
@@ -233,7 +256,8 @@ class Broker:
         async def lose() -> None:
             exchange.lose()
 
-        await asyncio.wait_for(client.connect(**self._options(server), closed_cb=lose), 5)
+        options = self._options(server) | {"closed_cb": lose, "error_cb": exchange.note_error}
+        await asyncio.wait_for(client.connect(**options), _CONNECTED_WITHIN)
         await exchange.start()
         for subject, listener in self._listeners:
             await _subscribe(client, subject, listener)
@@ -267,7 +291,6 @@ class Broker:
         options: dict[str, Any] = {
             "servers": f"{scheme}://{server}",
             "name": self._name,
-            "error_cb": _ignore_error,
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0,
@@ -306,10 +329,6 @@ async def _subscribe(client: BrokerClient, subject: str, listener: Listener) -> 
         listener(Reply.of(message))
 
     await client.subscribe(subject, cb=deliver)
-
-
-async def _ignore_error(error: Exception) -> None:
-    """Take an error that nats-py reports besides raising it."""
 
 
 def _reason_of(error: Exception) -> str:

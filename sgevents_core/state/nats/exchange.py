@@ -40,13 +40,43 @@ class Reply(NamedTuple):
 
 
 class ConnectionLost(Exception):
-    """The connection ended before the reply came; what was sent may have arrived."""
+    """The connection ended before the reply came.
+
+    Args:
+        is_sent: Whether the request may have arrived.
+    """
+
+    def __init__(self, *, is_sent: bool) -> None:
+        super().__init__()
+        self.is_sent = is_sent
+
+
+class RequestForbidden(Exception):
+    """The server does not let this user send the request; the text is its own."""
 
 
 def sent_size(data: bytes, headers: Mapping[str, str]) -> int:
     """Return how many bytes of the server's `max_payload` a message takes."""
     lines = sum(len(name.encode()) + len(text.encode()) + 4 for name, text in headers.items())
     return len(data) + (lines + _HEADER_LINE if headers else 0)
+
+
+class _Waiting(NamedTuple):
+    """A request whose replies are not all there yet."""
+
+    subject: str
+    future: asyncio.Future[list[Reply]]
+    replies: list[Reply]
+    is_last: Callable[[Reply], bool]
+
+    def take(self, reply: Reply) -> None:
+        self.replies.append(reply)
+        if self.is_last(reply) and not self.future.done():
+            self.future.set_result(self.replies)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Exchange:
@@ -56,8 +86,7 @@ class Exchange:
         self._client = client
         self._numbers = itertools.count(1)
         self._inbox = client.new_inbox()
-        self._waiting: dict[str, Callable[[Reply], None]] = {}
-        self._futures: set[asyncio.Future[list[Reply]]] = set()
+        self._waiting: dict[str, _Waiting] = {}
         self._lost = asyncio.Event()
 
     @property
@@ -89,34 +118,34 @@ class Exchange:
 
         Raises:
             ConnectionLost: The connection ended meanwhile.
+            RequestForbidden: The user may not send it.
             asyncio.TimeoutError: They did not come in time.
         """
         if self._lost.is_set():
-            raise ConnectionLost
+            raise ConnectionLost(is_sent=False)
         future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        replies: list[Reply] = []
-
-        def take_reply(reply: Reply) -> None:
-            replies.append(reply)
-            if is_last(reply) and not future.done():
-                future.set_result(replies)
-
         number = str(next(self._numbers))
-        self._waiting[number] = take_reply
-        self._futures.add(future)
+        self._waiting[number] = _Waiting(subject, future, [], is_last)
         try:
             await self._publish(subject, data, f"{self._inbox}.{number}", headers)
             return await asyncio.wait_for(future, within)
         finally:
             del self._waiting[number]
-            self._futures.discard(future)
 
     def lose(self) -> None:
         """Let everything that waits for a reply fail."""
         self._lost.set()
-        for future in self._futures:
-            if not future.done():
-                future.set_exception(ConnectionLost())
+        for waiting in list(self._waiting.values()):
+            waiting.fail(ConnectionLost(is_sent=True))
+
+    async def note_error(self, error: Exception) -> None:
+        """Take what the server reports beside the replies: which request it does not permit."""
+        text = str(error)
+        if "permissions violation" not in text.lower():
+            return
+        for waiting in list(self._waiting.values()):
+            if f'"{waiting.subject}"' in text:
+                waiting.fail(RequestForbidden(text.removeprefix("nats: ")))
 
     async def _publish(
         self, subject: str, data: bytes, inbox: str, headers: Mapping[str, str] | None
@@ -125,13 +154,15 @@ class Exchange:
             await self._client.publish(
                 subject, data, reply=inbox, headers=dict(headers) if headers else None
             )
-        except (Error, OSError) as error:
-            raise ConnectionLost from error
+        except Error as error:  # nats-py refuses before it sends anything
+            raise ConnectionLost(is_sent=False) from error
+        except OSError as error:
+            raise ConnectionLost(is_sent=True) from error
 
     async def _deliver(self, message: Msg) -> None:
-        take_reply = self._waiting.get(message.subject.rpartition(".")[2])
-        if take_reply is not None:
-            take_reply(Reply.of(message))
+        waiting = self._waiting.get(message.subject.rpartition(".")[2])
+        if waiting is not None:
+            waiting.take(Reply.of(message))
 
     async def _try_connection(self) -> None:
         """Find out whether the server still answers."""
