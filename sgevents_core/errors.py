@@ -1097,15 +1097,6 @@ class NothingToReplay(SgEventsError):
     exit_code = 2
 
 
-class NatsNotInstalledError(SgEventsError):
-    """[state] url needs the extra packages of sgevents-core: {module} is missing.
-    Install them: pip install "sgevents-core[nats]"
-    """
-
-    exit_code = 2
-    module: str
-
-
 class BrokerError(StateError):
     """The NATS server {path} cannot be used: {reason}."""
 
@@ -1190,3 +1181,17 @@ class SeveralHostsNotReady(SgEventsError):
     """
 
     exit_code = 2
+
+
+class ClusterNotReadyError(BrokerError):
+    """The NATS server {path} cannot keep the state:
+
+    {listing}
+    """
+
+    exit_code = 2
+    listing: str
+
+    def __init__(self, *, path: str, listing: str) -> None:
+        """Keep the faults of the servers and streams, each with its fix."""
+        super().__init__(path=path, listing=listing, reason=listing)

@@ -44,12 +44,12 @@ def check(config: Path, schema: bool, as_json: bool) -> None:
     """Check everything a run needs, before anything runs.
 
     Checks the configuration, reporting all its problems at once, the site, the script's key and
-    rights, the clock, the state folder, the log and the plugins. Changes nothing; imports the
-    enabled plugins. With --schema it also checks that the site has the entity types, fields and
-    values that filters use.
+    rights, the clock, the state folder, the NATS servers, the log and the plugins. Changes nothing;
+    imports the enabled plugins. With --schema it also checks that the site has the entity types,
+    fields and values that filters use.
 
     Exits with 0 if a run can start (possibly with warnings), 1 if the site, the state folder, the
-    log or a plugin prevents it, 2 if the configuration is wrong.
+    NATS servers, the log or a plugin prevents it, 2 if the configuration is wrong.
     """
     findings, is_config_wrong = examine_all(config, schema=schema)
     if as_json:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import SgEventsError
+from sgevents_core.cli.findings import Finding, FindingStatus
+from sgevents_core.errors import ExtraMissingError, SgEventsError
 from sgevents_core.settings import Settings
+from sgevents_core.state.nats import require_client
+
+_UNREACHABLE_FIX = "check url in [state], and whether the servers run"
 
 
 def broker_findings(settings: Settings) -> list[Finding]:
     """Return what is wrong with the servers; nothing if the state is this host's alone."""
     if settings.state.url is None:
         return []
-    from sgevents_core.state.nats import require_client
-
     try:
-        require_client()
-        from sgevents_core.state.nats.connection import Broker
-
-        broker = Broker(settings.state, name="sgevents check")
+        require_client(settings.path)
+    except ExtraMissingError as error:
+        return [Finding("servers", "problem", error.message, error.fix)]
+    try:
+        return _tried_servers(settings)
     except SgEventsError as error:
-        return [Finding("servers", "problem", str(error))]
-    try:
-        broker.connect()
+        return [Finding("servers", "problem", str(error), _UNREACHABLE_FIX)]
+
+
+def _tried_servers(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.cluster import connected_broker, wanted_streams
+    from sgevents_core.state.nats.server_checks import find_faults
+    from sgevents_core.state.nats.streams import site_names
+
+    state = settings.state
+    with connected_broker(settings, "sgevents check") as broker:
         version = broker.server_info.get("version", "")
-        return [Finding("servers", "ok", f"{broker} answers: nats-server {version}")]
-    except SgEventsError as error:
-        return [Finding("servers", "problem", str(error))]
-    finally:
-        broker.close()
+        findings = [Finding("servers", "ok", f"{broker} answers: nats-server {version}")]
+        wanted = wanted_streams(settings)
+        faults = find_faults(broker, state, site_names(settings.site.url), wanted)
+    if not faults:
+        findings.append(Finding("servers", "ok", f"they keep the state: {len(wanted)} streams"))
+    for fault in faults:
+        is_problem = fault.prevents_run(state.durability)
+        status: FindingStatus = "problem" if is_problem else "warning"
+        findings.append(Finding("servers", status, fault.problem, fault.fix, fault.subject))
+    return findings

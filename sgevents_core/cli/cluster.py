@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.printing import echo_line, read_configuration
+from sgevents_core.cli.printing import (
+    cell,
+    echo,
+    echo_json,
+    echo_line,
+    read_configuration,
+    without_empty,
+)
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import NoBrokerError
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
+    from sgevents_core.state.nats.cluster_overview import HeldKey, StreamFigures
     from sgevents_core.state.nats.connection import Broker
+    from sgevents_core.state.nats.faults import Fault
     from sgevents_core.state.nats.streams import StreamDefinition
 
 
@@ -30,58 +40,166 @@ def cluster() -> None:
 def init(config: Path) -> None:
     """Make the streams on the NATS servers that are missing.
 
-    Shows each stream, and whether it was made or was there. Changes nothing that is there, and
-    deletes nothing. Exits with 1 if a stream is there that could lose what it has confirmed, or
-    that differs from the configuration.
+    Shows each stream, and whether it was made or was there. Deletes nothing; of what is there it
+    changes only how long leases last. Exits with 1 if a stream is there that could lose what it
+    has confirmed, or that differs from the configuration.
     """
     settings = read_configuration(config)
-    with _connected(settings) as broker:
-        outcomes = [_make(broker, wanted) for wanted in wanted_streams(settings)]
-    sys.exit(0 if all(outcomes) else 1)
+    with connected_broker(settings, "sgevents cluster init") as broker:
+        faults = [fault for wanted in wanted_streams(settings) for fault in _make(broker, wanted)]
+    for fault in faults:
+        echo_line(f"{fault.subject}: {fault.problem}", err=True)
+        echo_line(f"    fix: {fault.fix}", err=True)
+    sys.exit(1 if any(fault.prevents_run("full") for fault in faults) else 0)
 
 
-def _make(broker: Broker, wanted: StreamDefinition) -> bool:
-    """Make a stream unless it is there, say so, and return whether it is as it must be."""
-    from sgevents_core.state.nats.streams import create_stream, differences, find_stream
+def _make(broker: Broker, wanted: StreamDefinition) -> Sequence[Fault]:
+    """Make a stream unless it is there, say so, and return what is wrong with it."""
+    from sgevents_core.state.nats.streams import (
+        create_stream,
+        differences,
+        find_stream,
+        update_stream,
+    )
 
     info = find_stream(broker, wanted.name)
+    faults = [] if info is None else differences(wanted, info)
+    deed = "there"
     if info is None:
         create_stream(broker, wanted)
-        echo_line(f"made     {wanted.name}: {wanted.purpose}")
-        return True
-    faults = differences(wanted, info)
-    if not faults:
-        echo_line(f"there    {wanted.name}: {wanted.purpose}")
+        deed = "made"
+    elif faults and wanted.is_changeable and not any(f.weight == "unusable" for f in faults):
+        update_stream(broker, wanted)
+        deed, faults = "changed", []
+    elif faults:
+        deed = "refused" if any(fault.prevents_run("full") for fault in faults) else "there"
+    echo_line(f"{deed:8} {wanted.name}: {wanted.purpose}")
+    return faults
+
+
+@cluster.command("status")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+@config_option
+def status(as_json: bool, config: Path) -> None:
+    """Show the streams on the NATS servers, and which host works at what.
+
+    Exits with 1 if something prevents a run on these servers.
+    """
+    from sgevents_core.state.nats.cluster_overview import read_held_keys, read_streams
+    from sgevents_core.state.nats.server_checks import find_faults
+    from sgevents_core.state.nats.streams import site_names
+
+    settings = read_configuration(config)
+    names, wanted = site_names(settings.site.url), wanted_streams(settings)
+    with connected_broker(settings, "sgevents cluster status") as broker:
+        version = str(broker.server_info.get("version", ""))
+        streams, leases = read_streams(broker, wanted), read_held_keys(broker, names)
+        faults = find_faults(broker, settings.state, names, wanted)
+    if as_json:
+        echo_json(without_empty(_as_json(settings, version, streams, leases, faults)))
+    else:
+        echo_line(f"{settings.state.url}, nats-server {version}")
+        _print_streams(streams)
+        _print_leases(leases)
+        _print_faults(faults)
+    is_wrong = any(fault.prevents_run(settings.state.durability) for fault in faults)
+    sys.exit(1 if is_wrong else 0)
+
+
+def _as_json(
+    settings: Settings,
+    version: str,
+    streams: Sequence[StreamFigures],
+    leases: Sequence[HeldKey],
+    faults: Sequence[Fault],
+) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "servers": str(settings.state.url),
+        "server_version": version,
+        "streams": [
+            {
+                "name": stream.name,
+                "purpose": stream.purpose,
+                "is_there": stream.is_there,
+                "messages": stream.messages,
+                "first": stream.first,
+                "last": stream.last,
+                "bytes": stream.size,
+                "replicas": stream.replicas,
+            }
+            for stream in streams
+        ],
+        "leases": [lease._asdict() for lease in leases],
+        "faults": [
+            {
+                "stream": fault.subject,
+                "problem": fault.problem,
+                "fix": fault.fix,
+                "prevents_run": fault.prevents_run(settings.state.durability),
+            }
+            for fault in faults
+        ],
+    }
+
+
+def _print_streams(streams: Sequence[StreamFigures]) -> None:
+    numbers = ("messages", "first", "last", "MB", "replicas")
+    table = new_table("stream", "what is in it", *numbers, numbers=numbers)
+    for stream in streams:
+        figures = (stream.messages, stream.first, stream.last, f"{stream.size / 1e6:,.1f}")
+        values = (*figures, stream.replicas) if stream.is_there else ("missing", "", "", "", "")
+        table.add_row(*map(cell, (stream.name, stream.purpose, *values)))
+    print_table(table)
+
+
+def _print_leases(leases: Sequence[HeldKey]) -> None:
+    if not leases:
+        echo("No host works at anything.")
+        return
+    table = new_table("what", "held by")
+    for lease in leases:
+        table.add_row(cell(lease.key), cell(lease.holder))
+    print_table(table)
+
+
+def _print_faults(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        echo_line(f"refused  {wanted.name}: {fault.problem}; fix: {fault.fix}", err=True)
-    return not any(fault.is_fatal for fault in faults)
+        subject = f"{fault.subject}: " if fault.subject else ""
+        echo_line(f"{subject}{fault.problem}")
+        echo_line(f"    fix: {fault.fix}")
 
 
 def wanted_streams(settings: Settings) -> list[StreamDefinition]:
     """Return everything that a configuration needs on its servers."""
-    from sgevents_core.state.nats.streams import StreamNames, definitions, site_word
+    from sgevents_core.state.nats.streams import definitions, site_names
 
-    state = settings.state
     return definitions(
-        StreamNames(site_word(settings.site.url)),
+        site_names(settings.site.url),
         settings.site.url,
         settings.lanes,
-        replicas=state.replicas,
-        lease=state.lease,
+        replicas=settings.state.replicas,
+        lease=settings.state.lease,
     )
 
 
 @contextmanager
-def _connected(settings: Settings) -> Iterator[Broker]:
-    """Connect with the servers while the block lasts."""
+def connected_broker(settings: Settings, name: str) -> Iterator[Broker]:
+    """Have a connection with the servers while the block lasts.
+
+    Raises:
+        NoBrokerError: The configuration names no servers.
+        ExtraMissingError: The extra `nats` is not installed.
+        BrokerError: No server answers, or one refuses.
+    """
     if settings.state.url is None:
         raise NoBrokerError(file=settings.path)
     from sgevents_core.state.nats import require_client
 
-    require_client()
+    require_client(settings.path)
     from sgevents_core.state.nats.connection import Broker
 
-    broker = Broker(settings.state, name="sgevents cluster")
+    broker = Broker(settings.state, name=name)
     try:
         broker.connect()
         yield broker

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
     """The object of a check, and the result."""
 
     area: str
-    """config, site, rights, clock, state, log, plugins or schema."""
+    """config, site, rights, clock, state, servers, log, metrics, alerts, plugins or schema."""
     status: FindingStatus
     message: str
     fix: str = ""

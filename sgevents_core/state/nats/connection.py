@@ -90,6 +90,12 @@ class Broker:
         return self._failure
 
     @property
+    def refusals(self) -> list[str]:
+        """The subscriptions that the server did not permit, in its own words."""
+        exchange = self._exchange
+        return list(exchange.refusals) if exchange else []
+
+    @property
     def server_info(self) -> Mapping[str, Any]:
         """What the connected server says about itself; empty without a connection."""
         exchange = self._exchange
@@ -225,7 +231,8 @@ class Broker:
         except RequestForbidden as error:
             raise BrokerForbids(path=str(self), reason=str(error)) from None
         except asyncio.TimeoutError:
-            self._raise_unreachable(f"no answer came within {within:.1f} s", is_sent=True)
+            reasons = [f"no answer came within {within:.1f} s", *exchange.refusals]
+            self._raise_unreachable("; ".join(reasons), is_sent=True)
 
     async def _add_listener(self, subject: str, listener: Listener) -> None:
         self._listeners.append((subject, listener))

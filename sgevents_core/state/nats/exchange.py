@@ -88,6 +88,8 @@ class Exchange:
         self._inbox = client.new_inbox()
         self._waiting: dict[str, _Waiting] = {}
         self._lost = asyncio.Event()
+        self.refusals: list[str] = []
+        """What the server did not permit besides requests: subscriptions."""
 
     @property
     def client(self) -> BrokerClient:
@@ -140,12 +142,14 @@ class Exchange:
 
     async def note_error(self, error: Exception) -> None:
         """Take what the server reports beside the replies: which request it does not permit."""
-        text = str(error)
+        text = str(error).removeprefix("nats: ")
         if "permissions violation" not in text.lower():
             return
-        for waiting in list(self._waiting.values()):
-            if f'"{waiting.subject}"' in text:
-                waiting.fail(RequestForbidden(text.removeprefix("nats: ")))
+        concerned = [one for one in self._waiting.values() if f'"{one.subject}"' in text]
+        for waiting in concerned:
+            waiting.fail(RequestForbidden(text))
+        if not concerned:
+            self.refusals.append(text)
 
     async def _publish(
         self, subject: str, data: bytes, inbox: str, headers: Mapping[str, str] | None

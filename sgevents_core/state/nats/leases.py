@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from sgevents_core.errors import BrokerUnreachable
-from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
 from sgevents_core.state.nats.jetstream import (
     StoredMessage,
     read_directly,
@@ -87,19 +87,12 @@ class Leases:
             BrokerError: The server refused, or did not answer.
         """
         try:
-            messages = read_directly(
-                self._broker, self._bucket.name, {"multi_last": [f"{self._start}>"]}, self._within
-            )
+            return read_entries(self._broker, self._bucket.name, self._within)
         except BrokerUnreachable:
             if find_stream(self._broker, self._bucket.name) is not None:
                 raise
             create_stream(self._broker, self._bucket)
             return {}
-        return {
-            message.subject.removeprefix(self._start): LeaseEntry(message.data, message.sequence)
-            for message in messages
-            if not _is_marker(message)
-        }
 
     def take(self, key: str, holder: bytes) -> HeldLease | None:
         """Take a key that nobody holds; None if somebody does.
@@ -169,6 +162,28 @@ class Leases:
     def _newest(self, key: str) -> StoredMessage | None:
         wanted = {"last_by_subj": f"{self._start}{key}"}
         return read_from_leader(self._broker, self._bucket.name, wanted, self._within)
+
+
+def read_entries(
+    broker: Broker, bucket_stream: str, within: float = REQUEST_WITHIN
+) -> dict[str, LeaseEntry]:
+    """Return all keys of a bucket that have a value, as any server has them.
+
+    Args:
+        broker: The servers.
+        bucket_stream: The stream of the bucket, `KV_...`.
+        within: For how many seconds to wait.
+
+    Raises:
+        BrokerError: The server refused, or did not answer.
+    """
+    start = f"$KV.{bucket_stream.removeprefix('KV_')}."
+    messages = read_directly(broker, bucket_stream, {"multi_last": [f"{start}>"]}, within)
+    return {
+        message.subject.removeprefix(start): LeaseEntry(message.data, message.sequence)
+        for message in messages
+        if not _is_marker(message)
+    }
 
 
 def _is_marker(message: StoredMessage) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from sgevents_core.errors import StreamMissing
 from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.faults import Fault, FaultWeight
 from sgevents_core.state.nats.jetstream import call, stream_info
 
 HINT: Final = "hint"
@@ -119,6 +120,11 @@ class StreamNames(NamedTuple):
         return f"{HINT}.sge.{self.site}.{_REST}"
 
 
+def site_names(site_url: str) -> StreamNames:
+    """Return the names of everything that belongs to a site."""
+    return StreamNames(site_word(site_url))
+
+
 class StreamDefinition(NamedTuple):
     """A stream as it must be.
 
@@ -126,27 +132,13 @@ class StreamDefinition(NamedTuple):
         name: Its name.
         purpose: What is in it, for people.
         config: What it is made with, in JetStream's own words.
+        is_changeable: Whether it may be changed while hosts use it: nothing rests on it.
     """
 
     name: str
     purpose: str
     config: Mapping[str, Any]
-
-
-class Difference(NamedTuple):
-    """How a stream that exists differs from what it must be.
-
-    Args:
-        stream: Its name.
-        problem: What is wrong with it.
-        fix: What to do about it.
-        is_fatal: Whether the promise depends on it.
-    """
-
-    stream: str
-    problem: str
-    fix: str
-    is_fatal: bool = True
+    is_changeable: bool = False
 
 
 def definitions(
@@ -210,7 +202,8 @@ def lease_definition(
     """Return the bucket of the leases, which a daemon may make anew: nothing rests on it."""
     stream = f"KV_{names.lease_bucket}"
     config = _bucket_config(stream, [f"$KV.{names.lease_bucket}.>"], site_url, replicas)
-    return StreamDefinition(stream, "the leases", config | {"max_age": int(lease * _SECOND)})
+    config["max_age"] = int(lease * _SECOND)
+    return StreamDefinition(stream, "the leases", config, is_changeable=True)
 
 
 def _log_config(name: str, subjects: str, site_url: str, replicas: int) -> dict[str, Any]:
@@ -267,6 +260,15 @@ def create_streams(broker: Broker, wanted: Iterable[StreamDefinition]) -> list[s
     return made
 
 
+def update_stream(broker: Broker, definition: StreamDefinition) -> None:
+    """Change a stream to what it must be; only for one that nothing rests on.
+
+    Raises:
+        BrokerError: It cannot be changed.
+    """
+    call(broker, "STREAM.UPDATE", definition.config, stream=definition.name)
+
+
 def find_stream(broker: Broker, name: str) -> dict[str, Any] | None:
     """Return what the server says about a stream; None if there is none."""
     try:
@@ -275,63 +277,68 @@ def find_stream(broker: Broker, name: str) -> dict[str, Any] | None:
         return None
 
 
-def differences(definition: StreamDefinition, info: Mapping[str, Any] | None) -> list[Difference]:
+def differences(definition: StreamDefinition, info: Mapping[str, Any]) -> list[Fault]:
     """Compare a stream with what the promise needs.
 
     Args:
         definition: What it must be.
-        info: What the server says about it; None if there is none.
+        info: What the server says about it.
     """
-    if info is None:
-        fix = "make it with `sgevents cluster init`"
-        return [Difference(definition.name, "there is no such stream", fix)]
-    return list(_compare(definition, info["config"]))
+    owner = info["config"].get("metadata", {}).get(_SITE_KEY, "")
+    if urlsplit(owner).netloc != urlsplit(definition.config["metadata"][_SITE_KEY]).netloc:
+        problem = f"it is of the site {owner}" if owner else "it was not made by sgevents"
+        return [Fault(definition.name, problem, "use an account of its own for this site")]
+    compared = (_compare_storage, _compare_limits, _compare_access)
+    return [
+        Fault(definition.name, problem, fix, weight)
+        for compare in compared
+        for problem, fix, weight in compare(definition, info["config"])
+    ]
 
 
-def _compare(definition: StreamDefinition, config: Mapping[str, Any]) -> Iterable[Difference]:
+_Comparison: TypeAlias = Iterable[tuple[str, str, FaultWeight]]
+"""What is wrong, what to do about it, and how much it matters."""
+
+
+def _compare_storage(definition: StreamDefinition, config: Mapping[str, Any]) -> _Comparison:
     name, wanted = definition.name, definition.config
-    site_url = config.get("metadata", {}).get(_SITE_KEY)
-    if site_url != wanted["metadata"][_SITE_KEY]:
-        owner = f"of the site {site_url}" if site_url else "not made by sgevents"
-        yield Difference(name, f"it is {owner}", "use another account for this site")
+    if config["storage"] != wanted["storage"]:
+        fix = "delete it if it is empty, and run `sgevents cluster init`"
+        yield "it is in memory, and gone when its server restarts", fix, "unsafe"
+    replicas, wanted_replicas = config["num_replicas"], wanted["num_replicas"]
+    if replicas != wanted_replicas:
+        fix = f"`nats stream edit {name} --replicas={wanted_replicas}`, or change the setting"
+        problem = f"it is stored on {replicas} servers, and replicas is {wanted_replicas}"
+        yield problem, fix, "unsafe" if replicas < wanted_replicas else "remark"
+
+
+def _compare_limits(definition: StreamDefinition, config: Mapping[str, Any]) -> _Comparison:
+    name, wanted = definition.name, definition.config
     if config["discard"] != wanted["discard"]:
-        problem = f"discard is {config['discard']}: when it is full, it drops its oldest messages"
-        yield Difference(name, problem, f"nats stream edit {name} --discard=new")
-    if config["num_replicas"] != wanted["num_replicas"]:
-        problem = (
-            f"it has {config['num_replicas']} replicas, and [state] replicas is "
-            f"{wanted['num_replicas']}"
-        )
-        fix = f"nats stream edit {name} --replicas={wanted['num_replicas']}, or change the setting"
-        yield Difference(name, problem, fix)
-    if config["storage"] != "file":
-        yield Difference(name, "it is in memory", "delete it, and run `sgevents cluster init`")
-    yield from _compare_limits(definition, config)
+        fix = f"`nats stream edit {name} --discard={wanted['discard']}`"
+        if wanted["discard"] == "new":
+            problem = "discard is old: when it is full, it drops its oldest messages in silence"
+            yield problem, fix, "unsafe"
+        else:
+            yield "discard is new: it would take nothing more", fix, "unusable"
+    seconds, wanted_seconds = config["max_age"] / _SECOND, wanted.get("max_age", 0) / _SECOND
+    if seconds != wanted_seconds:
+        problem = f"its messages last {seconds:g} s, not {wanted_seconds:g} s (0 is for ever)"
+        yield problem, f"`nats stream edit {name} --max-age={wanted_seconds:g}s`", "unsafe"
+    for limit in ("max_msgs_per_subject", *(["max_msgs"] if "max_msgs" in wanted else [])):
+        if config[limit] != wanted.get(limit, -1):
+            problem = f"{limit} is {config[limit]}, not {wanted.get(limit, -1)}"
+            yield problem, f"edit the stream {name}", "unsafe"
 
 
-def _compare_limits(
-    definition: StreamDefinition, config: Mapping[str, Any]
-) -> Iterable[Difference]:
+def _compare_access(definition: StreamDefinition, config: Mapping[str, Any]) -> _Comparison:
     name, wanted = definition.name, definition.config
-    wanted_age, age = wanted.get("max_age", 0), config.get("max_age", 0)
-    if age != wanted_age:
-        problem = f"its messages last {age / _SECOND:g} s, not {wanted_age / _SECOND:g} s"
-        yield Difference(
-            name, problem, f"nats stream edit {name} --max-age={wanted_age / _SECOND:g}s"
-        )
     if sorted(config["subjects"]) != sorted(wanted["subjects"]):
-        problem = f"its subjects are {', '.join(config['subjects'])}"
-        yield Difference(name, problem, f"give it {', '.join(wanted['subjects'])}")
+        fix = f"give {name} {', '.join(wanted['subjects'])}"
+        yield f"its subjects are {', '.join(config['subjects'])}", fix, "unusable"
     if not config.get("allow_direct"):
-        yield Difference(
-            name, "it allows no direct reading", f"nats stream edit {name} --allow-direct"
-        )
+        fix = f"`nats stream edit {name} --allow-direct`"
+        yield "it cannot be read directly", fix, "unusable"
     if "republish" in wanted and "republish" not in config:
-        problem = "it announces no messages, so hosts notice them half a second later"
-        yield Difference(
-            name, problem, "delete it before first use, or live with it", is_fatal=False
-        )
-    for limit in ("max_msgs_per_subject", "max_msgs"):
-        if config.get(limit, -1) != wanted.get(limit, -1):
-            problem = f"{limit} is {config.get(limit, -1)}, not {wanted.get(limit, -1)}"
-            yield Difference(name, problem, f"set it to {wanted.get(limit, -1)}")
+        fix = f"`nats stream edit {name}` with a republish configuration"
+        yield "it announces nothing, so hosts notice its messages later", fix, "remark"
