@@ -59,6 +59,7 @@ def _make(broker: Broker, wanted: StreamDefinition) -> Sequence[Fault]:
         create_stream,
         differences,
         find_stream,
+        is_only_older,
         update_stream,
     )
 
@@ -68,7 +69,7 @@ def _make(broker: Broker, wanted: StreamDefinition) -> Sequence[Fault]:
     if info is None:
         create_stream(broker, wanted)
         deed = "made"
-    elif faults and wanted.is_changeable and not any(f.weight == "unusable" for f in faults):
+    elif faults and wanted.is_changeable and is_only_older(wanted, info):
         update_stream(broker, wanted)
         deed, faults = "changed", []
     elif faults:

@@ -145,7 +145,11 @@ class Exchange:
         text = str(error).removeprefix("nats: ")
         if "permissions violation" not in text.lower():
             return
-        concerned = [one for one in self._waiting.values() if f'"{one.subject}"' in text]
+        concerned = [
+            waiting
+            for waiting in self._waiting.values()
+            if f'"{waiting.subject}"'.lower() in text.lower()  # nats-py gives it in lower case
+        ]
         for waiting in concerned:
             waiting.fail(RequestForbidden(text))
         if not concerned:

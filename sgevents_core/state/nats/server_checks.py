@@ -16,18 +16,19 @@ from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.faults import Fault
 from sgevents_core.state.nats.jetstream import (
-    API,
     NO_RESPONDERS,
     call,
     decode_answer,
     read_directly,
     read_from_leader,
+    stream_info,
     write_expecting,
 )
 from sgevents_core.state.nats.stream_log import PART_BYTES
 from sgevents_core.state.nats.streams import (
     StreamDefinition,
     StreamNames,
+    create_stream,
     differences,
     find_stream,
 )
@@ -39,6 +40,7 @@ _COMFORTABLE_SHARE: Final = 0.8
 _NO_SUCH_SEQUENCE: Final = str(2**62)
 _SETTINGS_SUBJECT: Final = "$SYS.REQ.SERVER.PING.VARZ"
 _SETTINGS_WITHIN: Final = 2.0
+_RIGHTS_FIX: Final = "give the user the rights that the page on NATS servers lists"
 _SYNC_FIX: Final = "set `sync_interval: always` in its block `jetstream`, or store on 3 replicas"
 
 
@@ -59,7 +61,9 @@ def find_faults(
     faults = list(server_faults(broker.server_info))
     account, account_fault = _read_account(broker)
     if account_fault is not None:
-        return [*faults, account_fault]
+        faults.append(account_fault)
+        if account_fault.weight == "unusable":
+            return faults
     faults += _limit_faults(account)
     if state.replicas == 1:
         faults += sync_faults(read_server_settings(broker))
@@ -70,6 +74,8 @@ def find_faults(
         return [*faults, Fault("", problem, "make them with `sgevents cluster init`")]
     for definition in wanted:
         faults += differences(definition, infos[definition.name] or {})
+    if any(fault.weight == "unusable" for fault in faults):
+        return faults
     return faults + list(_rights_faults(broker, names, wanted))
 
 
@@ -125,8 +131,8 @@ def _read_account(broker: Broker) -> tuple[Mapping[str, Any], Fault | None]:
     """Return what the server says about the account, or why it says nothing."""
     try:
         return call(broker, "INFO"), None
-    except BrokerForbids:
-        return {}, None  # only the limits are not known then
+    except BrokerForbids as error:
+        return {}, Fault("", f"not permitted: {error.reason}", _RIGHTS_FIX, "remark")
     except BrokerError as error:
         fix = "add a block `jetstream` to the server, and enable it for the account of the user"
         return {}, Fault("", error.reason, fix)
@@ -143,16 +149,19 @@ def _rights_faults(
     broker: Broker, names: StreamNames, wanted: Sequence[StreamDefinition]
 ) -> Iterator[Fault]:
     """Yield what the user may not do, by trying it."""
-    fix = "give the user the rights that the page on NATS servers lists"
     for attempt in _attempts(broker, names, wanted):
         try:
             attempt()
         except BrokerForbids as error:
-            yield Fault("", f"not permitted: {error.reason}", fix)
+            yield Fault("", f"not permitted: {error.reason}", _RIGHTS_FIX)
+        except BrokerUnreachable:
+            raise
+        except BrokerError:  # it is permitted, and that is what was tried
+            continue
     broker.listen(names.hints, lambda hint: None)
-    broker.request(f"{API}.INFO")  # the refusal of what was asked before comes before its answer
+    stream_info(broker, names.journal)  # its answer comes behind what is said of the subscription
     for refusal in broker.refusals:
-        yield Fault("", f"not permitted: {refusal}", fix, "remark")
+        yield Fault("", f"not permitted: {refusal}", _RIGHTS_FIX, "remark")
 
 
 def _attempts(
@@ -167,6 +176,8 @@ def _attempts(
             yield partial(write_expecting, broker, tried, b"", headers)
         yield partial(read_from_leader, broker, stream, {"seq": 1})
         yield partial(read_directly, broker, stream, {"seq": 1, "batch": 1})
+        if definition.is_changeable:
+            yield partial(create_stream, broker, definition)  # as it is: that changes nothing
         if not stream.startswith("KV_"):
             nothing = {"filter": definition.config["subjects"][0].replace(">", "none")}
             yield partial(call, broker, "STREAM.PURGE", nothing, stream=stream)

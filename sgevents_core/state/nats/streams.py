@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from sgevents_core.errors import StreamMissing
+from sgevents_core.printable import counted
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.faults import Fault, FaultWeight
 from sgevents_core.state.nats.jetstream import call, stream_info
@@ -296,6 +297,12 @@ def differences(definition: StreamDefinition, info: Mapping[str, Any]) -> list[F
     ]
 
 
+def is_only_older(definition: StreamDefinition, info: Mapping[str, Any]) -> bool:
+    """Return whether a stream is as it must be but for how long its messages last."""
+    config = {**definition.config, "max_age": info["config"]["max_age"]}
+    return not differences(definition._replace(config=config), info)
+
+
 _Comparison: TypeAlias = Iterable[tuple[str, str, FaultWeight]]
 """What is wrong, what to do about it, and how much it matters."""
 
@@ -308,7 +315,8 @@ def _compare_storage(definition: StreamDefinition, config: Mapping[str, Any]) ->
     replicas, wanted_replicas = config["num_replicas"], wanted["num_replicas"]
     if replicas != wanted_replicas:
         fix = f"`nats stream edit {name} --replicas={wanted_replicas}`, or change the setting"
-        problem = f"it is stored on {replicas} servers, and replicas is {wanted_replicas}"
+        stored = counted(replicas, "server")
+        problem = f"it is stored on {stored}, and replicas is {wanted_replicas}"
         yield problem, fix, "unsafe" if replicas < wanted_replicas else "remark"
 
 
