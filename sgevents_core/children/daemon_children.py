@@ -181,9 +181,13 @@ class Children:
             lane_workers.lane.scripts = scripts
 
     def warm_up(self) -> None:
-        """Start the processes of further workers; the plugins have been started in the first."""
-        for lane_workers in self.lanes.values():
-            lane_workers.warm_up()
+        """Start the processes of further workers; the plugins have been started in the first.
+
+        A lane whose first process could not be started waits for that: others would hold its lock.
+        """
+        for lane_name, lane_workers in self.lanes.items():
+            if lane_name not in self._failed_lanes:
+                lane_workers.warm_up()
 
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""

@@ -44,6 +44,9 @@ class FailedLanes:
     def __init__(self) -> None:
         self._failed_lanes: dict[str, _FailedLane] = {}
 
+    def __contains__(self, lane_name: str) -> bool:
+        return lane_name in self._failed_lanes
+
     def note(self, lane_workers: LaneWorkers, error: RaisedError, current_time: float) -> None:
         """Note that a lane could not be started.
 

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from classic_files import ClassicStudio, paths_text
 from forked_runs import Launcher, Run
 from running_daemon import RunningDaemon
@@ -24,7 +25,8 @@ from sgevents_core.daemon import file_trials
 
 vars(folder_watch).update(LOOK_EVERY=0.02, SETTLE_WITHIN=0.01)
 file_trials.Trial = type("Passed", (), dict(
-    __init__=lambda *_: None, start=lambda _: None, failures=lambda _: {{}}, close=lambda _: None
+    __init__=lambda *_: None, start=lambda _: None, wait=lambda *_: True, close=lambda _: None,
+    failures=lambda _: {{}}, deadly_failures=lambda _: {{}},
 ))
 reach = fail_points._Points.reach
 fail_points._Points.reach = lambda points, name: os.path.exists({flag!r}) and reach(points, name)
@@ -60,10 +62,17 @@ EXPECTED = Counter(
     for callback in ("first", "second")
 ) + Counter([("comes", "first", 3), ("comes", "second", 3)])
 """All calls that return: each once. The plugin `gone` is not there for the third event."""
-BEFORE, MENDED = 11, 12
-"""How many of them are made before files change, and before there is a third event."""
-ELSEWHERE = re.compile("ageing|inbox|feed|now.json")
-"""The points of what goes on beside the lanes."""
+FIRST, BEFORE, MENDED = 6, 11, 12
+"""How many of them there are before the second event, before files change, and before the third.
+
+The plugin `edited` waits at the second event, of another entity than the others.
+"""
+WORKERS = {"one worker": 1, "three workers": 3}
+LANE = '[lanes.default]\nworkers = {}\norder_by = "entity"\n'
+ELSEWHERE = re.compile(
+    r"ageing|inbox|feed|figure|(now|running).json|\.calls|connect|close$|wal_mode"
+)
+"""The points of what goes on beside the lanes, and of connections."""
 
 
 class Scene:
@@ -73,9 +82,10 @@ class Scene:
         folder: Where everything lives.
         launcher: Starts daemons.
         site: The site, without events.
+        workers: How many workers the lane has.
     """
 
-    def __init__(self, folder: Path, launcher: Launcher, site: Sandbox) -> None:
+    def __init__(self, folder: Path, launcher: Launcher, site: Sandbox, workers: int = 1) -> None:
         folder.mkdir()
         self._folder = folder
         self._launcher = launcher
@@ -83,15 +93,18 @@ class Scene:
         self._studio = ClassicStudio(folder)
         self._daemon = RunningDaemon(folder, site)
         self._daemon.log = paths_text(["studio"])
+        if workers > 1:
+            self._daemon.log += LANE.format(workers)
         self._trace, self._flag = folder / "trace.txt", folder / "changing"
 
     def play(self, kill: str = "") -> tuple[int, list[str]]:
         """Play it, with a kill at a point; return the exit code, and the points of the change."""
-        for event_type in ("Studio_A", "Studio_B"):
-            self._site.event(event_type)
+        self._event(entity=1)
         for name in ("edited", "gone", "steady"):
             self._write(name, FAILS if name == "edited" else "pass")
         run = self._start(kill)
+        wait_until(lambda: self.calls().total() == FIRST)
+        self._event(entity=2)
         wait_until(lambda: self._paused() and self.calls().total() == BEFORE)
         self._flag.touch()
         self._write("edited", "pass")
@@ -99,7 +112,7 @@ class Scene:
         (self._folder / "studio" / "gone.py").unlink()
         wait_until(lambda: self.calls().total() >= MENDED or not run.lives())
         points = self._trace.read_text().splitlines()
-        self._site.event("Studio_C")
+        self._event(entity=1)
         wait_until(lambda: self.calls().total() >= EXPECTED.total() or not run.lives())
         code = run.stop()
         if code == -signal.SIGKILL:
@@ -111,6 +124,9 @@ class Scene:
         path = self._daemon.calls
         lines = path.read_text().splitlines() if path.exists() else []
         return Counter(tuple(json.loads(line)) for line in lines)
+
+    def _event(self, entity: int) -> None:
+        self._site.event("Studio_A", meta={"entity_type": "Task", "entity_id": entity})
 
     def _paused(self) -> bool:
         return self._daemon.output.exists() and self._daemon.tells("plugin.paused")
@@ -129,23 +145,25 @@ class Scene:
         self._studio.write(f"studio/{name}.py", NOTING.format(calls=calls, plugin=name, deed=deed))
 
 
-def test_kill_while_a_lane_is_replaced(tmp_path: Path, launching: Launcher) -> None:
+@pytest.mark.parametrize("lane", WORKERS)
+def test_kill_while_a_lane_is_replaced(lane: str, tmp_path: Path, launching: Launcher) -> None:
     """Killed behind each write of the change, the next start loses nothing.
 
     The corrected plugin continues at the callback that failed, the new one begins behind the events
-    before it, and at most the call that was running is made again.
+    before it, and at most the call that each worker was making is made again.
     """
+    workers = WORKERS[lane]
     with Sandbox(project=False) as site:
-        scene = Scene(tmp_path / "whole", launching, site)
+        scene = Scene(tmp_path / "whole", launching, site, workers)
         code, points = scene.play()
     assert (code, scene.calls()) == (0, EXPECTED)
     written = [point for point in dict.fromkeys(points) if point.startswith("after")]
     assert {"after recovering.resume_changed: COMMIT", "after lane.__init__: COMMIT"} <= {*written}
     for number, point in enumerate(written):
         with Sandbox(project=False) as site:
-            scene = Scene(tmp_path / str(number), launching, site)
+            scene = Scene(tmp_path / str(number), launching, site, workers)
             code, _ = scene.play(point)
         assert code in {0, -signal.SIGKILL}, point  # one that does not recur is no kill
         missing, repeated = EXPECTED - scene.calls(), scene.calls() - EXPECTED
         assert not missing, (point, missing)
-        assert repeated.total() <= 1, (point, repeated)
+        assert repeated.total() <= workers, (point, repeated)
