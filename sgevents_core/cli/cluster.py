@@ -82,7 +82,7 @@ def _make(broker: Broker, wanted: StreamDefinition) -> Sequence[Fault]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 @config_option
 def status(as_json: bool, config: Path) -> None:
-    """Show the streams on the NATS servers, and which host works at what.
+    """Show the streams on the NATS servers, and who works at what.
 
     Exits with 1 if something prevents a run on these servers.
     """

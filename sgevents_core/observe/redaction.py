@@ -144,6 +144,9 @@ def secrets_of(settings: Settings) -> list[str]:
     plugin_tables = settings.plugins.values()
     secret_holders: list[Any] = [settings.site.api_key, *(table.api_key for table in plugin_tables)]
     secret_holders += [table.settings for table in plugin_tables]
+    secret_holders.append(settings.state.password)
+    if settings.smtp is not None:
+        secret_holders.append(settings.smtp.password)
     if settings.console_access is not None:
         secret_holders.append(settings.console_access.users)
     secret_texts = [secret.reveal() for secret in secrets_in(secret_holders) if secret.is_there]

@@ -51,5 +51,5 @@ class BrokerClient(Client):
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-        with contextlib.suppress(Error, OSError, asyncio.TimeoutError):
+        with contextlib.suppress(Exception):  # the connection is of no use any more
             await asyncio.wait_for(self.close(), _CLOSING_SECONDS)

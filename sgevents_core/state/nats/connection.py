@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
-from nats.errors import AuthorizationError, Error
+from nats.errors import AuthorizationError
 
 from sgevents_core.errors import BrokerError, BrokerForbids, BrokerRefused, BrokerUnreachable
 from sgevents_core.settings.broker_url import BrokerUrl
@@ -26,6 +26,7 @@ from sgevents_core.state.nats.exchange import (
     RequestForbidden,
     sent_size,
 )
+from sgevents_core.state.nats.key_files import KeyFileError, check_key_files
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ _CONNECTED_WITHIN: Final = 5.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _END_WITHIN: Final = 5.0
+_REFUSALS: Final = (AuthorizationError, NotEncryptedError, KeyFileError, ssl.SSLError)
 T = TypeVar("T")
 Listener: TypeAlias = Callable[[Reply | None], None]
 """Called in the loop's thread for each message; with None after each new connection."""
@@ -193,8 +195,7 @@ class Broker:
     async def _shut_down(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
+            await asyncio.wait([self._keeping])
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -250,7 +251,7 @@ class Broker:
                 exchange = await self._open(client, servers[-1])
                 pause = _FIRST_PAUSE
                 await self._serve(exchange)
-            except (Error, OSError, asyncio.TimeoutError, ValueError, ConnectionLost) as error:
+            except Exception as error:  # whatever it is, the next attempt may succeed
                 self._note_failure(error)
             finally:
                 await client.end()
@@ -258,6 +259,7 @@ class Broker:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _open(self, client: BrokerClient, server: str) -> Exchange:
+        check_key_files(self._settings)
         exchange = Exchange(client)
 
         async def lose() -> None:
@@ -321,7 +323,7 @@ class Broker:
 
     def _note_failure(self, error: Exception) -> None:
         self._failure = _reason_of(error)
-        is_refusal = isinstance(error, AuthorizationError | NotEncryptedError | ssl.SSLError)
+        is_refusal = isinstance(error, _REFUSALS)
         if is_refusal or "authorization" in self._failure.lower():
             self._refusal = self._failure
 
