@@ -153,9 +153,13 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run random schedules of feed and daemon, 100,000 or what follows `--` says, on all cores."""
+    """Run random schedules of feed and daemon, 100,000 or what follows `--` says, on all cores.
+
+    Then Prometheus scrapes a daemon that meets faults for two and a half minutes.
+    """
     install(session, "test")
     session.run("python", "tests/faults/soak.py", *session.posargs)
+    session.run("python", "tests/metrics/soak_figures.py")
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import urllib.parse
@@ -46,8 +47,9 @@ def promtool(*arguments: str, given: str = "", folder: Path | None = None) -> No
 class Prometheus:
     """A running Prometheus; `query` asks it for samples."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, output: Path) -> None:
         self._url = url
+        self._output = output
 
     def _get(self, path: str, **parameters: str) -> Any:
         address = f"{self._url}{path}?{urllib.parse.urlencode(parameters)}"
@@ -58,6 +60,11 @@ class Prometheus:
         """Return the samples of an instant query: their labels and values."""
         result = self._get("/api/v1/query", query=expression)["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in result]
+
+    def warnings(self) -> list[str]:
+        """Return what it has complained of, such as a figure that it could not take."""
+        lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in lines if re.search("level=(warn|error)", line, re.IGNORECASE)]
 
     def target(self) -> dict[str, Any]:
         """Return what it says about the daemon that it scrapes."""
@@ -72,11 +79,12 @@ def scraping(address: str, folder: Path) -> Iterator[Prometheus]:
     jobs = f"[{{job_name: sgevents, static_configs: [{{targets: ['{address}']}}]}}]"
     config.write_text(f"global: {{scrape_interval: 1s}}\nscrape_configs: {jobs}\n", "utf-8")
     port = _free_port()
-    command = [program("prometheus"), f"--config.file={config}", "--log.level=error"]
+    command = [program("prometheus"), f"--config.file={config}", "--log.level=warn"]
     command += [f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}"]
-    with (folder / "prometheus.txt").open("wb") as output:
+    output_path = folder / "prometheus.txt"
+    with output_path.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
-    prometheus = Prometheus(f"http://127.0.0.1:{port}")
+    prometheus = Prometheus(f"http://127.0.0.1:{port}", output_path)
     try:
         wait_until(lambda: _has_scraped(prometheus), what="the first scrape")
         yield prometheus

@@ -91,7 +91,7 @@ def test_wrong_uses_are_errors(checked: Checked, sample: str) -> None:
 
 PLUGIN = """\
 from dataclasses import dataclass
-from sgevents_core import Context, Event, hookimpl
+from sgevents_core import Context, Defer, Event, hookimpl, match
 
 
 @dataclass
@@ -122,6 +122,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
         ("ctx.", {"sg", "entity", "once", "ignore", "url", "store", "settings", "logger"}),
         ("ctx.sg.", {"find", "find_one", "create", "update", "batch", "summarize"}),
         ("ctx.sg.find(", {"filters=", "fields=", "order=", "limit=", "retired_only="}),
+        ("ctx.sg.create(", {"entity_type=", "data=", "return_fields="}),
+        ("match(", {"entity_type=", "attribute=", "batch=", "by=", "at_most=", "retry_on="}),
+        ("raise Defer(", {"after="}),
+        ("event.entity[", {'"name"', '"id"', '"type"'}),
+        ("event.meta[", {'"old_value"', '"new_value"'}),
         ("event.user[", {'"name"', '"id"', '"type"'}),
     ],
 )
