@@ -601,6 +601,17 @@ class InternalError(SgEventsError):
     reason: str
 
 
+class MessageTooNew(SgEventsError):
+    """The logs of the state hold messages of version {version}, and {host} knows up to {known}.
+    A newer version of sgevents wrote them: upgrade sgevents on {host}.
+    """
+
+    exit_code = 2
+    version: int
+    known: int
+    host: str
+
+
 class StaleWriter(SgEventsError):
     """Another writer has taken over {what}; this one stops without writing."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sgevents_core.state.protocols import State, Storage
 
-_states_in_memory: Final[dict[Path, State]] = {}
-"""The states that this process keeps in memory, by folder."""
+_other_homes: Final[dict[Path, State]] = {}
+"""The states of this process whose home is not the disk, by folder."""
 
 
 def open_state(state_folder: Path) -> State:
@@ -20,8 +20,8 @@ def open_state(state_folder: Path) -> State:
     Args:
         state_folder: The state's folder.
     """
-    if state_folder in _states_in_memory:
-        return _states_in_memory[state_folder]
+    if state_folder in _other_homes:
+        return _other_homes[state_folder]
     from sgevents_core.state.sqlite.sqlite_state import SqliteState  # only the home in use
 
     return SqliteState(state_folder)
@@ -37,11 +37,18 @@ def kept_in_memory(state_folder: Path) -> Iterator[State]:
     """
     from sgevents_core.state.memory.memory_state import MemoryState  # only the home in use
 
-    _states_in_memory[state_folder] = MemoryState(state_folder)
+    with kept_open(MemoryState(state_folder)) as state:
+        yield state
+
+
+@contextmanager
+def kept_open(state: State) -> Iterator[State]:
+    """Let `open_state` return a state for its folder while the block lasts."""
+    _other_homes[state.folder] = state
     try:
-        yield _states_in_memory[state_folder]
+        yield state
     finally:
-        del _states_in_memory[state_folder]
+        del _other_homes[state.folder]
 
 
 def open_storage(state_folder: Path) -> Storage:

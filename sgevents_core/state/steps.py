@@ -52,6 +52,25 @@ class CallDeaths(NamedTuple):
         return self.proved + self.unproved
 
 
+class GivenValues(NamedTuple):
+    """Values of a step that a home with several copies gives it; None: the writer makes them.
+
+    Args:
+        failure_number: The number of its failure.
+        letter_number: The number of a new dead letter of its request.
+        answered_at: When its request is answered, in seconds since 1970; the earliest answer stays.
+        part_seq: The place in the journal of the event of its done part; 0 if it has none.
+    """
+
+    failure_number: int | None = None
+    letter_number: int | None = None
+    answered_at: float | None = None
+    part_seq: int | None = None
+
+
+NOTHING_GIVEN: Final = GivenValues()
+
+
 @dataclass(slots=True)
 class Step:
     """One atomic step of a lane's work: all of its changes are written, or none.

@@ -7,19 +7,35 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from nats_server import NatsServer, running_nats
+from nats_states import nats_state
 
-from sgevents_core.state.opening import kept_in_memory, open_state
+from sgevents_core.state.opening import kept_in_memory, kept_open, open_state
 from sgevents_core.state.protocols import State, Writer
 
+LANES = ("default", "main", "other", "one", "two", "unused")
+"""The lanes that the tests name."""
 
-@pytest.fixture(params=["sqlite", "memory"])
+
+@pytest.fixture(scope="session")
+def quick_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A NATS server for all tests that leaves it to the system when to write to its disk."""
+    with running_nats(tmp_path_factory.mktemp("nats"), jetstream="") as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "memory", "nats"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
     """A state that nobody has opened, in `tmp_path`."""
     if request.param == "sqlite":
         yield open_state(tmp_path)
-        return
-    with kept_in_memory(tmp_path) as state:
-        yield state
+    elif request.param == "memory":
+        with kept_in_memory(tmp_path) as state:
+            yield state
+    else:
+        server = request.getfixturevalue("quick_server")
+        with nats_state(server.port, tmp_path, LANES) as state, kept_open(state):
+            yield state
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from journal_rows import AT, event_row
+from logs_in_memory import MemoryLogs
 from msgspec.structs import replace
 from state_values import (
     CHANGES,
@@ -35,6 +36,7 @@ from sgevents_core.state.entries import LateRow
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.letters import LetterChange, LetterChoice
+from sgevents_core.state.nats.nats_state import NatsState
 from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
@@ -190,7 +192,11 @@ class Homes(RuleBasedStateMachine):
         self._open = ExitStack()
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         in_memory = self._open.enter_context(kept_in_memory(folder / "memory"))
-        self.states = [open_state(folder), in_memory]
+        logs = MemoryLogs(["main", "other"])
+        shared = self._open.enter_context(
+            closing(NatsState(folder / "shared", lambda: logs, "here"))
+        )
+        self.states = [open_state(folder), in_memory, shared]
         self.writers = [self._open.enter_context(closing(state.writer())) for state in self.states]
         self.era = 1
 
@@ -198,7 +204,7 @@ class Homes(RuleBasedStateMachine):
         """Close everything."""
         self._open.close()
 
-    def both(self, call: Callable[[Writer], object]) -> object:
+    def all(self, call: Callable[[Writer], object]) -> object:
         """Make a call on each, which must return the same or be refused in the same way."""
         results = []
         for writer in self.writers:
@@ -206,28 +212,28 @@ class Homes(RuleBasedStateMachine):
                 results.append(call(writer))
             except SgEventsError as error:
                 results.append(type(error))
-        assert results[0] == results[1]
+        assert results == results[:1] * len(self.states)
         return results[0]
 
-    def both_requests(self, call: Callable[[Any], object]) -> None:
+    def all_requests(self, call: Callable[[Any], object]) -> None:
         """Make a call on the requests of each."""
         results = []
         for state in self.states:
             with closing(state.requests()) as box:
                 results.append(call(box))
-        assert results[0] == results[1]
+        assert results == results[:1] * len(self.states)
 
     @rule(rows=ROWS, change=CHANGES, wrong=st.sampled_from([0, 0, 0, 1]))
     def append(self, rows: list[LateRow], change: FeedChange, wrong: int) -> None:
         """Rows of the feed, or what it knows without any; sometimes rows that are known."""
         change.state.era = self.era
-        self.both(lambda state: state.append(state.end() + wrong, rows, change))
+        self.all(lambda state: state.append(state.end() + wrong, rows, change))
 
     @rule(change=CHANGES, step=REQUEST_STEPS, wrong=st.sampled_from([0, 0, 1]))
     def decide(self, change: FeedChange, step: RequestStep, wrong: int) -> None:
         """A person's decision."""
         change.state.era = self.era
-        self.both(lambda state: state.decide(state.end() + wrong, change, step))
+        self.all(lambda state: state.decide(state.end() + wrong, change, step))
 
     @rule(change=CHANGES, step=REQUEST_STEPS)
     def begin_era(self, change: FeedChange, step: RequestStep) -> None:
@@ -235,33 +241,33 @@ class Homes(RuleBasedStateMachine):
         if self.era < ERAS[-1]:
             self.era += 1
             change.state.era = self.era
-            self.both(lambda state: state.begin_era(state.end(), change, step))
+            self.all(lambda state: state.begin_era(state.end(), change, step))
 
     @rule(event=FIRSTS, where=st.sampled_from(["site", "journal"]), era=st.integers(1, 2))
     def set_aside(self, event: int, where: str, era: int) -> None:
         """An event that cannot be stored."""
-        self.both(lambda state: state.set_aside(event, "odd", where, 5.0, era))
+        self.all(lambda state: state.set_aside(event, "odd", where, 5.0, era))
 
     @rule(event=FIRSTS, where=st.sampled_from(["site", "journal"]), step=REQUEST_STEPS)
     def forget_aside(self, event: int, where: str, step: RequestStep) -> None:
         """A person dismisses it."""
-        self.both(lambda state: state.forget_aside([SetAside(str(event), "", where, 0.0)], step))
+        self.all(lambda state: state.forget_aside([SetAside(str(event), "", where, 0.0)], step))
 
     @rule(names=st.dictionaries(NUMBERS, NAMES, max_size=3), own=st.booleans())
     def keep_scripts(self, names: dict[int, str], own: bool) -> None:
         """Names of scripts, some renamed."""
         renamed = {"notify": [9]} if own else {}
-        self.both(lambda state: state.keep_scripts(names, renamed))
+        self.all(lambda state: state.keep_scripts(names, renamed))
 
     @rule(age=st.integers(0, 10), keep_from=st.integers(0, 20))
     def prune(self, age: int, keep_from: int) -> None:
         """Old events leave."""
-        self.both(lambda state: state.prune(AT + age, keep_from))
+        self.all(lambda state: state.prune(AT + age, keep_from))
 
     @rule(lane=LANES)
     def take_lane(self, lane: str) -> None:
         """A lane is taken over."""
-        self.both(lambda state: state.take_lane(lane))
+        self.all(lambda state: state.take_lane(lane))
 
     @rule(
         lane=LANES,
@@ -281,7 +287,7 @@ class Homes(RuleBasedStateMachine):
     def record(self, lane: str, fence: int, step: Step, **more: Any) -> None:
         """A step, sometimes of a lane that was taken over."""
         whole = dataclasses.replace(step, **more)
-        self.both(lambda state: state.record(lane, fence, whole))
+        self.all(lambda state: state.record(lane, fence, whole))
 
     @rule(
         lane=LANES,
@@ -303,7 +309,7 @@ class Homes(RuleBasedStateMachine):
                     strand.hold(9.0, "later")
             return state.record(lane, fence, Step(plugins=strands))
 
-        self.both(record)
+        self.all(record)
 
     @rule(lane=LANES, places=PLACES)
     def leave_strands(self, lane: str, places: StrandPlaces) -> None:
@@ -314,7 +320,7 @@ class Homes(RuleBasedStateMachine):
             plugin.leave_strands(places)
             return state.record(lane, state.take_lane(lane), Step(plugins=[plugin]))
 
-        self.both(record)
+        self.all(record)
 
     @rule(lane=LANES, fence=st.integers(1, 3))
     def advance(self, lane: str, fence: int) -> None:
@@ -326,12 +332,12 @@ class Homes(RuleBasedStateMachine):
                 record.finish(seq)
             return Step(progress=Progress(seq), places=recorded.places, plugins=recorded.plugins)
 
-        self.both(lambda state: state.advance(lane, fence, advanced))
+        self.all(lambda state: state.advance(lane, fence, advanced))
 
     @rule(after=st.integers(0, 9), plugins=st.lists(NAMES, max_size=2, unique=True))
     def pass_over(self, after: int, plugins: list[str]) -> None:
         """An entry that cannot be read."""
-        self.both(
+        self.all(
             lambda state: [
                 state.pass_over(entry, plugins, "damaged") for entry in state.read(after, 1)
             ]
@@ -341,48 +347,49 @@ class Homes(RuleBasedStateMachine):
     def mend(self, era: int, ids: list[int]) -> None:
         """Rows read again from the site."""
         rows = [event_row(event_id, "Shotgun_Shot_New", at=AT + 1) for event_id in ids]
-        self.both(lambda state: state.mend(era, rows))
+        self.all(lambda state: state.mend(era, rows))
 
     @rule()
     def note_joined(self) -> None:
         """Where plugins began."""
-        self.both(lambda state: state.record_first_cursors())
+        self.all(lambda state: state.record_first_cursors())
 
     @rule(kind=st.sampled_from(["retry", "pause"]), plugin=NAMES, events=st.integers(0, 2))
     def ask(self, kind: str, plugin: str, events: int) -> None:
         """A person asks for something."""
         replays = [ReplayEvent(1, 0, number, b"{}") for number in range(events)]
         detail = {"reason": "because", "letters": [1, 2]}
-        self.both_requests(lambda box: box.ask(kind, plugin, detail, "anna@host", replays))
+        self.all_requests(lambda box: box.ask(kind, plugin, detail, "anna@host", replays))
 
     @rule(number=NUMBERS)
     def begin(self, number: int) -> None:
         """A call for it begins."""
-        self.both_requests(lambda box: box.begin(number))
+        self.all_requests(lambda box: box.begin(number))
 
     @rule(step=REQUEST_STEPS)
     def answer(self, step: RequestStep) -> None:
         """It is answered, or goes on."""
-        self.both(lambda state: state.answer(step))
+        self.all(lambda state: state.answer(step))
 
     @rule(before=st.sampled_from([0.0, 2.0**40]))
     def forget(self, before: float) -> None:
         """Answers grow old."""
-        self.both_requests(lambda box: box.forget(before))
+        self.all_requests(lambda box: box.forget(before))
 
     @invariant()
     def shows_the_same(self) -> None:
         """Whatever is read."""
-        assert ledger(self.writers[0]) == ledger(self.writers[1])
-        assert requests(self.states[0]) == requests(self.states[1])
-        assert past(self.states[0]) == past(self.states[1])
+        for state, writer in zip(self.states[1:], self.writers[1:], strict=True):
+            assert ledger(writer) == ledger(self.writers[0])
+            assert requests(state) == requests(self.states[0])
+            assert past(state) == past(self.states[0])
 
 
 Homes.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 class TestHomes(Homes.TestCase):  # type: ignore[misc,valid-type] # made by hypothesis
-    """Both homes show the same after any calls."""
+    """All homes show the same after any calls."""
 
 
 def test_a_home_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

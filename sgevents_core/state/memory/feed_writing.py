@@ -225,6 +225,11 @@ def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
         if failed_call[1] < first_kept_seq and failed_call[1] not in waiting_numbers
     ]:
         del tables.attempts[failed_call]
+    tables.deaths = {
+        failed_call: call_deaths
+        for failed_call, call_deaths in tables.deaths.items()
+        if failed_call[1] >= first_kept_seq or failed_call[1] in waiting_numbers
+    }
     oldest_kept = max(tables.failures, default=0) - KEPT_FAILURES
     tables.failures = {
         failure_number: failed_call
@@ -239,10 +244,12 @@ def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
 
 def _forget_done_parts(tables: Tables) -> None:
     """Remove the parts of events that neither the journal nor a later call has any more."""
-    later_ids = {one.failure.event_id for one in tables.failures.values() if one.dead}
-    later_ids |= {deferred_key.event_id for deferred_key in tables.deferred}
+    later_calls = {
+        (one.failure.plugin, one.failure.event_id) for one in tables.failures.values() if one.dead
+    }
+    later_calls |= {(key.plugin, key.event_id) for key in tables.deferred}
     tables.done_parts = {
         part
         for part in tables.done_parts
-        if (part.era, part.event_id) in tables.seqs or part.event_id in later_ids
+        if (part.era, part.event_id) in tables.seqs or (part.plugin, part.event_id) in later_calls
     }

@@ -130,7 +130,7 @@ class MemoryReader:
     def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
         with self._tables.lock:
-            return list(self._tables.aside.values())
+            return sorted(self._tables.aside.values(), key=lambda event_aside: event_aside.at)
 
     def passed_over_ids(self, feed_era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""

@@ -145,13 +145,6 @@ class MemoryRequests:
             for request_number, kept_request in list(tables.requests.items()):
                 if kept_request.answer is not None and kept_request.answered_at < answered_before:
                     del tables.requests[request_number]
-            for call_of_event in [
-                call_of_event
-                for call_of_event in tables.deaths
-                if call_of_event[1] < tables.lowest()
-            ]:
-                if tables.journal:
-                    del tables.deaths[call_of_event]
 
 
 def _build_request(request_number: int, kept_request: KeptRequest) -> Request:

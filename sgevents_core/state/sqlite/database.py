@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.state.disk import not_writable
@@ -16,6 +16,8 @@ from sgevents_core.state.plain_files import PRIVATE_FILE_MODE
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.backup import flush_to_disk, write_backup
 
+Transaction: TypeAlias = sqlite3.Connection
+"""A connection within a transaction, as functions that write take it."""
 DATABASE: Final = "sgevents.db"
 _FILE_ENDINGS: Final = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of the database for each of its files."""
@@ -55,6 +57,8 @@ class Database:
         self._database_path = state_folder / DATABASE
         self._synced_data_version: int | None = None
         self._has_unsynced_commits = True
+        self.before_read: Callable[[], None] | None = None
+        """Called before each query; of a copy, it waits for what this process has written."""
         _check_files_are_plain(self._database_path)
         with self.translate_errors():
             is_new = not read_only and not self._database_path.exists()
@@ -99,11 +103,15 @@ class Database:
 
     def fetch_all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query; a mapping as the only value fills in names."""
+        if self.before_read is not None:
+            self.before_read()
         with self.translate_errors():
             return self._connection.execute(sql, _query_parameters(values)).fetchall()
 
     def fetch_each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, as `fetch_all` returns them."""
+        if self.before_read is not None:
+            self.before_read()
         with self.translate_errors():
             yield from self._connection.execute(sql, _query_parameters(values))
 

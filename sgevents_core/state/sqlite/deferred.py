@@ -24,7 +24,7 @@ _CALL_COLUMNS: Final = (
 )
 
 
-def write_deferrals(connection: sqlite3.Connection, step: Step) -> None:
+def write_deferrals(connection: sqlite3.Connection, step: Step, part_seq: int | None) -> None:
     """Write what a step says of one call: put off, no longer so, nothing done, a part done."""
     if step.deferred is not None:
         _write_deferred(connection, step.deferred)
@@ -36,7 +36,7 @@ def write_deferrals(connection: sqlite3.Connection, step: Step) -> None:
     if step.ignored is not None:
         _write_ignored(connection, step.ignored)
     if step.done_part is not None:
-        write_done_part(connection, step.done_part)
+        write_done_part(connection, step.done_part, part_seq)
 
 
 def _write_deferred(connection: sqlite3.Connection, deferred_event: DeferredEvent) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +13,12 @@ from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
-from sgevents_core.state.requests import ReplayEvent, RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestDraft, RequestStep
 from sgevents_core.state.sqlite.batches import forget_settled
 from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
-from sgevents_core.state.sqlite.done_parts import forget_done_parts
+from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
+from sgevents_core.state.sqlite.forgetting import forget_calls
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
@@ -57,7 +58,7 @@ class SqliteFeedWriter(SqliteReader):
         with self._database.transaction() as connection:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            _insert_entries(connection, expected_seq + 1, feed_era, appended_rows)
+            insert_entries(connection, expected_seq + 1, feed_era, appended_rows)
             write_feed(connection, change)
         return expected_seq + len(appended_rows)
 
@@ -78,18 +79,7 @@ class SqliteFeedWriter(SqliteReader):
         with self._database.transaction(durable=True) as connection:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            connection.execute(
-                "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing",
-                (change.state.era - 1,),
-            )
-            connection.execute(
-                "INSERT OR REPLACE INTO dropped SELECT ?, first, last FROM parked",
-                (change.state.era - 1,),
-            )
-            connection.execute("DELETE FROM parked")
-            connection.execute("DELETE FROM missing")
-            connection.execute("DELETE FROM gone")
-            write_feed(connection, change)
+            write_new_era(connection, change)
             write_request_step(connection, step)
 
     def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
@@ -152,7 +142,11 @@ class SqliteFeedWriter(SqliteReader):
         """
         with self._database.transaction(durable=True) as connection:
             for mended_row in mended_rows:
-                _mend_entry(connection, feed_era, mended_row)
+                passed_over = find_passed_over(self._database, feed_era, mended_row.id)
+                mend_entries(connection, feed_era, mended_row, {seq for seq, _ in passed_over})
+                for request_draft in mended_replays(passed_over, feed_era, mended_row):
+                    write_new_request(connection, "sgevents", request_draft)
+                forget_passed_over(connection, feed_era, mended_row.id, passed_over)
 
     def keep_scripts(
         self, new_names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
@@ -168,10 +162,11 @@ class SqliteFeedWriter(SqliteReader):
         if names_after == names_before:
             return
         with self._database.transaction() as connection:
-            forgotten_ids = [(script_id,) for script_id in names_before.keys() - names_after.keys()]
-            connection.executemany("DELETE FROM scripts WHERE id = ?", forgotten_ids)
-            changed_names = names_after.items() - names_before.items()
-            connection.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed_names)
+            write_script_names(
+                connection,
+                names_before.keys() - names_after.keys(),
+                dict(names_after.items() - names_before.items()),
+            )
 
     def prune(
         self, created_before: int, first_kept_seq: int, entry_limit: int = MOST_ENTRIES_PRUNED
@@ -190,24 +185,10 @@ class SqliteFeedWriter(SqliteReader):
         Returns:
             How many were removed.
         """
-        first_seq_kept = self.lowest() + entry_limit
-        newer_row = self._database.fetch_one(
-            "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
-            first_seq_kept,
-            created_before,
-        )
-        first_kept_seq = min(first_kept_seq, self.end(), first_seq_kept, *(newer_row or ()))
+        first_kept_seq = find_prune_end(self, created_before, first_kept_seq, entry_limit)
         with self._database.transaction() as connection:
-            removed_entries = connection.execute(
-                "DELETE FROM journal WHERE seq < ?", (first_kept_seq,)
-            ).rowcount
-            connection.execute(
-                "DELETE FROM attempts WHERE seq < ?"
-                " AND seq NOT IN (SELECT batch FROM batched WHERE letter = 0)",
-                (first_kept_seq,),
-            )
-            connection.execute("DELETE FROM ignored WHERE seq < ?", (first_kept_seq,))
-            forget_done_parts(connection, first_kept_seq)
+            removed_entries = delete_entries(connection, first_kept_seq)
+            forget_calls(connection, first_kept_seq)
         self._prune_failures(first_kept_seq, entry_limit)
         return removed_entries
 
@@ -225,12 +206,68 @@ class SqliteFeedWriter(SqliteReader):
                 forget_settled(connection)
 
 
-def _mend_entry(connection: sqlite3.Connection, feed_era: int, mended_row: Row) -> None:
-    passed_over_rows = connection.execute(
-        "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
-        (feed_era, mended_row.id),
-    ).fetchall()
-    for seq in {seq for seq, _ in passed_over_rows}:
+def find_prune_end(
+    state_reader: SqliteReader, created_before: int, first_kept_seq: int, entry_limit: int
+) -> int:
+    """Return the lowest `seq` that stays when some of the oldest entries are removed."""
+    first_seq_kept = state_reader.lowest() + entry_limit
+    newer_row = state_reader.database.fetch_one(
+        "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
+        first_seq_kept,
+        created_before,
+    )
+    return int(min(first_kept_seq, state_reader.end(), first_seq_kept, *(newer_row or ())))
+
+
+def delete_entries(connection: sqlite3.Connection, first_kept_seq: int) -> int:
+    """Remove all entries below a `seq`, and return how many."""
+    cursor = connection.execute("DELETE FROM journal WHERE seq < ?", (first_kept_seq,))
+    return int(cursor.rowcount)
+
+
+def write_new_era(
+    connection: sqlite3.Connection, change: FeedChange, aside_numbers: Iterator[int] | None = None
+) -> None:
+    """Give up what is missing, drop what is parked, and write the feed's state in a new era."""
+    connection.execute(
+        "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing", (change.state.era - 1,)
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO dropped SELECT ?, first, last FROM parked", (change.state.era - 1,)
+    )
+    connection.execute("DELETE FROM parked")
+    connection.execute("DELETE FROM missing")
+    connection.execute("DELETE FROM gone")
+    write_feed(connection, change, aside_numbers)
+
+
+def write_script_names(
+    connection: sqlite3.Connection, forgotten_ids: Iterable[int], changed_names: Mapping[int, str]
+) -> None:
+    """Forget the names of some scripts, and write those of others."""
+    connection.executemany(
+        "DELETE FROM scripts WHERE id = ?", ((script_id,) for script_id in forgotten_ids)
+    )
+    connection.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed_names.items())
+
+
+def find_passed_over(database: Database, feed_era: int, event_id: int) -> list[tuple[int, str]]:
+    """Return `(seq, plugin)` of the records that an event was passed over, in their order."""
+    return [
+        (seq, plugin_name)
+        for seq, plugin_name in database.fetch_all(
+            "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
+            feed_era,
+            event_id,
+        )
+    ]
+
+
+def mend_entries(
+    connection: sqlite3.Connection, feed_era: int, mended_row: Row, seqs: Iterable[int]
+) -> None:
+    """Replace the entries of an event by its row."""
+    for seq in seqs:
         connection.execute(
             "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
             (
@@ -241,18 +278,33 @@ def _mend_entry(connection: sqlite3.Connection, feed_era: int, mended_row: Row) 
                 seq,
             ),
         )
-    for seq, plugin_name in passed_over_rows:
-        if plugin_name:
-            replayed_event = ReplayEvent(feed_era, seq, mended_row.id, mended_row.body)
-            write_new_request(
-                connection,
-                "sgevents",
-                ("replay", plugin_name, {"mended": mended_row.id}, [replayed_event]),
-            )
-    connection.execute(
-        "DELETE FROM passed_over WHERE era = ? AND event = ?", (feed_era, mended_row.id)
-    )
-    delete_events_aside(connection, feed_era, [str(mended_row.id)], ASIDE_IN_JOURNAL)
+
+
+def mended_replays(
+    passed_over: Iterable[tuple[int, str]], feed_era: int, mended_row: Row
+) -> list[RequestDraft]:
+    """Return the requests by which plugins get an event that was passed over."""
+    return [
+        (
+            "replay",
+            plugin_name,
+            {"mended": mended_row.id},
+            [ReplayEvent(feed_era, seq, mended_row.id, mended_row.body)],
+        )
+        for seq, plugin_name in passed_over
+        if plugin_name
+    ]
+
+
+def forget_passed_over(
+    connection: sqlite3.Connection,
+    feed_era: int,
+    event_id: int,
+    passed_over: Iterable[tuple[int, str]],
+) -> None:
+    """Remove records that an event was passed over."""
+    connection.executemany("DELETE FROM passed_over WHERE seq = ? AND plugin = ?", passed_over)
+    delete_events_aside(connection, feed_era, [str(event_id)], ASIDE_IN_JOURNAL)
 
 
 def _checksum_of_row(feed_era: int, site_row: Row) -> int:
@@ -260,7 +312,7 @@ def _checksum_of_row(feed_era: int, site_row: Row) -> int:
     return row_checksum(feed_era, site_row.id, type_bytes, site_row.at, site_row.body)
 
 
-def _insert_entries(
+def insert_entries(
     connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
 ) -> None:
     """Insert rows, many per statement: each gives other threads the interpreter's lock."""
@@ -283,8 +335,16 @@ def _insert_entries(
         first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
 
 
-def write_feed(connection: sqlite3.Connection, change: FeedChange) -> None:
-    """Write the changes of one step of the feed."""
+def write_feed(
+    connection: sqlite3.Connection, change: FeedChange, aside_numbers: Iterator[int] | None = None
+) -> None:
+    """Write the changes of one step of the feed.
+
+    Args:
+        connection: The connection.
+        change: The changes.
+        aside_numbers: The numbers of records of rows set aside; None for the next ones.
+    """
     encoded_state = _encode_json(change.state).decode()
     connection.execute(
         "INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (encoded_state, checksum_of(encoded_state))
@@ -301,7 +361,7 @@ def write_feed(connection: sqlite3.Connection, change: FeedChange) -> None:
         "DELETE FROM parked WHERE first = ?", ((first_id,) for first_id in change.cut_parked)
     )
     connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
-    write_events_aside(connection, change.set_aside)
+    write_events_aside(connection, change.set_aside, aside_numbers)
     delete_events_aside(connection, change.state.era, change.no_more_aside, "site")
     for table_name, id_ranges in (("closed", change.closed), ("dropped", change.dropped)):
         connection.executemany(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
+from sgevents_core.state.sqlite.database import Database, Transaction
 from sgevents_core.state.sqlite.events_aside import write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.writing import write_step
@@ -31,11 +32,7 @@ class SqliteLaneWriter(SqliteReader):
     def take_lane(self, lane_name: str) -> int:
         """Return a new fence for the lane; older ones are refused from now on."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO lanes (name, fence) VALUES (?, 1)"
-                " ON CONFLICT (name) DO UPDATE SET fence = fence + 1",
-                (lane_name,),
-            )
+            raise_fence(connection, lane_name)
             return self._database.fetch_number("SELECT fence FROM lanes WHERE name = ?", lane_name)
 
     def record(self, lane_name: str, fence: int, step: Step) -> int:
@@ -84,14 +81,7 @@ class SqliteLaneWriter(SqliteReader):
             str(entry.event_id), reason_text, ASIDE_IN_JOURNAL, time.time(), entry.era
         )
         with self._database.transaction(durable=True) as connection:
-            connection.executemany(
-                "INSERT OR IGNORE INTO passed_over VALUES (?, ?, ?, ?)",
-                (
-                    (entry.seq, plugin_name, entry.era, entry.event_id)
-                    for plugin_name in (*plugin_names, "")
-                ),
-            )
-            return write_events_aside(connection, [event_aside]) > 0
+            return write_passed_over(connection, entry.seq, plugin_names, event_aside) > 0
 
     def record_first_cursors(self) -> None:
         """Record where each plugin began; it never gets earlier events."""
@@ -107,3 +97,52 @@ class SqliteLaneWriter(SqliteReader):
             fence,
         ):
             raise StaleWriter(what=f"lane {lane_name}")
+
+
+def raise_fence(connection: Transaction, lane_name: str) -> None:
+    """Raise a lane's fence, and begin its record if it has none."""
+    connection.execute(
+        "INSERT INTO lanes (name, fence) VALUES (?, 1)"
+        " ON CONFLICT (name) DO UPDATE SET fence = fence + 1",
+        (lane_name,),
+    )
+
+
+def write_passed_over(
+    connection: Transaction,
+    seq: int,
+    plugin_names: Collection[str],
+    event_aside: SetAside,
+    aside_numbers: Iterator[int] | None = None,
+) -> int:
+    """Write that an entry was passed over, and set its event aside; return 1 if that is new.
+
+    Args:
+        connection: The connection.
+        seq: The entry.
+        plugin_names: The plugins that need its event.
+        event_aside: The record of the event, named by its id.
+        aside_numbers: The number of that record; None for the next one.
+    """
+    connection.executemany(
+        "INSERT OR IGNORE INTO passed_over VALUES (?, ?, ?, ?)",
+        (
+            (seq, plugin_name, event_aside.era, int(event_aside.event))
+            for plugin_name in (*plugin_names, "")
+        ),
+    )
+    return write_events_aside(connection, [event_aside], aside_numbers)
+
+
+def write_first_cursors(connection: Transaction, cursors: Mapping[str, int]) -> None:
+    """Write where plugins began, except for those of which it is known."""
+    connection.executemany("INSERT OR IGNORE INTO joined VALUES (?, ?)", cursors.items())
+
+
+def read_first_cursors(database: Database) -> dict[str, int]:
+    """Return where plugins are, for those of which it is not known where they began."""
+    return dict(
+        database.fetch_all(
+            "SELECT name, cursor FROM plugins WHERE name NOT IN (SELECT plugin FROM joined)"
+        )
+    )

@@ -21,7 +21,11 @@ from sgevents_core.state.letters import (
 from sgevents_core.state.sqlite.batches import read_letter_events
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
+from sgevents_core.state.sqlite.tracebacks import (
+    forget_traceback,
+    keep_traceback,
+    traceback_column,
+)
 
 _OLDEST_SCHEMA: Final = 2
 """The version of the schema that first had eras of failures."""
@@ -41,6 +45,11 @@ class SqliteLetters:
         self._database = Database(state_folder, read_only=True, oldest_version=_OLDEST_SCHEMA)
         self._traceback_expression = traceback_column(self._database)
         self._checksum_column = letter_checksum_column(self._database)
+
+    @property
+    def database(self) -> Database:
+        """The connection."""
+        return self._database
 
     def close(self) -> None:
         """Close the connection."""
@@ -150,6 +159,7 @@ def insert_failure(
     is_dead: bool,
     event_era: int,
     row_json: bytes | None,
+    failure_number: int | None = None,
 ) -> int:
     """Insert a failure, and return its number.
 
@@ -159,25 +169,45 @@ def insert_failure(
         is_dead: Whether it makes a dead letter.
         event_era: The era of its event.
         row_json: The event's row; None if it is not kept.
+        failure_number: Its number; None for the next one.
     """
     call = (failure.plugin, failure.callback, failure.seq, failure.event_id)
     traceback_id, traceback_end = keep_traceback(connection, failure.traceback)
     insert_cursor = connection.execute(
-        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+        "INSERT INTO failures (id, plugin, callback, seq, event_id, attempt, error, traceback,"
         " traceback_id, at, outcome, dead, body, era, sum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*call, failure.attempt, failure.error, traceback_end, traceback_id, failure.at,
-         failure.outcome, is_dead, row_json, event_era, letter_checksum(*call, row_json)),
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (failure_number, *call, failure.attempt, failure.error, traceback_end, traceback_id,
+         failure.at, failure.outcome, is_dead, row_json, event_era,
+         letter_checksum(*call, row_json)),
     )  # fmt: skip
     return insert_cursor.lastrowid or 0
 
 
-def write_letter(connection: sqlite3.Connection, letter_change: LetterChange) -> int:
-    """Write a new dead letter or the change to one; return its number."""
+def write_letter(
+    connection: sqlite3.Connection, letter_change: LetterChange, new_number: int | None = None
+) -> int:
+    """Write a new dead letter or the change to one; return its number.
+
+    Args:
+        connection: The connection, in the caller's transaction.
+        letter_change: The letter or the change.
+        new_number: The number of a new letter; None for the next one.
+    """
     failure, is_dead = letter_change.failure, letter_change.dead
     if letter_change.number is None:
         era, body = letter_change.era, letter_change.body
-        return insert_failure(connection, failure, is_dead=is_dead, event_era=era, row_json=body)
+        return insert_failure(
+            connection,
+            failure,
+            is_dead=is_dead,
+            event_era=era,
+            row_json=body,
+            failure_number=new_number,
+        )
+    traceback_before = connection.execute(
+        "SELECT traceback_id FROM failures WHERE id = ?", (letter_change.number,)
+    ).fetchone()
     traceback_id, traceback_end = keep_traceback(connection, failure.traceback)
     connection.execute(
         "UPDATE failures SET attempt = ?, error = ?, traceback = ?, traceback_id = ?, at = ?,"
@@ -185,6 +215,8 @@ def write_letter(connection: sqlite3.Connection, letter_change: LetterChange) ->
         (failure.attempt, failure.error, traceback_end, traceback_id, failure.at, failure.outcome,
          is_dead, letter_change.number),
     )  # fmt: skip
+    for unused_number in {*(traceback_before or ()), traceback_id} - {0, None}:
+        forget_traceback(connection, unused_number)
     return letter_change.number
 
 

@@ -42,6 +42,11 @@ class SqlitePast:
         self._checksum_column = checksum_column(self._database)
         self._strands_column = strands_column(self._database)
 
+    @property
+    def database(self) -> Database:
+        """The connection."""
+        return self._database
+
     def close(self) -> None:
         """Close the connection."""
         self._database.close()

@@ -87,6 +87,11 @@ class SqliteReader:
         self._checksum_column = checksum_column(self._database)
         self._strands_column = strands_column(self._database)
 
+    @property
+    def database(self) -> Database:
+        """The connection."""
+        return self._database
+
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
@@ -146,16 +151,15 @@ class SqliteReader:
 
     def load_feed(self) -> FeedRecord | None:
         """Return the feed's state, None before the first start."""
-        feed_row = self._database.fetch_one(f"SELECT state, {self._checksum_column} FROM feed")  # noqa: S608 - our own
-        if feed_row is None:
+        feed_state = read_feed_state(self._database, self._checksum_column)
+        if feed_state is None:
             return None
-        verify_checksum(self._database, "the record of the feed", feed_row[1], feed_row[0])
         missing_rows = self._database.fetch_all(
             "SELECT first, last, below_at, noticed, hot FROM missing ORDER BY first"
         )
         gone_ranges = self._database.fetch_all("SELECT first, last FROM gone ORDER BY first")
         return FeedRecord(
-            decode_record(self._database, "the record of the feed", _decode_feed, feed_row[0]),
+            feed_state,
             [
                 MissingRange(first_id, last_id, below_at, noticed, bool(hot))
                 for first_id, last_id, below_at, noticed, hot in missing_rows
@@ -361,6 +365,15 @@ class SqliteReader:
     def lowest_deferred(self, plugin_names: Collection[str]) -> int | None:
         """Return the lowest `seq` among the calls that plugins have put off; None without any."""
         return read_lowest_deferred(self._database, plugin_names)
+
+
+def read_feed_state(database: Database, sum_column: str = "sum") -> FeedState | None:
+    """Return the feed's state without its ranges, None before the first start."""
+    feed_row = database.fetch_one(f"SELECT state, {sum_column} FROM feed")  # noqa: S608 - our own
+    if feed_row is None:
+        return None
+    verify_checksum(database, "the record of the feed", feed_row[1], feed_row[0])
+    return decode_record(database, "the record of the feed", _decode_feed, feed_row[0])
 
 
 def strands_column(database: Database) -> str:

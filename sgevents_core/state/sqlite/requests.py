@@ -28,6 +28,7 @@ from sgevents_core.state.requests import (
 )
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.letters import dismiss_letters, write_letter
+from sgevents_core.state.steps import NOTHING_GIVEN, GivenValues
 
 _encode_json: Final = msgspec.json.Encoder().encode
 _REQUEST_COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
@@ -147,9 +148,7 @@ class SqliteRequests:
     def begin(self, request_number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE requests SET begun = begun + 1 WHERE id = ?", (request_number,)
-            )
+            begin_request(connection, request_number)
 
     def answer(self, request_number: int, request_answer: RequestAnswer) -> None:
         """Answer a request that changes no other record."""
@@ -169,17 +168,32 @@ class SqliteRequests:
         """Remove requests that were answered before a time, in seconds since 1970."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM requests WHERE answered_at < ?", (answered_before,))
-            connection.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
 
 
 def write_new_request(
-    connection: sqlite3.Connection, asked_by: str, request_draft: RequestDraft
+    connection: sqlite3.Connection,
+    asked_by: str,
+    request_draft: RequestDraft,
+    asked_at: float | None = None,
 ) -> int:
-    """Record a request in the caller's transaction, and return its number."""
+    """Record a request in the caller's transaction, and return its number.
+
+    Args:
+        connection: The connection.
+        asked_by: The person who asks, for people.
+        request_draft: The request.
+        asked_at: When it was made, in seconds since 1970; None for now.
+    """
     request_kind, plugin_name, request_detail, events = request_draft
     request_number = connection.execute(
         "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)",
-        (request_kind, plugin_name, _encode_json(request_detail).decode(), asked_by, time.time()),
+        (
+            request_kind,
+            plugin_name,
+            _encode_json(request_detail).decode(),
+            asked_by,
+            time.time() if asked_at is None else asked_at,
+        ),
     ).lastrowid
     assert request_number is not None  # noqa: S101 - a row was inserted
     connection.executemany(
@@ -192,12 +206,14 @@ def write_new_request(
     return request_number
 
 
-def write_request_step(connection: sqlite3.Connection, step: RequestStep) -> int:
+def write_request_step(
+    connection: sqlite3.Connection, step: RequestStep, given_values: GivenValues = NOTHING_GIVEN
+) -> int:
     """Write the change to a request; return the number of its dead letter, 0 if it has none.
 
     The change is part of a larger step of work, in the caller's transaction.
     """
-    letter_number = _write_letter(connection, step.letter)
+    letter_number = _write_letter(connection, step.letter, given_values.letter_number)
     dismiss_letters(connection, step.dismissed)
     if step.passed is not None:
         connection.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
@@ -208,17 +224,48 @@ def write_request_step(connection: sqlite3.Connection, step: RequestStep) -> int
             (_encode_json(step.progress).decode(), step.number),
         )
     if step.answer is not None:
-        connection.execute(
-            "UPDATE requests SET outcome = ?, answer = ?, answered_at = ?"
-            " WHERE id = ? AND outcome IS NULL",
-            (step.answer.outcome, step.answer.text, time.time(), step.number),
-        )
+        _write_answer(connection, step.number, step.answer, given_values.answered_at)
         connection.execute("DELETE FROM replays WHERE request = ?", (step.number,))
     return letter_number
 
 
-def _write_letter(connection: sqlite3.Connection, letter_change: LetterChange | None) -> int:
-    return 0 if letter_change is None else write_letter(connection, letter_change)
+def delete_requests(connection: sqlite3.Connection, request_numbers: Iterable[int]) -> None:
+    """Remove requests, in the caller's transaction."""
+    connection.executemany(
+        "DELETE FROM requests WHERE id = ?", ((number,) for number in request_numbers)
+    )
+
+
+def begin_request(connection: sqlite3.Connection, request_number: int) -> None:
+    """Count one more call that is about to be made, in the caller's transaction."""
+    connection.execute("UPDATE requests SET begun = begun + 1 WHERE id = ?", (request_number,))
+
+
+def _write_answer(
+    connection: sqlite3.Connection,
+    request_number: int,
+    request_answer: RequestAnswer,
+    given_time: float | None,
+) -> None:
+    """Write an answer unless there is one; with times from several hosts the earliest stays."""
+    if given_time is None:
+        connection.execute(
+            "UPDATE requests SET outcome = ?, answer = ?, answered_at = ?"
+            " WHERE id = ? AND outcome IS NULL",
+            (*request_answer, time.time(), request_number),
+        )
+        return
+    connection.execute(
+        "UPDATE requests SET outcome = ?1, answer = ?2, answered_at = ?3 WHERE id = ?4"
+        " AND (outcome IS NULL OR (answered_at, outcome, answer) > (?3, ?1, ?2))",
+        (*request_answer, given_time, request_number),
+    )
+
+
+def _write_letter(
+    connection: sqlite3.Connection, letter_change: LetterChange | None, new_number: int | None
+) -> int:
+    return 0 if letter_change is None else write_letter(connection, letter_change, new_number)
 
 
 def _shown_request(request_row: tuple[Any, ...]) -> ShownRequest:

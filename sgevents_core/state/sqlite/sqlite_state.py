@@ -12,16 +12,14 @@ from typing import Final
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.imported import ImportedPosition, JournalStanding
-from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.sqlite.database import database_exists
-from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
+from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
 from sgevents_core.state.sqlite.figures import write_figures
-from sgevents_core.state.sqlite.imported import write_imported
+from sgevents_core.state.sqlite.importing import write_import
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.presence import SqlitePresence
-from sgevents_core.state.sqlite.progress_records import write_plugin_record
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import SqliteRequests
 from sgevents_core.state.sqlite.tracebacks import share_tracebacks
@@ -39,13 +37,8 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
             standing = JournalStanding.of(feed and feed.state, self.end(), self.plugins().values())
             if not standing.takes(change.state.floor):
                 return False
-            if not standing.keeps_feed:
-                connection.execute("DELETE FROM missing")
-                write_feed(connection, change)
-            connection.execute("DELETE FROM plugins")
-            write_imported(connection, positions)
-            for plugin_name in positions:
-                write_plugin_record(connection, PluginRecord(plugin_name, lane_name, apart=True))
+            feed_change = None if standing.keeps_feed else change
+            write_import(connection, feed_change, positions, lane_name)
         return True
 
     def record_figures(self, figures: MinuteFigures, current_time: float) -> None:

@@ -47,10 +47,26 @@ def keep_traceback(connection: sqlite3.Connection, traceback_text: str) -> tuple
     ).fetchone()
     if known_row is not None:
         return int(known_row[0]), traceback_end
-    insert_cursor = connection.execute(
-        "INSERT INTO tracebacks (hash, text) VALUES (?, ?)", (frames_hash, shared_frames)
+    traceback_number = _number_of(frames_hash)
+    connection.execute(
+        "INSERT INTO tracebacks (id, hash, text) VALUES (?, ?, ?)",
+        (traceback_number, frames_hash, shared_frames),
     )
-    return insert_cursor.lastrowid or _NO_TRACEBACK, traceback_end
+    return traceback_number, traceback_end
+
+
+def _number_of(frames_hash: bytes) -> int:
+    """Return the number of new frames, the same in every copy of a state."""
+    return int.from_bytes(frames_hash[:8], "big") >> 1 or 1
+
+
+def forget_traceback(connection: sqlite3.Connection, traceback_number: int | None) -> None:
+    """Remove a traceback, in the caller's transaction, unless a failure uses it."""
+    connection.execute(
+        "DELETE FROM tracebacks WHERE id = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM failures WHERE traceback_id = ?1)",
+        (traceback_number,),
+    )
 
 
 def share_tracebacks(connection: sqlite3.Connection, failure_limit: int) -> int:

@@ -9,7 +9,6 @@ import msgspec
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.batches import write_batches
 from sgevents_core.state.sqlite.call_deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.checksums import checksum_of
@@ -23,12 +22,17 @@ from sgevents_core.state.sqlite.progress_records import (
     write_strand_progress,
 )
 from sgevents_core.state.sqlite.requests import write_request_step
-from sgevents_core.state.steps import REMOVED, Step
+from sgevents_core.state.steps import NOTHING_GIVEN, REMOVED, GivenValues, Step
 
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
-def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> int:
+def write_step(
+    connection: sqlite3.Connection,
+    lane_name: str,
+    step: Step,
+    given_values: GivenValues = NOTHING_GIVEN,
+) -> int:
     """Write a step, and return the number of its failure, 0 if it has none."""
     failure_number = 0
     if step.undivided:
@@ -44,9 +48,7 @@ def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> in
     for plugin_record in step.plugins:
         write_plugin_record(connection, plugin_record)
     if step.failure is not None:
-        failure_number = _write_failure(
-            connection, step.failure, step.failure_event, is_dead=step.dead
-        )
+        failure_number = _write_failure(connection, step.failure, step, given_values.failure_number)
     for plugin_name, callback_name, seq, attempt_count in step.doubts:
         _write_attempts(
             connection, (plugin_name, callback_name, seq), attempt_count, "the process died in it"
@@ -57,9 +59,10 @@ def write_step(connection: sqlite3.Connection, lane_name: str, step: Step) -> in
         )
         forget_deaths(connection, step.settled)
     write_deaths(connection, step.deaths)
-    write_deferrals(connection, step)
+    write_deferrals(connection, step, given_values.part_seq)
     if step.request is not None:
-        failure_number = write_request_step(connection, step.request) or failure_number
+        letter_number = write_request_step(connection, step.request, given_values)
+        failure_number = letter_number or failure_number
     for plugin_name, store_changes in step.store.items():
         _write_store_changes(connection, plugin_name, store_changes)
     write_batches(connection, step, failure_number)
@@ -84,19 +87,23 @@ def _write_lane_progress(
 def _write_failure(
     connection: sqlite3.Connection,
     failure: Failure,
-    failure_event: ReplayEvent | None,
-    *,
-    is_dead: bool,
+    step: Step,
+    given_number: int | None,
 ) -> int:
-    if failure_event is None:
+    if step.failure_event is None:
         entry_row = connection.execute(
             "SELECT body, era FROM journal WHERE seq = ?", (failure.seq,)
         ).fetchone()
         row_json, event_era = entry_row or (None, 1)
     else:
-        row_json, event_era = failure_event.body, failure_event.era
+        row_json, event_era = step.failure_event.body, step.failure_event.era
     failure_number = insert_failure(
-        connection, failure, is_dead=is_dead, event_era=event_era, row_json=row_json
+        connection,
+        failure,
+        is_dead=step.dead,
+        event_era=event_era,
+        row_json=row_json,
+        failure_number=given_number,
     )
     call_columns = (failure.plugin, failure.callback, failure.seq)
     _write_attempts(connection, call_columns, failure.attempt, failure.error)

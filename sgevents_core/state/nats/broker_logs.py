@@ -1,0 +1,163 @@
+"""The logs of a state as streams of NATS servers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Final
+
+from sgevents_core.settings.state_settings import StateSettings
+from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.counter import Counter
+from sgevents_core.state.nats.exchange import Reply
+from sgevents_core.state.nats.jetstream import call
+from sgevents_core.state.nats.snapshots import SnapshotStore
+from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key, lane_of
+from sgevents_core.state.nats.stream_log import Appended, LogMessage, StreamLog
+from sgevents_core.state.nats.streams import HINT, StreamNames, site_names, unescape_name
+
+_POINTER: Final = "snapshot"
+
+
+class BrokerLog:
+    """One stream, whose messages this process gives subjects by their kind."""
+
+    def __init__(self, stream_log: StreamLog, subject_start: str) -> None:
+        self._stream_log = stream_log
+        self._subject_start = subject_start
+
+    def last_sequence(self) -> int:
+        """Return the place of the newest message ever stored."""
+        return self._stream_log.last_sequence()
+
+    def append(
+        self,
+        subject: str,
+        data: bytes,
+        expected_sequence: int,
+        token: str,
+        *,
+        is_repeat: bool = False,
+    ) -> Appended:
+        """Append a message right behind the one at a place; see `StreamLog.append`."""
+        return self._stream_log.append(
+            f"{self._subject_start}.{subject}",
+            data,
+            expected_sequence,
+            token,
+            is_repeat=is_repeat,
+        )
+
+    def read_after(self, sequence: int) -> Sequence[LogMessage]:
+        """Return the messages behind a place; see `StreamLog.read_after`."""
+        return self._stream_log.read_after(sequence)
+
+    def cut_front(self, below_sequence: int) -> None:
+        """Remove the messages below a place."""
+        self._stream_log.cut_front(below_sequence)
+
+
+class BrokerLogs:
+    """All streams of a site, over one connection.
+
+    Args:
+        settings: `[state]`.
+        site_url: The site.
+        client_name: This connection's name, for the server's operator.
+
+    Raises:
+        StateError: The servers do not answer, or refuse.
+    """
+
+    def __init__(self, settings: StateSettings, site_url: str, client_name: str) -> None:
+        self._names: StreamNames = site_names(site_url)
+        self._broker = Broker(settings, client_name)
+        try:
+            self._broker.connect()
+        except BaseException:
+            self._broker.close()
+            raise
+        self._counter = Counter(self._broker, self._names.number_subject)
+        self._store = SnapshotStore(self._broker, self._names.bucket)
+        self._logs: dict[str, BrokerLog] = {}
+        self._lock = threading.Lock()
+
+    def log(self, stream_key: str) -> BrokerLog:
+        """Return a stream."""
+        with self._lock:
+            if stream_key not in self._logs:
+                self._logs[stream_key] = self._open_log(stream_key)
+            return self._logs[stream_key]
+
+    def stream_keys(self) -> list[str]:
+        """Return the keys of all streams that there are."""
+        prefix = self._names.lane_subject("", "")[:-2]
+        lane_streams: list[str] = []
+        while True:
+            argument = {"subject": f"{prefix}.>", "offset": len(lane_streams)}
+            answer = call(self._broker, "STREAM.NAMES", argument)
+            lane_streams += answer.get("streams") or []
+            if len(lane_streams) >= answer.get("total", 0):
+                break
+        lane_names = filter(None, map(self._names.lane_of, lane_streams))
+        return [JOURNAL, REQUESTS, *sorted(map(lane_key, lane_names))]
+
+    def next_number(self) -> int:
+        """Return a number that nobody else gets."""
+        return self._counter.next_numbers()[0]
+
+    def listen(self, take_news: Callable[[str | None], None]) -> None:
+        """Call a function when a stream has grown; see `protocols`."""
+        journal, shared = self._names.journal_subject(""), self._names.request_subject
+        lane_start = self._names.lane_subject("", "")[:-1]
+
+        def take_hint(reply: Reply | None) -> None:
+            subject = "" if reply is None else reply.subject.removeprefix(f"{HINT}.")
+            if subject.startswith(journal):
+                take_news(JOURNAL)
+            elif subject == shared:
+                take_news(REQUESTS)
+            elif subject.startswith(lane_start):
+                take_news(self._lane_key(subject.removeprefix(lane_start).partition(".")[0]))
+            else:
+                take_news(None)
+
+        self._broker.listen(self._names.hints, take_hint)
+
+    def put_file(self, file_name: str, source: BinaryIO) -> None:
+        """Store a file that hosts share."""
+        self._store.put(file_name, source)
+
+    def get_file(self, file_name: str, target: BinaryIO) -> bool:
+        """Read a file that hosts share; return whether there is one of the name."""
+        return self._store.get(file_name, target)
+
+    def delete_file(self, file_name: str) -> None:
+        """Remove a file that hosts share."""
+        self._store.delete(file_name)
+
+    def read_pointer(self) -> tuple[bytes, int] | None:
+        """Return what the newest snapshot's pointer says, and its revision; None without one."""
+        pointer = self._store.read_pointer(_POINTER)
+        return None if pointer is None else (pointer.text, pointer.revision)
+
+    def move_pointer(self, text: bytes, revision: int) -> bool:
+        """Move the pointer from a revision, 0 for none; return False if another has moved it."""
+        return self._store.move_pointer(_POINTER, text, revision) is not None
+
+    def close(self) -> None:
+        """End the connection."""
+        self._broker.close()
+
+    def _open_log(self, stream_key: str) -> BrokerLog:
+        if stream_key == JOURNAL:
+            stream, subject = self._names.journal, self._names.journal_subject("x")
+        elif stream_key == REQUESTS:
+            stream, subject = self._names.requests, self._names.request_subject
+        else:
+            lane_name = lane_of(stream_key)
+            stream, subject = self._names.lane(lane_name), self._names.lane_subject(lane_name, "x")
+        return BrokerLog(StreamLog(self._broker, stream), subject.rpartition(".")[0])
+
+    def _lane_key(self, word: str) -> str:
+        return lane_key(unescape_name(word))

@@ -1,0 +1,157 @@
+"""The host's copy of the state: made from the logs, by the first process that reads them.
+
+Several processes of a host may read: each applies what it finds within one transaction together
+with the place up to which it has come, and passes over what another has applied.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from sgevents_core.errors import SgEventsError, StateError
+from sgevents_core.state.nats.applying import CopyTables, Place, apply_message
+from sgevents_core.state.nats.messages import decode_message
+from sgevents_core.state.nats.stream_log import LogMessage
+from sgevents_core.state.plain_files import make_state_folder
+from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.log_copy import prepare_copy, read_positions
+
+COPY_FOLDER: Final = "copy"
+"""The folder of the copy within the state's folder."""
+_LOOK_EVERY: Final = 0.5
+"""Seconds between two looks for what another process has applied."""
+
+
+class Copy:
+    """The copy, over the connection that applies messages to it.
+
+    Any thread may ask how far it has come; one at a time applies.
+
+    Args:
+        state_folder: The state's folder.
+        host_name: This host, for people.
+    """
+
+    def __init__(self, state_folder: Path, host_name: str) -> None:
+        self.folder: Final = state_folder / COPY_FOLDER
+        self._host_name = host_name
+        make_state_folder(self.folder)
+        self._database = Database(self.folder)
+        prepare_copy(self._database)
+        self._applying = threading.Lock()
+        self._moved = threading.Condition()
+        self._positions: Mapping[str, int] = read_positions(self._database)
+        self._failure: SgEventsError | None = None
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Stream -> the place up to which it is applied."""
+        return self._positions
+
+    @property
+    def failure(self) -> SgEventsError | None:
+        """Why nothing more can be applied; None if all is well."""
+        return self._failure
+
+    @property
+    def database(self) -> Database:
+        """The connection that applies; others use it only in `exclusively`."""
+        return self._database
+
+    @property
+    def applying_lock(self) -> threading.Lock:
+        """Held by whoever uses the connection."""
+        return self._applying
+
+    def apply(
+        self, stream_key: str, read_from: int, log_messages: Sequence[LogMessage]
+    ) -> int | None:
+        """Apply messages of a stream up to the first that has to wait for another stream.
+
+        Args:
+            stream_key: The stream.
+            read_from: The place behind which they follow.
+            log_messages: Its messages.
+
+        Returns:
+            How many of them are applied now; None if the copy was made anew, and lacks messages
+            before them.
+
+        Raises:
+            StateError: The copy cannot be written; nothing was applied.
+        """
+        with self._applying, self._database.transaction() as connection:
+            tables = CopyTables(self._database, connection)
+            positions = dict(read_positions(self._database))
+            if positions.get(stream_key, 0) < read_from:
+                return None
+            applied_count = 0
+            for log_message in log_messages:
+                if log_message.sequence > positions.get(stream_key, 0):
+                    message = decode_message(log_message.data, self._host_name)
+                    if any(positions.get(key, 0) < place for key, place in message.after.items()):
+                        break
+                    place = Place(stream_key, log_message.sequence)
+                    apply_message(tables, place, message)
+                    positions[stream_key] = log_message.sequence
+                applied_count += 1
+        self._set_positions(positions)
+        return applied_count
+
+    def reload_positions(self) -> None:
+        """Take notice of what another process, or a restored copy, has applied."""
+        with self._applying:
+            positions = read_positions(self._database)
+        self._set_positions(positions)
+
+    def reload_if_possible(self) -> None:
+        """Reload the positions unless the copy cannot be read now."""
+        with suppress(StateError):
+            self.reload_positions()
+
+    def fail(self, error: SgEventsError) -> None:
+        """Let everything that waits for the copy fail from now on."""
+        with self._moved:
+            self._failure = error
+            self._moved.notify_all()
+
+    def has(self, wanted: Mapping[str, int]) -> bool:
+        """Return whether the copy has come to places."""
+        positions = self._positions
+        return all(positions.get(stream_key, 0) >= place for stream_key, place in wanted.items())
+
+    def wait_for(self, wanted: Mapping[str, int], within: float) -> None:
+        """Wait until the copy has come to places.
+
+        Args:
+            wanted: Stream -> place.
+            within: For how many seconds.
+
+        Raises:
+            StateError: It did not come there in time, or cannot.
+        """
+        deadline = time.monotonic() + within
+        with self._moved:
+            while not self.has(wanted):
+                if self._failure is not None:
+                    raise self._failure
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    reason_text = "it has not read its own messages back in time"
+                    raise StateError(path=str(self.folder), reason=reason_text)
+                self._moved.wait(min(remaining, _LOOK_EVERY))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._applying:
+            self._database.close()
+
+    def _set_positions(self, positions: Mapping[str, int]) -> None:
+        with self._moved:
+            self._positions = positions
+            self._moved.notify_all()

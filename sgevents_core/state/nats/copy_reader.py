@@ -1,0 +1,148 @@
+"""Reading the logs into the copy, from one thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from sgevents_core.errors import FrontCut, MessageTooNew, StateDamaged, StateError, StreamLost
+from sgevents_core.state.nats.copy import Copy
+from sgevents_core.state.nats.copy_snapshots import raise_too_far_behind
+from sgevents_core.state.nats.logs import Logs
+from sgevents_core.state.nats.stream_log import LogMessage
+
+_POLL_INTERVAL: Final = 0.5
+"""Seconds after which streams are read without news of them."""
+_STREAMS_INTERVAL: Final = 10.0
+"""Seconds after which new streams are looked for."""
+_RETRY_PAUSE: Final = 0.25
+
+
+class CopyReader:
+    """Keeps the copy up with the logs.
+
+    Args:
+        copy: The copy.
+        logs: The logs.
+    """
+
+    def __init__(self, copy: Copy, logs: Logs) -> None:
+        self._copy = copy
+        self._logs = logs
+        self._unread: set[str] = set()
+        self._fetched: dict[str, tuple[int, Sequence[LogMessage]]] = {}
+        self._stream_keys: list[str] = []
+        self._streams_read_at = float("-inf")
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._has_read_all = threading.Event()
+        self._trouble: StateError | None = None
+        self._thread = threading.Thread(target=self._run, name="state-copy", daemon=True)
+
+    @property
+    def trouble(self) -> StateError | None:
+        """Why the logs cannot be read right now; None if they can."""
+        return self._trouble
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._logs.listen(self.wake)
+        self._thread.start()
+
+    def wake(self, stream_key: str | None = None) -> None:
+        """Read a stream now; None for all."""
+        with self._lock:
+            self._unread.update([stream_key] if stream_key is not None else self._stream_keys)
+        self._news.set()
+
+    def wait_until_read(self, within: float) -> bool:
+        """Wait until everything was read that the logs held at the start."""
+        return self._has_read_all.wait(within)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def catch_up(self) -> bool:
+        """Read and apply once what there is; return whether the copy moved."""
+        self._look_for_streams()
+        with self._lock:
+            unread, self._unread = self._unread, set()
+        has_moved = False
+        for stream_key in self._stream_keys:
+            if stream_key in unread:
+                self._fetch(stream_key)
+            has_moved |= self._apply_fetched(stream_key)
+        return has_moved
+
+    def _fetch(self, stream_key: str) -> None:
+        """Read a stream's next messages, unless some wait for another stream."""
+        if stream_key in self._fetched:
+            return
+        place = self._copy.positions.get(stream_key, 0)
+        log_messages = self._logs.log(stream_key).read_after(place)
+        if log_messages:
+            self._fetched[stream_key] = (place, log_messages)
+
+    def _apply_fetched(self, stream_key: str) -> bool:
+        if stream_key not in self._fetched:
+            return False
+        place, log_messages = self._fetched.pop(stream_key)
+        applied_count = self._copy.apply(stream_key, place, log_messages)
+        if applied_count is not None and applied_count < len(log_messages):
+            self._fetched[stream_key] = (place, log_messages[applied_count:])
+            return applied_count > 0
+        with self._lock:
+            self._unread.add(stream_key)
+        return True
+
+    def _look_for_streams(self) -> None:
+        current_time = time.monotonic()
+        if current_time < self._streams_read_at + _STREAMS_INTERVAL and self._stream_keys:
+            return
+        stream_keys = self._logs.stream_keys()
+        new_keys = set(stream_keys) - set(self._stream_keys)
+        self._stream_keys, self._streams_read_at = stream_keys, current_time
+        with self._lock:
+            self._unread |= new_keys
+
+    def _run(self) -> None:
+        polled_at = float("-inf")
+        while not self._stopping.is_set():
+            if time.monotonic() >= polled_at + _POLL_INTERVAL:
+                self.wake()
+                polled_at = time.monotonic()
+            self._news.clear()
+            try:
+                has_moved = self._catch_up_safely()
+            except (StateDamaged, StreamLost, MessageTooNew) as error:
+                self._copy.fail(error)
+                return
+            if not has_moved and not self._unread and not self._stopping.is_set():
+                if self._trouble is None:
+                    self._has_read_all.set()
+                self._news.wait(max(polled_at + _POLL_INTERVAL - time.monotonic(), 0.0))
+
+    def _catch_up_safely(self) -> bool:
+        """Catch up once; wait a moment if the servers or the disk do not answer."""
+        try:
+            has_moved = self.catch_up()
+        except FrontCut as front_cut:
+            raise_too_far_behind(self._copy, front_cut)
+        except (StateDamaged, StreamLost):
+            raise
+        except StateError as error:
+            self._trouble = error
+            self._fetched.clear()
+            self._copy.reload_if_possible()
+            self._stopping.wait(_RETRY_PAUSE)
+            self.wake()
+            return True
+        self._trouble = None
+        return has_moved

@@ -1,0 +1,129 @@
+"""A state whose logs several hosts share, and of which each host has a copy."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from sgevents_core.state.call_figures import MinuteFigures
+from sgevents_core.state.feed_values import FeedChange
+from sgevents_core.state.imported import ImportedPosition, JournalStanding
+from sgevents_core.state.nats import messages
+from sgevents_core.state.nats.copy import COPY_FOLDER
+from sgevents_core.state.nats.feed_writing import NatsFeedWriter
+from sgevents_core.state.nats.lane_writing import NatsLaneWriter
+from sgevents_core.state.nats.logs import Logs
+from sgevents_core.state.nats.reading import CopyConnection, open_letters, open_past
+from sgevents_core.state.nats.requests import NatsRequests
+from sgevents_core.state.nats.session import Session
+from sgevents_core.state.sqlite.letters import SqliteLetters
+from sgevents_core.state.sqlite.past_events import SqlitePast
+from sgevents_core.state.sqlite.presence import SqlitePresence
+
+
+class NatsWriter(NatsFeedWriter, NatsLaneWriter):
+    """A connection that writes every kind of record."""
+
+    def import_positions(
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane_name: str
+    ) -> bool:
+        """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
+        feed = self._hold_feed()
+        with feed.writer.lock:
+            if self._settle(feed) is change:
+                return True
+            feed_record = self.load_feed()
+            feed_state = None if feed_record is None else feed_record.state
+            standing = JournalStanding.of(feed_state, self.end(), self.plugins().values())
+            if not standing.takes(change.state.floor):
+                return False
+            kept_change = None if standing.keeps_feed else change
+            message = messages.Imported(kept_change, dict(positions), lane_name)
+            self._session.send(feed.writer, message, origin=change)
+            if kept_change is not None:
+                feed.note_state(kept_change.state)
+        return True
+
+    def record_figures(self, figures: MinuteFigures, current_time: float) -> None:
+        """Add figures to those recorded for the same minutes and hours; forget those too old."""
+        self._session.share(messages.Figures(figures, current_time), figures)
+
+    def upgrade_records(self, limit: int = 1_000) -> int:
+        """Return 0: a copy holds no records of an older version."""
+        return 0
+
+
+class NatsState:
+    """The state of several hosts, as this host sees it.
+
+    Args:
+        state_folder: The folder of this host's files, among them its copy.
+        open_logs: Connects to the logs; called once in each process.
+        host_name: This host's name.
+    """
+
+    def __init__(self, state_folder: Path, open_logs: Callable[[], Logs], host_name: str) -> None:
+        self.folder: Final = state_folder
+        self._open_logs = open_logs
+        self._host_name = host_name
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._process_id = 0
+
+    def session(self) -> Session:
+        """Return what this process shares; made anew after a fork.
+
+        Raises:
+            StateError: The servers do not answer, or the copy cannot be written.
+        """
+        with self._lock:
+            if self._session is None or self._process_id != os.getpid():
+                self._session = Session(self.folder, self._open_logs(), self._host_name)
+                self._process_id = os.getpid()
+            return self._session
+
+    def close(self) -> None:
+        """Close what this process shares; a later use opens it again."""
+        with self._lock:
+            if self._session is not None and self._process_id == os.getpid():
+                self._session.close()
+            self._session = None
+
+    def is_made(self) -> bool:
+        """Return True: it is made with the streams, by `sgevents cluster init`."""
+        return True
+
+    def reader(self) -> CopyConnection:
+        """Open a connection that reads."""
+        return CopyConnection(self.session())
+
+    def feed_writer(self) -> NatsFeedWriter:
+        """Open the feed's connection; its first write takes over the feed."""
+        return NatsFeedWriter(self.session())
+
+    def lane_writer(self) -> NatsLaneWriter:
+        """Open the connection of a lane."""
+        return NatsLaneWriter(self.session())
+
+    def writer(self) -> NatsWriter:
+        """Open a connection that writes every kind of record."""
+        return NatsWriter(self.session())
+
+    def requests(self) -> NatsRequests:
+        """Open the requests."""
+        return NatsRequests(self.session())
+
+    def letters(self) -> SqliteLetters:
+        """Open the dead letters."""
+        return open_letters(self.session())
+
+    def past(self) -> SqlitePast:
+        """Open the past events."""
+        return open_past(self.session())
+
+    def presence(self) -> SqlitePresence:
+        """Watch that the copy still exists."""
+        return SqlitePresence(self.folder / COPY_FOLDER)

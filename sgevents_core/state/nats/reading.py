@@ -1,0 +1,35 @@
+"""Reading the state from the host's copy, with everything that this process wrote."""
+
+from __future__ import annotations
+
+from sgevents_core.state.nats.session import Session
+from sgevents_core.state.sqlite.letters import SqliteLetters
+from sgevents_core.state.sqlite.past_events import SqlitePast
+from sgevents_core.state.sqlite.reading import SqliteReader
+
+
+class CopyConnection(SqliteReader):
+    """A connection to the copy, for one thread at a time.
+
+    Args:
+        session: What the process shares.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.copy.folder)
+        self._session = session
+        self._database.before_read = session.wait_for_own
+
+
+def open_letters(session: Session) -> SqliteLetters:
+    """Open the dead letters in the copy."""
+    letters = SqliteLetters(session.copy.folder)
+    letters.database.before_read = session.wait_for_own
+    return letters
+
+
+def open_past(session: Session) -> SqlitePast:
+    """Open the past events in the copy."""
+    past = SqlitePast(session.copy.folder)
+    past.database.before_read = session.wait_for_own
+    return past

@@ -1,0 +1,122 @@
+"""What a copy of logs knows besides the state: how far it has read, and which message holds a row.
+
+These tables are in copies only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
+from sgevents_core.state.sqlite.database import Database
+
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS log_positions (stream TEXT PRIMARY KEY, position INTEGER NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS log_pages (first_seq INTEGER PRIMARY KEY, position INTEGER NOT"
+    " NULL)",
+    "CREATE TABLE IF NOT EXISTS log_requests (position INTEGER PRIMARY KEY, first_number INTEGER"
+    " NOT NULL)",
+)
+_KEPT_NUMBERS: Final = 1_000
+"""Messages for which the copy remembers the number of their first request."""
+
+
+def prepare_copy(database: Database) -> None:
+    """Make the tables of a copy if they are missing."""
+    if read_tables(database) >= {"log_positions", "log_pages", "log_requests"}:
+        return
+    with database.transaction() as connection:
+        for sql_statement in _TABLES:
+            connection.execute(sql_statement)
+
+
+def read_tables(database: Database) -> set[str]:
+    """Return the names of the tables."""
+    return {
+        str(name)
+        for (name,) in database.fetch_all("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+
+
+def read_positions(database: Database) -> dict[str, int]:
+    """Return the position in each stream up to which the copy has applied it."""
+    return dict(database.fetch_all("SELECT stream, position FROM log_positions"))
+
+
+def write_position(connection: sqlite3.Connection, stream_key: str, position: int) -> None:
+    """Write how far a stream is applied, in the transaction that applies it."""
+    connection.execute("INSERT OR REPLACE INTO log_positions VALUES (?, ?)", (stream_key, position))
+
+
+def write_page_position(connection: sqlite3.Connection, first_seq: int, position: int) -> None:
+    """Write which message of the journal's stream holds the rows from a `seq` on."""
+    connection.execute("INSERT OR REPLACE INTO log_pages VALUES (?, ?)", (first_seq, position))
+
+
+def forget_pages(connection: sqlite3.Connection, first_kept_seq: int) -> None:
+    """Forget the messages whose rows were all removed."""
+    connection.execute(
+        "DELETE FROM log_pages WHERE first_seq <"
+        " (SELECT max(first_seq) FROM log_pages WHERE first_seq <= ?)",
+        (first_kept_seq,),
+    )
+
+
+def write_first_number(connection: sqlite3.Connection, position: int, first_number: int) -> None:
+    """Write the number of the first request that a message made."""
+    connection.execute("INSERT INTO log_requests VALUES (?, ?)", (position, first_number))
+    connection.execute("DELETE FROM log_requests WHERE position < ?", (position - _KEPT_NUMBERS,))
+
+
+def read_first_number(database: Database, position: int) -> int | None:
+    """Return the number of the first request that a message made, if it is not long ago."""
+    number_row = database.fetch_one(
+        "SELECT first_number FROM log_requests WHERE position = ?", position
+    )
+    return None if number_row is None else int(number_row[0])
+
+
+def known_event_ids(database: Database, feed_era: int, event_ids: Iterable[int]) -> list[int]:
+    """Return those of some ids whose events of an era the journal holds."""
+    id_rows = database.fetch_all(
+        "SELECT event_id FROM journal WHERE era = ?"
+        " AND event_id IN (SELECT value FROM json_each(?))",
+        feed_era,
+        json.dumps([*event_ids]),
+    )
+    return [int(event_id) for (event_id,) in id_rows]
+
+
+def is_aside(database: Database, event_aside: SetAside) -> bool:
+    """Return whether an event is set aside already."""
+    return (
+        database.fetch_one(
+            "SELECT 1 FROM set_aside WHERE era = ? AND event = ? AND place = ?",
+            event_aside.era,
+            event_aside.event[:LONGEST_ASIDE_TEXT],
+            event_aside.where,
+        )
+        is not None
+    )
+
+
+def oldest_page(database: Database) -> int | None:
+    """Return the position of the oldest message with rows that the journal keeps."""
+    page_row = database.fetch_one("SELECT position FROM log_pages ORDER BY first_seq LIMIT 1")
+    return None if page_row is None else int(page_row[0])
+
+
+def dump_tables(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Return everything that a copy holds, for comparing copies."""
+    tables = sorted(read_tables(database))
+    return {
+        table_name: sorted(
+            database.fetch_all(f'SELECT * FROM "{table_name}"'),  # noqa: S608 - SQLite's own names
+            key=repr,
+        )
+        for table_name in tables
+    }

@@ -1,0 +1,35 @@
+"""A state on a NATS server, as one host has it, for tests: a site of its own each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from nats_server import new_site_url, settings_for
+from nats_sites import NatsSite, connected
+
+from sgevents_core.state.nats.broker_logs import BrokerLogs
+from sgevents_core.state.nats.nats_state import NatsState
+
+
+@contextmanager
+def nats_state(
+    port: int, folder: Path, lanes: Sequence[str], *, site_url: str = "", host: str = "here"
+) -> Iterator[NatsState]:
+    """Have a host's state while the block lasts.
+
+    Args:
+        port: The server's port.
+        folder: The host's folder.
+        lanes: The lanes whose streams are made.
+        site_url: The site of another host; by default, a new one, whose streams are made.
+        host: The host's name.
+    """
+    url = site_url or new_site_url()
+    if not site_url:
+        with connected(port) as broker:
+            NatsSite(broker, url).make_streams(lanes)
+    settings = settings_for(port, folder)
+    with closing(NatsState(folder, lambda: BrokerLogs(settings, url, host), host)) as state:
+        yield state
