@@ -36,8 +36,10 @@ def read_configuration(config: Path, *, secrets_required: bool = True) -> Settin
     """
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.settings import load_settings
+    from sgevents_core.state.opening import use_state
 
     settings = load_settings(config, secrets_required=secrets_required)
+    use_state(settings)
     click_context = click.get_current_context(silent=True)
     if click_context is not None:
         click_context.meta[_REDACTOR_KEY] = Redactor.of(settings)

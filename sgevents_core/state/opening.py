@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from sgevents_core.settings import Settings
     from sgevents_core.state.protocols import State, Storage
 
 _other_homes: Final[dict[Path, State]] = {}
 """The states of this process whose home is not the disk, by folder."""
+_shared_folders: Final[set[Path]] = set()
+"""The folders of the states among them that several hosts share."""
 
 
 def open_state(state_folder: Path) -> State:
@@ -25,6 +28,32 @@ def open_state(state_folder: Path) -> State:
     from sgevents_core.state.sqlite.sqlite_state import SqliteState  # only the home in use
 
     return SqliteState(state_folder)
+
+
+def use_state(settings: Settings) -> None:
+    """Let `open_state` find the state of a configuration, wherever its home is. Opens nothing yet.
+
+    Without it, a folder's state is on this host's disk. A process that was told once keeps to it,
+    so that all its threads share one connection to the servers.
+
+    Args:
+        settings: The configuration.
+    """
+    state_folder = settings.state.path
+    if settings.state.url is None or state_folder in _other_homes:
+        return
+    from sgevents_core.state.nats import require_client
+
+    require_client(settings.path)
+    from sgevents_core.state.nats.nats_state import state_on_servers
+
+    _other_homes[state_folder] = state_on_servers(settings.state, settings.site.url)
+    _shared_folders.add(state_folder)
+
+
+def is_shared(state_folder: Path) -> bool:
+    """Return whether several hosts share the state of a folder; see `use_state`."""
+    return state_folder in _shared_folders
 
 
 @contextmanager
@@ -57,6 +86,10 @@ def open_storage(state_folder: Path) -> Storage:
     Args:
         state_folder: The state's folder.
     """
+    if is_shared(state_folder):
+        from sgevents_core.state.nats.storage import CopyStorage  # only the home in use
+
+        return CopyStorage(state_folder)
     from sgevents_core.state.sqlite.storage import SqliteStorage  # only the home in use
 
     return SqliteStorage(state_folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from sgevents_core.errors import FrontCut
+from sgevents_core.errors import FrontCut, OutcomeNotKnown
 from sgevents_core.state.nats.messages import decode_message
 from sgevents_core.state.nats.stream_log import Appended, LogMessage, StoredAt, Superseded
 
@@ -21,6 +21,8 @@ class MemoryLog:
         self._cut = 0
         self._lock = threading.Lock()
         self._tell = tell
+        self.losses: list[str] = []
+        """What happens to the next messages: `answer` or `message` is lost; empty for neither."""
 
     def last_sequence(self) -> int:
         """The place of the newest message."""
@@ -40,6 +42,15 @@ class MemoryLog:
         is_repeat: bool = False,
     ) -> Appended:
         """Append behind a place, or find out that the same message is there."""
+        loss = self.losses.pop(0) if self.losses else ""
+        if loss == "message":
+            raise OutcomeNotKnown(what="log", reason="no answer came")
+        outcome = self._append(subject, data, expected_sequence, token)
+        if loss == "answer":
+            raise OutcomeNotKnown(what="log", reason="no answer came")
+        return outcome
+
+    def _append(self, subject: str, data: bytes, expected_sequence: int, token: str) -> Appended:
         with self._lock:
             place = expected_sequence + 1
             if expected_sequence != self.last_sequence():

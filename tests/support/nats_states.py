@@ -15,7 +15,13 @@ from sgevents_core.state.nats.nats_state import NatsState
 
 @contextmanager
 def nats_state(
-    port: int, folder: Path, lanes: Sequence[str], *, site_url: str = "", host: str = "here"
+    port: int,
+    folder: Path,
+    lanes: Sequence[str],
+    *,
+    site_url: str = "",
+    host: str = "here",
+    make: bool = True,
 ) -> Iterator[NatsState]:
     """Have a host's state while the block lasts.
 
@@ -23,11 +29,12 @@ def nats_state(
         port: The server's port.
         folder: The host's folder.
         lanes: The lanes whose streams are made.
-        site_url: The site of another host; by default, a new one, whose streams are made.
+        site_url: The site; by default, a new one.
         host: The host's name.
+        make: Whether to make the streams.
     """
     url = site_url or new_site_url()
-    if not site_url:
+    if make:
         with connected(port) as broker:
             NatsSite(broker, url).make_streams(lanes)
     settings = settings_for(port, folder)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.imported import ImportedPosition, JournalStanding
 from sgevents_core.state.nats import messages
+from sgevents_core.state.nats.broker_logs import BrokerLogs
 from sgevents_core.state.nats.copy import COPY_FOLDER
 from sgevents_core.state.nats.feed_writing import NatsFeedWriter
 from sgevents_core.state.nats.lane_writing import NatsLaneWriter
@@ -81,7 +84,7 @@ class NatsState:
         """
         with self._lock:
             if self._session is None or self._process_id != os.getpid():
-                self._session = Session(self.folder, self._open_logs(), self._host_name)
+                self._session = _open_session(self.folder, self._open_logs(), self._host_name)
                 self._process_id = os.getpid()
             return self._session
 
@@ -127,3 +130,33 @@ class NatsState:
     def presence(self) -> SqlitePresence:
         """Watch that the copy still exists."""
         return SqlitePresence(self.folder / COPY_FOLDER)
+
+
+def state_on_servers(settings: StateSettings, site_url: str) -> NatsState:
+    """Return the state that `[state] url` names.
+
+    Args:
+        settings: `[state]`.
+        site_url: The site that it is of.
+    """
+    host_name = settings.host or socket.gethostname()
+
+    def open_logs() -> BrokerLogs:
+        return BrokerLogs(settings, site_url, f"sgevents {host_name}")
+
+    return NatsState(settings.path, open_logs, host_name)
+
+
+def _open_session(state_folder: Path, logs: Logs, host_name: str) -> Session:
+    """Open what a process shares, with everything that the logs hold now.
+
+    Raises:
+        StateError: They cannot be read.
+    """
+    session = Session(state_folder, logs, host_name)
+    try:
+        session.wait_until_read()
+    except BaseException:
+        session.close()
+        raise
+    return session

@@ -23,6 +23,7 @@ from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.log_copy import known_event_ids
 from sgevents_core.state.sqlite.reading import read_feed_state
 
+_LOOK_EVERY: Final = 0.5
 _READ_BACK_WITHIN: Final = 30.0
 """Seconds within which the copy must have what this process wrote."""
 
@@ -113,6 +114,17 @@ class Session:
         self.copy.close()
         self.logs.close()
 
+    def wait_until_read(self) -> None:
+        """Wait until the copy has what the logs held when this process opened them.
+
+        Raises:
+            StateError: They cannot be read.
+        """
+        while not self.reader.wait_until_read(_LOOK_EVERY):
+            problem = self.copy.failure or self.reader.trouble
+            if problem is not None:
+                raise problem
+
     # What this process wrote
 
     def note_written(self, stream_key: str, place: int) -> None:
@@ -142,6 +154,8 @@ class Session:
             StateError: It is not stored, or that is not known: only a call with the same origin
                 may follow.
         """
+        if self.copy.failure is not None:
+            raise self.copy.failure
         with self.translated(writer):
             place = writer.send(message, origin)
         self.note_written(writer.stream_key, place)
