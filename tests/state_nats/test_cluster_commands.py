@@ -15,9 +15,12 @@ from nats_server import NatsServer, new_site_url, running_nats
 from nats_sites import NatsSite, connected
 
 from sgevents_core.cli.check_broker import broker_findings
+from sgevents_core.cli.cluster import wanted_streams
 from sgevents_core.cli.root import sgevents
+from sgevents_core.errors import ClusterNotReadyError
 from sgevents_core.settings import load_settings
 from sgevents_core.state.nats.jetstream import call, stream_info
+from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
 
 PASSWORD = "hunter2-secret"
 
@@ -205,6 +208,23 @@ def test_a_run_refuses_the_servers(studio: Studio) -> None:
     assert not (studio.config.parent / "state").exists()
 
 
+def test_a_start_refuses_what_could_lose_messages(
+    nats_server: NatsServer, studio: Studio, streams: NatsSite
+) -> None:
+    """With every reason; otherwise it returns what people should know."""
+    settings = load_settings(studio.config)
+    wanted = wanted_streams(settings)
+    remarks = refuse_unsafe_servers(streams.broker, settings.state, streams.names, wanted)
+    assert [remark.weight for remark in remarks] == ["remark"]
+    edit(streams, streams.names.journal, discard="old")
+    with pytest.raises(ClusterNotReadyError, match="discard is old"):
+        refuse_unsafe_servers(streams.broker, settings.state, streams.names, wanted)
+    studio.write(nats_server.url, 'durability = "relaxed"')
+    relaxed = load_settings(studio.config).state
+    remarks = refuse_unsafe_servers(streams.broker, relaxed, streams.names, wanted)
+    assert {remark.weight for remark in remarks} == {"remark", "unsafe"}
+
+
 def test_without_servers_there_is_nothing_to_do(studio: Studio) -> None:
     """A state of one host needs no streams."""
     studio.config.write_text(studio.config.read_text().partition("[state]")[0])
@@ -261,7 +281,7 @@ def test_the_documented_rights_are_enough_and_needed(tmp_path: Path) -> None:
     rights = documented_block("permissions").replace("SITE", site_word)
     entries = [*re.findall(r'"[^"]+"', rights.partition("subscribe")[0])]
     entries.append(f'"hint.sge.{site_word}.>"')
-    assert len(entries) == 11
+    assert len(entries) == 12
     users = [f"{{ user: admin, password: {PASSWORD} }}"]
     for number, entry in enumerate(["none", *entries]):
         permissions = rights.replace(entry, '"else"')

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from nats_sites import NatsSite
+from waiting import wait_until
 
 from sgevents_core.errors import BrokerError, FrontCut, StreamLost, StreamMissing
+from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.stream_log import (
     PART_BYTES,
@@ -163,6 +165,22 @@ def test_a_reader_is_woken_by_news(site: NatsSite) -> None:
     log.append(site.page, b"x", 0, "render01-1/1")
     assert log.wait_for_news(60)
     assert len(log.read_after(0)) == 1
+
+
+def test_a_listener_that_would_wait_for_its_own_thread_is_refused(site: NatsSite) -> None:
+    """Rather than waiting for ever."""
+    outcome: list[str] = []
+
+    def ask(hint: Reply | None) -> None:
+        try:
+            site.broker.request("$JS.API.INFO")
+        except RuntimeError as error:
+            outcome.append(str(error))
+
+    site.broker.listen(site.names.hints, ask)
+    site.journal().append(site.page, b"x", 0, "render01-1/1")
+    wait_until(lambda: outcome, what="the hint")
+    assert "must not wait" in outcome[0]
 
 
 def test_a_request_is_added_once(site: NatsSite) -> None:

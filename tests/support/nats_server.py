@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from socket import create_server
 
 from waiting import wait_until
 
@@ -116,11 +117,36 @@ def running_nats(
         server.kill()
 
 
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[list[NatsServer]]:
+    """Run three servers that store each stream three times, while the block lasts."""
+    with ExitStack() as free:
+        sockets = [free.enter_context(create_server(("127.0.0.1", 0))) for _ in range(3)]
+        ports = [int(one.getsockname()[1]) for one in sockets]
+    routes = ", ".join(f"'nats://127.0.0.1:{port}'" for port in ports)
+    servers = [
+        NatsServer(
+            folder / f"n{number}",
+            more=f"server_name: n{number}\ncluster {{ name: studio\n"
+            f"listen: '127.0.0.1:{port}'\nroutes: [{routes}] }}",
+        )
+        for number, port in enumerate(ports)
+    ]
+    try:
+        for server in servers:
+            server.start()
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()
+
+
 def new_site_url() -> str:
     """Return the address of a site that no other test of this process uses."""
     return f"https://site{next(_site_numbers)}.test"
 
 
-def settings_for(port: int, folder: Path = Path("state")) -> StateSettings:
-    """Return `[state]` for a server or a link on a port of this machine."""
-    return StateSettings(path=folder, url=BrokerUrl((f"127.0.0.1:{port}",), is_encrypted=False))
+def settings_for(*ports: int, folder: Path = Path("state")) -> StateSettings:
+    """Return `[state]` for servers or links on ports of this machine."""
+    servers = tuple(f"127.0.0.1:{port}" for port in ports)
+    return StateSettings(path=folder, url=BrokerUrl(servers, is_encrypted=False))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from nats_server import new_site_url, settings_for
 
+from sgevents_core.choices import ReplicaCount
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.leases import Leases
 from sgevents_core.state.nats.stream_log import StreamLog
@@ -32,9 +33,11 @@ class NatsSite:
         self.url = url
         self.names = StreamNames(site_word(url))
 
-    def make_streams(self, lanes: Sequence[str] = ("default",), lease: float = 5.0) -> None:
+    def make_streams(
+        self, lanes: Sequence[str] = ("default",), lease: float = 5.0, replicas: ReplicaCount = 1
+    ) -> None:
         """Make all streams of the site."""
-        wanted = definitions(self.names, self.url, lanes, replicas=1, lease=lease)
+        wanted = definitions(self.names, self.url, lanes, replicas=replicas, lease=lease)
         create_streams(self.broker, wanted)
 
     def journal(self, identity: str = "") -> StreamLog:
@@ -53,9 +56,9 @@ class NatsSite:
 
 
 @contextmanager
-def connected(port: int) -> Iterator[Broker]:
+def connected(*ports: int) -> Iterator[Broker]:
     """Have a connection to a server or a link while the block lasts."""
-    broker = Broker(settings_for(port), name="test")
+    broker = Broker(settings_for(*ports), name="test")
     try:
         broker.connect(60.0)
         yield broker

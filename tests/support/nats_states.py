@@ -37,6 +37,6 @@ def nats_state(
     if make:
         with connected(port) as broker:
             NatsSite(broker, url).make_streams(lanes)
-    settings = settings_for(port, folder)
+    settings = settings_for(port, folder=folder)
     with closing(NatsState(folder, lambda: BrokerLogs(settings, url, host), host)) as state:
         yield state

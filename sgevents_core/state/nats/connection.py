@@ -175,6 +175,9 @@ class Broker:
         if os.getpid() != self._process_id:
             work.close()
             self._raise_unreachable("another process has the connection")
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a listener must not wait for an answer: its thread brings it")
         with self._closing:
             if self._is_closed:
                 work.close()

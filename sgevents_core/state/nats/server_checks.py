@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sgevents_core.errors import BrokerError, BrokerForbids, BrokerUnreachable
+from sgevents_core.errors import (
+    BrokerError,
+    BrokerForbids,
+    BrokerUnreachable,
+    ClusterNotReadyError,
+)
 from sgevents_core.printable import counted
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.connection import Broker
@@ -79,6 +84,28 @@ def find_faults(
     return faults + list(_rights_faults(broker, names, wanted))
 
 
+def refuse_unsafe_servers(
+    broker: Broker, state: StateSettings, names: StreamNames, wanted: Sequence[StreamDefinition]
+) -> list[Fault]:
+    """Refuse servers that cannot keep the promise, and return what is wrong with others.
+
+    Args:
+        broker: The servers, connected.
+        state: `[state]`, whose `durability` decides.
+        names: The site's names.
+        wanted: What the site needs; see `streams.definitions`.
+
+    Raises:
+        ClusterNotReadyError: Something prevents a run.
+        BrokerError: The servers do not answer.
+    """
+    faults = find_faults(broker, state, names, wanted)
+    listing = "\n".join(str(fault) for fault in faults if fault.prevents_run(state.durability))
+    if listing:
+        raise ClusterNotReadyError(path=str(broker), listing=listing)
+    return faults
+
+
 def parse_version(version_text: str) -> tuple[int, ...]:
     """Return the numbers of a version, those of a pre-release left out."""
     return tuple(int(number) for number in re.findall(r"\d+", version_text.partition("-")[0])[:3])
@@ -92,7 +119,7 @@ def server_faults(server_info: Mapping[str, Any]) -> Iterator[Fault]:
         fix = "install nats-server 2.12.3 or newer"
         yield Fault("", f"nats-server {version_text} is too old", fix)
     elif version < ADVISED_VERSION:
-        problem = f"with nats-server {version_text}, a request that is asked twice may count twice"
+        problem = f"nats-server {version_text} is older than is advised"
         yield Fault("", problem, "install nats-server 2.12.3 or newer", "remark")
     max_payload = int(server_info.get("max_payload", 0))
     if max_payload < LEAST_PAYLOAD:
@@ -168,6 +195,7 @@ def _attempts(
     broker: Broker, names: StreamNames, wanted: Sequence[StreamDefinition]
 ) -> Iterator[Callable[[], object]]:
     """Yield calls that change nothing, one for each right that is needed."""
+    yield partial(call, broker, "STREAM.NAMES", {"subject": f"sge.{names.site}.>"})
     for definition in wanted:
         stream = definition.name
         headers = {"Nats-Expected-Last-Sequence": _NO_SUCH_SEQUENCE}

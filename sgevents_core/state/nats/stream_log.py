@@ -187,6 +187,8 @@ class StreamLog:
     ) -> list[LogMessage]:
         """Return the messages behind a place, oldest first; empty if there are none yet.
 
+        Any server that has the stream may answer, and may be a little behind the leader.
+
         A message in several parts comes once all of them are there, and never if the last one is
         not to come any more.
 
