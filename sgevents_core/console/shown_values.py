@@ -17,7 +17,7 @@ NOTHING: Final = "\u2013"
 """Where there is no value."""
 SHORT_TEXT: Final = 400
 """The most characters of a text before a reader asks for more."""
-_NAME_PARTS: Final = re.compile(r"[^:._/-]{1,24}[:._/-]*|[:._/-]+")
+_NAME_PARTS: Final = re.compile(r"[^:._/\s-]{1,16}[:._/\s-]*|[:._/\s-]+")
 """The parts of a name between which a line may end: at its separators, and where it has none."""
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -47,7 +47,8 @@ def in_one_line(value: object, limit: int = SHORT_TEXT) -> str:
 
 def breakable(value: object, limit: int = SHORT_TEXT) -> Markup:
     """Return a name as one short line, which narrow columns break at its separators."""
-    return Markup("<wbr>").join(_NAME_PARTS.findall(in_one_line(value, limit)))
+    name_parts = _NAME_PARTS.findall(in_one_line(value, limit))
+    return Markup('<span class="parts">{}</span>').format(Markup("<wbr>").join(name_parts))
 
 
 def duration(seconds: float | None) -> str:

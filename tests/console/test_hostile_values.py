@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from console_states import fill_state
 from console_visits import config_file, console_client
-from journal_rows import AT, event_row, grow
+from hostile_states import (
+    FIRST_EVENT,
+    NAMES,
+    TEXTS,
+    fill_with_hostile_events,
+    fill_with_hostile_plugins,
+)
 from starlette.testclient import TestClient
-from state_values import failure
 
 from sgevents_core.console.pages import PAGES
 from sgevents_core.console.pages.events import LONGEST_LISTED
 from sgevents_core.console.shown_values import shortened
-from sgevents_core.state.opening import open_state
-from sgevents_core.state.steps import Step
 
-TEXTS = {
-    "markup": '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7777 }}',
-    "quotes": "' onmouseover='alert(1)' \" autofocus onfocus=\"alert(1)",
-    "ansi": "\x1b[31mred\x1b[0m\x07\x1b]0;title\x07",
-    "right to left": "\u202egnp.exe \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u2066\u200f",
-    "control": "a\x08c\x7fd\x85e\u2028f\ufefffull",
-    "long": "x" * 1_000_000,
-    "long words": "no spaces anywhere" * 3000,
-}
 EXECUTED = ("<script>alert", "<img src=x", " onmouseover='a", '" autofocus', "54439")
 INVISIBLE = "\x1b\x07\x00\x08\x7f\x85\u202e\u2066\u200f\u2028\ufeff"
 MOST_BYTES = 2_000_000
 """The most that a page has, whatever the values in it."""
-NAMES = {kind: text[:120] for kind, text in TEXTS.items()}
 
 
 @pytest.fixture
 def hostile_config(tmp_path: Path) -> Path:
     """A state with a plugin for each kind of text, which is its name, its error and its store."""
-    for kind, text in TEXTS.items():
-        fill_state(tmp_path / "studio", NAMES[kind], text)
-    with closing(open_state(tmp_path / "studio").requests()) as requests:
-        for kind, text in TEXTS.items():
-            requests.ask("pause", NAMES[kind], {"reason": text}, text[:1000])
+    fill_with_hostile_plugins(tmp_path / "studio")
     return config_file(tmp_path)
 
 
@@ -85,19 +72,7 @@ def test_hostile_texts_are_shown_as_text(hostile_config: Path) -> None:
 @pytest.fixture
 def hostile_events(tmp_path: Path) -> Path:
     """A journal in which every value of a row is hostile; each event has a failure with it."""
-    (tmp_path / "studio").mkdir()
-    with closing(open_state(tmp_path / "studio").writer()) as state:
-        fence = state.take_lane("main")
-        for number, (kind, text) in enumerate(TEXTS.items(), 1):
-            link = {"type": text, "id": number, "name": text}
-            meta = {"old_value": text, "new_value": [text], "entity_type": text, text: text}
-            project = {**link, "type": "Project"}
-            values: dict[str, Any] = {"entity": link, "user": link, "project": project}
-            row = event_row(number, text, AT, attribute_name=text, meta=meta, **values)
-            grow(state, [row], late=[number])
-            failed = failure(NAMES[kind], seq=number, event_id=number, error=text, traceback=text)
-            state.record("main", fence, Step(failure=failed, dead=True))
-            state.record("main", fence, Step(failure=failed))
+    fill_with_hostile_events(tmp_path / "studio")
     return config_file(tmp_path)
 
 
@@ -108,7 +83,7 @@ def test_hostile_rows_are_shown_as_text(hostile_events: Path) -> None:
     pages += [("failures", {"error": TEXTS["quotes"]}), ("failures-preview", {"action": "retry"})]
     preview = {"action": "retry", "plugin": NAMES["right to left"], "error": TEXTS["markup"]}
     pages += [("failures-preview", preview), ("log", {})]
-    numbers = [[*TEXTS].index(kind) + 1 for kind in ("markup", "control", "long")]
+    numbers = [[*TEXTS].index(kind) + FIRST_EVENT for kind in ("markup", "control", "long")]
     pages += [("event", {"id": str(number)}) for number in numbers]
     with console_client([hostile_events]) as client:
         for path, query in pages:
@@ -121,7 +96,7 @@ def test_hostile_rows_are_shown_as_text(hostile_events: Path) -> None:
             assert answer.status_code == 200, (path, query)
             assert not [one for one in INVISIBLE if one in answer.text], (path, query)
         listed = client.get("/api/v1/sites/studio/events").json()["events"]
-        markup = client.get("/api/v1/sites/studio/event?id=1").json()["event"]
+        markup = client.get("/api/v1/sites/studio/event?id=201").json()["event"]
     types = [event["event_type"] for event in reversed(listed)]
     assert types == [shortened(text, LONGEST_LISTED) for text in TEXTS.values()]
     assert markup["event_type"] == TEXTS["markup"]

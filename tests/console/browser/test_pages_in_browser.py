@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import pytest
 from browsing import Visitor
 from busy_scene import BusyScene
+from console_visits import config_file
+from hostile_states import (
+    FIRST_EVENT,
+    NAMES,
+    TEXTS,
+    fill_with_hostile_events,
+    fill_with_hostile_plugins,
+)
 from playwright.sync_api import Browser
+from served_console import ServedConsole, served_console
 
 from sgevents_core.console.pages import PAGES
 
@@ -63,3 +74,33 @@ def test_pages_outside_a_site_are_for_everybody_too(visitor: Visitor, path: str)
     assert visitor.barriers() == []
     assert visitor.overhang() == 0
     visitor.errors.clear()  # Chromium reports the status 404, too
+
+
+@pytest.fixture(scope="module")
+def hostile_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedConsole]:
+    """A console of a state in which every value is hostile; everybody may come in."""
+    folder = tmp_path_factory.mktemp("hostile")
+    fill_with_hostile_plugins(folder / "studio")
+    fill_with_hostile_events(folder / "studio")
+    more = '[console]\nlisten = "127.0.0.1:0"\naccess = "open"\n'
+    with served_console(config_file(folder, more=more)) as console:
+        yield console
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+def test_the_layout_holds_whatever_is_in_it(
+    browser: Browser, hostile_console: ServedConsole, width: int
+) -> None:
+    """Long words, markup, control characters and other directions in every name and text."""
+    kinds = ("long", "long words", "ansi")
+    paths = [*PLAIN, *(f"plugin?name={quote(NAMES[kind])}" for kind in kinds)]
+    paths += [f"event?id={FIRST_EVENT + [*TEXTS].index(kind)}" for kind in kinds]
+    paths += [f"failures?plugin={quote(NAMES[kind])}" for kind in kinds]
+    with closing(Visitor(browser, hostile_console.address, width=width, scheme="light")) as visitor:
+        too_wide: dict[str, int] = {}
+        for path in paths:
+            visitor.open(f"/sites/studio/{path}")
+            if visitor.overhang():
+                too_wide[path] = visitor.overhang()
+        assert too_wide == {}
+        assert visitor.questions == []
