@@ -1171,7 +1171,10 @@ class FrontCut(SgEventsError):
 
 
 class OutcomeNotKnown(SgEventsError):
-    """It is not known whether the NATS server has stored what was sent to {what}: {reason}."""
+    """It is not known whether the NATS server has stored what was sent to {what}: {reason}.
+    The same is sent again, and stored once. If this lasts, look at the server, its log and its
+    disk.
+    """
 
     what: str
     reason: str

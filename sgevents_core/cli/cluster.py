@@ -55,13 +55,8 @@ def init(config: Path) -> None:
 
 def _make(broker: Broker, wanted: StreamDefinition) -> Sequence[Fault]:
     """Make a stream unless it is there, say so, and return what is wrong with it."""
-    from sgevents_core.state.nats.streams import (
-        create_stream,
-        differences,
-        find_stream,
-        is_only_older,
-        update_stream,
-    )
+    from sgevents_core.state.nats.stream_differences import differences, is_only_older
+    from sgevents_core.state.nats.streams import create_stream, find_stream, update_stream
 
     info = find_stream(broker, wanted.name)
     faults = [] if info is None else differences(wanted, info)
@@ -88,7 +83,7 @@ def status(as_json: bool, config: Path) -> None:
     """
     from sgevents_core.state.nats.cluster_overview import read_held_keys, read_streams
     from sgevents_core.state.nats.server_checks import find_faults
-    from sgevents_core.state.nats.streams import site_names
+    from sgevents_core.state.nats.stream_names import site_names
 
     settings = read_configuration(config)
     names, wanted = site_names(settings.site.url), wanted_streams(settings)
@@ -173,7 +168,8 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 
 def wanted_streams(settings: Settings) -> list[StreamDefinition]:
     """Return everything that a configuration needs on its servers."""
-    from sgevents_core.state.nats.streams import definitions, site_names
+    from sgevents_core.state.nats.stream_names import site_names
+    from sgevents_core.state.nats.streams import definitions
 
     return definitions(
         site_names(settings.site.url),

@@ -19,9 +19,10 @@ from sgevents_core.errors import (
     OutcomeNotKnown,
     StateError,
 )
-from sgevents_core.state.nats import exchange, stream_log
+from sgevents_core.state.nats import appending, exchange, stream_log
+from sgevents_core.state.nats.appending import StoredAt, Superseded
 from sgevents_core.state.nats.jetstream import call, stream_info
-from sgevents_core.state.nats.stream_log import PART_BYTES, StoredAt, Superseded
+from sgevents_core.state.nats.stream_log import PART_BYTES
 
 LONG = b"long " * (2 * PART_BYTES // 5 + 1)
 """A message of three parts."""
@@ -59,7 +60,7 @@ def test_what_is_lost_on_the_way_is_stored_once(
     operation: bytes,
 ) -> None:
     """The message or its answer, with the connection or without: the writer finds out."""
-    monkeypatch.setattr(stream_log, "_ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(appending, "_ANSWER_WITHIN", 0.2)
     log, parts = far_site.journal(), -(-len(data) // PART_BYTES)
     link.rule = drop_nth(direction, operation, lost, fate)
     assert log.append(site.page, data, 0, "render01-1/1", within=60) == StoredAt(parts)
@@ -98,7 +99,7 @@ def test_the_outcome_is_not_known_if_another_may_have_come_first(
     site: NatsSite, far_site: NatsSite, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message that waits on the way is refused when it arrives behind a successor's fence."""
-    monkeypatch.setattr(stream_log, "_ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(appending, "_ANSWER_WITHIN", 0.1)
     log = far_site.journal()
     link.hold()
     with pytest.raises(OutcomeNotKnown):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from nats_sites import NatsSite
+from nats_server import NatsServer
+from nats_sites import NatsSite, nats_site
+from tcp_link import linked
 from waiting import wait_until
 
 from sgevents_core.errors import BrokerError, FrontCut, StreamLost, StreamMissing
+from sgevents_core.state.nats.appending import StoredAt, Superseded
 from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
-from sgevents_core.state.nats.stream_log import (
-    PART_BYTES,
-    LogMessage,
-    StoredAt,
-    StreamLog,
-    Superseded,
-)
+from sgevents_core.state.nats.stream_log import PART_BYTES, LogMessage, StreamLog
 
 LONG = bytes(range(256)) * (3 * PART_BYTES // 256) + b"end"
 """A message of four parts."""
@@ -156,15 +153,22 @@ def test_a_stream_that_was_made_anew_is_lost(site: NatsSite) -> None:
             StreamLog(site.broker, site.names.journal, log.identity).read_after(place)
 
 
-def test_a_reader_is_woken_by_news(site: NatsSite) -> None:
-    """At once, and again only for what came after it began to read."""
-    log = site.journal()
-    assert log.wait_for_news(0)
-    log.read_after(0)
-    assert not log.wait_for_news(0)
-    log.append(site.page, b"x", 0, "render01-1/1")
-    assert log.wait_for_news(60)
-    assert len(log.read_after(0)) == 1
+def test_a_listener_is_called_for_each_message_of_the_site(
+    nats_server: NatsServer, site: NatsSite
+) -> None:
+    """By the headers alone, and once more after each new connection."""
+    heard: list[str] = []
+    with linked(nats_server.port) as link, nats_site(link.port, site.url) as far_site:
+        far_site.broker.listen(
+            site.names.hints, lambda hint: heard.append(hint.subject if hint else "connected")
+        )
+        site.journal().append(site.page, b"x" * 1000, 0, "render01-1/1")
+        wait_until(lambda: heard == [f"hint.{site.page}"], what="the hint")
+        link.cut()
+        link.mend()
+        wait_until(lambda: heard[-1] == "connected", what="another connection")
+        site.journal().append(site.page, b"x", 1, "render01-1/2")
+        wait_until(lambda: heard[-1] == f"hint.{site.page}", what="the hint")
 
 
 def test_a_listener_that_would_wait_for_its_own_thread_is_refused(site: NatsSite) -> None:

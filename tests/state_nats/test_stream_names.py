@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.state.nats.server_checks import parse_version, server_faults, sync_faults
-from sgevents_core.state.nats.streams import (
+from sgevents_core.state.nats.stream_names import (
     StreamNames,
     escape_name,
     site_names,

@@ -10,8 +10,8 @@ from nats_sites import NatsSite, connected
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import BrokerError
+from sgevents_core.state.nats.appending import StoredAt
 from sgevents_core.state.nats.jetstream import stream_info
-from sgevents_core.state.nats.stream_log import StoredAt
 from sgevents_core.state.nats.streams import create_streams, definitions
 
 

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from sgevents_core.errors import FrontCut, OutcomeNotKnown
+from sgevents_core.state.nats.appending import Appended, StoredAt, Superseded
 from sgevents_core.state.nats.messages import decode_message
-from sgevents_core.state.nats.stream_log import Appended, LogMessage, StoredAt, Superseded
+from sgevents_core.state.nats.stream_log import LogMessage
 
 
 class MemoryLog:

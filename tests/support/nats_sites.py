@@ -11,13 +11,8 @@ from sgevents_core.choices import ReplicaCount
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.leases import Leases
 from sgevents_core.state.nats.stream_log import StreamLog
-from sgevents_core.state.nats.streams import (
-    StreamNames,
-    create_streams,
-    definitions,
-    lease_definition,
-    site_word,
-)
+from sgevents_core.state.nats.stream_names import StreamNames, site_word
+from sgevents_core.state.nats.streams import create_streams, definitions, lease_definition
 
 
 class NatsSite:

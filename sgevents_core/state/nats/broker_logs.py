@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
 from sgevents_core.settings.state_settings import StateSettings
+from sgevents_core.state.nats.appending import Appended
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.snapshots import SnapshotStore
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key, lane_of
-from sgevents_core.state.nats.stream_log import Appended, LogMessage, StreamLog
-from sgevents_core.state.nats.streams import HINT, StreamNames, site_names, unescape_name
+from sgevents_core.state.nats.stream_log import LogMessage, StreamLog
+from sgevents_core.state.nats.stream_names import HINT, StreamNames, site_names, unescape_name
 
 _POINTER: Final = "snapshot"
 

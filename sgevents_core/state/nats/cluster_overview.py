@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.leases import read_entries
-from sgevents_core.state.nats.streams import StreamDefinition, StreamNames, find_stream
+from sgevents_core.state.nats.stream_names import StreamNames
+from sgevents_core.state.nats.streams import StreamDefinition, find_stream
 
 
 class StreamFigures(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
-from sgevents_core.state.nats.stream_log import Appended, LogMessage
+from sgevents_core.state.nats.appending import Appended
+from sgevents_core.state.nats.stream_log import LogMessage
 
 
 class Log(Protocol):

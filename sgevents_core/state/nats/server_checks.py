@@ -29,14 +29,10 @@ from sgevents_core.state.nats.jetstream import (
     stream_info,
     write_expecting,
 )
+from sgevents_core.state.nats.stream_differences import differences
 from sgevents_core.state.nats.stream_log import PART_BYTES
-from sgevents_core.state.nats.streams import (
-    StreamDefinition,
-    StreamNames,
-    create_stream,
-    differences,
-    find_stream,
-)
+from sgevents_core.state.nats.stream_names import StreamNames
+from sgevents_core.state.nats.streams import StreamDefinition, create_stream, find_stream
 
 OLDEST_VERSION: Final = (2, 11, 0)
 ADVISED_VERSION: Final = (2, 12, 3)

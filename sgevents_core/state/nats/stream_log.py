@@ -6,68 +6,42 @@ writer that got no answer finds out whether its message was stored.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from sgevents_core.errors import (
-    BrokerError,
     BrokerUnreachable,
     FrontCut,
-    OutcomeNotKnown,
     StreamLost,
     StreamMissing,
 )
+from sgevents_core.state.nats.appending import (
+    EXPECTED_HEADER,
+    WRITER_HEADER,
+    Appended,
+    PartAttempt,
+    StoredAt,
+    Superseded,
+)
 from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
-from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import (
-    NO_RESPONDERS,
     StoredMessage,
-    api_error,
     call,
-    decode_answer,
     publish,
-    raise_error,
     read_directly,
-    read_from_leader,
     stream_info,
 )
 
-WRITER_HEADER: Final = "W"
-_EXPECTED_HEADER: Final = "Nats-Expected-Last-Sequence"
 PART_BYTES: Final = 512 * 1024
 """The longest message that is sent in one part."""
 MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 4 * 1024 * 1024
-_ANSWER_WITHIN: Final = 2.0
-"""How many seconds one attempt waits before it is repeated."""
 _RETRY_PAUSE: Final = 0.05
 _GONE_AFTER: Final = 3.0
 """For how many seconds a stream has to be missing before it counts as gone."""
 _LOOK_EVERY: Final = 5.0
 """After how many seconds the stream itself is looked at: is it still the one it was?"""
-
-
-class StoredAt(NamedTuple):
-    """The message is in the stream; this is its sequence, or that of its last part."""
-
-    sequence: int
-
-
-class Superseded(NamedTuple):
-    """Another writer has appended there; nothing of this message will ever count.
-
-    Args:
-        sequence: The place.
-        token: The token of the message there; empty if it has been cut off.
-    """
-
-    sequence: int
-    token: str
-
-
-Appended: TypeAlias = StoredAt | Superseded
 
 
 class LogMessage(NamedTuple):
@@ -97,8 +71,6 @@ class StreamLog:
     def __init__(self, broker: Broker, stream_name: str, identity: str = "") -> None:
         self._broker = broker
         self._stream = stream_name
-        self._news = threading.Event()
-        self._is_listening = False
         self._identity = identity
         self._looked_at = 0.0
         self._looked_over = 0
@@ -155,10 +127,10 @@ class StreamLog:
         for number, part in enumerate(parts, 1):
             headers = {
                 "Nats-Expected-Stream": self._stream,
-                _EXPECTED_HEADER: str(sequence),
+                EXPECTED_HEADER: str(sequence),
                 WRITER_HEADER: f"{token}/{number}/{len(parts)}",
             }
-            attempt = _Attempt(self._broker, self._stream, subject, part, headers)
+            attempt = PartAttempt(self._broker, self._stream, subject, part, headers)
             outcome = attempt.carry_out(deadline, is_unsure=is_repeat)
             if isinstance(outcome, Superseded):
                 return outcome
@@ -202,7 +174,6 @@ class StreamLog:
             StreamLost: The stream is gone, or ends before the place.
             BrokerError: The server refused, or did not answer.
         """
-        self._news.clear()
         joined: list[LogMessage] = []
         group = _Group()
         place = sequence
@@ -216,23 +187,6 @@ class StreamLog:
             if joined or not stored:
                 return joined
 
-    def wait_for_news(self, seconds: float) -> bool:
-        """Wait until something was appended since the last `read_after` began.
-
-        Args:
-            seconds: For how long to wait.
-
-        Returns:
-            Whether there may be something; a new connection counts.
-        """
-        if not self._is_listening:
-            self._is_listening = True
-            config = stream_info(self._broker, self._stream)["config"]
-            for subject in config.get("subjects", ()):
-                self._broker.listen(f"hint.{subject}", self._take_hint)
-            return True  # for what came before the first hint could
-        return self._news.wait(seconds)
-
     def cut_front(self, below_sequence: int) -> None:
         """Delete the messages below a place; the newest message always stays.
 
@@ -242,9 +196,6 @@ class StreamLog:
         below = min(below_sequence, self.last_sequence())
         if below > 1:
             call(self._broker, "STREAM.PURGE", {"seq": below}, stream=self._stream)
-
-    def _take_hint(self, hint: Reply | None) -> None:
-        self._news.set()
 
     def _read_batch(self, place: int, most_messages: int, most_bytes: int) -> list[StoredMessage]:
         wanted = {"seq": place + 1, "batch": most_messages, "max_bytes": most_bytes}
@@ -315,81 +266,3 @@ def _split_token(header_text: str) -> tuple[str, int, int]:
     """Return the token in a header, and which part of how many it is of."""
     token, number, count = header_text.rsplit("/", 2)
     return token, int(number), int(count)
-
-
-class _Attempt:
-    """One part on its way to the stream: sent again until its outcome is known."""
-
-    def __init__(
-        self, broker: Broker, stream: str, subject: str, part: bytes, headers: Mapping[str, str]
-    ) -> None:
-        self._broker = broker
-        self._stream = stream
-        self._subject = subject
-        self._part = part
-        self._headers = headers
-        self._expected = int(headers[_EXPECTED_HEADER])
-        self._token = headers[WRITER_HEADER]
-        broker.check_size(part, headers)
-
-    def carry_out(self, deadline: float, *, is_unsure: bool) -> Appended:
-        """Send the part until it is known whether it is stored.
-
-        Args:
-            deadline: When to give up, by the monotonic clock.
-            is_unsure: Whether it may have been stored before.
-        """
-        while True:
-            try:
-                outcome = self._send(max(deadline - time.monotonic(), _RETRY_PAUSE))
-            except BrokerUnreachable as error:
-                is_unsure = is_unsure or error.is_sent
-                if time.monotonic() >= deadline:
-                    self._give_up(error, is_unsure=is_unsure)
-                time.sleep(_RETRY_PAUSE)
-                continue
-            except BrokerError as error:
-                self._give_up(error, is_unsure=is_unsure)
-            if outcome is not None:
-                return outcome
-            is_unsure = True  # an earlier copy is on its way
-            if time.monotonic() >= deadline:
-                self._give_up(None, is_unsure=True)
-            time.sleep(_RETRY_PAUSE)
-
-    def _send(self, remaining: float) -> Appended | None:
-        """Send it once; None if neither its place nor another message is there yet."""
-        reply = self._broker.request(
-            self._subject, self._part, self._headers, min(remaining, _ANSWER_WITHIN)
-        )
-        if reply.status == NO_RESPONDERS:
-            stream_info(self._broker, self._stream)  # raises if it is gone
-            raise BrokerUnreachable(path=str(self._broker), reason=f"{self._stream} has no leader")
-        answer = decode_answer(reply)
-        error = api_error(answer)
-        if error is not None and not error.is_wrong_sequence:
-            raise_error(self._broker, error, self._stream)
-        return self._settle() if error is not None else self._stored_at(int(answer["seq"]))
-
-    def _stored_at(self, sequence: int) -> StoredAt:
-        assert sequence == self._expected + 1  # noqa: S101 - the server's own condition
-        return StoredAt(sequence)
-
-    def _settle(self) -> Appended | None:
-        """Find out from the leader whose message stands behind the expected one."""
-        place = self._expected + 1
-        message = read_from_leader(self._broker, self._stream, {"seq": place})
-        if message is not None:
-            token = message.headers.get(WRITER_HEADER, "")
-            return StoredAt(place) if token == self._token else Superseded(place, token)
-        state = stream_info(self._broker, self._stream)["state"]
-        if state["last_seq"] < self._expected:
-            reason = f"it ends at {state['last_seq']}, and {self._expected} was its last message"
-            raise StreamLost(path=str(self._broker), stream=self._stream, reason=reason)
-        return Superseded(place, "") if state["last_seq"] > self._expected else None
-
-    def _give_up(self, error: BrokerError | None, *, is_unsure: bool) -> NoReturn:
-        if error is not None and not is_unsure:
-            raise error
-        reason = error.reason if error is not None else "the server refuses it, and shows no other"
-        raise OutcomeNotKnown(what=self._stream, reason=reason) from error

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sgevents_core.errors import OutcomeNotKnown, StaleWriter
+from sgevents_core.state.nats.appending import StoredAt
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.logs import Log
 from sgevents_core.state.nats.messages import AnyMessage, encode_message
-from sgevents_core.state.nats.stream_log import StoredAt
 
 
 class _Pending(NamedTuple):
