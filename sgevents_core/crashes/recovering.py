@@ -83,10 +83,7 @@ def recover(
     lane_names = _collect_lane_names(settings, loaded, records)
     if only_lane is not None:
         lane_names = [only_lane]
-    starts = {
-        lane_name: _recover_lane(lane_name, settings.state.path, state, records)
-        for lane_name in lane_names
-    }
+    starts = {lane_name: _recover_lane(lane_name, state, records) for lane_name in lane_names}
     lane_by_plugin = {plugin.name: plugin.lane for plugin in loaded.plugins}
     for record in records.values():
         start = starts.get(record.lane)
@@ -139,9 +136,7 @@ def fold_registers(folder: Path, state: LaneWriter) -> None:
     """
     records = state.plugins()
     lane_names = dict.fromkeys(record.lane for record in records.values())
-    starts = {
-        lane_name: _recover_lane(lane_name, folder, state, records) for lane_name in lane_names
-    }
+    starts = {lane_name: _recover_lane(lane_name, state, records) for lane_name in lane_names}
     _record_starts(starts, records, folder, state)
 
 
@@ -202,10 +197,10 @@ def _collect_lane_names(
 
 
 def _recover_lane(
-    lane_name: str, folder: Path, state: LaneWriter, records: Mapping[str, PluginRecord]
+    lane_name: str, state: LaneWriter, records: Mapping[str, PluginRecord]
 ) -> LaneStart:
     lane_progress = state.lane_progress(lane_name)
-    noted_lane = _read_register(lane_name, folder, state)
+    noted_lane = _read_register(lane_name, state)
     if lane_progress is None:
         return LaneStart(lane_name, Progress(state.end()), ())
     lane_records = [record for record in records.values() if record.lane == lane_name]
@@ -244,9 +239,9 @@ def _must_separate(
     )
 
 
-def _read_register(lane_name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
+def _read_register(lane_name: str, state: LaneWriter) -> register.NotedLane:
     """Return the content of a lane's register if it fits this journal, which may be restored."""
-    noted_lane = register.read_register(register.lane_register_path(folder, lane_name))
+    noted_lane = state.noted_lane(lane_name)
     if noted_lane.highest > state.end():
         log_text = "The register of lane %s is ahead of the journal, and is ignored"
         logger.warning(

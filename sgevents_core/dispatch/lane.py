@@ -117,6 +117,7 @@ class Lane:
         self.errands = Errands()
         self.ledger = LaneLedger(lane_name, lane_writer, self._stop_event)
         self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
+        lane_writer.share_register(lane_name, self.ledger.fence, self._register, self._stop_event)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
             lane_plugin.services.part_records = self.ledger

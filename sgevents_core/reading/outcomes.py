@@ -11,7 +11,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
-from sgevents_core.state import register
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_times import TimedCall, calls_for_event
 from sgevents_core.state.cursors import entry_at
@@ -103,7 +102,7 @@ class Outcomes:
             self._first_places = past.first_cursors()
 
     def _read_lane(self, lane_name: str, state: Reader) -> None:
-        noted = register.read_register(register.lane_register_path(self._folder, lane_name))
+        noted = state.noted_lane(lane_name)
         progress, places = state.lane_progress(lane_name), state.lane_places(lane_name)
         if places is not None:
             self._places_by_lane[lane_name] = recovery.join_places(places, noted)

@@ -47,7 +47,7 @@ _OLDER_MAGIC_BYTES: Final = b"sgevreg1"
 _WORD_SIZE: Final = 8
 _SLOTS_OFFSET: Final = 16
 """The offset of the slots, after the magic and the header's length."""
-_WORDS_PER_SLOT: Final = 3
+WORDS_PER_SLOT: Final = 3
 """The number of words in a slot."""
 _INDEX_MASK: Final = 0x3FFFF
 ATTEMPT_MODULUS: Final = 16
@@ -137,6 +137,10 @@ class Slot:
     def __init__(self, slot_words: memoryview) -> None:
         self._slot_words = slot_words
 
+    def words(self) -> list[int]:
+        """Return its words."""
+        return self._slot_words.tolist()
+
     def begun(self, word: int, seq: int, callback_index: int, attempt_number: int = 1) -> None:
         """Record that a callback is about to be called for an event, and the attempt, from 1."""
         call_bits = attempt_number % ATTEMPT_MODULUS << 20 | callback_index << 2 | CALL_BEGUN
@@ -179,7 +183,7 @@ class Register:
         slot_count = _slot_count(order_by)
         header_length = len(header).to_bytes(_WORD_SIZE, sys.byteorder)
         content = (
-            _MAGIC_BYTES + header_length + bytes(slot_count * _WORDS_PER_SLOT * _WORD_SIZE) + header
+            _MAGIC_BYTES + header_length + bytes(slot_count * WORDS_PER_SLOT * _WORD_SIZE) + header
         )
         unfinished_path = register_path.with_name(register_path.name + ".new")
         try:
@@ -193,13 +197,13 @@ class Register:
             raise StateError(
                 path=str(register_path), reason=error.strerror or str(error)
             ) from error
-        slots_end = _SLOTS_OFFSET + slot_count * _WORDS_PER_SLOT * _WORD_SIZE
+        slots_end = _SLOTS_OFFSET + slot_count * WORDS_PER_SLOT * _WORD_SIZE
         self._slot_words = memoryview(self._memory_map)[_SLOTS_OFFSET:slots_end].cast("Q")
         self._callback_keys = list(keys)
         self.order_by = order_by
         self.slots = [
-            Slot(self._slot_words[word_index : word_index + _WORDS_PER_SLOT])
-            for word_index in range(0, slot_count * _WORDS_PER_SLOT, _WORDS_PER_SLOT)
+            Slot(self._slot_words[word_index : word_index + WORDS_PER_SLOT])
+            for word_index in range(0, slot_count * WORDS_PER_SLOT, WORDS_PER_SLOT)
         ]
 
     def open(self) -> list[tuple[int, int]]:
@@ -211,7 +215,7 @@ class Register:
         call_words = [
             word
             for word_index, word in enumerate(slot_words)
-            if word_index % _WORDS_PER_SLOT != _WORKER_WORD
+            if word_index % WORDS_PER_SLOT != _WORKER_WORD
         ]
         return [
             (word >> 24, word >> 2 & _INDEX_MASK) for word in call_words if word & 3 == CALL_BEGUN
@@ -226,12 +230,33 @@ class Register:
         except ValueError:
             return NotedLane(self.order_by, {})
 
+    @property
+    def keys(self) -> Sequence[CallKey]:
+        """The callbacks, in call order."""
+        return self._callback_keys
+
     def close(self) -> None:
         """Unmap the file."""
         for slot in self.slots:
             slot._slot_words.release()
         self._slot_words.release()
         self._memory_map.close()
+
+
+def noted_lane_of(
+    slot_words: Mapping[int, int], keys: Sequence[CallKey], order_by: OrderBy | None
+) -> NotedLane:
+    """Return the content of a register whose words are kept elsewhere.
+
+    Args:
+        slot_words: Its words that are not 0, by place: `WORDS_PER_SLOT` for each slot.
+        keys: The callbacks, in call order.
+        order_by: The key that divides the lane's events into strands; None for one strand.
+    """
+    all_words = [
+        slot_words.get(place, 0) for place in range(WORDS_PER_SLOT * _slot_count(order_by))
+    ]
+    return NotedLane(order_by, _noted_slots(all_words, list(keys)))
 
 
 def read_register(register_path: Path) -> NotedLane:
@@ -276,7 +301,7 @@ def _decode_content(content: bytes) -> NotedLane | None:
         slot_words = (
             memoryview(content[_SLOTS_OFFSET : len(content) - header_length]).cast("Q").tolist()
         )
-        if len(slot_words) != _WORDS_PER_SLOT * _slot_count(order_by):
+        if len(slot_words) != WORDS_PER_SLOT * _slot_count(order_by):
             raise ValueError("its slots are not those of its header")
     return NotedLane(order_by, _noted_slots(slot_words, keys))
 
@@ -289,9 +314,9 @@ def _slot_count(order_by: OrderBy | None) -> int:
 def _noted_slots(slot_words: Sequence[int], keys: list[CallKey]) -> dict[int, NotedSlot]:
     """Return the slots in which something is recorded, by strand."""
     noted_slots = {}
-    for strand_number in range(len(slot_words) // _WORDS_PER_SLOT):
+    for strand_number in range(len(slot_words) // WORDS_PER_SLOT):
         live_word, apart_word, worker_number = slot_words[
-            strand_number * _WORDS_PER_SLOT : (strand_number + 1) * _WORDS_PER_SLOT
+            strand_number * WORDS_PER_SLOT : (strand_number + 1) * WORDS_PER_SLOT
         ]
         if live_word or apart_word:
             slot_content = NotedSlot(

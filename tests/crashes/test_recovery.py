@@ -208,6 +208,6 @@ def test_a_register_beside_an_empty_journal(
     register.slots[0].returned(LANE_WORD, 5, 0)
     register.close()
     with closing(open_state(tmp_path).writer()) as state:
-        start = recovering._recover_lane("default", tmp_path, state, {})
+        start = recovering._recover_lane("default", state, {})
     assert start.progress == Progress(0)
     assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

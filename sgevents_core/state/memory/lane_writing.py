@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection
 
@@ -13,6 +14,7 @@ from sgevents_core.state.memory.step_writing import write_events_aside, write_st
 from sgevents_core.state.memory.tables import KeptLane
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
+from sgevents_core.state.register import Register
 from sgevents_core.state.steps import Step
 
 
@@ -52,6 +54,11 @@ class MemoryLaneWriter(MemoryReader):
                 lane_name,
                 step_from_record(RecordedLane(lane_progress, strand_places, plugin_records)),
             )
+
+    def share_register(
+        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+    ) -> None:
+        """Do nothing: a lane of this state starts again only in this process."""
 
     def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need it."""

@@ -73,7 +73,7 @@ class MemoryState:
 
     def __init__(self, state_folder: Path) -> None:
         self.folder: Final = state_folder
-        self._tables = Tables()
+        self._tables = Tables(state_folder)
 
     def is_made(self) -> bool:
         """Return True: the state exists as long as this object."""

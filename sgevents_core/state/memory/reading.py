@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state import register
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch, waiting_batches
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
@@ -21,6 +22,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.memory.tables import Tables
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import NotedLane
 from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import strand_of
@@ -162,6 +164,12 @@ class MemoryReader:
         with self._tables.lock:
             kept_lane = self._tables.lanes.get(lane_name)
             return None if kept_lane is None else kept_lane.places()
+
+    def noted_lane(self, lane_name: str) -> NotedLane:
+        """Return what a lane has noted in its register; empty if that cannot be trusted."""
+        return register.read_register(
+            register.lane_register_path(self._tables.state_folder, lane_name)
+        )
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""

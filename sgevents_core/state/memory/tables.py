@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sgevents_core.choices import OrderBy
@@ -83,6 +84,7 @@ class KeptRequest:
 class Tables:
     """The content of a state; read and changed only under its lock."""
 
+    state_folder: Path = field(default_factory=Path)
     lock: threading.RLock = field(default_factory=threading.RLock)
     journal: dict[int, Entry] = field(default_factory=dict)
     """`seq` -> entry, ascending and without a hole."""

@@ -51,6 +51,7 @@ from sgevents_core.state.sqlite.requests import (
     write_new_request,
     write_request_step,
 )
+from sgevents_core.state.sqlite.shared_registers import write_shared_register, write_shared_words
 from sgevents_core.state.sqlite.writing import write_step
 from sgevents_core.state.steps import GivenValues
 
@@ -254,6 +255,18 @@ def _(message: messages.CallsForgotten, tables: CopyTables, place: Place) -> Non
         message.failures_up_to,
         message.most_failures,
     )
+
+
+@_apply.register
+def _(message: messages.RegisterOpened, tables: CopyTables, place: Place) -> None:
+    write_shared_register(
+        tables.connection, place.lane_name, place.position, message.order_by, message.names
+    )
+
+
+@_apply.register
+def _(message: messages.LaneWords, tables: CopyTables, place: Place) -> None:
+    write_shared_words(tables.connection, place.lane_name, message.words)
 
 
 @_apply.register

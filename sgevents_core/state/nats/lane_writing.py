@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
 from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.reading import CopyConnection
 from sgevents_core.state.nats.session import HeldLane
+from sgevents_core.state.nats.shared_register import SharedWords, mark_own, share_slots
 from sgevents_core.state.nats.step_words import StepWords
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
+from sgevents_core.state.register import Register
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.done_parts import find_part_seq
 from sgevents_core.state.sqlite.lane_writing import read_first_cursors
@@ -53,6 +56,25 @@ class NatsLaneWriter(CopyConnection):
                 plugin_records,
             )
             self._record(held_lane, step_from_record(recorded_lane))
+
+    def share_register(
+        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+    ) -> None:
+        """Let the words of a register go to the lane's stream; see `protocols.LaneWriter`."""
+        held_lane = self._session.held_lane(lane_name, fence)
+        names = [callback_key.encode() for callback_key in register.keys]
+        opened = messages.RegisterOpened(register.order_by, names)
+        with held_lane.writer.lock:
+            self._settle_lane(held_lane)
+            place = self._session.send(held_lane.writer, opened)
+        mark_own(self._session.folder, lane_name, place)
+
+        def send(words: Mapping[int, int]) -> None:
+            with held_lane.writer.lock:
+                self._settle_lane(held_lane)
+                self._session.send(held_lane.writer, messages.LaneWords(dict(words)))
+
+        share_slots(register, SharedWords(send, self._session.gather_seconds, stopping))
 
     def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need its event.

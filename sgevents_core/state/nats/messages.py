@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.errors import MessageTooNew
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange, SetAside
@@ -213,8 +214,22 @@ class RequestBegun(Message, tag="begun"):
     request_number: int
 
 
+class RegisterOpened(Message, tag="register"):
+    """A lane begins a new register, with nothing in it.
+
+    Args:
+        order_by: What divides the lane's events into strands.
+        names: Its callbacks in call order, encoded; words name them by index.
+    """
+
+    subject_kind: ClassVar[str] = "w"
+
+    order_by: OrderBy | None
+    names: list[str]
+
+
 class LaneWords(Message, tag="words"):
-    """What the register of a lane would hold: `Register.words`, by place in it."""
+    """Words of a lane's register that changed, by place in it; see `Register`."""
 
     subject_kind: ClassVar[str] = "w"
 
@@ -334,6 +349,7 @@ AnyMessage: TypeAlias = (
     | LaneStep
     | CallsForgotten
     | RequestBegun
+    | RegisterOpened
     | LaneWords
     | Asked
     | Answered

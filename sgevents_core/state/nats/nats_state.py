@@ -66,12 +66,20 @@ class NatsState:
         state_folder: The folder of this host's files, among them its copy.
         open_logs: Connects to the logs; called once in each process.
         host_name: This host's name.
+        gather_seconds: For how long the words of quick calls are gathered; 0 not to.
     """
 
-    def __init__(self, state_folder: Path, open_logs: Callable[[], Logs], host_name: str) -> None:
+    def __init__(
+        self,
+        state_folder: Path,
+        open_logs: Callable[[], Logs],
+        host_name: str,
+        gather_seconds: float = 0.0,
+    ) -> None:
         self.folder: Final = state_folder
         self._open_logs = open_logs
         self._host_name = host_name
+        self._gather_seconds = gather_seconds
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._process_id = 0
@@ -84,7 +92,7 @@ class NatsState:
         """
         with self._lock:
             if self._session is None or self._process_id != os.getpid():
-                self._session = _open_session(self.folder, self._open_logs(), self._host_name)
+                self._session = self._open_session(self._open_logs())
                 self._process_id = os.getpid()
             return self._session
 
@@ -94,6 +102,20 @@ class NatsState:
             if self._session is not None and self._process_id == os.getpid():
                 self._session.close()
             self._session = None
+
+    def _open_session(self, logs: Logs) -> Session:
+        """Open what the process shares, with everything that the logs hold now.
+
+        Raises:
+            StateError: They cannot be read.
+        """
+        session = Session(self.folder, logs, self._host_name, self._gather_seconds)
+        try:
+            session.wait_until_read()
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def is_made(self) -> bool:
         """Return True: it is made with the streams, by `sgevents cluster init`."""
@@ -144,19 +166,4 @@ def state_on_servers(settings: StateSettings, site_url: str) -> NatsState:
     def open_logs() -> BrokerLogs:
         return BrokerLogs(settings, site_url, f"sgevents {host_name}")
 
-    return NatsState(settings.path, open_logs, host_name)
-
-
-def _open_session(state_folder: Path, logs: Logs, host_name: str) -> Session:
-    """Open what a process shares, with everything that the logs hold now.
-
-    Raises:
-        StateError: They cannot be read.
-    """
-    session = Session(state_folder, logs, host_name)
-    try:
-        session.wait_until_read()
-    except BaseException:
-        session.close()
-        raise
-    return session
+    return NatsState(settings.path, open_logs, host_name, settings.note)

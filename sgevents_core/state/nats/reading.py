@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from sgevents_core.state.nats.session import Session
+from sgevents_core.state.nats.shared_register import read_own
+from sgevents_core.state.register import NotedLane
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.reading import SqliteReader
+from sgevents_core.state.sqlite.shared_registers import read_shared_register
 
 
 class CopyConnection(SqliteReader):
@@ -19,6 +22,14 @@ class CopyConnection(SqliteReader):
         super().__init__(session.copy.folder)
         self._session = session
         self._database.before_read = session.wait_for_own
+
+    def noted_lane(self, lane_name: str) -> NotedLane:
+        """Return what a lane has noted in its register, on whatever host that is."""
+        shared_register = read_shared_register(self._database, lane_name)
+        if shared_register is None:
+            return NotedLane(None, {})
+        own = read_own(self._session.folder, lane_name, shared_register.position)
+        return shared_register.noted_lane if own is None else own
 
 
 def open_letters(session: Session) -> SqliteLetters:

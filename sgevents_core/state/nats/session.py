@@ -91,9 +91,14 @@ class Session:
         state_folder: The state's folder.
         logs: The logs.
         host_name: This host.
+        gather_seconds: For how long the words of quick calls are gathered; 0 not to.
     """
 
-    def __init__(self, state_folder: Path, logs: Logs, host_name: str) -> None:
+    def __init__(
+        self, state_folder: Path, logs: Logs, host_name: str, gather_seconds: float = 0.0
+    ) -> None:
+        self.folder: Final = state_folder
+        self.gather_seconds: Final = gather_seconds
         self.logs: Final = logs
         self.host_name: Final = host_name
         self.copy: Final = Copy(state_folder, host_name)

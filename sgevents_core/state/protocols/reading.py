@@ -21,6 +21,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import FailureGroup, Letter, LetterChoice, LetterGroup
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import NotedLane
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
@@ -101,6 +102,12 @@ class Reader(Connection, Protocol):
 
     def lane_places(self, lane_name: str) -> StrandPlaces | None:
         """Return the recorded places of a lane's strands; None for a lane that is not divided."""
+
+    def noted_lane(self, lane_name: str) -> NotedLane:
+        """Return what a lane has noted in its register; empty if that cannot be trusted.
+
+        It may say more than the ledger, and says nothing that the ledger does not outweigh.
+        """
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""

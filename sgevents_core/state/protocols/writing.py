@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from threading import Event
 from typing import Any, NamedTuple, Protocol
 
 from sgevents_core.state.call_figures import MinuteFigures
@@ -12,6 +13,7 @@ from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols.reading import Connection, Reader
+from sgevents_core.state.register import Register
 from sgevents_core.state.requests import (
     ReplayEvent,
     Request,
@@ -162,6 +164,26 @@ class LaneWriter(Reader, Protocol):
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
+        """
+
+    def share_register(
+        self, lane_name: str, fence: int, register: Register, stopping: Event
+    ) -> None:
+        """Let whoever takes the lane over know what it notes in a new register.
+
+        A callback is called only once that is known there. Where no other host can take the lane
+        over, this does nothing.
+
+        Args:
+            lane_name: The lane.
+            fence: The lane's newest fence.
+            register: The register, in which nothing is noted yet; its slots change. `begun` of
+                them raises StaleWriter once another host has taken the lane over.
+            stopping: Set when the lane must end: `begun` then raises StateError if its word cannot
+                be stored, and else it waits until it is.
+
+        Raises:
+            StaleWriter: `fence` is not the lane's newest.
         """
 
     def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:

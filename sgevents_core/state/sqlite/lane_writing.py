@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -10,6 +11,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
+from sgevents_core.state.register import Register
 from sgevents_core.state.sqlite.database import Database, Transaction
 from sgevents_core.state.sqlite.events_aside import write_events_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
@@ -70,6 +72,11 @@ class SqliteLaneWriter(SqliteReader):
                 lane_name,
                 step_from_record(RecordedLane(lane_progress, strand_places, plugin_records)),
             )
+
+    def share_register(
+        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+    ) -> None:
+        """Do nothing: a lane of this state starts again only on this host."""
 
     def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need its event.

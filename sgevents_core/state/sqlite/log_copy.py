@@ -12,6 +12,7 @@ from typing import Final
 
 from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.shared_registers import REGISTER_TABLES
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS log_positions (stream TEXT PRIMARY KEY, position INTEGER NOT NULL)"
@@ -20,6 +21,7 @@ _TABLES: Final = (
     " NULL)",
     "CREATE TABLE IF NOT EXISTS log_requests (position INTEGER PRIMARY KEY, first_number INTEGER"
     " NOT NULL)",
+    *REGISTER_TABLES,
 )
 _KEPT_NUMBERS: Final = 1_000
 """Messages for which the copy remembers the number of their first request."""
@@ -27,8 +29,6 @@ _KEPT_NUMBERS: Final = 1_000
 
 def prepare_copy(database: Database) -> None:
     """Make the tables of a copy if they are missing."""
-    if read_tables(database) >= {"log_positions", "log_pages", "log_requests"}:
-        return
     with database.transaction() as connection:
         for sql_statement in _TABLES:
             connection.execute(sql_statement)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state import register
 from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
@@ -27,6 +28,7 @@ from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import NotedLane
 from sgevents_core.state.sqlite.batches import read_batch, read_event_batches, read_waiting
 from sgevents_core.state.sqlite.checksums import (
     checksum_column,
@@ -264,6 +266,11 @@ class SqliteReader:
     def lane_places(self, lane_name: str) -> StrandPlaces | None:
         """Return the recorded places of a lane's strands; None for a lane that is not divided."""
         return read_strand_places(self._database, lane_name)
+
+    def noted_lane(self, lane_name: str) -> NotedLane:
+        """Return what a lane has noted in its register; empty if that cannot be trusted."""
+        folder = self._database.file_path.parent
+        return register.read_register(register.lane_register_path(folder, lane_name))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
