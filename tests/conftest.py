@@ -25,6 +25,8 @@ MOST_PROCESSOR_TIME = 60.0
 MOST_DESCRIPTORS: Final = 300
 """Open at the end of all tests: each test closes what it opens."""
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and commands would wrap what they say
+
 # A shell's background job ignores Ctrl-C, and so would the commands that are started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
