@@ -324,8 +324,18 @@ class DividedLane(Lane):
         return Step(places=self._intake.places(), durable=True)
 
     def continue_lane(self, ended_lane: Lane, changed_plugins: Container[str]) -> None:
-        """Take over people's requests from a lane that has ended; its hanging calls end with it."""
-        self.errands = ended_lane.errands.move_to_new_lane()
+        """Take over people's requests and hanging calls, each in its strand."""
+        super().continue_lane(ended_lane, changed_plugins)
+        if not isinstance(ended_lane, DividedLane):
+            return
+        for unit, ended_unit in zip(self._strand_units, ended_lane._strand_units, strict=True):
+            strand_plugins = unit.strand.lane_plugins
+            self._wait_with(strand_plugins, ended_unit.strand.lane_plugins, changed_plugins)
+            unit.has_apart = any(one.record.apart for one in strand_plugins)
+
+    def _await_hanging(self, lane_plugin: LanePlugin, executor: Executor) -> None:
+        super()._await_hanging(lane_plugin, executor)
+        self._executors.let_hang(lane_plugin)
 
     def _open_executors(self) -> list[Executor]:
         hanging = [one.executor for one in self._all_lane_plugins() if one.hung is not None]

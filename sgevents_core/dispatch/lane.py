@@ -391,12 +391,24 @@ class Lane:
         """
         self.errands = ended_lane.errands.move_to_new_lane()
         self.call_counts.take_over(ended_lane.call_counts)
-        hanging = {one.plugin.name: one for one in ended_lane.lane_plugins if one.hung is not None}
-        for lane_plugin in self.lane_plugins:
-            ended = hanging.get(lane_plugin.plugin.name)
-            if ended is not None and lane_plugin.plugin.name not in changed_plugins:
-                lane_plugin.wait_with(ended.executor)
-                ended.executor.returned = self.wake
+        self._wait_with(self.lane_plugins, ended_lane.lane_plugins, changed_plugins)
+
+    def _wait_with(
+        self,
+        lane_plugins: Sequence[LanePlugin],
+        ended_plugins: Sequence[LanePlugin],
+        changed_plugins: Container[str],
+    ) -> None:
+        """Hold plugins until calls return that hang in a lane that has ended."""
+        hanging = {one.plugin.name: one for one in ended_plugins if one.hung is not None}
+        for lane_plugin in lane_plugins:
+            ended_plugin = hanging.get(lane_plugin.plugin.name)
+            if ended_plugin is not None and lane_plugin.plugin.name not in changed_plugins:
+                self._await_hanging(lane_plugin, ended_plugin.executor)
+
+    def _await_hanging(self, lane_plugin: LanePlugin, executor: Executor) -> None:
+        lane_plugin.wait_with(executor)
+        executor.returned = self.wake
 
     def _seconds_to_sleep(self) -> float:
         current_time = time.monotonic()

@@ -76,6 +76,10 @@ class DaemonSchedule:
         if self._is_parking:
             self.daemon.most_old_rows = 1
         self._furnish()
+        self._replacing_rng = random.Random(f"replacing {seed}")
+        self._is_replacing = self._replacing_rng.random() < 0.3
+        if self._is_replacing:
+            self.daemon.log.interrupt = self._change_in_a_call
 
     def run(self) -> SimulatedDaemon:
         """Let everything happen, then let it come to rest, and return the daemon."""
@@ -183,10 +187,29 @@ class DaemonSchedule:
             daemon.restart()
         if rng.random() < 0.05:
             daemon.prune(rng.choice([0.0, 10.0, 100.0]))
+        if self._is_replacing and self._replacing_rng.random() < 0.4:
+            self._change_plugins()
         if self._hiding:
             self._hide_and_show()
         if self._is_parking:
             self._let_old_rows_come()
+
+    def _change_in_a_call(self) -> None:
+        """Change plugins while a call runs, now and then."""
+        if self._replacing_rng.random() < 0.03:
+            self._change_plugins()
+
+    def _change_plugins(self) -> None:
+        """Change some plugins of a lane, so that it is replaced; some of them come or go."""
+        rng, plugins = self._replacing_rng, self.daemon.house.plugins
+        lane_name = rng.choice(list(plugins.values())).lane
+        changes = {
+            plugin.name: plugin.table.enabled != (rng.random() < 0.15)
+            for plugin in plugins.values()
+            if plugin.lane == lane_name and rng.random() < 0.5
+        }
+        if changes:
+            self.daemon.replacing.begin(lane_name, changes)
 
     def _let_old_rows_come(self) -> None:
         """Let old rows show, as where rights are granted, and people decide about parked ones."""
@@ -245,6 +268,8 @@ class DaemonSchedule:
     def _come_to_rest(self) -> None:
         daemon = self.daemon
         self._outages = False
+        daemon.log.interrupt, daemon.starved_lane = lambda: None, ""
+        daemon.replacing.forget()
         while daemon.site.down:
             daemon.run(1)
             daemon.end_outage()
@@ -276,6 +301,35 @@ class DaemonSchedule:
         daemon.restart()
 
 
+class MovingSchedule(DaemonSchedule):
+    """A schedule in which plugins move between a lane with strands and a slow one without."""
+
+    def _furnish(self) -> None:
+        lane_settings = self.daemon.house.lane_settings
+        lane_settings["default"] = LaneSettings(workers=2, order_by="entity")
+        lane_settings["night"] = LaneSettings()
+        super()._furnish()
+
+    def _something_else(self) -> None:
+        super()._something_else()
+        daemon, rng = self.daemon, self._lane_rng
+        daemon.starved_lane = "night"
+        for _ in range(3):
+            transaction(daemon.site, rng, most=10)
+            daemon.run(rng.choice([0.01, 0.1, 0.5]))
+        plugin = rng.choice(list(daemon.house.plugins.values()))
+        plugin.lane = "default" if plugin.lane == "night" else "night"
+        daemon.restart()
+        daemon.run(rng.choice([0.0, 0.01, 0.1]))
+        daemon.starved_lane = ""
+
+    def _divide(self) -> None:
+        """Leave the lanes as they are."""
+
+    def _set_executors(self) -> None:
+        """Leave all plugins in the daemon's own process."""
+
+
 def _is_at_rest(record: PluginRecord) -> bool:
     """Return whether a plugin is with its lane in all strands."""
     return record.state == "active" and not record.apart and not record.strands
@@ -292,10 +346,10 @@ def state_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_schedule(seed: int) -> Verdict:
+def run_schedule(seed: int, kind: type[DaemonSchedule] = DaemonSchedule) -> Verdict:
     """Run one schedule, and return its result."""
     with state_folder() as folder:
-        schedule = DaemonSchedule(seed, folder)
+        schedule = kind(seed, folder)
         try:
             return judged(schedule.run())
         finally:

@@ -268,6 +268,9 @@ class SimulatedChildren:
         self._machine = machine
         self._pass_time = pass_time
         self._plugins: dict[str, list[LoadedPlugin]] = {}
+        self._pools: dict[str, LaneWorkers] = {}
+        self._launched: dict[str, list[SimulatedChild]] = {}
+        """Lane -> the processes that were started for it."""
 
     def trouble_before(self, message: CallWanted) -> bool:
         """Return whether a process is killed from outside when it is given a call."""
@@ -289,35 +292,65 @@ class SimulatedChildren:
     def load(self, settings: Settings, loaded: Loaded) -> tuple[Loaded, Mapping[str, LaneWorkers]]:
         """Load the plugins of lanes with processes there; return what the daemon has of them."""
         self.settings, self.statuses = settings, loaded.statuses
-        pools: dict[str, LaneWorkers] = {}
-        received: dict[str, LoadedPlugin] = {}
-        for lane_name, table in settings.lanes.items():
-            plugins = [plugin for plugin in loaded.plugins if plugin.lane == lane_name]
-            if table.executor != "process" or not plugins:
-                continue
-            self._plugins[lane_name] = plugins
-            lane = LaneChildren(
-                lane_name,
-                settings,
-                [plugin.name for plugin in plugins],
-                launcher=None,  # type: ignore[arg-type]  # `launch` is replaced
-                site_key="127.0.0.1:1",
-                stopping=_Stopping(self._pass_time),  # type: ignore[arg-type]  # in its place
-            )
-            pools[lane_name] = LaneWorkers(lane)
-            prepared = pools[lane_name].start()
-            assert isinstance(prepared, Prepared), prepared
-            received |= {
-                sent.name: received_plugin(sent, pools[lane_name].call_hook)
-                for sent in prepared.plugins
-            }
+        self._pools, self._launched = {}, {}
+        lanes = [self._load_lane(lane_name, settings, loaded) for lane_name in settings.lanes]
+        received = {name: plugin for plugins in lanes for name, plugin in plugins.items()}
         plugins_there = tuple(received.get(plugin.name, plugin) for plugin in loaded.plugins)
-        return replace(loaded, plugins=plugins_there), pools
+        return replace(loaded, plugins=plugins_there), dict(self._pools)
+
+    def _load_lane(
+        self, lane_name: str, settings: Settings, loaded: Loaded
+    ) -> dict[str, LoadedPlugin]:
+        """Start the processes of a lane; return its plugins, none if it has no processes."""
+        plugins = [plugin for plugin in loaded.plugins if plugin.lane == lane_name]
+        if settings.lanes[lane_name].executor != "process" or not plugins:
+            return {}
+        self._plugins[lane_name], self._launched[lane_name] = plugins, []
+        lane = LaneChildren(
+            lane_name,
+            settings,
+            [plugin.name for plugin in plugins],
+            launcher=None,  # type: ignore[arg-type]  # `launch` is replaced
+            site_key="127.0.0.1:1",
+            stopping=_Stopping(self._pass_time),  # type: ignore[arg-type]  # in its place
+        )
+        workers = self._pools[lane_name] = LaneWorkers(lane)
+        prepared = workers.start()
+        assert isinstance(prepared, Prepared), prepared
+        return {sent.name: received_plugin(sent, workers.call_hook) for sent in prepared.plugins}
+
+    def replace_lane(
+        self, lane_name: str, settings: Settings, loaded: Loaded, here: Loaded
+    ) -> tuple[Loaded, LaneWorkers | None]:
+        """End the processes of a lane, and start others; return what the daemon has of them.
+
+        Args:
+            lane_name: The lane.
+            settings: The configuration.
+            loaded: All plugins.
+            here: Those of the lane.
+        """
+        self.settings, self.statuses = settings, loaded.statuses
+        ended_workers = self._pools.pop(lane_name, None)
+        if ended_workers is not None:
+            ended_workers.begin_end(shuts_down=True)
+            ended_workers.end()
+        alive = [child for child in self._launched.get(lane_name, []) if child.death is None]
+        if alive:
+            self.note(f"{len(alive)} processes of lane {lane_name} outlive it")
+        received = self._load_lane(lane_name, settings, here)
+        workers = self._pools.get(lane_name)
+        if ended_workers is not None and workers is not None:
+            workers.lane.take_over(ended_workers.lane)
+        plugins_there = tuple(received.get(plugin.name, plugin) for plugin in here.plugins)
+        return replace(here, plugins=plugins_there), workers
 
     def _launch(self, lane: LaneChildren) -> SimulatedChild:
         self._machine.step()
         self._pass_time(START_SECONDS)
-        return SimulatedChild(self, lane, self._plugins[lane.name])
+        child = SimulatedChild(self, lane, self._plugins[lane.name])
+        self._launched[lane.name].append(child)
+        return child
 
 
 class _InlineThread:

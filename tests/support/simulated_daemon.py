@@ -20,6 +20,7 @@ from lane_house import House
 from mortal_process import Killed, Machine, MortalProcess
 from simulated_children import SimulatedChildren
 from simulated_plugins import CallLog
+from simulated_replacing import LaneReplacing
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 from simulated_threads import SimulatedThreads
 
@@ -85,6 +86,9 @@ class SimulatedDaemon:
         self.log.feed_failed = lambda: self.feed.troubled
         self.log.is_down = lambda: self.site.down
         self.lanes: list[Lane] = []
+        self.replacing = LaneReplacing(self)
+        self.starved_lane = ""
+        """The lane that gets no turn at the moment, as on a machine that is busy."""
         self.ends: dict[int, tuple[str, float]] = {}
         """Life -> how it ended (`stop`, `kill` or `power`), and when."""
         self.divisions: dict[int, dict[str, OrderBy | None]] = {}
@@ -181,10 +185,7 @@ class SimulatedDaemon:
     def _start(self) -> None:
         self.journal.state = None
         self.journal.load()
-        records = self.house.records()
-        for plugin in self.house.plugins.values():
-            if plugin.table.enabled and plugin.name not in records:
-                self.joined[plugin.name] = len(self.journal.rows)
+        self.note_joining()
         self.log.life += 1
         self.machine.process = MortalProcess(self._lifetime())
         settings = self.house.settings()
@@ -206,9 +207,7 @@ class SimulatedDaemon:
         )
         for pool in pools.values():
             pool.lane.services = self.services
-        self.divisions[self.log.life] = {
-            lane.name: settings.lanes[lane.name].order_by for lane in self.lanes
-        }
+        self.note_lanes()
         self.journal.state = open_state(self.house.folder).writer()
         self.feed.follower = Follower(self.feed.rules, self.journal.load())
         self.inbox = Inbox(self.house.folder, self.lanes, self)
@@ -219,10 +218,23 @@ class SimulatedDaemon:
         self.overdue = OverdueCalls(
             self.lanes, self.house.state, started_at=self.machine.monotonic(), can_restart=True
         )
-        self._due = {lane.name: self.machine.now for lane in self.lanes}
         self.stopping = False
-        self._look_at_the_ledger()
+        self.look_at_the_ledger()
         self.inbox.poll()
+
+    def note_joining(self) -> None:
+        """Remember where plugins begin that are enabled for the first time."""
+        records = self.house.records()
+        for plugin in self.house.plugins.values():
+            if plugin.table.enabled and plugin.name not in records:
+                self.joined[plugin.name] = len(self.journal.rows)
+
+    def note_lanes(self) -> None:
+        """Remember what divides the lanes that there are, and let each have its turn."""
+        tables = self.house.settings().lanes
+        divisions = self.divisions.setdefault(self.log.life, {})
+        divisions |= {lane.name: tables[lane.name].order_by for lane in self.lanes}
+        self._due = {lane.name: self.machine.now for lane in self.lanes}
 
     def _sync_until(self, now: float) -> None:
         """Sync as the daemon's own thread does while time passes and nothing else happens."""
@@ -244,6 +256,7 @@ class SimulatedDaemon:
         self.machine.process = None
         self.ends[self.log.life] = (how, self.machine.now)
         self.lanes, self.log.request, self.log.is_late = [], 0, False
+        self.replacing.forget()
         self._decisions.clear()
         self.log.not_before.clear()
         self.log.hanging.clear()
@@ -298,14 +311,21 @@ class SimulatedDaemon:
         assert self.turns < MOST_TURNS, "it does not come to rest"
         end = len(self.journal.rows)
         self._carry_out_decisions()
-        next_turn = min([until, *self._due.values(), self.threads.next_wake])
+        due = {name: at for name, at in self._due.items() if name != self.starved_lane}
+        next_turn = min([until, *due.values(), self.threads.next_wake])
         self.feed.turn(max(next_turn, self.site.now) + 0.0005)
         if self.threads.run_due() or len(self.journal.rows) > end:
             self._wake_lanes()
-        lanes = [lane for lane in self.lanes if self._due[lane.name] <= self.machine.now]
+        lanes = [
+            lane
+            for lane in self.lanes
+            if self._due[lane.name] <= self.machine.now and lane.name != self.starved_lane
+        ]
         self.rng.shuffle(lanes)
         for lane in lanes:
             self._turn_of(lane)
+        if not self.stopping:
+            self.replacing.continue_lanes()
         self._compare_hanging()
         self.stopping = self.stopping or self.overdue.check(self.machine.monotonic())
         if self.stopping:
@@ -322,7 +342,7 @@ class SimulatedDaemon:
         for _ in range(self.rng.choice([1, 1, 5])):
             wait = lane.turn()
             worked = worked or not wait
-            if wait or self.stopping:
+            if wait or self.stopping or self.replacing.is_ending(lane):
                 break
         self._idle[lane.name] = 0 if worked else self._idle.get(lane.name, 0) + 1
         if self._idle[lane.name] < 3 or self.machine.monotonic() < 5:  # until its place is noted
@@ -434,7 +454,7 @@ class SimulatedDaemon:
         if kind == "skip":
             self.skipped.add((plugin, self.journal.ids.index(detail["event_id"]) + 1))
 
-    def _look_at_the_ledger(self) -> None:
+    def look_at_the_ledger(self) -> None:
         """Compare with what the log of calls says, after a start."""
         self._note_answers()
         paused = {r.name for r in self.house.records().values() if r.state == "paused"}

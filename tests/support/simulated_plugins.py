@@ -146,6 +146,8 @@ class CallLog:
     """Whether the site is down."""
     feed_failed: Callable[[], float] = lambda: float("-inf")
     """When the feed was last not answered, in the site's time."""
+    interrupt: Callable[[], None] = lambda: None
+    """Called in each call of a callback."""
     children: SimulatedChildren = field(init=False)
     _open: dict[str, Made] = field(default_factory=dict)
     _asked: Made | None = None
@@ -250,6 +252,13 @@ class CallLog:
         waited = self.machine.now - made.alive_at
         if not abs(waited - hung_call.time_limit) < ABOUT_NOW:
             self.wrong.append(f"given up after {waited} s, not {hung_call.time_limit}: {made}")
+
+    def lane_ends(self, lane_name: str) -> None:
+        """Take note that a lane forgets what it has in memory, as a dead process does."""
+        for made in self._last.values():
+            made.excused |= made.lane == lane_name
+            if made.lane == lane_name:
+                self.ended.pop(made.plugin, None)
 
     def goes_without(self, plugin: str) -> None:
         """Take note that calls which a plugin hangs in run code that is no longer used."""
@@ -402,6 +411,7 @@ class Behaviour:
         machine.step()
         self.pass_time(rng.choice([0.0, 0.001, 0.001, 0.03]))
         made.at = machine.now
+        self.log.interrupt()
         tries = self.log.tries[plugin, callback, made.event_id]
         if self.uses_site and tries == 1 and rng.random() < 0.06:
             self.begin_outage()
@@ -484,7 +494,8 @@ class Behaviour:
 
     def _return_late(self, made: Made, ctx: Any) -> None:
         """Return from a call that was given up: what it does now must not count."""
-        self.log.hanging.pop((made.plugin, made.strand), None)
+        if self.log.hanging.get((made.plugin, made.strand)) is made:
+            del self.log.hanging[made.plugin, made.strand]
         try:
             ctx.store["late"] = made.number
         except CallIsOverError:
