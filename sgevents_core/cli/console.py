@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from sgevents_core.console.serving import ConsoleStart
     from sgevents_core.settings import ListenAddress, Settings
 
-_EXTRA_MODULES: Final = frozenset({"starlette", "uvicorn", "jinja2", "argon2", "itsdangerous"})
+_EXTRA_MODULES: Final = frozenset(
+    {"argon2", "h11", "itsdangerous", "jinja2", "starlette", "uvicorn"}
+)
 
 
 @click.command()

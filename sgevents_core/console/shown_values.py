@@ -17,7 +17,7 @@ NOTHING: Final = "\u2013"
 """Where there is no value."""
 SHORT_TEXT: Final = 400
 """The most characters of a text before a reader asks for more."""
-_NAME_PARTS: Final = re.compile(r"[^:._/\s-]{1,16}[:._/\s-]*|[:._/\s-]+")
+_NAME_PARTS: Final = re.compile(r"[^@:._/\s-]{1,16}[@:._/\s-]*|[@:._/\s-]+")
 """The parts of a name between which a line may end: at its separators, and where it has none."""
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 

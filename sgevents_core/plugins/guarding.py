@@ -22,7 +22,10 @@ _PYTHON_FOLDERS: Final = tuple(
     f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")
 )
 _PACKAGES_FOLDER: Final = f"{os.sep}site-packages{os.sep}"
-_OWN_FOLDER: Final = str(PurePath(__file__).parent)
+_OWN_FOLDERS: Final = frozenset(
+    str(PurePath(__file__).parent.parent / room) for room in ("plugins", "crashes")
+)
+"""Where a plugin is loaded, and watched meanwhile."""
 _OWN_PACKAGE: Final = f"{PurePath(__file__).parent.parent}{os.sep}"
 
 
@@ -134,5 +137,5 @@ def _is_own_frame(filename: str) -> bool:
     return (
         filename.startswith(_IMPORT_MACHINERY)
         or path.parent.name in _LOADER_FOLDERS
-        or str(path.parent) == _OWN_FOLDER
+        or str(path.parent) in _OWN_FOLDERS
     )

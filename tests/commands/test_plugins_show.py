@@ -84,6 +84,7 @@ def test_broken_plugin_is_shown_with_the_reason(sgevents: Commands) -> None:
     shown = sgevents("plugins", "show", "broken")
     assert shown.code == 0
     assert "broken is broken" in shown.text
+    assert "sgevents_core" not in shown.text.partition("Traceback")[2]
     assert "no luck" in shown.text
     assert "called as number" not in shown.text
 

@@ -163,7 +163,7 @@
     drawCharts(button.closest(".charts"));
   });
   document.addEventListener("submit", (event) => {
-    const question = event.target.dataset.confirm;
+    const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
     if (question && !confirm(question)) event.preventDefault();
   });
   document.addEventListener("htmx:afterSettle", () => { showTimes(document); showLive(); });

@@ -105,6 +105,20 @@ def test_the_fixture_is_copied(visitor: Visitor, scene: BusyScene) -> None:
     )
 
 
+def test_a_dry_run_asks_nothing_and_a_replay_does(visitor: Visitor, scene: BusyScene) -> None:
+    """One changes nothing, the other calls the plugin; the result of each is shown."""
+    visitor.open(f"/sites/{scene.slug}/event?id=1500")
+    visitor.page.locator("select[name=plugin]").select_option("notes")
+    visitor.page.get_by_role("button", name="Dry run").click()
+    run = visitor.page.locator(".fate", has_text="Dry run of notes")
+    expect(run.locator(".badge")).to_have_text("done", timeout=WAIT)
+    assert visitor.questions == []
+    visitor.page.locator("select[name=plugin]").select_option("notes")
+    visitor.page.get_by_role("button", name="Replay").click()
+    expect(visitor.page.get_by_role("status")).to_contain_text("replayed 1 event")
+    assert visitor.questions == ["Call the plugin for event 1500 again?"]
+
+
 def test_the_log_is_a_picture(visitor: Visitor, scene: BusyScene) -> None:
     """Each square says which ids it is."""
     visitor.open(f"/sites/{scene.slug}/log")
