@@ -519,6 +519,15 @@ class StateInUse(SgEventsError):
     host: str
 
 
+class HostNameTaken(SgEventsError):
+    """Another host called {host} already works at this state.
+    Give each host a name of its own: host = "..." in [state].
+    """
+
+    exit_code = 2
+    host: str
+
+
 class StateError(SgEventsError):
     """The state {path} cannot be used: {reason}."""
 
@@ -1187,14 +1196,6 @@ class NoBrokerError(SgEventsError):
 
     exit_code = 2
     file: Path
-
-
-class SeveralHostsNotReady(SgEventsError):
-    """`sgevents run` does not work with url in [state] yet, and would be alone with a state that
-    the other hosts do not see. Leave url out to run on this host alone.
-    """
-
-    exit_code = 2
 
 
 class ClusterNotReadyError(BrokerError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -180,14 +180,17 @@ class Children:
             lane_workers.lane.services = services
             lane_workers.lane.scripts = scripts
 
-    def warm_up(self) -> None:
+    def warm_up(self, lane_names: Iterable[str]) -> None:
         """Start the processes of further workers; the plugins have been started in the first.
 
         A lane whose first process could not be started waits for that: others would hold its lock.
+
+        Args:
+            lane_names: The lanes that begin; those without worker processes are passed over.
         """
-        for lane_name, lane_workers in self.lanes.items():
-            if lane_name not in self._failed_lanes:
-                lane_workers.warm_up()
+        for lane_name in lane_names:
+            if lane_name in self.lanes and lane_name not in self._failed_lanes:
+                self.lanes[lane_name].warm_up()
 
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""

@@ -8,6 +8,7 @@ from sgevents_core.cli.printing import iso
 from sgevents_core.state.pulse import STALE_AFTER
 
 if TYPE_CHECKING:
+    from sgevents_core.hosts.presence import HostsOverview
     from sgevents_core.observe.lasting_failure import LastingFailure
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
     from sgevents_core.state.feed_values import SetAside
@@ -18,7 +19,14 @@ def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
     """Return the overview of a state as JSON values: times as ISO 8601, null for missing values."""
     if overview is None:
         empty_fields: dict[str, Any] = {"daemon": None, "events": 0, "feed": None}
-        return {"running": False, **empty_fields, "needs": [], "plugins": [], "set_aside": []}
+        return {
+            "running": False,
+            **empty_fields,
+            "needs": [],
+            "plugins": [],
+            "set_aside": [],
+            "hosts": None,
+        }
     return {
         "running": overview.pid is not None,
         "daemon": _daemon_json(overview, now),
@@ -30,7 +38,27 @@ def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
         ],
         "plugins": [_plugin_json(need) for need in overview.plugins],
         "set_aside": [set_aside_json(need) for need in overview.set_aside],
+        "hosts": _hosts_json(overview.hosts),
     }
+
+
+def _hosts_json(hosts: HostsOverview | None) -> list[dict[str, Any]] | None:
+    """Return the hosts that share the state, as JSON values; None if only this one works at it."""
+    if hosts is None:
+        return None
+    return [
+        {
+            "host": host_name,
+            "since": iso(since),
+            "feed": any(work.host == host_name and not work.lane_name for work in hosts.work),
+            "lanes": [
+                {"lane": work.lane_name, "since": iso(work.since)}
+                for work in hosts.work
+                if work.host == host_name and work.lane_name
+            ],
+        }
+        for host_name, since in hosts.hosts.items()
+    ]
 
 
 def set_aside_json(set_aside: SetAside) -> dict[str, Any]:

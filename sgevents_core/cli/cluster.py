@@ -180,6 +180,22 @@ def wanted_streams(settings: Settings) -> list[StreamDefinition]:
     )
 
 
+def refuse_servers(settings: Settings) -> None:
+    """Refuse a run with servers that cannot keep the promise, and print what is wrong with others.
+
+    Raises:
+        ClusterNotReadyError: Something prevents a run.
+        BrokerError: No server answers, or one refuses.
+    """
+    with connected_broker(settings, "sgevents run") as broker:
+        from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
+        from sgevents_core.state.nats.stream_names import site_names
+
+        names, wanted = site_names(settings.site.url), wanted_streams(settings)
+        for fault in refuse_unsafe_servers(broker, settings.state, names, wanted):
+            echo_line(f"sgevents: {fault}", err=True)
+
+
 @contextmanager
 def connected_broker(settings: Settings, name: str) -> Iterator[Broker]:
     """Have a connection with the servers while the block lasts.

@@ -168,11 +168,9 @@ def _wait_for_answers(
     deadline: float,
 ) -> None:
     """Wait until all requests are answered or time is up; carry them out if no daemon runs."""
-    from sgevents_core.state import lock
-
     unanswered = dict(by_number)
     while unanswered := {number: by_number[number] for number in requests.unanswered(unanswered)}:
-        if lock.find_holder(settings.state.path) is None:
+        if not _is_daemon_there(settings):
             missing_secret = _missing_secret(settings, unanswered.values())
             if missing_secret:
                 echo_line(f"Not done here, since {missing_secret} is not available.", err=True)
@@ -182,6 +180,20 @@ def _wait_for_answers(
         elif time.monotonic() > deadline:
             return
         time.sleep(_POLL_INTERVAL)
+
+
+def _is_daemon_there(settings: Settings) -> bool:
+    """Return whether a daemon carries requests out: here, or on a host that shares the state."""
+    from sgevents_core.state import lock
+
+    if lock.find_holder(settings.state.path) is not None:
+        return True
+    leases = open_state(settings.state.path).leases()
+    if leases is None:
+        return False
+    from sgevents_core.hosts.presence import read_hosts
+
+    return bool(read_hosts(leases).hosts)
 
 
 def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> str:

@@ -14,7 +14,7 @@ import click
 
 from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import ConfigError, NoSuchPluginError, SeveralHostsNotReady
+from sgevents_core.errors import ConfigError, NoSuchPluginError
 from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest_name
 
@@ -68,12 +68,14 @@ def run(
 
     start_command = command_line()
     settings = read_configuration(config)
-    if settings.state.url is not None:
-        raise SeveralHostsNotReady
     plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
     if dry_run:
         _run_trial(settings, plugins, verbose=verbose, drain=drain, strict=strict)
         return
+    if settings.state.url is not None:
+        from sgevents_core.cli.cluster import refuse_servers
+
+        refuse_servers(settings)
     daemon = Daemon(settings, drain=drain, strict=strict, without=plugins, started=start_command)
     if rehearse:
         _rehearse(daemon, settings)

@@ -25,6 +25,7 @@ from sgevents_core.printable import counted
 from sgevents_core.state.pulse import STALE_AFTER, BlockedLane
 
 if TYPE_CHECKING:
+    from sgevents_core.hosts.presence import HostsOverview
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 
 
@@ -131,6 +132,10 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
                 echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
             if plugin.deferred:
                 echo_line(f"{plugin.name}: {_deferred_text(plugin)}")
+    if overview.hosts is not None:
+        echo()
+        for shown_line in _host_lines(overview.hosts, now):
+            echo_line(shown_line)
     print_workers(overview.pulse, now)
     needs = overview.needs(now)
     echo()
@@ -138,6 +143,26 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
     for need in needs:
         echo_line(f"- {need.text}")
         echo_line(f"  to do: {need.fix}")
+
+
+def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
+    """Return a line for each host: since when it is there, and what it has since when."""
+    lines = []
+    for host_name, since in hosts.hosts.items():
+        works = [
+            f"{f'lane {work.lane_name}' if work.lane_name else 'the feed'} for "
+            f"{duration_text(max(now - work.since, 0.0))}"
+            for work in hosts.work
+            if work.host == host_name
+        ]
+        has_text = ", ".join(works) or "nothing yet"
+        lines.append(f"host {host_name}, for {duration_text(max(now - since, 0.0))}: {has_text}")
+    lines += [
+        f"host {work.host} is gone or leaves, and still has {work.lane_name or 'the feed'}"
+        for work in hosts.work
+        if work.host not in hosts.hosts
+    ]
+    return lines or ["no host works at this state: start the daemon on one"]
 
 
 def _running_text(overview: Overview, now: float) -> str:

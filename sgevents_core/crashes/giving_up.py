@@ -21,6 +21,7 @@ from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
@@ -91,36 +92,40 @@ def count_deaths(
 
 
 def give_up_calls(
-    deaths_by_call: Iterable[CallDeaths],
     rules_by_callback: Mapping[CallKey, FailureRules],
-    state: LaneWriter,
+    held_lanes: Mapping[str, HeldLane],
     redact: Redactor,
 ) -> list[GivenUpCall]:
     """Give up the calls in which the process died too often, according to their plugins' policies.
 
-    The ledger must be up to date, and no lane may run yet.
+    The ledger must be up to date, and none of the lanes may run yet.
 
     Args:
-        deaths_by_call: The calls in which the process died.
         rules_by_callback: Callback -> its failure policy; others are left alone.
-        state: Journal and ledger.
+        held_lanes: The lanes, by name; calls of other lanes are left alone.
         redact: Removes secrets from texts.
     """
     given_up_calls = []
-    for deaths in filter(died_too_often, deaths_by_call):
-        rules = rules_by_callback.get(deaths.key)
-        if rules is not None:
+    for held_lane in held_lanes.values():
+        plugin_records = held_lane.writer.plugins()
+        for deaths in filter(died_too_often, held_lane.writer.deaths()):
+            rules = rules_by_callback.get(deaths.key)
+            if rules is None or plugin_records[deaths.plugin].lane != held_lane.name:
+                continue
             redacted_deaths = deaths._replace(
                 how=redact(deaths.how), traceback=redact(deaths.traceback)
             )
-            given_up_calls += _give_up_call(redacted_deaths, rules, state)
+            given_up_calls += _give_up_call(redacted_deaths, rules, held_lane)
     return given_up_calls
 
 
-def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[GivenUpCall]:
+def _give_up_call(
+    deaths: CallDeaths, rules: FailureRules, held_lane: HeldLane
+) -> list[GivenUpCall]:
+    state = held_lane.writer
     batch = state.batch(deaths.plugin, deaths.callback, deaths.seq)
     if batch and batch[0].is_closed:
-        return [_give_up_batch(deaths, rules, state, batch)]
+        return [_give_up_batch(deaths, rules, held_lane, batch)]
     entry = entry_at(state, deaths.seq)
     if entry is None:
         return []
@@ -145,7 +150,7 @@ def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) ->
     )
     failure = step.failure = failure_of(fatal_call, error, time.time(), decision.outcome)
     step.dead, step.durable = decision.outcome == "dead-letter", True
-    failure_number = state.record(called_record.lane, state.take_lane(called_record.lane), step)
+    failure_number = held_lane.record(step)
     return [
         GivenUpCall(
             failure, failure_number, event_in(entry, Scripts(state.scripts())), plugin_record
@@ -154,9 +159,10 @@ def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) ->
 
 
 def _give_up_batch(
-    deaths: CallDeaths, rules: FailureRules, state: LaneWriter, batch: Sequence[BatchedEvent]
+    deaths: CallDeaths, rules: FailureRules, held_lane: HeldLane, batch: Sequence[BatchedEvent]
 ) -> GivenUpCall:
     """Give up a batch in whose calls the process died too often, or pause its plugin."""
+    state = held_lane.writer
     plugin_record = state.plugins()[deaths.plugin]
     error = _death_error(deaths)
     decision = judge_call(
@@ -180,7 +186,7 @@ def _give_up_batch(
     fatal_call = FatalCall(deaths.plugin, deaths.callback, deaths.seq, event_id, attempt_count)
     failure = step.failure = failure_of(fatal_call, error, time.time(), decision.outcome)
     step.dead = decision.outcome == "dead-letter"
-    number = state.record(plugin_record.lane, state.take_lane(plugin_record.lane), step)
+    number = held_lane.record(step)
     scripts = Scripts(state.scripts())
     events = tuple(event_of(event.body, scripts) for event in batch if event.whole)
     return GivenUpCall(failure, number, events[0], plugin_record, events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +12,14 @@ from typing import NamedTuple
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import giving_up as deaths
 from sgevents_core.crashes import recovery
-from sgevents_core.crashes.evidence import read_death_evidence
+from sgevents_core.crashes.evidence import DeathEvidence, read_death_evidence
 from sgevents_core.dispatch.caller import key_of, rules_of
 from sgevents_core.dispatch.lane_plugin import failure_rules
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 from sgevents_core.state import register
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter, RecordedLane
@@ -64,146 +65,240 @@ class LaneStart(NamedTuple):
         return self._replace(progress=highest_place, strand_places=strand_places)
 
 
-def recover(
-    settings: Settings, loaded: Loaded, state: LaneWriter, *, only_lane: str | None = None
-) -> dict[str, LaneStart]:
-    """Bring the ledger up to date with the registers, and return where lanes continue.
+def take_over_lanes(
+    lane_names: Iterable[str],
+    settings: Settings,
+    loaded: Loaded,
+    state: LaneWriter,
+    *,
+    changed_plugins: Collection[str] = (),
+    evidence: DeathEvidence | None = None,
+) -> dict[str, HeldLane]:
+    """Take lanes that do not run, and bring their records up to date; return them by name.
 
-    A plugin that is not in its lane now (not enabled, or broken) keeps its own cursor, so that it
-    loses nothing. The returned values are already in the ledger.
+    Each lane's register is folded into the ledger. A plugin that is not in its lane now (not
+    enabled, or broken) keeps its own cursor, so that it loses nothing. One that moves from one of
+    the lanes to another is first released by the one, and then adopted by the other.
+
+    Args:
+        lane_names: The lanes.
+        settings: The configuration.
+        loaded: At least the plugins that are in these lanes now.
+        state: The state.
+        changed_plugins: Those whose code has changed, so that they resume after an error.
+        evidence: How the process that had the lanes died; None if that is not known.
+    """
+    held_lanes = {lane_name: _take_lane(lane_name, state) for lane_name in lane_names}
+    for held_lane in held_lanes.values():
+        _resume_changed(changed_plugins, held_lane)
+    lane_by_plugin = {plugin.name: plugin.lane for plugin in loaded.plugins}
+    for lane_name in _lanes_left(lane_by_plugin, state.plugins()):
+        if lane_name in held_lanes:
+            _release_plugins(held_lanes[lane_name], settings, lane_by_plugin, evidence)
+    for held_lane in held_lanes.values():
+        _recover_lane(held_lane, settings, loaded, evidence)
+    state.record_first_cursors()
+    return held_lanes
+
+
+def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, HeldLane]:
+    """Take over all lanes, after the process that had them has ended; return them by name.
 
     Args:
         settings: The configuration.
         loaded: The plugins.
         state: The state.
-        only_lane: The only lane that does not run, and whose plugins are in `loaded`; None if no
-            lane runs.
     """
+    evidence = read_death_evidence(settings.state.path)
+    lane_names = collect_lane_names(settings, loaded, state)
+    return take_over_lanes(lane_names, settings, loaded, state, evidence=evidence)
+
+
+def collect_lane_names(settings: Settings, loaded: Loaded, state: LaneWriter) -> list[str]:
+    """Return the names of all lanes: those of plugins, the recorded ones, the configured ones."""
+    used_lanes = [status.lane for status in loaded.statuses if status.lane is not None]
+    recorded_lanes = [record.lane for record in state.plugins().values()]
+    return list(dict.fromkeys([*used_lanes, *recorded_lanes, *settings.lanes]))
+
+
+def fold_registers(folder: Path, state: LaneWriter) -> dict[str, HeldLane]:
+    """Bring the ledger up to date with the registers; no lane may run yet. Return the lanes.
+
+    This is the first part of a take-over, for commands that change the ledger and start no lane.
+    """
+    evidence = read_death_evidence(folder)
     records = state.plugins()
-    lane_names = _collect_lane_names(settings, loaded, records)
-    if only_lane is not None:
-        lane_names = [only_lane]
-    starts = {lane_name: _recover_lane(lane_name, state, records) for lane_name in lane_names}
-    lane_by_plugin = {plugin.name: plugin.lane for plugin in loaded.plugins}
-    for record in records.values():
-        start = starts.get(record.lane)
-        if start is not None and _must_separate(record, start, lane_by_plugin, settings):
-            start.separate_plugin(record)
-        record.lane = lane_by_plugin.get(record.name, record.lane)
-    starts = {
-        lane_name: start.divide_events(_configured_order(lane_name, settings))
-        for lane_name, start in starts.items()
-    }
-    for status in loaded.statuses:
-        table = settings.plugins.get(status.name)
-        if table is not None and table.enabled:
-            lane_name = status.lane or next(iter(lane_names))
-            if status.name not in records:
-                records[status.name] = _create_record(status.name, lane_name, table, state)
-            record = records[status.name]
-            _check_retention(record, table, state)
-            if status.name in lane_by_plugin:
-                _rejoin_lane(record, starts[record.lane])
-    _record_starts(starts, records, settings.state.path, state)
-    state.record_first_cursors()
-    return starts
+    held_lanes = {}
+    for lane_name in dict.fromkeys(record.lane for record in records.values()):
+        held_lanes[lane_name] = held_lane = _take_lane(lane_name, state)
+        lane_records = _records_of(lane_name, records)
+        start = _join_register(held_lane, lane_records)
+        _record_start(start, lane_records, held_lane, evidence)
+        register.remove_register(register.lane_register_path(folder, lane_name))
+    return held_lanes
 
 
-def resume_changed(plugins: Collection[str], lane_name: str, state: LaneWriter) -> None:
-    """Resume plugins of a lane that does not run, because their code has changed.
+def _take_lane(lane_name: str, state: LaneWriter) -> HeldLane:
+    """Take a lane; whoever had it can record nothing more."""
+    return HeldLane.take(lane_name, state)
+
+
+def _lanes_left(
+    lane_by_plugin: Mapping[str, str], records: Mapping[str, PluginRecord]
+) -> list[str]:
+    """Return the lanes that plugins are recorded in which are in other lanes now."""
+    left_lanes = [
+        record.lane
+        for record in records.values()
+        if lane_by_plugin.get(record.name, record.lane) != record.lane
+    ]
+    return list(dict.fromkeys(left_lanes))
+
+
+def _resume_changed(changed_plugins: Collection[str], held_lane: HeldLane) -> None:
+    """Resume plugins of a lane that an error has stopped, because their code has changed.
 
     One that a person has paused stays paused: no call of it waits to be repeated.
     """
+    if not changed_plugins:
+        return
+    state = held_lane.writer
     failing = {key.plugin for key, _ in state.attempts()}
-    records = state.plugins()
     resumed = [
-        records[name]
-        for name in plugins
-        if name in records
-        and (records[name].state == "held" or (records[name].state == "paused" and name in failing))
+        record
+        for record in _records_of(held_lane.name, state.plugins()).values()
+        if record.name in changed_plugins
+        and (record.state == "held" or (record.state == "paused" and record.name in failing))
     ]
     for record in resumed:
         record.resume_afresh()
     if resumed:
-        fence = state.take_lane(lane_name)
-        state.record(lane_name, fence, Step(plugins=resumed, durable=True))
+        held_lane.record(Step(plugins=resumed, durable=True))
 
 
-def fold_registers(folder: Path, state: LaneWriter) -> None:
-    """Bring the ledger up to date with the registers; no lane may run yet.
-
-    This is the first part of `recover`, for commands that change the ledger and start no lane.
-    """
-    records = state.plugins()
-    lane_names = dict.fromkeys(record.lane for record in records.values())
-    starts = {lane_name: _recover_lane(lane_name, state, records) for lane_name in lane_names}
-    _record_starts(starts, records, folder, state)
-
-
-def _record_starts(
-    starts: Mapping[str, LaneStart],
-    records: Mapping[str, PluginRecord],
-    folder: Path,
-    state: LaneWriter,
+def _release_plugins(
+    held_lane: HeldLane,
+    settings: Settings,
+    lane_by_plugin: Mapping[str, str],
+    evidence: DeathEvidence | None,
 ) -> None:
-    """Record where lanes and plugins are, and count the deaths; then remove the registers."""
-    evidence = read_death_evidence(folder)
-    for start in starts.values():
-        lane_records = [record for record in records.values() if record.lane == start.lane_name]
-        counted_deaths = deaths.count_deaths(
-            start.doubtful_calls, start.lane_name, evidence, state.deaths()
-        )
-        step = Step(deaths=counted_deaths, durable=True)
-        step.whole = [record.name for record in lane_records]
-        step.plugins = [
-            *lane_records,
-            *(
-                strand_record
-                for record in lane_records
-                for strand_record in record.strands.values()
-            ),
-        ]
-        step.doubts = _count_attempts(start, state)
-        lane_fence = state.take_lane(start.lane_name)
-        if start.strand_places is not None:
-            step.places = start.strand_places
-        else:
-            step.progress = start.progress
-            step.undivided = state.lane_places(start.lane_name) is not None
-        state.record(start.lane_name, lane_fence, step)
-    for lane_name in starts:  # only once everything is in the ledger
-        register.remove_register(register.lane_register_path(folder, lane_name))
+    """Separate the plugins from a lane that are not in it now, so that another can adopt them."""
+    folder = settings.state.path
+    records = _records_of(held_lane.name, held_lane.writer.plugins())
+    start = _join_register(held_lane, records)
+    _separate_plugins(start, records, settings, lane_by_plugin)
+    _record_start(start, records, held_lane, evidence)
+    register.remove_register(register.lane_register_path(folder, held_lane.name))
 
 
-def give_up_fatal_calls(
-    settings: Settings, loaded: Loaded, state: LaneWriter
-) -> list[deaths.GivenUpCall]:
-    """Give up the calls in which the process died too often, and return them."""
-    rules_by_callback = {
-        key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
-        for plugin in loaded.plugins
-        for callback in plugin.callbacks
-    }
-    redact_secrets = Redactor.of(settings)
-    return deaths.give_up_calls(state.deaths(), rules_by_callback, state, redact_secrets)
-
-
-def _collect_lane_names(
-    settings: Settings, loaded: Loaded, records: Mapping[str, PluginRecord]
-) -> list[str]:
-    used_lanes = [status.lane for status in loaded.statuses if status.lane is not None]
-    recorded_lanes = [record.lane for record in records.values()]
-    return list(dict.fromkeys([*used_lanes, *recorded_lanes, *settings.lanes]))
+def _separate_plugins(
+    start: LaneStart,
+    records: Mapping[str, PluginRecord],
+    settings: Settings,
+    lane_by_plugin: Mapping[str, str],
+) -> None:
+    """Separate the plugins from their lane that cannot continue within it."""
+    for record in records.values():
+        if _must_separate(record, start, lane_by_plugin, settings):
+            start.separate_plugin(record)
 
 
 def _recover_lane(
-    lane_name: str, state: LaneWriter, records: Mapping[str, PluginRecord]
-) -> LaneStart:
-    lane_progress = state.lane_progress(lane_name)
+    held_lane: HeldLane, settings: Settings, loaded: Loaded, evidence: DeathEvidence | None
+) -> None:
+    """Bring one lane's records up to date with its register and the configuration."""
+    lane_name, state, folder = held_lane.name, held_lane.writer, settings.state.path
+    all_records = state.plugins()
+    records = _records_of(lane_name, all_records)
+    lane_by_plugin = {plugin.name: plugin.lane for plugin in loaded.plugins}
+    start = _join_register(held_lane, records)
+    _separate_plugins(start, records, settings, lane_by_plugin)
+    start = start.divide_events(_configured_order(lane_name, settings))
+    for plugin_name in _enabled_in(lane_name, settings, loaded):
+        table = settings.plugins[plugin_name]
+        if plugin_name not in all_records:
+            records[plugin_name] = _create_record(plugin_name, lane_name, table, state)
+        elif plugin_name in lane_by_plugin and all_records[plugin_name].apart:
+            records[plugin_name] = all_records[plugin_name]  # its former lane has released it
+            records[plugin_name].lane = lane_name
+        if plugin_name in records:
+            _check_retention(records[plugin_name], table, state)
+            if plugin_name in lane_by_plugin:
+                _rejoin_lane(records[plugin_name], start)
+    _record_start(start, records, held_lane, evidence)
+    register.remove_register(register.lane_register_path(folder, lane_name))
+
+
+def _enabled_in(lane_name: str, settings: Settings, loaded: Loaded) -> list[str]:
+    """Return the enabled plugins of a lane, loaded or not."""
+    return [
+        status.name
+        for status in loaded.statuses
+        if status.lane == lane_name
+        and status.name in settings.plugins
+        and settings.plugins[status.name].enabled
+    ]
+
+
+def _records_of(lane_name: str, records: Mapping[str, PluginRecord]) -> dict[str, PluginRecord]:
+    """Return the records of a lane's plugins, by name."""
+    return {name: record for name, record in records.items() if record.lane == lane_name}
+
+
+def _record_start(
+    start: LaneStart,
+    records: Mapping[str, PluginRecord],
+    held_lane: HeldLane,
+    evidence: DeathEvidence | None,
+) -> None:
+    """Record where a lane and its plugins are, and count the deaths in its calls."""
+    state = held_lane.writer
+    counted_deaths = deaths.count_deaths(
+        start.doubtful_calls, held_lane.name, evidence, state.deaths()
+    )
+    step = Step(deaths=counted_deaths, durable=True)
+    step.whole = list(records)
+    step.plugins = [
+        *records.values(),
+        *(strand for record in records.values() for strand in record.strands.values()),
+    ]
+    step.doubts = _count_attempts(start, state)
+    if start.strand_places is not None:
+        step.places = start.strand_places
+    else:
+        step.progress = start.progress
+        step.undivided = state.lane_places(held_lane.name) is not None
+    held_lane.record(step)
+
+
+def give_up_fatal_calls(
+    settings: Settings, loaded: Loaded, held_lanes: Mapping[str, HeldLane]
+) -> list[deaths.GivenUpCall]:
+    """Give up the calls in which the process died too often, and return them.
+
+    Args:
+        settings: The configuration.
+        loaded: The plugins of these lanes.
+        held_lanes: The lanes, by name; none may run yet.
+    """
+    rules_by_callback = {
+        key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
+        for plugin in loaded.plugins
+        if plugin.lane in held_lanes
+        for callback in plugin.callbacks
+    }
+    redact_secrets = Redactor.of(settings)
+    return deaths.give_up_calls(rules_by_callback, held_lanes, redact_secrets)
+
+
+def _join_register(held_lane: HeldLane, records: Mapping[str, PluginRecord]) -> LaneStart:
+    """Return where a lane continues; `records`, those of its plugins, are brought up to date."""
+    lane_name, state = held_lane.name, held_lane.writer
+    lane_progress = None if held_lane.is_new else state.lane_progress(lane_name)
     noted_lane = _read_register(lane_name, state)
     if lane_progress is None:
         return LaneStart(lane_name, Progress(state.end()), ())
-    lane_records = [record for record in records.values() if record.lane == lane_name]
+    lane_records = list(records.values())
     recorded_lane = RecordedLane(lane_progress, state.lane_places(lane_name), lane_records)
     attempts = state.attempts()
     doubtful_calls = recovery.find_doubtful_calls(noted_lane, recorded_lane, attempts)

@@ -29,14 +29,14 @@ class ProgressSyncer:
     """The thread that copies registers into the ledger, and flushes the ledger to disk.
 
     Args:
-        lanes: The lanes that run.
         state: A connection of its own to journal and ledger.
         presence: Checks that the state still exists.
+        lanes: The lanes that run.
 
     `error` says why it ended, if it was not stopped; the daemon must then end as well.
     """
 
-    def __init__(self, lanes: Sequence[Lane], state: LaneWriter, presence: Presence) -> None:
+    def __init__(self, state: LaneWriter, presence: Presence, lanes: Sequence[Lane] = ()) -> None:
         self.error: StateError | None = None
         self._state = state
         self._presence = presence
@@ -60,7 +60,11 @@ class ProgressSyncer:
             while self.error is None and not self._stop_event.wait(SYNC_INTERVAL):
                 self._sync_or_report()
         finally:
-            self._state.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection; `run` does so by itself."""
+        self._state.close()
 
     def sync_once(self) -> None:
         """Sync once.
@@ -74,11 +78,19 @@ class ProgressSyncer:
         synced_registers = self._synced_registers  # the main thread may replace it
         for lane, synced_register in synced_registers.items():
             noted_lane = lane.noted()
-            if noted_lane != synced_register:
-                advance_lane = partial(recovery.advance_ledger, noted_lane)
-                self._state.advance(lane.name, lane.ledger.fence, advance_lane)
+            if noted_lane != synced_register and self._sync_lane(lane, noted_lane):
                 synced_registers[lane] = noted_lane
         self._state.sync()
+
+    def _sync_lane(self, lane: Lane, noted_lane: NotedLane) -> bool:
+        """Copy the register of a lane; return False if another process has taken the lane."""
+        advance_lane = partial(recovery.advance_ledger, noted_lane)
+        try:
+            self._state.advance(lane.name, lane.ledger.fence, advance_lane)
+        except StaleWriter as error:  # the lane itself reports it
+            logger.debug("Not synced: %s", error)
+            return False
+        return True
 
     def _sync_or_report(self) -> None:
         try:
@@ -91,8 +103,6 @@ class ProgressSyncer:
                 log_text = "%s Until it can be written, a power cut would repeat calls."
                 logger.error(log_text, error, extra={"action": "state.not_synced"})
             self._is_failing = True
-        except StaleWriter as error:  # another writer took over a lane, which reports it
-            logger.debug("Not synced: %s", error)
         except Exception:  # a bug of ours must not end the thread silently
             if not self._is_failing:
                 log_text = "Progress cannot be synced"

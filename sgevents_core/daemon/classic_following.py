@@ -193,9 +193,9 @@ class ClassicFollowing:
         if time.monotonic() < self._waiting_lanes.get(name, 0.0):
             return set()
         parts = self._parts
-        for lane, thread in zip(parts.lanes, parts.lane_threads, strict=True):
-            if lane.name == name and thread.is_alive():
-                return set()
+        if name in parts.lane_threads and parts.lane_threads[name].is_alive():
+            return set()
+        for lane in parts.lanes:
             if self.ends(lane):
                 lane.error = None  # its register knows where it stopped
         changes = self._changes[name]
@@ -203,10 +203,12 @@ class ClassicFollowing:
             with self._open_watch() as watch:
                 self._take_statuses(name, changes, watch)
                 loaded = self._loaded_in(name, changes)
-                self._assembly.replace_lane(parts, name, loaded, changes, watch)
+                threads = self._assembly.take_lanes(parts, [name], loaded, changes, watch)
         except StateError as error:
             self._wait_for_state(name, error)
             return set()
+        for lane_thread in threads:
+            lane_thread.start()
         self._loaded_files.note_loaded(list(changes), self._versions)
         del self._changes[name]
         self._waiting_lanes.pop(name, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -20,10 +20,14 @@ from sgevents_core.classic.finding import find_plugins
 from sgevents_core.classic.folder_watch import FolderWatch
 from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
-from sgevents_core.crashes.evidence import EvidenceRecorder
+from sgevents_core.crashes.evidence import (
+    DeathEvidence,
+    EvidenceRecorder,
+    read_death_evidence,
+)
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
-from sgevents_core.crashes.recovering import fold_registers
+from sgevents_core.crashes.recovering import collect_lane_names, fold_registers
 from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.file_trials import find_deadly_files
 from sgevents_core.daemon.late_lanes import LateLanes
@@ -31,6 +35,9 @@ from sgevents_core.daemon.parts import Assembly, Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
+from sgevents_core.daemon.turnover import WorkTurnover
+from sgevents_core.hosts.opening import open_work
+from sgevents_core.hosts.work import Work
 from sgevents_core.metrics.opening import Monitoring, open_monitoring
 from sgevents_core.metrics.watched import WatchedParts
 from sgevents_core.observe.process_guard import guarded_process
@@ -43,7 +50,7 @@ from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system
 from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.protocols import Presence, Reader, Writer
+from sgevents_core.state.protocols import Leases, Presence, Reader, Writer
 from sgevents_core.state.pulse import read_last_pulse
 
 logger = logging.getLogger("sgevents.daemon")
@@ -169,9 +176,10 @@ class Daemon:
             alerts = opened_parts.enter_context(closing(open_alerts(self._settings, crashed_at)))
             monitoring = opened_parts.enter_context(closing(open_monitoring(self._settings)))
             known_broken = find_known_broken(count_last_death(state_folder))
-            fold_registers(
-                state_folder, state_writer
-            )  # keep the last process's record of its calls
+            leases = home.leases()
+            if leases is None:  # else each lane's register is read once the lane is taken
+                fold_registers(state_folder, state_writer)
+            evidence = read_death_evidence(state_folder)
             recorder.start_recording()
             children = opened_parts.enter_context(
                 closing(Children(self._settings, self._left_out, known_broken))
@@ -179,7 +187,8 @@ class Daemon:
             feed_process = opened_parts.enter_context(
                 closing(FeedProcess(self._settings, state_lock))
             )
-            feed_process.prepare_early(state_writer.load_feed(), time.time())
+            if leases is None:
+                feed_process.prepare_early(state_writer.load_feed(), time.time())
             known_broken |= self._find_deadly_files(known_broken)
             give_up_process, service_manager = (
                 partial(_give_up_process, recorder, self._start_command),
@@ -197,6 +206,8 @@ class Daemon:
                         mailer=mailer,
                         feed_process=feed_process,
                         monitoring=monitoring,
+                        open_work=partial(self._open_work, leases, opened_parts),
+                        evidence=evidence,
                     )
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
@@ -243,6 +254,8 @@ class Daemon:
         mailer: LoadMailer,
         feed_process: FeedProcess,
         monitoring: Monitoring,
+        open_work: Callable[[Collection[str]], Work],
+        evidence: DeathEvidence | None,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
@@ -253,6 +266,7 @@ class Daemon:
         for status in loaded.statuses:
             mailer.mail_failure(status)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
+        work = open_work(collect_lane_names(self._settings, loaded, state_writer))
         assembly = Assembly(
             self._settings,
             loaded,
@@ -261,6 +275,8 @@ class Daemon:
             presence=presence,
             children=children,
             feed_process=feed_process,
+            work=work,
+            evidence=evidence if work.is_shared else None,
             services_class=self._services_class,
             call_counts=monitoring.call_counts,
         )
@@ -290,6 +306,9 @@ class Daemon:
             presence=presence,
             drain=self._is_drain,
             classic_files=classic_files,
+            turnover=WorkTurnover(
+                work, assembly, parts, partial(self._open_loading_watch, recorder)
+            ),
             late_lanes=LateLanes(
                 loaded,
                 assembly=assembly,
@@ -298,6 +317,14 @@ class Daemon:
             ),
         )
         return run, loaded
+
+    def _open_work(
+        self, leases: Leases | None, opened_parts: ExitStack, lane_names: Collection[str]
+    ) -> Work:
+        """Return what this process is to work at; its leases are given back at the end."""
+        work = open_work(leases, self._settings, lane_names)
+        opened_parts.callback(work.close)
+        return work
 
     @contextmanager
     def _open_loading_watch(self, recorder: EvidenceRecorder) -> Iterator[PluginWatch]:
@@ -328,7 +355,7 @@ def _watched_parts(parts: Parts) -> WatchedParts:
         services=parts.services,
         lanes=parts.lanes,
         workers=parts.children.lanes,
-        feed=parts.feed,
+        find_feed=lambda: parts.following.feed,
         liveness=parts.liveness,
         stopping=parts.children.stopping,
     )

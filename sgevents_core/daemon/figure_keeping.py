@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
@@ -18,13 +18,25 @@ _MOST_FIGURES_KEPT: Final = 10_000
 """The most figures that wait until they can be written."""
 
 
+class Following(Protocol):
+    """What follows the site in a process, if anything does."""
+
+    @property
+    def has_feed(self) -> bool:
+        """Whether this process has the feed."""
+
+    @property
+    def site_trouble(self) -> LastingFailure | None:
+        """Why the site does not answer; None while it does."""
+
+
 class FigureKeeping:
     """Writes once a minute what the lanes have counted, and what the feed and lanes have done.
 
     Args:
         state_writer: The connection of the thread that calls it.
         lanes: The lanes; the list changes when a lane is replaced.
-        site_trouble: Returns why the site does not answer; None while it does.
+        following: What follows the site, if this process does.
         current_time: Now, in seconds since 1970.
     """
 
@@ -32,12 +44,12 @@ class FigureKeeping:
         self,
         state_writer: Writer,
         lanes: Sequence[Lane],
-        site_trouble: Callable[[], LastingFailure | None],
+        following: Following,
         current_time: float,
     ) -> None:
         self._state = state_writer
         self._lanes = lanes
-        self._site_trouble = site_trouble
+        self._following = following
         self._journal_end = state_writer.end()
         self._minute = _minute_of(current_time)
         self._calls: list[CallFigure] = []
@@ -63,7 +75,8 @@ class FigureKeeping:
         for lane in self._lanes:
             self._calls += lane.call_counts.collect(before)
         try:
-            self._feed.append(self._feed_figure(current_time))
+            if self._following.has_feed:  # one process counts the events
+                self._feed.append(self._feed_figure(current_time))
             figures = MinuteFigures(tuple(self._calls), tuple(self._feed))
             self._state.record_figures(figures, current_time)
         except StateError as error:
@@ -77,7 +90,7 @@ class FigureKeeping:
         journal_end = self._state.end()
         new_events, self._journal_end = journal_end - self._journal_end, journal_end
         standings = [self._lane_standing(lane, journal_end, current_time) for lane in self._lanes]
-        site_trouble = self._site_trouble()
+        site_trouble = self._following.site_trouble
         lags = [lag for _, lag in standings]
         lags += [] if site_trouble is None else [current_time - site_trouble.since]
         return FeedFigure(

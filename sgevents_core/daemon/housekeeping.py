@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import oldest_kept, prune
-from sgevents_core.state.protocols import Writer
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import FeedWriter, Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -26,13 +29,22 @@ class Housekeeping:
         settings: The configuration.
         state_writer: The connection of the thread that calls it.
         inbox: The inbox, which removes answered requests.
+        has_feed: Says whether this process has the feed, which alone may remove events.
     """
 
-    def __init__(self, settings: Settings, state_writer: Writer, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        state_writer: Writer,
+        inbox: Inbox,
+        has_feed: Callable[[], bool],
+    ) -> None:
+        self._has_feed = has_feed
         self._retention = settings.state.retention
         self._tables = settings.plugins
         self._state = state_writer
         self._inbox = inbox
+        self._home = open_state(settings.state.path)
         self._pruned_at = time.monotonic()
         self._oldest_kept: int | None = None
         """The time since which events are kept, while old ones are being removed."""
@@ -43,7 +55,7 @@ class Housekeeping:
         """Do the work that is due now, for a short time."""
         if self._has_older_records:
             self._upgrade_records()
-        if time.monotonic() - self._pruned_at > PRUNE_INTERVAL:
+        if time.monotonic() - self._pruned_at > PRUNE_INTERVAL and self._has_feed():
             self._prune()
 
     def _upgrade_records(self) -> None:
@@ -63,14 +75,24 @@ class Housekeeping:
                 self._oldest_kept = oldest_kept(self._state, self._retention)
                 self._inbox.forget_answered(time.time() - self._retention)
             enabled_plugins = {name for name, table in self._tables.items() if table.enabled}
-            removed_count = prune(self._state, enabled_plugins, self._oldest_kept)
-        except StateError as error:
+            with self._feed_writer() as feed_writer:
+                removed_count = prune(feed_writer, enabled_plugins, self._oldest_kept)
+        except (StateError, StaleWriter) as error:
             extra = {"action": "journal.not_pruned"}
             logger.warning("%s Old events are kept for now.", error, extra=extra)
             removed_count = 0
         self._removed_count += removed_count
         if not removed_count:
             self._report_pruned()
+
+    @contextmanager
+    def _feed_writer(self) -> Iterator[FeedWriter]:
+        """Return a connection that removes events; a shared state wants a new one each time."""
+        if self._home.leases() is None:
+            yield self._state
+            return
+        with closing(self._home.feed_writer()) as feed_writer:
+            yield feed_writer
 
     def _report_pruned(self) -> None:
         """Report the removed entries, and schedule the next removal."""

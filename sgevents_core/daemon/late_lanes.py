@@ -60,9 +60,11 @@ class LateLanes:
         statuses = tuple(one.status for one in loaded_plugins.values())
         loaded = Loaded(plugins=plugins, statuses=statuses, registry=self._registry)
         with self._open_watch() as watch:
-            self._assembly.replace_lane(
-                self._parts, lane_name, loaded, frozenset(loaded_plugins), watch
+            threads = self._assembly.take_lanes(
+                self._parts, [lane_name], loaded, frozenset(loaded_plugins), watch
             )
+        for lane_thread in threads:
+            lane_thread.start()
         self._parts.children.lanes[lane_name].warm_up()
         extra = {"action": "lane.loaded_late", "lane": lane_name, "plugins": sorted(loaded_plugins)}
         logger.info("Lane %s starts: its plugins have been loaded", lane_name, extra=extra)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.event_records import EventRecords
 from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.children.feed_process import FeedProcess
-from sgevents_core.crashes.evidence import EvidenceRecorder
+from sgevents_core.crashes.evidence import DeathEvidence, EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import forget_started_plugins
-from sgevents_core.crashes.recovering import give_up_fatal_calls, recover, resume_changed
+from sgevents_core.crashes.recovering import (
+    collect_lane_names,
+    give_up_fatal_calls,
+    take_over_lanes,
+)
 from sgevents_core.crashes.syncing import ProgressSyncer
+from sgevents_core.daemon.following import SiteFollowing
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.plugin_starts import start_plugins
+from sgevents_core.dispatch.overdue import returned_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
+from sgevents_core.hosts.spread import FEED, lane_work
+from sgevents_core.hosts.work import Work
 from sgevents_core.metrics.call_counts import CallCounts
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.plugins.load_watching import PluginWatch
@@ -33,47 +43,67 @@ from sgevents_core.plugins.loading import (
 )
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.scripts import Scripts
-from sgevents_core.settings import Settings
+from sgevents_core.settings import DEFAULT_LANE, Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.notices import BacklogTimedOut, Notice
 from sgevents_core.site.script_lookup import ScriptLookup
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Presence, Writer
+
+logger = logging.getLogger("sgevents.daemon")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one run.
+    """The parts of one run; the lists and mappings change while it lasts.
 
     Args:
         plugins: The plugins that were started.
         services: The services of each plugin's calls, by the plugin's name.
+        held_lanes: The lanes that this process has taken, by name.
         announcer: Reports failures to people and plugins.
-        lanes: The lanes.
-        feed: The feed.
+        lanes: The lanes that have plugins.
+        lane_threads: The threads of these lanes, by name.
+        following: The feed, if this process has it.
         inbox: Hands people's requests to the lanes and the feed.
         progress_syncer: Flushes recorded progress to disk.
         children: The worker processes; it also knows whether a stop waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
-        lane_threads: The threads of the lanes.
-        feed_thread: The thread of the feed.
         syncer_thread: The thread of `progress_syncer`.
     """
 
     plugins: list[LoadedPlugin]
     services: dict[str, Services]
+    held_lanes: dict[str, HeldLane]
     announcer: Announcer
     lanes: list[Lane]
-    feed: Feed
+    lane_threads: dict[str, threading.Thread]
+    following: SiteFollowing
     inbox: Inbox
     progress_syncer: ProgressSyncer
     children: Children
     liveness: Liveness
-    lane_threads: list[threading.Thread]
-    feed_thread: threading.Thread
     syncer_thread: threading.Thread
+
+    def lane_of(self, lane_name: str) -> Lane | None:
+        """Return the lane of this name; None if it has no plugins, or another process has it."""
+        return next((lane for lane in self.lanes if lane.name == lane_name), None)
+
+    def remove_lane(self, lane_name: str) -> Lane | None:
+        """Remove a lane that has ended; return it, None if there was none."""
+        ended_lane = self.lane_of(lane_name)
+        if ended_lane is not None:
+            self.lanes.remove(ended_lane)
+            del self.lane_threads[lane_name]
+        return ended_lane
+
+    def close_unstarted(self) -> None:
+        """Close the connections of parts that will not be started."""
+        self.inbox.close()
+        self.progress_syncer.close()
 
 
 class Assembly:
@@ -88,6 +118,8 @@ class Assembly:
         children: The worker processes.
         feed_process: The process that follows the log while the feed is far behind.
         services_class: The class of a plugin's services, which its calls share.
+        work: What the process is to work at.
+        evidence: How the last process of this host died, if its lanes are still to be taken over.
         call_counts: Notified of calls and failures.
     """
 
@@ -97,6 +129,8 @@ class Assembly:
         loaded: Loaded,
         state_writer: Writer,
         *,
+        work: Work,
+        evidence: DeathEvidence | None = None,
         recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
@@ -108,17 +142,21 @@ class Assembly:
         self._call_counts = call_counts
         self._settings = settings
         self._loaded = loaded
+        self._work = work
+        self._evidence = evidence
+        self._lanes_taken: set[str] = set()
         self._state = state_writer
         self._recorder = recorder
         self._presence = presence
         self._site_health = SiteHealth()
+        self._event_records = EventRecords()
         self._state_home = open_state(settings.state.path)
         self._children = children
         self._feed_process = feed_process
         self._script_names = Scripts(state_writer.scripts())
 
     def assemble(self, watch: PluginWatch | None, changed_plugins: Collection[str] = ()) -> Parts:
-        """Recover the last process's progress, start the plugins, and return all parts.
+        """Take what the process is to work at now, and return all parts, not started.
 
         Args:
             watch: Watches the plugins' code.
@@ -127,85 +165,111 @@ class Assembly:
         Raises:
             LoadingStopped: The watch was stopped.
         """
-        settings, state_writer = self._settings, self._state
-        self._resume_changed(changed_plugins)
-        recover(settings, self._loaded, state_writer)
-        given_up_calls = give_up_fatal_calls(settings, self._loaded, state_writer)
-        services = services_of(
-            settings,
-            self._loaded,
-            state_writer,
-            self._services_class,
-            site_health=self._site_health,
-            stopping=self._children.stopping,
-        )
-        script_names = self._script_names
-        self._children.connect(services, script_names)
-        started_plugins = start_plugins(self._loaded, services, state_writer, watch)
-        self._children.warm_up()
-        forget_started_plugins(settings.state.path, started_plugins)
-        announcer = Announcer(
-            [(services[plugin.name], plugin.hooks) for plugin in started_plugins],
-            [counts.note_failure for counts in self._call_counts],
-        )
-        lanes = self._make_lanes(started_plugins, services, announcer)
-        feed = self._make_feed(lanes, announcer, script_names)
-        self._site_health.on_change(partial(_wake_lanes, lanes))
-        for given_up in given_up_calls:
-            announcer.failed(
-                given_up.failure,
-                given_up.event,
-                given_up.failure_number,
-                given_up.plugin_record,
-                events=given_up.events,
-            )
-        liveness = Liveness(
-            ["feed", *(loop_name for lane in lanes for loop_name in _loop_names(lane))]
-        )
-        progress_syncer = ProgressSyncer(lanes, self._state_home.lane_writer(), self._presence)
-        feed_loop = partial(liveness.run, "feed", feed.run)
-        return Parts(
-            plugins=started_plugins,
-            services=services,
-            announcer=announcer,
-            lanes=lanes,
-            feed=feed,
-            inbox=Inbox(settings.state.path, lanes, feed),
-            progress_syncer=progress_syncer,
-            children=self._children,
-            liveness=liveness,
-            lane_threads=[self._lane_thread(lane, liveness) for lane in lanes],
-            feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),
-            syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
-        )
+        parts = self._make_parts()
+        self._children.connect(parts.services, self._script_names)
+        wanted = self._work.wanted()
+        all_lanes = collect_lane_names(self._settings, self._loaded, self._state)
+        lane_names = [name for name in all_lanes if lane_work(name) in wanted]
+        try:
+            self.take_loaded_lanes(parts, lane_names, watch, changed_plugins)
+        except BaseException:
+            parts.close_unstarted()
+            raise
+        if FEED in wanted:
+            parts.following.prepare()
+        return parts
 
-    def _resume_changed(self, changed_plugins: Collection[str]) -> None:
-        """Resume the plugins that are loaded and have changed, if an error has stopped them."""
-        changed = [plugin for plugin in self._loaded.plugins if plugin.name in changed_plugins]
-        recorded_lanes = {record.name: record.lane for record in self._state.plugins().values()}
-        for lane_name in dict.fromkeys(recorded_lanes.values()):
-            in_lane = [
-                plugin.name for plugin in changed if recorded_lanes.get(plugin.name) == lane_name
-            ]
-            resume_changed(in_lane, lane_name, self._state)
-
-    def replace_lane(
+    def take_loaded_lanes(
         self,
         parts: Parts,
-        lane_name: str,
-        loaded: Loaded,
-        changed_plugins: Collection[str],
-        watch: PluginWatch,
-    ) -> None:
-        """Restart a lane that has ended, with other plugins; everything else continues.
+        lane_names: Sequence[str],
+        watch: PluginWatch | None,
+        changed_plugins: Collection[str] = (),
+    ) -> list[threading.Thread]:
+        """Take lanes with the plugins that were loaded for them; see `take_lanes`."""
+        loaded_names = {plugin.name for plugin in self._loaded.plugins}
+        changed = loaded_names.intersection(changed_plugins)
+        threads = self.take_lanes(parts, lane_names, self._loaded, changed, watch)
+        self._children.warm_up(lane_names)
+        return threads
 
-        It does for one lane what a start does: the lane's place, and that of each plugin, is in the
-        ledger, by the callbacks' names.
+    def give_up_lane(self, parts: Parts, lane: Lane, watch: PluginWatch) -> None:
+        """Shut down the plugins of a lane that has ended, for another process to have it.
 
         Args:
             parts: The parts of this run.
-            lane_name: The lane's name.
-            loaded: Its plugins, with their statuses.
+            lane: The lane; its thread has ended.
+            watch: Watches the plugins' code.
+        """
+        lane_plugins = [plugin for plugin in parts.plugins if plugin.lane == lane.name]
+        services = {plugin.name: parts.services[plugin.name] for plugin in lane_plugins}
+        working_plugins = returned_plugins(lane_plugins, [lane])
+        error = stop_plugins(working_plugins, services, parts.held_lanes, watch)
+        if error is not None:
+            logger.warning("%s", error, extra={"action": "lane.shutdown_not_noted"})
+        parts.progress_syncer.replace_lane(parts.remove_lane(lane.name), None)
+        parts.plugins[:] = [plugin for plugin in parts.plugins if plugin.lane != lane.name]
+        parts.announcer.listen_with(
+            [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
+        )
+        for plugin in lane_plugins:
+            del parts.services[plugin.name]
+        del parts.held_lanes[lane.name]
+
+    def _make_parts(self) -> Parts:
+        """Return the parts without any lane."""
+        lanes: list[Lane] = []
+        announcer = Announcer(
+            failure_observers=[counts.note_failure for counts in self._call_counts]
+        )
+        self._site_health.on_change(partial(_wake_lanes, lanes))
+        liveness = Liveness([])
+        following = SiteFollowing(partial(self._make_feed, lanes, announcer), liveness)
+        progress_syncer = ProgressSyncer(self._state_home.lane_writer(), self._presence)
+        return Parts(
+            plugins=[],
+            services={},
+            held_lanes={},
+            announcer=announcer,
+            lanes=lanes,
+            lane_threads={},
+            following=following,
+            inbox=Inbox(
+                self._settings.state.path,
+                lanes,
+                following,
+                self._find_recorded_lane if self._work.is_shared else None,
+            ),
+            progress_syncer=progress_syncer,
+            children=self._children,
+            liveness=liveness,
+            syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
+        )
+
+    def _find_recorded_lane(self, plugin_name: str) -> str:
+        """Return the lane of a plugin that is not loaded; of an unknown one, any lane."""
+        record = self._state.plugins().get(plugin_name)
+        return DEFAULT_LANE if record is None else record.lane
+
+    def take_lanes(
+        self,
+        parts: Parts,
+        lane_names: Sequence[str],
+        loaded: Loaded,
+        changed_plugins: Collection[str],
+        watch: PluginWatch | None,
+    ) -> list[threading.Thread]:
+        """Take lanes that do not run, start their plugins, and return their threads, not started.
+
+        It is the same at a start, after a change of plugins and when a lane comes from another
+        process: the lane's place, and that of each plugin, is in the ledger, by the callbacks'
+        names. Plugins that this run has started already, and that have not changed, are not
+        started again.
+
+        Args:
+            parts: The parts of this run.
+            lane_names: The lanes.
+            loaded: At least the plugins of these lanes, with their statuses.
             changed_plugins: Those that were reloaded, added or removed.
             watch: Watches the plugins' code.
 
@@ -213,76 +277,119 @@ class Assembly:
             LoadingStopped: The daemon must stop.
             StateError: The state cannot be written.
         """
-        settings, state_writer = self._settings, self._state
-        resume_changed(changed_plugins, lane_name, state_writer)
-        recover(settings, loaded, state_writer, only_lane=lane_name)
-        kept = [plugin for plugin in loaded.plugins if plugin.name not in changed_plugins]
-        started = self._start_changed(parts, loaded, changed_plugins, watch)
-        lane_plugins = in_call_order([*kept, *started], settings)
-        others = [plugin for plugin in parts.plugins if plugin.lane != lane_name]
-        parts.plugins[:] = in_call_order([*others, *lane_plugins], settings)
-        lanes = self._make_lanes(lane_plugins, parts.services, parts.announcer)
-        ended_lane = next((lane for lane in parts.lanes if lane.name == lane_name), None)
-        self._exchange_lane(parts, ended_lane, lanes[0] if lanes else None, changed_plugins)
+        held_lanes = take_over_lanes(
+            lane_names,
+            self._settings,
+            loaded,
+            self._state,
+            changed_plugins=changed_plugins,
+            evidence=None if self._lanes_taken.intersection(lane_names) else self._evidence,
+        )
+        self._lanes_taken.update(lane_names)
+        held_lanes = {name: self._as_work(held) for name, held in held_lanes.items()}
+        parts.held_lanes.update(held_lanes)
+        given_up_calls = give_up_fatal_calls(self._settings, loaded, held_lanes)
+        lane_plugins = self._start_plugins(parts, loaded, held_lanes, changed_plugins, watch)
+        self._show_plugins(parts, lane_plugins, held_lanes)
+        new_lanes = self._make_lanes(parts, lane_plugins, held_lanes)
+        for lane_name in held_lanes.keys() - {lane.name for lane in new_lanes}:
+            parts.progress_syncer.replace_lane(parts.remove_lane(lane_name), None)
+        threads = [self._exchange_lane(parts, lane, changed_plugins) for lane in new_lanes]
+        for given_up in given_up_calls:
+            parts.announcer.failed(
+                given_up.failure,
+                given_up.event,
+                given_up.failure_number,
+                given_up.plugin_record,
+                events=given_up.events,
+            )
+        return threads
 
-    def _start_changed(
-        self, parts: Parts, loaded: Loaded, changed_plugins: Collection[str], watch: PluginWatch
+    def _as_work(self, held_lane: HeldLane) -> HeldLane:
+        """Return a lane that this process works at as long as it may."""
+        if not self._work.is_shared:
+            return held_lane
+        return replace(
+            held_lane,
+            may_begin=self._work.right_to(lane_work(held_lane.name)),
+        )
+
+    def _start_plugins(
+        self,
+        parts: Parts,
+        loaded: Loaded,
+        held_lanes: Mapping[str, HeldLane],
+        changed_plugins: Collection[str],
+        watch: PluginWatch | None,
     ) -> list[LoadedPlugin]:
-        """Start the changed plugins that are there, with services of their own; return them."""
+        """Start the plugins of lanes that are new, with services of their own; return them all."""
         for plugin_name in changed_plugins:
             if plugin_name in parts.services:
                 parts.services.pop(plugin_name).close()
-        there = tuple(plugin for plugin in loaded.plugins if plugin.name in changed_plugins)
-        changed = replace(loaded, plugins=there)
+        in_lanes = [plugin for plugin in loaded.plugins if plugin.lane in held_lanes]
+        started_names = {plugin.name for plugin in parts.plugins} - {*changed_plugins}
+        new_plugins = tuple(plugin for plugin in in_lanes if plugin.name not in started_names)
+        new_loaded = replace(loaded, plugins=new_plugins)
         parts.services.update(
             services_of(
                 self._settings,
-                changed,
+                new_loaded,
                 self._state,
                 self._services_class,
                 site_health=self._site_health,
                 stopping=self._children.stopping,
+                event_records=self._event_records,
             )
         )
-        return start_plugins(changed, parts.services, self._state, watch)
+        started = start_plugins(new_loaded, parts.services, held_lanes, watch)
+        forget_started_plugins(self._settings.state.path, started)
+        return [*(plugin for plugin in in_lanes if plugin.name in started_names), *started]
+
+    def _show_plugins(
+        self,
+        parts: Parts,
+        lane_plugins: Sequence[LoadedPlugin],
+        held_lanes: Mapping[str, HeldLane],
+    ) -> None:
+        """List the plugins of lanes among those that run, and let them hear of failures."""
+        others = [plugin for plugin in parts.plugins if plugin.lane not in held_lanes]
+        parts.plugins[:] = in_call_order([*others, *lane_plugins], self._settings)
+        parts.announcer.listen_with(
+            [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
+        )
 
     def load_elsewhere(self, lane_name: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
         """Restart the worker processes of a lane; return the plugins they loaded."""
         return self._children.replace_lane(lane_name, watch)
 
     def _exchange_lane(
-        self,
-        parts: Parts,
-        ended_lane: Lane | None,
-        new_lane: Lane | None,
-        changed_plugins: Collection[str],
-    ) -> None:
-        """Replace a lane that has ended by another, and start its thread."""
+        self, parts: Parts, new_lane: Lane, changed_plugins: Collection[str]
+    ) -> threading.Thread:
+        """Add a lane, which may continue one that has ended; return its thread, not started."""
+        ended_lane = parts.remove_lane(new_lane.name)
         if ended_lane is not None:
-            position = parts.lanes.index(ended_lane)
-            del parts.lanes[position], parts.lane_threads[position]
-        if new_lane is not None:
-            if ended_lane is not None:
-                new_lane.continue_lane(ended_lane, changed_plugins)
-            parts.liveness.expect(_loop_names(new_lane))
-            parts.lanes.append(new_lane)
-            parts.lane_threads.append(self._lane_thread(new_lane, parts.liveness))
+            new_lane.continue_lane(ended_lane, changed_plugins)
+        parts.liveness.expect(_loop_names(new_lane))
+        lane_thread = self._lane_thread(new_lane, parts.liveness)
+        parts.lanes.append(new_lane)
+        parts.lane_threads[new_lane.name] = lane_thread
         parts.progress_syncer.replace_lane(ended_lane, new_lane)
-        if new_lane is not None:
-            parts.lane_threads[-1].start()
-        parts.announcer.listen_with(
-            [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
-        )
+        return lane_thread
 
     def _make_lanes(
-        self, plugins: Sequence[LoadedPlugin], services: dict[str, Services], announcer: Announcer
+        self,
+        parts: Parts,
+        lane_plugins: Sequence[LoadedPlugin],
+        held_lanes: Mapping[str, HeldLane],
     ) -> list[Lane]:
         return lanes_of(
             self._settings,
-            plugins,
-            services,
-            self._state_home.lane_writer,
-            announcer,
+            in_call_order(lane_plugins, self._settings),
+            parts.services,
+            held_lanes,
+            parts.announcer,
+            open_writer=self._state_home.lane_writer,
+            lane_names=[*held_lanes] if self._work.is_shared else [],
             attribute_lane=self._recorder.attribute_to_lane,
             scripts=self._script_names,
             observers=self._call_counts,
@@ -305,9 +412,12 @@ class Assembly:
         )
         liveness.run(_worker_loop_name(lane, worker_number), thread_body)
 
-    def _make_feed(self, lanes: Sequence[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
+    def _make_feed(self, lanes: Sequence[Lane], announcer: Announcer) -> Feed:
         feed_writer = self._state_home.feed_writer()
-        script_lookup = ScriptLookup(scripts, self._settings.script_names, feed_writer.keep_scripts)
+        feed_writer.take_feed()
+        script_lookup = ScriptLookup(
+            self._script_names, self._settings.script_names, feed_writer.keep_scripts
+        )
         return Feed(
             EventLog(self._settings.site, self._settings.feed.fields, script_lookup),
             feed_writer,
@@ -315,7 +425,7 @@ class Assembly:
             on_growth=partial(_wake_lanes, lanes),
             on_notice=partial(_announce_timeout, announcer),
             site_health=self._site_health,
-            catching_up=self._feed_process,
+            catching_up=None if self._work.is_shared else self._feed_process,
         )
 
 

@@ -17,6 +17,7 @@ from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.turnover import WorkTurnover
 from sgevents_core.daemon.waking import WakeListener
 from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names, returned_plugins
 from sgevents_core.dispatch.plugin_starts import stop_plugins
@@ -36,6 +37,7 @@ SignalOrder: TypeAlias = Literal["stop", "reload"]
 
 TICK_SECONDS: Final = 0.2
 DRAIN_TICK_SECONDS: Final = 0.02
+LEAVE_TICK_SECONDS: Final = 0.02
 FEED_TIMEOUT: Final = 2.0
 """Seconds the feed may take to end; a silent site is not waited for, and nothing is lost."""
 ALERT_TIMEOUT: Final = 5.0
@@ -53,6 +55,7 @@ class DaemonRun:
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
         classic_files: Applies changes of classic files; None if there are none.
+        turnover: Takes and gives up lanes and the feed.
         late_lanes: Takes up lanes whose worker processes could not be started at first.
 
     At the end, `is_reloading` says whether the process is to be executed again, and
@@ -71,7 +74,9 @@ class DaemonRun:
         drain: bool,
         classic_files: ClassicFollowing | None = None,
         late_lanes: LateLanes,
+        turnover: WorkTurnover,
     ) -> None:
+        self._turnover = turnover
         self._classic_files = classic_files
         self._late_lanes = late_lanes
         self.is_reloading = False
@@ -85,11 +90,11 @@ class DaemonRun:
         self._is_drain = drain
         self._has_ended_batches = False
         self._service_manager = Systemd()
-        self._housekeeping = Housekeeping(settings, state_writer, parts.inbox)
-        self._wake_listener = WakeListener(settings.state.path, parts.feed.expect_news)
-        self._figures = FigureKeeping(
-            state_writer, parts.lanes, lambda: parts.feed.site_trouble, time.time()
+        self._housekeeping = Housekeeping(
+            settings, state_writer, parts.inbox, lambda: parts.following.has_feed
         )
+        self._wake_listener = WakeListener(settings.state.path, parts.following.expect_news)
+        self._figures = FigureKeeping(state_writer, parts.lanes, parts.following, time.time())
 
     def run(self, loading_watch: InterruptingWatch) -> None:
         """Run until the end; `loading_watch` watches the plugins' shutdown.
@@ -119,7 +124,8 @@ class DaemonRun:
         )
         self._presence.look()
         parts.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
-        for thread in (parts.feed_thread, *parts.lane_threads, parts.syncer_thread):
+        parts.following.start()
+        for thread in (*parts.lane_threads.values(), parts.syncer_thread):
             thread.start()
         if self._classic_files is not None:
             self._classic_files.start()
@@ -134,7 +140,7 @@ class DaemonRun:
             parts.lanes, state_writer, started_at=time.monotonic(), can_restart=can_restart
         )
         watched_parts = WatchedParts(
-            parts.feed,
+            parts.following,
             parts.lanes,
             overdue,
             state_writer.feed_trouble,
@@ -152,7 +158,8 @@ class DaemonRun:
                 self._figures.work_briefly(time.time())
 
     def _take_up_changes(self) -> None:
-        """Pass on people's requests, and apply changes of classic files."""
+        """Take and give up work, pass on people's requests, apply changes of classic files."""
+        self._turnover.turn()
         if self._classic_files is not None:
             changed_plugins = self._classic_files.turn()
             if changed_plugins:
@@ -190,11 +197,14 @@ class DaemonRun:
             for lane in parts.lanes
             if classic_files is None or not classic_files.ends(lane)
         ]
-        return any([parts.feed.error, parts.progress_syncer.error, *lane_errors])
+        work_errors = [parts.following.error, *lane_errors]
+        return parts.progress_syncer.error is not None or any(
+            error is not None and not self._turnover.tolerates(error) for error in work_errors
+        )
 
     def _is_drained(self) -> bool:
         """Return whether every event so far is handled."""
-        if not self._parts.feed.idle.is_set():
+        if not self._parts.following.is_idle:
             return False
         journal_end = self._state.end()
         if not all(lane.caught_up(journal_end) for lane in self._parts.lanes):
@@ -214,6 +224,8 @@ class DaemonRun:
         self._reloader.close()
         if self._classic_files is not None:
             self._classic_files.close()
+        parts.children.say_stopping()
+        self._leave()
         parts.inbox.close()
         _stop_parts(parts, self._feed_watchdog)
         self._wake_listener.close()
@@ -222,7 +234,15 @@ class DaemonRun:
         self.has_hung_threads = bool(hung_plugin_names(parts.lanes))
         working_plugins = returned_plugins(parts.plugins, parts.lanes)
         with loading_watch:
-            return stop_plugins(working_plugins, parts.services, self._state, loading_watch)
+            return stop_plugins(working_plugins, parts.services, parts.held_lanes, loading_watch)
+
+    def _leave(self) -> None:
+        """Give up one thing after another, so that other hosts need not wait for the last."""
+        self._turnover.leave()
+        while not self._turnover.has_ended and not self._has_failed():
+            self._turnover.turn()
+            time.sleep(LEAVE_TICK_SECONDS)
+            self._feed_watchdog()  # a callback may take long
 
     def _feed_watchdog(self) -> None:
         feed_watchdog(self._service_manager, self._parts.liveness, time.monotonic())
@@ -241,24 +261,23 @@ def feed_watchdog(service_manager: Systemd, liveness: Liveness, current_time: fl
 
 
 def _stop_parts(parts: Parts, feed_watchdog: Callable[[], None]) -> None:
-    parts.children.say_stopping()
-    parts.feed.stop()
+    parts.following.stop()
     for lane in parts.lanes:
         lane.stop()
     extra = {"action": "daemon.stopping"}
     logger.info("Stopping once the running callbacks have returned", extra=extra)
-    for thread in parts.lane_threads:
+    for thread in parts.lane_threads.values():
         while thread.is_alive():
             thread.join(TICK_SECONDS)
             feed_watchdog()  # a callback may take long
-    parts.feed_thread.join(FEED_TIMEOUT)
+    parts.following.join(FEED_TIMEOUT)
     parts.progress_syncer.stop()
     parts.syncer_thread.join()
 
 
 def _raise_error(parts: Parts, shutdown_error: SgEventsError | None) -> None:
-    if parts.feed.error is not None:
-        raise parts.feed.error
+    if parts.following.error is not None:
+        raise parts.following.error
     for lane in parts.lanes:
         if isinstance(lane.error, SgEventsError):
             raise lane.error

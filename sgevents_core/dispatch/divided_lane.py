@@ -31,10 +31,10 @@ from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.entries import Entry
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
-from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strand_places import StrandPlaces
@@ -58,9 +58,8 @@ class DividedLane(Lane):
     """A lane with strands and workers.
 
     Args:
-        lane_name: The lane's name.
+        held_lane: The lane, taken, with a connection of its own to the journal and the ledger.
         lane_plugins: Its plugins as a whole, in call order.
-        lane_writer: Its own connection to the journal and the ledger.
         strand_places: The progress of its strands.
         worker_count: How many workers it has.
         make_executor: Returns a worker's executor for the calls of a plugin.
@@ -78,10 +77,9 @@ class DividedLane(Lane):
 
     def __init__(
         self,
-        lane_name: str,
+        held_lane: HeldLane,
         lane_plugins: Sequence[LanePlugin],
         *,
-        lane_writer: LaneWriter,
         strand_places: StrandPlaces,
         worker_count: int,
         make_executor: MakeExecutor,
@@ -93,9 +91,8 @@ class DividedLane(Lane):
         clock: BatchClock = HOST_CLOCK,
     ) -> None:
         super().__init__(
-            lane_name,
+            held_lane,
             lane_plugins,
-            lane_writer=lane_writer,
             progress=Progress(strand_places.lowest),
             attempts_by_call=attempts_by_call,
             state_folder=state_folder,

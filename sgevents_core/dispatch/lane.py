@@ -22,6 +22,7 @@ from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.deferred_errands import make_deferred_call
 from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.imported_events import ImportedEvents
+from sgevents_core.dispatch.lane_end import LaneEnd
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, LaneLedger
 from sgevents_core.dispatch.plan import Plan
@@ -35,10 +36,10 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.call_times import CallTimes
 from sgevents_core.state.entries import Entry
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.register import NotedLane, Register, lane_register_path
 from sgevents_core.state.steps import Step
@@ -68,9 +69,8 @@ class Lane:
     """One lane; `run` is the body of its thread.
 
     Args:
-        lane_name: The lane's name.
+        held_lane: The lane, taken, with a connection of its own to the journal and the ledger.
         lane_plugins: Its plugins, in call order.
-        lane_writer: Its own connection to the journal and the ledger.
         progress: Its progress so far.
         attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
         state_folder: Where its register is kept.
@@ -88,10 +88,9 @@ class Lane:
 
     def __init__(
         self,
-        lane_name: str,
+        held_lane: HeldLane,
         lane_plugins: Sequence[LanePlugin],
         *,
-        lane_writer: LaneWriter,
         progress: Progress,
         attempts_by_call: dict[tuple[CallKey, int], int],
         state_folder: Path,
@@ -101,7 +100,8 @@ class Lane:
         order_by: OrderBy | None = None,
         clock: BatchClock = HOST_CLOCK,
     ) -> None:
-        self.name = lane_name
+        self.name = lane_name = held_lane.name
+        lane_writer = held_lane.writer
         self.scripts = scripts
         self.lane_plugins = lane_plugins
         self.error: BaseException | None = None
@@ -112,10 +112,13 @@ class Lane:
         call_keys = [key_of(callback) for callback in callbacks]
         self._recorded_progress: Progress | None = None
         self._recorded_at = 0.0
-        self._stop_event = threading.Event()
+        self._stop_event = stopped = threading.Event()
+        if held_lane.may_begin is not None:
+            self._stop_event = lane_end = LaneEnd(held_lane.may_begin)
+            stopped = lane_end.stopped
         self._wake_event = threading.Event()
         self.errands = Errands()
-        self.ledger = LaneLedger(lane_name, lane_writer, self._stop_event)
+        self.ledger = LaneLedger(held_lane, stopped)
         self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
         lane_writer.share_register(lane_name, self.ledger.fence, self._register, self._stop_event)
         for lane_plugin in lane_plugins:

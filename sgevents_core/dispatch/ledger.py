@@ -15,9 +15,9 @@ from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -55,21 +55,18 @@ class LaneLedger:
     Any thread of the lane may use it: one at a time has the connection.
 
     Args:
-        lane: The lane's name.
-        state: The lane's connection to the journal and the ledger.
+        held_lane: The lane, with its own connection to the journal and the ledger.
         stopping: Set when the lane must end: a failing write then raises StateError. Damage raises
             StateDamaged at once, since waiting does not repair it.
-
-    Raises:
-        StateError: The lane cannot be taken over.
     """
 
-    def __init__(self, lane_name: str, lane_writer: LaneWriter, stopping: threading.Event) -> None:
-        self._lane_name = lane_name
-        self._state = lane_writer
+    def __init__(self, held_lane: HeldLane, stopping: threading.Event) -> None:
+        self._held_lane = held_lane
+        self._lane_name = held_lane.name
+        self._state = held_lane.writer
         self._stop_event = stopping
         self._connection_lock = threading.RLock()
-        self.fence = lane_writer.take_lane(lane_name)
+        self.fence = held_lane.fence
         self._failure_count = 0
         self._failed_at = 0.0
 
@@ -107,12 +104,12 @@ class LaneLedger:
 
     def record(self, step: Step) -> int:
         """Write a step atomically, and return the number of its failure, 0 if it has none."""
-        return self._retry_until_done(lambda: self._state.record(self._lane_name, self.fence, step))
+        return self._retry_until_done(lambda: self._held_lane.record(step))
 
     def record_once(self, step: Step) -> None:
         """Write a step without retrying."""
         with self._connection_lock:
-            self._state.record(self._lane_name, self.fence, step)
+            self._held_lane.record(step)
 
     def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
         """Set aside an entry that cannot be read; record the plugins that need its event."""

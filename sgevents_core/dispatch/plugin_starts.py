@@ -12,7 +12,7 @@ from sgevents_core.calling.describing import describe_error
 from sgevents_core.calling.store import recorded_changes
 from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.dispatch.late_start import LateStart, late_start_of
-from sgevents_core.errors import StateError
+from sgevents_core.errors import SgEventsError, StaleWriter, StateError
 from sgevents_core.plugins.load_watching import (
     LoadingStopped,
     LoadingTurn,
@@ -22,6 +22,7 @@ from sgevents_core.plugins.load_watching import (
 )
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import change_warnings
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
@@ -33,7 +34,7 @@ logger = logging.getLogger("sgevents.dispatch")
 def start_plugins(
     loaded_plugins: Loaded,
     services: Mapping[str, Services],
-    state_writer: LaneWriter,
+    held_lanes: Mapping[str, HeldLane],
     watch: PluginWatch | None = None,
 ) -> list[LoadedPlugin]:
     """Call the plugins' `startup`, and return the plugins that may get events.
@@ -41,7 +42,7 @@ def start_plugins(
     Args:
         loaded_plugins: The plugins.
         services: The services of each plugin's calls.
-        state_writer: The journal and the ledger.
+        held_lanes: The lanes of these plugins, by name.
         watch: Watches the plugins' code; by default it is not watched.
 
     Raises:
@@ -49,15 +50,15 @@ def start_plugins(
     """
     ready_plugins: list[LoadedPlugin] = []
     for plugin in loaded_plugins.plugins:
-        plugin_services = services[plugin.name]
+        plugin_services, held_lane = services[plugin.name], held_lanes[plugin.lane]
         if plugin_services.store.damage is not None:
-            _record_failed_start(plugin, state_writer, plugin_services.store.damage)
+            _record_failed_start(plugin, held_lane, plugin_services.store.damage)
             continue
         context = CallContext(plugin_services, None, "startup")
         began_at = time.monotonic()
         startup_error = _call_watched(context, plugin, plugin_services, "startup", watch)
         if isinstance(startup_error, LoadingStopped):
-            stop_plugins(ready_plugins, services, state_writer)
+            stop_plugins(ready_plugins, services, held_lanes)
             raise startup_error
         if startup_error is not None:
             context.end()
@@ -66,15 +67,15 @@ def start_plugins(
                 plugin, plugin_services, startup_error, began_at
             )
             if plugin_services.late_start is not None:
-                _wait_for_site(plugin, plugin_services.late_start, state_writer)
+                _wait_for_site(plugin, plugin_services.late_start, held_lane)
                 ready_plugins.append(plugin)
                 continue
             _record_failed_start(
-                plugin, state_writer, describe_error(startup_error, plugin_services.redact)[0]
+                plugin, held_lane, describe_error(startup_error, plugin_services.redact)[0]
             )
             continue
-        _forget_failed_start(plugin, state_writer)
-        _commit_store(plugin, plugin_services, context, state_writer)
+        _forget_failed_start(plugin, held_lane)
+        _commit_store(plugin, plugin_services, context, held_lane)
         ready_plugins.append(plugin)
     return ready_plugins
 
@@ -106,21 +107,21 @@ def _call_watched(
 def stop_plugins(
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    state_writer: LaneWriter,
+    held_lanes: Mapping[str, HeldLane],
     watch: PluginWatch | None = None,
-) -> StateError | None:
+) -> SgEventsError | None:
     """Call the plugins' `shutdown`, and close their connections.
 
     Args:
         plugins: The plugins.
         services: The services of each plugin's calls.
-        state_writer: The journal and the ledger.
+        held_lanes: The lanes of these plugins, by name.
         watch: Watches the plugins' code; by default it is not watched.
 
     Returns:
         Why changes to their stores could not be committed; None if they were.
     """
-    commit_error = None
+    commit_error: SgEventsError | None = None
     for plugin in plugins:
         plugin_services = services[plugin.name]
         if plugin_services.late_start is not None:
@@ -131,21 +132,20 @@ def stop_plugins(
             context.release_store()
             continue
         try:
-            _commit_store(plugin, plugin_services, context, state_writer)
-        except StateError as error:
+            _commit_store(plugin, plugin_services, context, held_lanes[plugin.lane])
+        except (StateError, StaleWriter) as error:
             commit_error = error
     for plugin_services in services.values():
         plugin_services.close()
     return commit_error
 
 
-def _forget_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter) -> None:
+def _forget_failed_start(plugin: LoadedPlugin, held_lane: HeldLane) -> None:
     """Make a plugin active that had not started before and has started now."""
-    plugin_record = state_writer.plugins()[plugin.name]
+    plugin_record = held_lane.writer.plugins()[plugin.name]
     if plugin_record.state == "not started":
         plugin_record.resume()
-        lane_fence = state_writer.take_lane(plugin.lane)
-        state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record]))
+        held_lane.record(Step(plugins=[plugin_record]))
 
 
 def _leave_lane(plugin_record: PluginRecord, state_writer: LaneWriter) -> None:
@@ -159,23 +159,21 @@ def _leave_lane(plugin_record: PluginRecord, state_writer: LaneWriter) -> None:
         plugin_record.leave_strands(strand_places)
 
 
-def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state_writer: LaneWriter) -> None:
+def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, held_lane: HeldLane) -> None:
     """Keep the position of a plugin that will start once the site answers."""
-    plugin_record = state_writer.plugins()[plugin.name]
+    plugin_record = held_lane.writer.plugins()[plugin.name]
     if plugin_record.state != "paused":
         late_start.hold(plugin_record)
-    _leave_lane(plugin_record, state_writer)
-    lane_fence = state_writer.take_lane(plugin.lane)
-    state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record], durable=True))
+    _leave_lane(plugin_record, held_lane.writer)
+    held_lane.record(Step(plugins=[plugin_record], durable=True))
 
 
-def _record_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter, error_line: str) -> None:
+def _record_failed_start(plugin: LoadedPlugin, held_lane: HeldLane, error_line: str) -> None:
     """Keep the position of a plugin whose `startup` failed, while its lane continues without it."""
-    plugin_record = state_writer.plugins()[plugin.name]
+    plugin_record = held_lane.writer.plugins()[plugin.name]
     plugin_record.fail_to_start(error_line)
-    _leave_lane(plugin_record, state_writer)
-    lane_fence = state_writer.take_lane(plugin.lane)
-    state_writer.record(plugin.lane, lane_fence, Step(plugins=[plugin_record], durable=True))
+    _leave_lane(plugin_record, held_lane.writer)
+    held_lane.record(Step(plugins=[plugin_record], durable=True))
     logger.error(
         "Plugin %s is broken: its startup failed. It is handed no events and loses none.",
         plugin.name,
@@ -184,14 +182,11 @@ def _record_failed_start(plugin: LoadedPlugin, state_writer: LaneWriter, error_l
 
 
 def _commit_store(
-    plugin: LoadedPlugin, services: Services, context: CallContext, state_writer: LaneWriter
+    plugin: LoadedPlugin, services: Services, context: CallContext, held_lane: HeldLane
 ) -> None:
     """Commit the changes that a hook made to the plugin's store, if it is not an event hook."""
     store_changes = context.end()
     if store_changes:
-        lane_fence = state_writer.take_lane(plugin.lane)
-        state_writer.record(
-            plugin.lane, lane_fence, Step(store={plugin.name: recorded_changes(store_changes)})
-        )
+        held_lane.record(Step(store={plugin.name: recorded_changes(store_changes)}))
         services.store.commit(store_changes)
     context.release_store()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,7 @@ from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter, Reader
@@ -41,6 +43,7 @@ def services_of(
     *,
     site_health: SiteHealth | None = None,
     stopping: threading.Event | None = None,
+    event_records: EventRecords | None = None,
 ) -> dict[str, Services]:
     """Return the services that each plugin's calls share, by plugin name, in call order.
 
@@ -51,6 +54,7 @@ def services_of(
         services_class: The class of the values.
         site_health: The health of the site; None if nothing monitors it.
         stopping: Set once a stop or a reload waits for running calls.
+        event_records: The records of events that plugins have read; by default, none yet.
     """
     site_key = urlsplit(settings.site.url).netloc
     redact_secrets = Redactor.of(settings)
@@ -67,7 +71,7 @@ def services_of(
         )
         for plugin in loaded_plugins.plugins
     }
-    event_records = EventRecords()
+    event_records = EventRecords() if event_records is None else event_records
     for services in services_by_name.values():
         services.event_records = event_records
     return services_by_name
@@ -85,23 +89,28 @@ def lanes_of(
     settings: Settings,
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    open_writer: Callable[[], LaneWriter],
+    held_lanes: Mapping[str, HeldLane],
     announcer: Announcer,
     *,
+    open_writer: Callable[[], LaneWriter],
     attribute_lane: AttributeLane = ignore_lane,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
     executors: Mapping[str, Executor] = MappingProxyType({}),
     clock: BatchClock = HOST_CLOCK,
+    lane_names: Sequence[str] = (),
 ) -> list[Lane]:
-    """Return the lanes, ready to run, each with its plugins in call order.
+    """Return the lanes that have plugins, ready to run, each with its plugins in call order.
 
+    Those of `lane_names` are returned even if they have none.
+
+    `held_lanes` are the lanes, taken, and `open_writer` opens the connection of each;
     `attribute_lane` is called with each plugin thread and its lane, `scripts` knows the names of
     the site's scripts, `observers` are notified of each call; `executors` make the calls of the
     lanes that have worker processes, by the lane's name; batches become due by `clock`.
     """
     lanes: list[Lane] = []
-    for lane_name in dict.fromkeys(plugin.lane for plugin in plugins):
+    for lane_name in dict.fromkeys([*(plugin.lane for plugin in plugins), *lane_names]):
         lane_writer = open_writer()
         plugin_records = lane_writer.plugins()
         lane_plugins = [
@@ -119,9 +128,8 @@ def lanes_of(
         lane_table = settings.lanes.get(lane_name)
         lanes.append(
             lane_of(
-                lane_name,
+                replace(held_lanes[lane_name], writer=lane_writer),
                 lane_plugins,
-                lane_writer,
                 worker_count=1 if lane_table is None else lane_table.workers,
                 make_executor=partial(
                     _make_executor, lane_name, attribute_lane, executors.get(lane_name)
@@ -137,9 +145,8 @@ def lanes_of(
 
 
 def lane_of(
-    lane_name: str,
+    held_lane: HeldLane,
     lane_plugins: Sequence[LanePlugin],
-    lane_writer: LaneWriter,
     *,
     make_executor: MakeExecutor,
     worker_count: int = 1,
@@ -152,9 +159,8 @@ def lane_of(
     """Return a lane that continues where the ledger says, divided into strands as it was there.
 
     Args:
-        lane_name: The lane's name.
+        held_lane: The lane, taken, with a connection of its own to the journal and the ledger.
         lane_plugins: Its plugins, in call order.
-        lane_writer: Its own connection to the journal and the ledger.
         make_executor: Returns a worker's executor for the calls of a plugin.
         worker_count: How many workers it has if it is divided.
         state_folder: Where its register is kept.
@@ -163,8 +169,8 @@ def lane_of(
         observers: Notified of each call.
         clock: The clock by which batches become due.
     """
+    lane_writer = held_lane.writer
     lane_arguments: _LaneArguments = {
-        "lane_writer": lane_writer,
         "attempts_by_call": lane_writer.attempts(),
         "state_folder": state_folder,
         "announcer": announcer,
@@ -172,12 +178,12 @@ def lane_of(
         "observers": observers,
         "clock": clock,
     }
-    strand_places = lane_writer.lane_places(lane_name)
+    strand_places = lane_writer.lane_places(held_lane.name)
     if strand_places is None:
-        progress = lane_writer.lane_progress(lane_name) or Progress(lane_writer.end())
-        return Lane(lane_name, lane_plugins, progress=progress, **lane_arguments)
+        progress = lane_writer.lane_progress(held_lane.name) or Progress(lane_writer.end())
+        return Lane(held_lane, lane_plugins, progress=progress, **lane_arguments)
     return DividedLane(
-        lane_name,
+        held_lane,
         lane_plugins,
         strand_places=strand_places,
         worker_count=worker_count,
@@ -189,7 +195,6 @@ def lane_of(
 class _LaneArguments(TypedDict):
     """The arguments that every lane gets."""
 
-    lane_writer: LaneWriter
     attempts_by_call: dict[tuple[CallKey, int], int]
     state_folder: Path
     announcer: Announcer

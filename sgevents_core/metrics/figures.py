@@ -31,6 +31,7 @@ from sgevents_core.metrics.watched import WatchedParts, feed_lag, unready_reason
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview, read_overview
 from sgevents_core.settings import Settings
+from sgevents_core.site.feed import Feed
 from sgevents_core.state.attention import attention_needs
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -85,7 +86,9 @@ class DaemonFigures(Collector):
         yield from self._sizes.families()
         if parts is None:
             return
-        yield from _feed_families(parts)
+        feed = parts.find_feed()
+        if feed is not None:
+            yield from _feed_families(feed)
         yield from self._running_plugin_families(parts)
         yield from self._overview_families(parts)
 
@@ -143,8 +146,7 @@ class DaemonFigures(Collector):
         yield _attention_family(overview)
 
 
-def _feed_families(parts: WatchedParts) -> Iterator[Metric]:
-    feed = parts.feed
+def _feed_families(feed: Feed) -> Iterator[Metric]:
     counts, lag, state = feed.counts, feed_lag(feed), feed.state
     if lag is not None:
         help_text = "Seconds since the feed had every event that the site showed."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ class WatchedParts:
         services: The services of each plugin's calls, by name.
         lanes: The lanes.
         workers: The worker processes, by the lane's name.
-        feed: The feed.
+        find_feed: Returns the feed; None while this process does not have it.
         liveness: Knows which loops hang.
         stopping: Set once the run ends.
     """
@@ -38,7 +38,7 @@ class WatchedParts:
     services: Mapping[str, Services]
     lanes: Sequence[Lane]
     workers: Mapping[str, LaneWorkers]
-    feed: Feed
+    find_feed: Callable[[], Feed | None]
     liveness: Liveness
     stopping: threading.Event
 
@@ -69,9 +69,15 @@ def unready_reason(parts: WatchedParts | None, ready_within: float) -> str:
         return "the daemon starts"
     if parts.stopping.is_set():
         return "the daemon stops"
-    if parts.feed.journal_trouble is not None:
+    feed = parts.find_feed()
+    return "" if feed is None else _lateness(feed, ready_within)
+
+
+def _lateness(feed: Feed, ready_within: float) -> str:
+    """Return why the feed does not follow its site closely enough; empty if it does."""
+    if feed.journal_trouble is not None:
         return "nothing can be written to the state"
-    lag = feed_lag(parts.feed)
+    lag = feed_lag(feed)
     if lag is None:
         return "the site has not answered yet"
     if lag > ready_within:

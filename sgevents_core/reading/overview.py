@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sgevents_core.hosts.presence import HostsOverview, read_hosts
 from sgevents_core.printable import counted
 from sgevents_core.reading.daemon_standing import daemon_process
 from sgevents_core.state import lock
@@ -134,6 +135,8 @@ class Overview:
     """The daemon's pulse; None if no daemon runs or it has not written one."""
     journal_end: int = 0
     """The place of the last event in the journal."""
+    hosts: HostsOverview | None = None
+    """The hosts that share the state; None if only this one works at it."""
 
     @property
     def feed_trouble(self) -> FeedTrouble:
@@ -198,9 +201,15 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
             feed=_feed_overview(feed) if feed else None,
             plugins=_plugin_overviews(state, enabled_plugins, loaded_plugins),
             set_aside=tuple(state.set_aside_events()),
+            hosts=_hosts_overview(folder),
         )
     finally:
         state.close()
+
+
+def _hosts_overview(folder: Path) -> HostsOverview | None:
+    leases = open_state(folder).leases()
+    return None if leases is None else read_hosts(leases)
 
 
 def _feed_overview(record: FeedRecord) -> FeedOverview:

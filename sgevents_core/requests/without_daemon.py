@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,9 +26,10 @@ from sgevents_core.requests.request_work import unknown_plugin_reason
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out_feed_request, rules_of
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.protocols import FeedWriter, LaneWriter
+from sgevents_core.state.protocols import FeedWriter
 from sgevents_core.state.requests import CALLING_KINDS, Request, RequestAnswer, RequestStep
 
 ALERT_TIMEOUT: Final = 1.0
@@ -50,7 +52,7 @@ def carry_out_here(settings: Settings, plugin_name: str, command_name: str) -> N
         closing(StateLock(state_folder, command_name)),
         closing(open_state(state_folder).writer()) as state,
     ):
-        fold_registers(state_folder, state)
+        held_lanes = fold_registers(state_folder, state)
         with closing(open_state(state_folder).requests()) as open_requests:
             waiting_requests = open_requests.waiting(plugin_name=plugin_name)
         if not plugin_name:
@@ -63,11 +65,14 @@ def carry_out_here(settings: Settings, plugin_name: str, command_name: str) -> N
                     RequestStep(request.number, answer=RequestAnswer("refused", refusal_text))
                 )
         else:
-            _carry_out_plugin_requests(settings, plugin_name, waiting_requests, state)
+            _carry_out_plugin_requests(settings, plugin_name, waiting_requests, held_lanes)
 
 
 def _carry_out_plugin_requests(
-    settings: Settings, plugin_name: str, waiting_requests: list[Request], state: LaneWriter
+    settings: Settings,
+    plugin_name: str,
+    waiting_requests: list[Request],
+    held_lanes: Mapping[str, HeldLane],
 ) -> None:
     table = settings.plugins.get(plugin_name)
     needs_calls = any(request.kind in CALLING_KINDS for request in waiting_requests)
@@ -77,7 +82,7 @@ def _carry_out_plugin_requests(
     loaded = load_after_trial(
         msgspec.structs.replace(settings, plugins=enabled_tables), find_plugins(settings)
     )
-    with _open_lane(settings, loaded, plugin_name, state) as lane:
+    with _open_lane(settings, loaded, plugin_name, held_lanes) as lane:
         for request in waiting_requests:
             while not carry_out(request.number, lane, settings.state.path):
                 pass
@@ -85,20 +90,28 @@ def _carry_out_plugin_requests(
 
 @contextmanager
 def _open_lane(
-    settings: Settings, loaded: Loaded, plugin_name: str, state: LaneWriter
+    settings: Settings, loaded: Loaded, plugin_name: str, held_lanes: Mapping[str, HeldLane]
 ) -> Iterator[Lane]:
     """Make the lane of a plugin, never run; start the plugin, and shut it down at the end."""
+    state = next(iter(held_lanes.values())).writer
+    held_lanes = dict(held_lanes)
+    for plugin in loaded.plugins:  # the configuration may have moved it since the last start
+        if plugin.lane not in held_lanes:
+            held_lanes[plugin.lane] = HeldLane.take(plugin.lane, state)
     services = services_of(settings, loaded, state)
-    started_plugins = start_plugins(loaded, services, state)
+    started_plugins = start_plugins(loaded, services, held_lanes)
     announcer = Announcer()
     state_folder = settings.state.path
+    open_writer = open_state(state_folder).lane_writer
     plugin_lanes = lanes_of(
-        settings, started_plugins, services, open_state(state_folder).lane_writer, announcer
+        settings, started_plugins, services, held_lanes, announcer, open_writer=open_writer
     )
     plugin_lane = (
         plugin_lanes[0]
         if plugin_lanes
-        else _make_empty_lane(state_folder, plugin_name, state, announcer)
+        else _make_empty_lane(
+            state_folder, held_lanes[state.plugins()[plugin_name].lane], announcer
+        )
     )
     plugin_lane.stop()  # so that a failing write is an error instead of a wait
     try:
@@ -106,18 +119,13 @@ def _open_lane(
     finally:
         plugin_lane.close()
         announcer.close(ALERT_TIMEOUT)
-        stop_plugins(returned_plugins(started_plugins, plugin_lanes), services, state)
+        stop_plugins(returned_plugins(started_plugins, plugin_lanes), services, held_lanes)
 
 
-def _make_empty_lane(
-    state_folder: Path, plugin_name: str, state: LaneWriter, announcer: Announcer
-) -> Lane:
-    lane_name = state.plugins()[plugin_name].lane
-    lane_writer = open_state(state_folder).lane_writer()
+def _make_empty_lane(state_folder: Path, held_lane: HeldLane, announcer: Announcer) -> Lane:
     return lane_of(
-        lane_name,
+        replace(held_lane, writer=open_state(state_folder).lane_writer()),
         [],
-        lane_writer,
         make_executor=_make_lane_thread,
         state_folder=state_folder,
         announcer=announcer,

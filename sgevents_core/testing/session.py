@@ -110,17 +110,17 @@ class Session:
             self.loaded: Final = self.watch.watch_plugins(loaded_plugins)
             memory_state = opening_stack.enter_context(kept_in_memory(settings.state.path))
             self._state = opening_stack.enter_context(closing(memory_state.writer()))
-            recover(settings, self.loaded, self._state)
+            self._held_lanes = recover(settings, self.loaded, self._state)
             self._record_stores(stores)
             self._services = self._watched_services(stopping, dry_run=dry_run)
             self._open_resources = opening_stack.pop_all()
         with collect_log_records(self.watch.result.log):
-            self._started_plugins = start_plugins(self.loaded, self._services, self._state)
+            self._started_plugins = start_plugins(self.loaded, self._services, self._held_lanes)
 
     def close(self) -> None:
         """Call the plugins' `shutdown`, and release everything."""
         with self._open_resources, collect_log_records(self.watch.result.log):
-            stop_plugins(self._started_plugins, self._services, self._state)
+            stop_plugins(self._started_plugins, self._services, self._held_lanes)
 
     def append(self, rows: Sequence[Row]) -> int:
         """Append rows to the journal in the order given, and return its end."""
@@ -191,8 +191,9 @@ class Session:
             self._settings,
             self._started_plugins,
             self._services,
-            open_writer,
+            self._held_lanes,
             announcer,
+            open_writer=open_writer,
             scripts=self._scripts,
             clock=self._clock,
         )
@@ -215,11 +216,10 @@ class Session:
         return result
 
     def _record_stores(self, stores: Mapping[str, Mapping[str, Any]]) -> None:
-        lane_fence = self._state.take_lane(DEFAULT_LANE)
         store_step = Step(
             store={plugin_name: dict(store_values) for plugin_name, store_values in stores.items()}
         )
-        self._state.record(DEFAULT_LANE, lane_fence, store_step)
+        self._held_lanes[DEFAULT_LANE].record(store_step)
 
     def _watched_services(self, stopping: threading.Event, *, dry_run: bool) -> dict[str, Services]:
         watched_services = services_of(

@@ -70,8 +70,8 @@ def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> 
     attempt = house.state.attempts().get((callback, seq), 0) + 1
     register.slots[0].begun(LANE_WORD, seq, keys.index(callback), attempt)
     register.close()
-    recover(house.settings(), house.loaded(), house.state)
-    return give_up_fatal_calls(house.settings(), house.loaded(), house.state)
+    held_lanes = recover(house.settings(), house.loaded(), house.state)
+    return give_up_fatal_calls(house.settings(), house.loaded(), held_lanes)
 
 
 def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
@@ -100,8 +100,8 @@ def test_plugin_on_its_own_way_is_given_up_there(house: House) -> None:
     step = Step(progress=Progress(1), plugins=[record])
     step.deaths = [CallDeaths("alpha", "alpha:one", 1, 2, 0, "it died", "")]
     house.state.record("default", fence, step)
-    recover(house.settings(), house.loaded(), house.state)
-    assert len(give_up_fatal_calls(house.settings(), house.loaded(), house.state)) == 1
+    held_lanes = recover(house.settings(), house.loaded(), house.state)
+    assert len(give_up_fatal_calls(house.settings(), house.loaded(), held_lanes)) == 1
     house.run()
     assert house.calls == ["1 alpha.two"]
 
@@ -188,6 +188,6 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
         register.slots[0].begun(LANE_WORD, 1, 0, attempt)
         register.close()
         (house.folder / EVIDENCE_FILE).write_text(words)
-        recover(house.settings(), house.loaded(), house.state)
-    give_up_fatal_calls(house.settings(), house.loaded(), house.state)
+        held_lanes = recover(house.settings(), house.loaded(), house.state)
+    give_up_fatal_calls(house.settings(), house.loaded(), held_lanes)
     assert key not in letters(house)[0].failure.error

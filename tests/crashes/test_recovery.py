@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.crashes import recovering, recovery
+from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -208,6 +209,6 @@ def test_a_register_beside_an_empty_journal(
     register.slots[0].returned(LANE_WORD, 5, 0)
     register.close()
     with closing(open_state(tmp_path).writer()) as state:
-        start = recovering._recover_lane("default", state, {})
+        start = recovering._join_register(HeldLane.take("default", state), {})
     assert start.progress == Progress(0)
     assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

@@ -115,10 +115,10 @@ def test_a_batch_in_which_the_process_dies_again_and_again_is_given_up(house: Ho
     """It becomes a dead letter with the events of its first call; later ones are called."""
     run(house.folder, 1, *["in the call"] * 5, "stop")
     house.plugin("rolls", "adds", batch=BatchRules(3600.0, 3600.0, 100))
-    recover(house.settings(), house.loaded(), house.state)
+    held_lanes = recover(house.settings(), house.loaded(), house.state)
     (deaths,) = house.state.deaths()
     assert (deaths.callback, deaths.seq, deaths.times) == ("rolls:adds", 1, 5)
-    (given_up,) = give_up_fatal_calls(house.settings(), house.loaded(), house.state)
+    (given_up,) = give_up_fatal_calls(house.settings(), house.loaded(), held_lanes)
     assert [event.id for event in given_up.events] == list(range(1, 11))
     with closing(open_state(house.folder).letters()) as letters:
         (letter,) = letters.find()

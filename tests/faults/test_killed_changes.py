@@ -158,7 +158,9 @@ def test_kill_while_a_lane_is_replaced(lane: str, tmp_path: Path, launching: Lau
         code, points = scene.play()
     assert (code, scene.calls()) == (0, EXPECTED)
     written = [point for point in dict.fromkeys(points) if point.startswith("after")]
-    assert {"after recovering.resume_changed: COMMIT", "after lane.__init__: COMMIT"} <= {*written}
+    assert {"after recovering._resume_changed: COMMIT", "after recovering._take_lane: COMMIT"} <= {
+        *written
+    }
     for number, point in enumerate(written):
         with Sandbox(project=False) as site:
             scene = Scene(tmp_path / str(number), launching, site, workers)

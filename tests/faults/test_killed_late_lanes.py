@@ -114,7 +114,9 @@ def test_kill_while_a_late_lane_starts(tmp_path: Path, launching: Launcher) -> N
         code, points = scene.play()
     assert (code, scene.calls()) == (0, EXPECTED)
     written = [point for point in dict.fromkeys(points) if point.startswith("after")]
-    assert {"after recovering._record_starts: COMMIT", "after lane.__init__: COMMIT"} <= {*written}
+    assert {"after recovering._record_start: COMMIT", "after recovering._take_lane: COMMIT"} <= {
+        *written
+    }
     for number, point in enumerate(written):
         with Sandbox(project=False) as site:
             scene = Scene(tmp_path / str(number), launching, site)

@@ -648,19 +648,19 @@ def call_given_up_counts_as_returned(patch: Patch) -> None:
 
 def new_lane_begins_before_the_old_one_has_noted_its_last_return(patch: Patch) -> None:
     """A lane that is replaced records nothing at its end, and its register is not read."""
-    real = recovering.recover
+    real = recovering.take_over_lanes
 
-    def recover(*args: Any, only_lane: str | None = None) -> Any:
-        if only_lane is None:
-            return real(*args)
+    def take_over_lanes(*args: Any, **more: Any) -> Any:
+        if "changed_plugins" not in more:  # at a start
+            return real(*args, **more)
         with pytest.MonkeyPatch.context() as during:
             noted = lambda *_: NotedLane(None, {})  # noqa: E731 - short
             during.setattr(recovering, "_read_register", noted)
-            return real(*args, only_lane=only_lane)
+            return real(*args, **more)
 
     for lane in (Lane, DividedLane):
         patch.setattr(lane, "_final_step", lambda _: None)
-    patch.setattr(recovering, "recover", recover)
+    patch.setattr(recovering, "take_over_lanes", take_over_lanes)
 
 
 def place_of_a_strand_dropped_with_its_lane(patch: Patch) -> None:
@@ -703,14 +703,14 @@ def processes_outlive_their_lane(patch: Patch) -> None:
 def pause_of_a_person_ended_by_a_change(patch: Patch) -> None:
     """A plugin whose code has changed goes on although a person has paused it."""
 
-    def resume_changed(plugins: Any, lane_name: str, state: Any) -> None:
-        records = state.plugins()
+    def resume_changed(plugins: Any, held_lane: Any) -> None:
+        records = held_lane.writer.plugins()
         resumed = [records[name] for name in plugins if name in records]
         for record in resumed:
             record.resume_afresh()
-        state.record(lane_name, state.take_lane(lane_name), Step(plugins=resumed))
+        held_lane.record(Step(plugins=resumed))
 
-    patch.setattr(recovering, "resume_changed", resume_changed)
+    patch.setattr(recovering, "_resume_changed", resume_changed)
 
 
 @pytest.mark.parametrize(

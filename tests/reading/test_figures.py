@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lane_house import House, raising
 
@@ -25,6 +25,13 @@ from sgevents_core.state.opening import open_state
 AT = 1_750_000_020
 """The beginning of a minute."""
 BUCKET = {bucket_of(0.002): 3}
+
+
+class FollowingSite(NamedTuple):
+    """What follows the site, and why the site does not answer."""
+
+    site_trouble: LastingFailure | None = None
+    has_feed: bool = True
 
 
 def record(folder: Path, at: int, callback: str = "alpha:one", failures: int = 0) -> None:
@@ -81,7 +88,7 @@ def test_daemon_notes_each_minute_once(house: House) -> None:
     """Calls and failures of the lanes, new events, and how far behind the work is."""
     house.plugin("alpha", "one", raising(ValueError("no")))
     with house.running():
-        keeping = FigureKeeping(house.state, house.lanes, lambda: None, AT + 1)
+        keeping = FigureKeeping(house.state, house.lanes, FollowingSite(), AT + 1)
         keeping.work_briefly(AT + 59)
         assert read_timeline(house.folder, 60, AT, AT + 60)[0].events is None
         house.events(1, 2, 3)
@@ -102,7 +109,7 @@ def test_outage_of_the_site_is_lag(house: House) -> None:
     trouble = LastingFailure("no answer", AT - 240)
     house.plugin("alpha", "one")
     house.run()
-    keeping = FigureKeeping(house.state, [], lambda: trouble, AT)
+    keeping = FigureKeeping(house.state, [], FollowingSite(trouble), AT)
     keeping.work_briefly(AT + 60)
     (point,) = read_timeline(house.folder, 60, AT, AT + 60)
     assert point.lag == 300
@@ -128,7 +135,7 @@ class _Unwritable:
 def test_figures_wait_for_a_state_that_cannot_be_written(house: House) -> None:
     """They are written when it can be again, and nothing else is disturbed."""
     state: Any = _Unwritable(house.state)
-    keeping = FigureKeeping(state, [], lambda: None, AT)
+    keeping = FigureKeeping(state, [], FollowingSite(), AT)
     keeping.work_briefly(AT + 60)
     state.is_full = False
     keeping.work_briefly(AT + 120)

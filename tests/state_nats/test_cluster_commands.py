@@ -200,14 +200,6 @@ def test_streams_that_are_missing_are_named_once(studio: Studio) -> None:
     assert "sgevents cluster init" in shown.stdout
 
 
-def test_a_run_refuses_the_servers(studio: Studio) -> None:
-    """Until it works with them: it would be alone with a state of its own."""
-    refused = studio("run")
-    assert refused.exit_code == 2
-    assert "does not work with url in [state] yet" in refused.output
-    assert not (studio.config.parent / "state").exists()
-
-
 def test_a_start_refuses_what_could_lose_messages(
     nats_server: NatsServer, studio: Studio, streams: NatsSite
 ) -> None:
@@ -305,3 +297,11 @@ def documented_block(first_word: str) -> str:
     blocks = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
     (block,) = [block for block in blocks if block.startswith(first_word)]
     return str(block).replace('"..."', PASSWORD)
+
+
+def test_a_run_without_streams_names_the_command_that_makes_them(studio: Studio) -> None:
+    """It begins nothing, and exits with 2."""
+    refused = studio("run")
+    assert refused.exit_code == 2
+    assert "sgevents cluster init" in refused.output
+    assert not (studio.config.parent / "state").exists()

@@ -16,8 +16,9 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import BrokerUnreachable
 from sgevents_core.state.nats.jetstream import call
-from sgevents_core.state.nats.leases import LeaseEntry, Leases, boot_seconds
+from sgevents_core.state.nats.leases import Leases, boot_seconds
 from sgevents_core.state.nats.streams import lease_definition
+from sgevents_core.state.protocols import LeaseEntry
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SLEEPER = """

@@ -188,20 +188,21 @@ class House:
         """
         state = open_state(self.folder).writer()
         settings, loaded = self.settings(), self.loaded()
-        recover(settings, loaded, state)
+        held_lanes = recover(settings, loaded, state)
         self.health = SiteHealth()
         self.stopping.clear()
         services = services_of(
             settings, loaded, state, site_health=self.health, stopping=self.stopping
         )
-        plugins = start_plugins(loaded, services, state)
+        plugins = start_plugins(loaded, services, held_lanes)
         announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
         self.lanes = lanes_of(
             settings,
             plugins,
             services,
-            open_state(self.folder).lane_writer,
+            held_lanes,
             announcer,
+            open_writer=open_state(self.folder).lane_writer,
             observers=self.observers,
         )
         for lane in self.lanes:
@@ -211,7 +212,7 @@ class House:
         ]
         to_disk = open_state(self.folder).writer()
         presence = open_state(self.folder).presence()
-        self.syncing = ProgressSyncer(self.lanes, to_disk, presence)
+        self.syncing = ProgressSyncer(to_disk, presence, self.lanes)
         for thread in self.threads:
             thread.start()
         try:
@@ -221,7 +222,7 @@ class House:
             for thread in self.threads:
                 thread.join()
             announcer.close(5.0)
-            stop_plugins(returned_plugins(plugins, self.lanes), services, state)
+            stop_plugins(returned_plugins(plugins, self.lanes), services, held_lanes)
             state.close()
             to_disk.close()
             presence.close()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
+from leases_in_memory import Bucket, MemoryLeases
+
 from sgevents_core.errors import FrontCut, OutcomeNotKnown
 from sgevents_core.state.nats.appending import Appended, StoredAt, Superseded
 from sgevents_core.state.nats.messages import decode_message
@@ -139,6 +141,10 @@ class MemoryLogs:
             return False
         self._pointer = (text, revision + 1)
         return True
+
+    def leases(self) -> MemoryLeases:
+        """The leases, which nobody else has here."""
+        return MemoryLeases(Bucket())
 
     def close(self) -> None:
         """Nothing is open."""

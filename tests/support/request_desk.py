@@ -35,9 +35,10 @@ class Asking:
         self._inbox.close()
         self._requests.close()
 
-    def decide(self, request: Request) -> None:
+    def decide(self, request: Request) -> bool:
         """Stand for the feed."""
         self.of_the_feed.append(request)
+        return True
 
     def note(
         self, kind: str, plugin: str, events: Iterable[ReplayEvent] = (), **detail: Any

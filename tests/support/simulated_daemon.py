@@ -191,18 +191,19 @@ class SimulatedDaemon:
         settings = self.house.settings()
         loaded, pools = self.children.load(settings, self.house.loaded())
         self.state = state = open_state(self.house.folder).writer()
-        recover(settings, loaded, state)
-        give_up_fatal_calls(settings, loaded, state)
+        self.held_lanes = held_lanes = recover(settings, loaded, state)
+        give_up_fatal_calls(settings, loaded, held_lanes)
         self.feed.health = SiteHealth()
         self.feed.health.on_change(self._wake_lanes)
         self.services = services_of(settings, loaded, state, site_health=self.feed.health)
-        self.plugins = start_plugins(loaded, self.services, state)
+        self.plugins = start_plugins(loaded, self.services, held_lanes)
         self.lanes = lanes_of(
             settings,
             self.plugins,
             self.services,
-            lambda: open_state(self.house.folder).writer(),
+            held_lanes,
             SilentAnnouncer(),
+            open_writer=lambda: open_state(self.house.folder).writer(),
             executors=pools,
         )
         for pool in pools.values():
@@ -213,7 +214,7 @@ class SimulatedDaemon:
         self.inbox = Inbox(self.house.folder, self.lanes, self)
         home = open_state(self.house.folder)
         self._presences.append(home.presence())
-        self.syncer = ProgressSyncer(self.lanes, home.lane_writer(), self._presences[-1])
+        self.syncer = ProgressSyncer(home.lane_writer(), self._presences[-1], self.lanes)
         self._synced_at, self._steps_synced = self.machine.now, 0
         self.overdue = OverdueCalls(
             self.lanes, self.house.state, started_at=self.machine.monotonic(), can_restart=True
@@ -286,7 +287,7 @@ class SimulatedDaemon:
             if lane.error is not None:
                 raise lane.error
         working_plugins = returned_plugins(self.plugins, self.lanes)
-        stop_plugins(working_plugins, self.services, self.state)
+        stop_plugins(working_plugins, self.services, self.held_lanes)
         self.inbox.close()
 
     def stop_soon(self) -> None:
@@ -376,9 +377,10 @@ class SimulatedDaemon:
 
     # People
 
-    def decide(self, request: Request) -> None:
+    def decide(self, request: Request) -> bool:
         """Queue a request to the feed, whose own thread carries it out."""
         self._decisions.append(request)
+        return True
 
     def _carry_out_decisions(self) -> None:
         """Carry out requests to the feed between two of its calls, as its thread does."""

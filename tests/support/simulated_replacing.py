@@ -91,8 +91,10 @@ class LaneReplacing:
         self._resumed = self._to_be_resumed(changes)
         daemon.note_joining()
         loaded, workers = self._load(lane_name)
-        recovering.resume_changed(changes, lane_name, daemon.state)
-        recovering.recover(daemon.house.settings(), loaded, daemon.state, only_lane=lane_name)
+        held_lanes = recovering.take_over_lanes(
+            [lane_name], daemon.house.settings(), loaded, daemon.state, changed_plugins=changes
+        )
+        daemon.held_lanes.update(held_lanes)
         new_lane = self._make_lane(lane_name, loaded, changes, workers)
         daemon.log.lane_ends(lane_name)
         self._note_resumed()
@@ -145,7 +147,7 @@ class LaneReplacing:
             settings, changed_loaded, daemon.state, site_health=daemon.feed.health
         )
         daemon.services.update(services)
-        start_plugins(changed_loaded, daemon.services, daemon.state)
+        start_plugins(changed_loaded, daemon.services, daemon.held_lanes)
         others = [plugin for plugin in daemon.plugins if plugin.lane != lane_name]
         daemon.plugins[:] = [*others, *loaded.plugins]
         if workers is not None:
@@ -154,8 +156,9 @@ class LaneReplacing:
             settings,
             loaded.plugins,
             daemon.services,
-            lambda: open_state(daemon.house.folder).writer(),
+            daemon.held_lanes,
             SilentAnnouncer(),
+            open_writer=lambda: open_state(daemon.house.folder).writer(),
             executors={} if workers is None else {lane_name: workers},
         )
         return lanes[0] if lanes else None

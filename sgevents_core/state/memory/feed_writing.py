@@ -33,6 +33,9 @@ _encode_json: Final = msgspec.json.Encoder().encode
 class MemoryFeedWriter(MemoryReader):
     """The feed's connection; see `protocols.FeedWriter`."""
 
+    def take_feed(self) -> None:
+        """Do nothing: the feed's thread is the only writer."""
+
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
     ) -> int:

@@ -75,6 +75,9 @@ class MemoryState:
         self.folder: Final = state_folder
         self._tables = Tables(state_folder)
 
+    def leases(self) -> None:
+        """Return None: nobody shares this state."""
+
     def is_made(self) -> bool:
         """Return True: the state exists as long as this object."""
         return True

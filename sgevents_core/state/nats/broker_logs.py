@@ -12,10 +12,12 @@ from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
+from sgevents_core.state.nats.leases import Leases
 from sgevents_core.state.nats.snapshots import SnapshotStore
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key, lane_of
 from sgevents_core.state.nats.stream_log import LogMessage, StreamLog
 from sgevents_core.state.nats.stream_names import HINT, StreamNames, site_names, unescape_name
+from sgevents_core.state.nats.streams import lease_definition
 
 _POINTER: Final = "snapshot"
 
@@ -71,6 +73,8 @@ class BrokerLogs:
     """
 
     def __init__(self, settings: StateSettings, site_url: str, client_name: str) -> None:
+        self._settings = settings
+        self._site_url = site_url
         self._names: StreamNames = site_names(site_url)
         self._broker = Broker(settings, client_name)
         try:
@@ -145,6 +149,14 @@ class BrokerLogs:
     def move_pointer(self, text: bytes, revision: int) -> bool:
         """Move the pointer from a revision, 0 for none; return False if another has moved it."""
         return self._store.move_pointer(_POINTER, text, revision) is not None
+
+    def leases(self) -> Leases:
+        """Return the leases by which hosts share the work."""
+        state = self._settings
+        bucket = lease_definition(
+            self._names, self._site_url, replicas=state.replicas, lease=state.lease
+        )
+        return Leases(self._broker, bucket, state.lease)
 
     def close(self) -> None:
         """End the connection."""

@@ -33,6 +33,10 @@ class NatsFeedWriter(CopyConnection):
 
     _held: HeldFeed | None = None
 
+    def take_feed(self) -> None:
+        """Take over the feed anew: whoever had it is refused, and all that it wrote can be read."""
+        self._held = self._session.take_feed(anew=True)
+
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
     ) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from sgevents_core.errors import BrokerUnreachable
 from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
@@ -14,7 +14,9 @@ from sgevents_core.state.nats.jetstream import (
     read_from_leader,
     write_expecting,
 )
+from sgevents_core.state.nats.stream_names import escape_name, unescape_name
 from sgevents_core.state.nats.streams import StreamDefinition, create_stream, find_stream
+from sgevents_core.state.protocols import HeldLease, LeaseEntry
 
 SAFETY_SECONDS: Final = 0.3
 """How much earlier than the servers its holder takes a lease to be over."""
@@ -27,34 +29,6 @@ _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def boot_seconds() -> float:
     """Return the seconds since the machine started, those of a suspension included."""
     return time.clock_gettime(_BOOT_CLOCK)
-
-
-class LeaseEntry(NamedTuple):
-    """A key as the servers have it.
-
-    Args:
-        holder: What its holder wrote.
-        revision: The sequence of that.
-    """
-
-    holder: bytes
-    revision: int
-
-
-class HeldLease(NamedTuple):
-    """A lease of this process.
-
-    Args:
-        key: What it is about, such as `feed` or `lane.NAME`.
-        holder: What this process wrote.
-        revision: The sequence of that.
-        valid_until: When the right to begin something ends, by `boot_seconds`.
-    """
-
-    key: str
-    holder: bytes
-    revision: int
-    valid_until: float
 
 
 class Leases:
@@ -77,8 +51,8 @@ class Leases:
         self._broker = broker
         self._bucket = bucket
         self._start = f"$KV.{bucket.name.removeprefix('KV_')}."
-        self._seconds = seconds
-        self._clock = clock
+        self.seconds = seconds
+        self.clock = clock
 
     def read_all(self) -> dict[str, LeaseEntry]:
         """Return all keys that are held, as any server has them; one may be out of date.
@@ -87,18 +61,19 @@ class Leases:
             BrokerError: The server refused, or did not answer.
         """
         try:
-            return read_entries(self._broker, self._bucket.name, self._within)
+            entries = read_entries(self._broker, self._bucket.name, self._within)
         except BrokerUnreachable:
             if find_stream(self._broker, self._bucket.name) is not None:
                 raise
             create_stream(self._broker, self._bucket)
             return {}
+        return {_key_of(word): entry for word, entry in entries.items()}
 
     def take(self, key: str, holder: bytes) -> HeldLease | None:
         """Take a key that nobody holds; None if somebody does.
 
         Args:
-            key: The key, its names escaped; see `streams.escape_name`.
+            key: The key: `feed`, or `lane.` or `host.` and a name.
             holder: This process, in a text that no other process uses.
 
         Raises:
@@ -113,6 +88,20 @@ class Leases:
         if _is_marker(newest) or newest.data == holder:  # given back, or an answer was lost
             return self._write(key, holder, newest.sequence)
         return None
+
+    def inherit(self, key: str, entry: LeaseEntry, holder: bytes) -> HeldLease | None:
+        """Take a key over from a process that is known to be dead; None if it has changed.
+
+        Args:
+            key: The key.
+            entry: As it was read.
+            holder: This process, in a text that no other process uses.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        held = self._write(key, holder, entry.revision)
+        return held or self.take(key, holder)
 
     def renew(self, held: HeldLease, holder: bytes | None = None) -> HeldLease | None:
         """Renew a lease; None if it is over, and somebody else may hold it.
@@ -144,23 +133,23 @@ class Leases:
     @property
     def _within(self) -> float:
         """A request that takes longer is of no use."""
-        return self._seconds / 2
+        return self.seconds / 2
 
     def _write(
         self, key: str, holder: bytes, revision: int, headers: dict[str, str] | None = None
     ) -> HeldLease | None:
         """Write a key if its revision is the expected one; None if it is not."""
-        sent_at = self._clock()
+        sent_at = self.clock()
         conditions = {_EXPECTED_REVISION: str(revision), **(headers or {})}
         written = write_expecting(
-            self._broker, f"{self._start}{key}", holder, conditions, self._within
+            self._broker, f"{self._start}{_word_of(key)}", holder, conditions, self._within
         )
         if written is None:
             return None
-        return HeldLease(key, holder, written, sent_at + self._seconds - SAFETY_SECONDS)
+        return HeldLease(key, holder, written, sent_at + self.seconds - SAFETY_SECONDS)
 
     def _newest(self, key: str) -> StoredMessage | None:
-        wanted = {"last_by_subj": f"{self._start}{key}"}
+        wanted = {"last_by_subj": f"{self._start}{_word_of(key)}"}
         return read_from_leader(self._broker, self._bucket.name, wanted, self._within)
 
 
@@ -184,6 +173,18 @@ def read_entries(
         for message in messages
         if not _is_marker(message)
     }
+
+
+def _word_of(key: str) -> str:
+    """Return a key as the bucket has it."""
+    kind, dot, name = key.partition(".")
+    return f"{kind}{dot}{escape_name(name)}"
+
+
+def _key_of(word: str) -> str:
+    """Return the key that a word of the bucket stands for."""
+    kind, dot, name = word.partition(".")
+    return f"{kind}{dot}{unescape_name(name)}"
 
 
 def _is_marker(message: StoredMessage) -> bool:

@@ -7,6 +7,7 @@ from typing import BinaryIO, Protocol
 
 from sgevents_core.state.nats.appending import Appended
 from sgevents_core.state.nats.stream_log import LogMessage
+from sgevents_core.state.protocols import Leases
 
 
 class Log(Protocol):
@@ -76,6 +77,9 @@ class Logs(Protocol):
 
     def move_pointer(self, text: bytes, revision: int) -> bool:
         """Move the pointer from a revision, 0 for none; return False if another has moved it."""
+
+    def leases(self) -> Leases:
+        """Return the leases by which hosts share the work."""
 
     def close(self) -> None:
         """End the connection."""

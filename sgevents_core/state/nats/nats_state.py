@@ -22,6 +22,7 @@ from sgevents_core.state.nats.logs import Logs
 from sgevents_core.state.nats.reading import CopyConnection, open_letters, open_past
 from sgevents_core.state.nats.requests import NatsRequests
 from sgevents_core.state.nats.session import Session
+from sgevents_core.state.protocols import Leases
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.presence import SqlitePresence
@@ -116,6 +117,10 @@ class NatsState:
             session.close()
             raise
         return session
+
+    def leases(self) -> Leases:
+        """Return the leases by which hosts share the work."""
+        return self.session().logs.leases()
 
     def is_made(self) -> bool:
         """Return True: it is made with the streams, by `sgevents cluster init`."""

@@ -230,11 +230,15 @@ class Session:
         feed = self._feed
         return None if feed is None or feed.writer.is_stale else feed
 
-    def take_feed(self) -> HeldFeed:
-        """Take over the feed, unless this process holds it."""
+    def take_feed(self, *, anew: bool = False) -> HeldFeed:
+        """Take over the feed, unless this process holds it.
+
+        Args:
+            anew: Whether to take it over even so: another host may have had it meanwhile.
+        """
         with self._lock:
             feed = self.held_feed()
-            if feed is not None:
+            if feed is not None and not anew:
                 return feed
             writer = self._make_writer("the journal", JOURNAL)
             with self.translated(writer):

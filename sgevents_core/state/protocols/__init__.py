@@ -6,6 +6,7 @@ read from a copy.
 """
 
 from sgevents_core.state.protocols.homes import Presence, State, Storage
+from sgevents_core.state.protocols.leases import HeldLease, LeaseEntry, Leases
 from sgevents_core.state.protocols.reading import Connection, Letters, Past, Reader
 from sgevents_core.state.protocols.writing import (
     FeedWriter,
@@ -18,7 +19,10 @@ from sgevents_core.state.protocols.writing import (
 __all__ = [
     "Connection",
     "FeedWriter",
+    "HeldLease",
     "LaneWriter",
+    "LeaseEntry",
+    "Leases",
     "Letters",
     "Past",
     "Presence",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sgevents_core.state.inspection import Inspection, LogDamage
+from sgevents_core.state.protocols.leases import Leases
 from sgevents_core.state.protocols.reading import Letters, Past, Reader
 from sgevents_core.state.protocols.writing import FeedWriter, LaneWriter, Requests, Writer
 
@@ -32,6 +33,9 @@ class State(Protocol):
     @property
     def folder(self) -> Path:
         """The folder of this host's files: the lock, the registers, the running daemon's record."""
+
+    def leases(self) -> Leases | None:
+        """Return the leases by which hosts share the work; None if nobody shares this state."""
 
     def is_made(self) -> bool:
         """Return whether the state exists.

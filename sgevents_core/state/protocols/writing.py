@@ -30,6 +30,12 @@ from sgevents_core.state.strand_places import StrandPlaces
 class FeedWriter(Reader, Protocol):
     """A writer of the journal and the feed's record; for the feed's thread."""
 
+    def take_feed(self) -> None:
+        """Take over the feed: whoever had it is refused, and all that it wrote can be read.
+
+        Where nobody else can have it, this does nothing.
+        """
+
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
     ) -> int:

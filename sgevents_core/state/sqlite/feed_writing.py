@@ -50,6 +50,9 @@ class SqliteFeedWriter(SqliteReader):
         super().__init__(state_folder)
         self._database.set_checkpoint_pages(_CHECKPOINT_PAGES)
 
+    def take_feed(self) -> None:
+        """Do nothing: the feed's thread is the only writer."""
+
     def append(
         self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
     ) -> int:

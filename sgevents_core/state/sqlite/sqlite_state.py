@@ -70,6 +70,9 @@ class SqliteState:
     def __init__(self, state_folder: Path) -> None:
         self.folder: Final = state_folder
 
+    def leases(self) -> None:
+        """Return None: nobody shares this state."""
+
     def is_made(self) -> bool:
         """Return whether the database exists.
 

@@ -1,0 +1,69 @@
+"""What a process is to work at: everything for ever, or what it has leases of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from sgevents_core.hosts.spread import FEED, lane_work
+
+
+class Work(Protocol):
+    """What this process is to work at; for the main thread."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may take over: then the end of a lane is not the daemon's end."""
+
+    def wanted(self) -> Collection[str]:
+        """Return the work that this process is to do now; see `spread` for the names."""
+
+    def right_to(self, work_name: str) -> Callable[[], bool] | None:
+        """Return what says whether something may be begun right now; None if it always may.
+
+        It is asked right before each call.
+        """
+
+    def begin(self, work_name: str) -> None:
+        """Note that this process begins some work that it is to do."""
+
+    def finish(self, work_name: str) -> None:
+        """Note that some work has ended here, and let others have it."""
+
+    def leave(self) -> None:
+        """Want nothing any more: this process ends."""
+
+    def close(self) -> None:
+        """Give back what is left."""
+
+
+class Everything:
+    """The work of a process whose state nobody shares: the feed and all lanes, for ever.
+
+    Args:
+        lane_names: The lanes.
+    """
+
+    is_shared = False
+
+    def __init__(self, lane_names: Collection[str]) -> None:
+        self._work_names = frozenset([FEED, *map(lane_work, lane_names)])
+
+    def wanted(self) -> Collection[str]:
+        """Return everything."""
+        return self._work_names
+
+    def right_to(self, work_name: str) -> Callable[[], bool] | None:
+        """Return None: whatever is to be done may be begun."""
+
+    def begin(self, work_name: str) -> None:
+        """Do nothing."""
+
+    def finish(self, work_name: str) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
+        """Do nothing: the daemon ends its lanes."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,181 @@
+"""What each of several hosts is to work at: leases taken, renewed, lost and given back."""
+
+from __future__ import annotations
+
+import pytest
+from leases_in_memory import Bucket, MemoryLeases
+
+from sgevents_core.errors import HostNameTaken
+from sgevents_core.hosts.leased_work import LeasedWork
+from sgevents_core.hosts.leases import HolderNote
+from sgevents_core.hosts.spread import FEED, PresentHost, lane_work
+from sgevents_core.hosts.work import Everything
+
+LANES = ["one", "two", "three"]
+ALL_WORK = {FEED, *map(lane_work, LANES)}
+
+
+class Cluster:
+    """Hosts whose turns the test takes, and what their main threads do."""
+
+    def __init__(self) -> None:
+        self.bucket = Bucket()
+        self.leases: dict[str, MemoryLeases] = {}
+        self.works: dict[str, LeasedWork] = {}
+        self.doing: dict[str, set[str]] = {}
+
+    def start(self, host_name: str, *, home: str = "", run: str = "1") -> LeasedWork:
+        """Let a host come; its thread does not run, the test takes its turns."""
+        self.leases[host_name] = leases = MemoryLeases(self.bucket)
+        note = HolderNote(host_name, home or host_name, run, 0.0)
+        work = LeasedWork(leases, note, LANES, _describe)
+        work._appear()
+        self.works[host_name], self.doing[host_name] = work, set()
+        return work
+
+    def turn(self, seconds: float = 0.5) -> None:
+        """Let half a second pass: each host looks, and its main thread begins and ends work."""
+        self.bucket.pass_time(seconds)
+        for host_name, work in self.works.items():
+            work._turn_safely()
+            doing, wanted = self.doing[host_name], set(work.wanted())
+            for work_name in doing - wanted:
+                doing.remove(work_name)
+                work.finish(work_name)
+            for work_name in wanted - doing:
+                doing.add(work_name)
+                work.begin(work_name)
+            assert sum(map(len, self.doing.values())) == len(set.union(*self.doing.values()))
+
+    def settle(self) -> None:
+        """Let time pass until it is spread."""
+        for _ in range(20):
+            self.turn()
+
+    def shares(self) -> list[int]:
+        """Return how much each host does."""
+        return sorted(len(doing) for doing in self.doing.values())
+
+
+def _describe(host_name: str) -> PresentHost:
+    return PresentHost(name=host_name)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """No host yet."""
+    return Cluster()
+
+
+def test_one_host_does_everything_and_others_get_their_share(cluster: Cluster) -> None:
+    """Nothing is done twice at any moment, and everything in the end."""
+    cluster.start("alpha")
+    cluster.turn()
+    assert cluster.doing["alpha"] == ALL_WORK
+    cluster.start("beta")
+    cluster.settle()
+    assert cluster.shares() == [2, 2]
+    cluster.start("gamma")
+    cluster.settle()
+    assert cluster.shares() == [1, 1, 2]
+    assert set.union(*cluster.doing.values()) == ALL_WORK
+
+
+def test_dead_host_is_replaced_within_its_lease_and_half_a_second(cluster: Cluster) -> None:
+    """Its keys vanish, and the others share what it had."""
+    cluster.start("alpha")
+    cluster.start("beta")
+    cluster.settle()
+    del cluster.works["alpha"], cluster.doing["alpha"]
+    for _ in range(11):
+        cluster.turn()
+    assert cluster.doing["beta"] == ALL_WORK
+
+
+def test_host_that_is_cut_off_loses_its_rights_before_others_get_them(cluster: Cluster) -> None:
+    """It begins nothing more, and takes its share again when the servers answer."""
+    alpha = cluster.start("alpha")
+    cluster.start("beta")
+    cluster.settle()
+    had = set(cluster.doing["alpha"])
+    rights = [alpha.right_to(work_name) for work_name in had]
+    assert all(may_begin() for may_begin in rights)
+    cluster.leases["alpha"].is_cut_off = True
+    for _ in range(9):
+        cluster.turn()
+    cluster.bucket.pass_time(0.25)
+    assert cluster.doing["alpha"] == had or not any(may_begin() for may_begin in rights)
+    for _ in range(3):
+        cluster.turn()
+    assert not any(may_begin() for may_begin in rights)
+    assert cluster.doing["beta"] == ALL_WORK
+    cluster.leases["alpha"].is_cut_off = False
+    cluster.settle()
+    assert cluster.shares() == [2, 2]
+
+
+def test_process_woken_after_a_minute_begins_nothing(cluster: Cluster) -> None:
+    """The clock counts suspension: the right is over before anybody looks."""
+    alpha = cluster.start("alpha")
+    cluster.turn()
+    may_begin = alpha.right_to(FEED)
+    assert may_begin()
+    cluster.bucket.pass_time(60.0)
+    assert not may_begin()
+    assert not alpha.wanted()
+
+
+def test_leaving_host_lets_others_work_at_once(cluster: Cluster) -> None:
+    """It wants nothing more, and gives back what has ended."""
+    alpha = cluster.start("alpha")
+    cluster.start("beta")
+    cluster.settle()
+    alpha.leave()
+    cluster.turn()
+    cluster.turn()
+    assert (cluster.doing["alpha"], cluster.doing["beta"]) == (set(), ALL_WORK)
+    alpha.close()
+    assert all(b'"host":"beta"' in stored.holder for stored in cluster.bucket.keys.values())
+
+
+def test_lane_whose_call_lasts_is_not_taken_again_before_it_ends(cluster: Cluster) -> None:
+    """After a lost lease the host that still has a call there leaves it to others, or waits."""
+    alpha = cluster.start("alpha")
+    cluster.turn()
+    cluster.bucket.pass_time(6.0)  # all its leases are over, and every call still runs
+    for _ in range(4):
+        cluster.bucket.pass_time(0.5)
+        alpha._turn_safely()
+    assert not alpha.wanted()
+    for work_name in ALL_WORK:
+        alpha.finish(work_name)
+    cluster.doing["alpha"].clear()
+    cluster.settle()
+    assert cluster.doing["alpha"] == ALL_WORK
+
+
+def test_next_process_of_a_host_takes_its_leases_at_once(cluster: Cluster) -> None:
+    """It has the lock of the host's files, so the one before it is dead."""
+    cluster.start("alpha", run="1")
+    cluster.turn()
+    del cluster.works["alpha"]
+    cluster.start("alpha", run="2")
+    cluster.turn(0.0)
+    assert cluster.doing["alpha"] == ALL_WORK
+
+
+def test_two_hosts_of_one_name_are_refused(cluster: Cluster) -> None:
+    """The second says so, and works at nothing."""
+    cluster.start("alpha", home="here")
+    with pytest.raises(HostNameTaken, match="host = "):
+        cluster.start("alpha", home="there")
+
+
+def test_state_that_nobody_shares_is_worked_at_for_ever() -> None:
+    """Everything is wanted, always may begin, and nothing is given up."""
+    work = Everything(LANES)
+    work.finish(FEED)
+    work.leave()
+    work.close()
+    assert set(work.wanted()) == ALL_WORK
+    assert (work.is_shared, work.right_to(FEED)) == (False, None)
