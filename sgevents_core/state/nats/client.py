@@ -46,6 +46,15 @@ class BrokerClient(Client):
             info["tls_required"] = True
         await super()._process_info(info, initial_connection)
 
+    async def wait_until_carried_out(self, within: int) -> None:
+        """Wait until the server has carried out all that was sent before, such as a subscription.
+
+        The ping of nats-py's `flush` overtakes what is still gathered, but that of a second one
+        does not: by the first one's answer, it is sent.
+        """
+        for _ in range(2):
+            await self.flush(within)
+
     async def end(self) -> None:
         """Close the connection without waiting for a server that reads no more."""
         writer = getattr(self._transport, "_io_writer", None)

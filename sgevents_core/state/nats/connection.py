@@ -341,6 +341,7 @@ async def _subscribe(client: BrokerClient, subject: str, listener: Listener) -> 
         listener(Reply.of(message))
 
     await client.subscribe(subject, cb=deliver)
+    await client.wait_until_carried_out(_ATTEMPT_WITHIN)
 
 
 def _reason_of(error: Exception) -> str:
