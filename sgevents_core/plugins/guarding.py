@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -43,19 +44,23 @@ def run_guarded(step_name: str, plugin_code: Callable[[], _T]) -> _T:
         UnusablePluginError: The plugin raised one, such as for a wrong `@match`.
         PluginRaisedError: It raised anything else, which is the cause.
     """
+    handled_before = sys.exc_info()[1]
     try:
         return run_watched(step_name, lambda: _run_in_this_process(plugin_code))
     except (UnusablePluginError, LoadingStopped):
         raise
     except BaseException as error:
-        raise _describe_error(step_name, error) from error
+        raise _describe_error(step_name, error, handled_before) from error
 
 
-def _describe_error(step_name: str, error: BaseException) -> PluginRaisedError:
+def _describe_error(
+    step_name: str, error: BaseException, handled_before: BaseException | None
+) -> PluginRaisedError:
     """Return the error to report; the original's text is produced by the plugin's code too."""
 
     def describe() -> tuple[str, str, str]:
-        return error_line(error), _raise_location(error), short_traceback(error)
+        traceback_text = short_traceback(error, handled_before)
+        return error_line(error), _raise_location(error), traceback_text
 
     error_text, raised_at, traceback_text = run_watched(
         f"describing what {step_name} raised", lambda: _run_in_this_process(describe)
@@ -90,10 +95,21 @@ def error_line(error: BaseException) -> str:
     )
 
 
-def short_traceback(error: BaseException) -> str:
-    """Return the traceback of `error` as Python prints it, with the plugin's last frames."""
+def short_traceback(error: BaseException, handled_before: BaseException | None = None) -> str:
+    """Return the traceback of `error` as Python prints it, with the plugin's last frames.
+
+    Args:
+        error: The error.
+        handled_before: What was being handled when the plugin was called, which is left out.
+    """
     shown_traceback = traceback.TracebackException.from_exception(error)
     shown_traceback.stack = traceback.StackSummary.from_list(_plugin_frames(error)[-_SHOWN_FRAMES:])
+    shown_error: traceback.TracebackException | None = shown_traceback
+    while shown_error is not None and handled_before is not None:
+        if error.__context__ is None or error.__context__ is handled_before:
+            shown_error.__context__ = None
+            break
+        error, shown_error = error.__context__, shown_error.__context__
     return "".join(shown_traceback.format())
 
 

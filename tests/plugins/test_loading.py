@@ -143,6 +143,19 @@ def test_the_traceback_shows_the_plugin_and_what_it_called(packages: Packages) -
     assert "json.decoder.JSONDecodeError" in bad.traceback
 
 
+def test_the_traceback_shows_nothing_of_what_went_wrong_before(packages: Packages) -> None:
+    """What was being handled when the plugin was loaded is none of its own; what it handles is."""
+    packages.install_module("bad", "raise OSError('no luck')")
+    handling = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise OSError('no luck')"
+    packages.install_module("handles", handling)
+    try:
+        int("a problem of the configuration")
+    except ValueError:
+        loaded = packages.load("bad", "handles")
+    assert "a problem of the configuration" not in status_of(loaded, "bad").traceback
+    assert "division by zero" in status_of(loaded, "handles").traceback
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [

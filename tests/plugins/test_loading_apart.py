@@ -57,8 +57,11 @@ def config(packages: Packages, tmp_path: Path) -> Path:
         packages.install_module(deed, HEAD + STEPS[step].format(deed=code))
         names.append(deed)
     file = tmp_path / "sgevents.toml"
-    keys = 'enabled = true\nload_timeout = "300ms"\n'
-    file.write_text(SITE + "".join(f"[plugins.{name}]\n{keys}" for name in names), "utf-8")
+    tables = ""
+    for name in names:
+        load_timeout = "300ms" if name in {"sleeps", "holds"} else "1m"
+        tables += f'[plugins.{name}]\nenabled = true\nload_timeout = "{load_timeout}"\n'
+    file.write_text(SITE + tables, "utf-8")
     file.chmod(0o600)
     return file
 
