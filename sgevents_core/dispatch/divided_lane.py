@@ -300,15 +300,22 @@ class DividedLane(Lane):
         return has_worked
 
     def _give_back_unit(self, unit: int, *, has_work: bool) -> None:
-        was_awaited = unit in self._awaited_units
-        if was_awaited:
-            self._awaited_units.discard(unit)
-            self.errands.is_free(unit)
+        was_awaited = self._free_for_errands(unit)
         self._intake.give_back(
             unit, has_work=has_work, units_before=[ERRANDS_UNIT] if was_awaited else []
         )
+        if self._free_for_errands(unit):  # an errand tried to claim it in between
+            self._intake.wake([ERRANDS_UNIT])
         if self._is_intake_full:
             self._wake_event.set()
+
+    def _free_for_errands(self, unit: int) -> bool:
+        """Let errands try again that wait for a unit; return whether any did."""
+        if unit not in self._awaited_units:
+            return False
+        self._awaited_units.discard(unit)
+        self.errands.is_free(unit)
+        return True
 
     def close(self) -> None:
         """Wait for the workers, then close as every lane does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Errands:
         self._errand_queue: deque[Errand] = deque()
         self._waiting_errands: list[tuple[Errand, _WaitForSite]] = []
         self._site_wait: _WaitForSite | None = None
+        self._unit_lock = threading.Lock()
         self._errands_by_unit: dict[int, list[Errand]] = {}
         self._awaited_unit: int | None = None
         self._freed_units: set[int] = set()
@@ -85,13 +87,16 @@ class Errands:
 
     def is_free(self, unit: int) -> None:
         """Run the errands again that wait for a strand; may be called from any thread."""
-        self._freed_units.add(unit)
-        self._errand_queue.extend(self._errands_by_unit.pop(unit, []))
+        with self._unit_lock:
+            self._freed_units.add(unit)
+            self._errand_queue.extend(self._errands_by_unit.pop(unit, []))
 
     def _wait_for_unit(self, errand: Errand, unit: int) -> None:
-        self._errands_by_unit.setdefault(unit, []).append(errand)
-        if unit in self._freed_units:  # it became free meanwhile
-            self.is_free(unit)
+        with self._unit_lock:
+            if unit in self._freed_units:  # it became free meanwhile
+                self._errand_queue.append(errand)
+            else:
+                self._errands_by_unit.setdefault(unit, []).append(errand)
 
     def put_off(self, request_number: int, call_failure: Failure, site_health: SiteHealth) -> None:
         """Put off the running errand until it is clear whether the site or a call was at fault.

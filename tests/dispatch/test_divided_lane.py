@@ -19,6 +19,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch import intake
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.divided_lane import DividedLane
+from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
@@ -26,6 +27,7 @@ from sgevents_core.settings import LaneSettings
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.steps import Step
+from sgevents_core.state.strands import STRANDS
 
 EIGHT = LaneSettings(workers=8, order_by="entity")
 
@@ -553,3 +555,32 @@ def kill_at(patch: pytest.MonkeyPatch, event_id: int) -> None:
     patch.setattr(Caller, "call", call)
     patch.setattr(LaneLedger, "record", recorded)
     patch.setattr(LaneLedger, "record_once", recorded)
+
+
+def test_errand_that_comes_while_its_strand_is_given_back_is_run(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a strand runs next, whenever between two steps of its worker it came."""
+    give_back, is_refused, is_done = intake.Intake.give_back, threading.Event(), threading.Event()
+    given_back: list[int] = []
+
+    def claim_strand(lane: Lane) -> bool:
+        if not lane.claim(given_back[0]):
+            is_refused.set()
+            return False
+        lane.release(given_back[0])
+        is_done.set()
+        return True
+
+    def ask_and_give_back(self: intake.Intake, unit: int, **more: Any) -> None:
+        if not given_back and unit < STRANDS:
+            given_back.append(unit)
+            house.lanes[0].post(claim_strand)
+            assert is_refused.wait(PATIENCE)
+        give_back(self, unit, **more)
+
+    monkeypatch.setattr(intake.Intake, "give_back", ask_and_give_back)
+    house.plugin("notes", "every")
+    with house.running():
+        of_entities(house, {1: 1})
+        wait_until(is_done.is_set, what="the errand has run")
