@@ -69,6 +69,7 @@ class Broker:
         self._keeping: asyncio.Task[None] | None = None
         self._is_closed = False
         self._closing = threading.Lock()
+        self._loop.set_exception_handler(_log_exception)
         self._thread = threading.Thread(target=self._run_loop, name="nats", daemon=True)
         self._thread.start()
 
@@ -342,6 +343,15 @@ async def _subscribe(client: BrokerClient, subject: str, listener: Listener) -> 
 
     await client.subscribe(subject, cb=deliver)
     await client.wait_until_carried_out(_ATTEMPT_WITHIN)
+
+
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Take an exception that nobody waits for any more, such as that of an attempt to connect."""
+    logger.debug(
+        "the client of the NATS server ended: %s",
+        context.get("exception") or context.get("message"),
+        extra={"action": "broker.client_ended"},
+    )
 
 
 def _reason_of(error: Exception) -> str:
