@@ -100,9 +100,9 @@ def conditions_in(picture: Picture, longest_lag: float) -> Iterator[Condition]:
             yield from _feed_conditions(overview, overview.feed, picture)
         yield from _aside_conditions(overview)
     yield from _crash_conditions(picture)
-    for name, reason in picture.broken.items():
-        text = f"Plugin {_shown(name)} does not run: {_shown(reason)}"
-        yield Condition("broken", name, "", text, "see sgevents plugins list")
+    for plugin_name, broken_reason in picture.broken.items():
+        problem_text = f"Plugin {_shorten(plugin_name)} does not run: {_shorten(broken_reason)}"
+        yield Condition("broken", plugin_name, "", problem_text, "see sgevents plugins list")
     if overview is not None:
         for plugin in overview.plugins:
             yield from _plugin_conditions(plugin, picture, longest_lag)
@@ -110,112 +110,142 @@ def conditions_in(picture: Picture, longest_lag: float) -> Iterator[Condition]:
 
 
 def _state_conditions(picture: Picture) -> Iterator[Condition]:
-    pulse = picture.overview.pulse if picture.overview else None
-    if pulse is not None and pulse.journal is not None:
-        text = f"Nothing can be written to the state: {_shown(pulse.journal.error)}"
+    daemon_pulse = picture.overview.pulse if picture.overview else None
+    if daemon_pulse is not None and daemon_pulse.journal is not None:
+        problem_text = (
+            f"Nothing can be written to the state: {_shorten(daemon_pulse.journal.error)}"
+        )
         fix = "free space on its disk, or let the daemon write there"
-        yield Condition("disk", "", "written", text, fix, may_pass=True)
-    disk = picture.disk
-    if disk is not None and disk.free < min(LEAST_SPACE, LEAST_SHARE * disk.total):
-        text = f"The disk of the state is nearly full: {disk.free // 1_000_000} MB are left"
-        yield Condition("disk", "", "full", text, "free space on it", may_pass=True)
+        yield Condition("disk", "", "written", problem_text, fix, may_pass=True)
+    disk_space = picture.disk
+    if disk_space is not None and disk_space.free < min(
+        LEAST_SPACE, LEAST_SHARE * disk_space.total
+    ):
+        problem_text = (
+            f"The disk of the state is nearly full: {disk_space.free // 1_000_000} MB are left"
+        )
+        yield Condition("disk", "", "full", problem_text, "free space on it", may_pass=True)
 
 
 def _site_conditions(overview: Overview) -> Iterator[Condition]:
-    trouble = overview.pulse.site if overview.pulse else None
-    if trouble is None:
+    site_trouble = overview.pulse.site if overview.pulse else None
+    if site_trouble is None:
         return
     fix = "see whether the site and the network are up: sgevents check"
-    if trouble.refused:
+    if site_trouble.refused:
         fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
-    text = _shown(trouble.error)
-    yield Condition("outage", "", "", text, fix, may_pass=not trouble.refused)
+    problem_text = _shorten(site_trouble.error)
+    yield Condition("outage", "", "", problem_text, fix, may_pass=not site_trouble.refused)
 
 
 def _feed_conditions(
     overview: Overview, feed: FeedOverview, picture: Picture
 ) -> Iterator[Condition]:
     if feed.rewound:
-        text = f"The event log went backwards, and nothing is appended: {_shown(feed.rewound)}"
-        yield Condition("rewound", "", "", text, "sgevents status says what to do")
+        problem_text = (
+            f"The event log went backwards, and nothing is appended: {_shorten(feed.rewound)}"
+        )
+        yield Condition("rewound", "", "", problem_text, "sgevents status says what to do")
     if feed.parked:
-        text = f"{counted(feed.parked, 'late row')} await a decision"
+        problem_text = f"{counted(feed.parked, 'late row')} await a decision"
         fix = "see sgevents feed parked"
-        yield Condition("parked", "", "", text, fix, times=feed.parked)
+        yield Condition("parked", "", "", problem_text, fix, times=feed.parked)
     is_site_down = overview.pulse is not None and overview.pulse.site is not None
     unproved_for = picture.now - max(feed.proved_at, picture.running_since)
     if unproved_for > PROOF_AGE and not is_site_down and not feed.rewound:
-        text = (
+        problem_text = (
             f"No audit has shown for {format_duration(int(unproved_for))} that nothing is missing"
         )
-        yield Condition("incomplete", "", "proof", text, "its log says why audits fail")
+        yield Condition("incomplete", "", "proof", problem_text, "its log says why audits fail")
 
 
 def _aside_conditions(overview: Overview) -> Iterator[Condition]:
-    count = len(overview.set_aside)
-    if count:
-        text = f"{counted(count, 'event')} cannot be stored or read"
-        yield Condition("incomplete", "", "aside", text, "see sgevents feed aside", times=count)
+    aside_count = len(overview.set_aside)
+    if aside_count:
+        problem_text = f"{counted(aside_count, 'event')} cannot be stored or read"
+        yield Condition(
+            "incomplete", "", "aside", problem_text, "see sgevents feed aside", times=aside_count
+        )
 
 
 def _crash_conditions(picture: Picture) -> Iterator[Condition]:
     if picture.crashed_at:
-        text = "The daemon ended without being stopped, and was started again; nothing is lost"
+        problem_text = (
+            "The daemon ended without being stopped, and was started again; nothing is lost"
+        )
         fix = "the last lines of its log, or the system's, say why"
-        yield Condition("crash", "", f"{picture.crashed_at:.0f}", text, fix, ends=False)
-    for lane, deaths in picture.worker_deaths.items():
-        if deaths:
-            text = (
-                f"{counted(deaths, 'worker process', 'worker processes')} of lane {_shown(lane)} "
-            )
+        yield Condition("crash", "", f"{picture.crashed_at:.0f}", problem_text, fix, ends=False)
+    for lane_name, death_count in picture.worker_deaths.items():
+        if death_count:
+            processes = counted(death_count, "worker process", "worker processes")
+            problem_text = f"{processes} of lane {_shorten(lane_name)} ended"
             fix = "the log names the calls that they were in"
-            yield Condition("crash", "", f"lane {lane}", text, fix, times=deaths, ends=False)
+            yield Condition(
+                "crash", "", f"lane {lane_name}", problem_text, fix, times=death_count, ends=False
+            )
 
 
 def _plugin_conditions(
     plugin: PluginOverview, picture: Picture, longest_lag: float
 ) -> Iterator[Condition]:
-    name, reason = _shown(plugin.name), f": {_shown(plugin.reason)}" if plugin.reason else ""
+    shown_name, reason_suffix = (
+        _shorten(plugin.name),
+        f": {_shorten(plugin.reason)}" if plugin.reason else "",
+    )
     if plugin.state == "paused":
-        text, fix = f"Plugin {name} is paused{reason}", f"mend it, then: sgevents resume {name}"
-        yield Condition("paused", plugin.name, "", text, fix)
+        problem_text, fix = (
+            f"Plugin {shown_name} is paused{reason_suffix}",
+            f"mend it, then: sgevents resume {shown_name}",
+        )
+        yield Condition("paused", plugin.name, "", problem_text, fix)
     elif plugin.state == "held":
-        text, fix = f"Plugin {name} waits to try again{reason}", "see sgevents status"
-        yield Condition("held", plugin.name, "", text, fix, may_pass=True)
+        problem_text, fix = (
+            f"Plugin {shown_name} waits to try again{reason_suffix}",
+            "see sgevents status",
+        )
+        yield Condition("held", plugin.name, "", problem_text, fix, may_pass=True)
     elif plugin.state in {"not loaded", "not started"} and plugin.name not in picture.broken:
-        text = f"Plugin {name} is enabled and does not run{reason}"
-        yield Condition("broken", plugin.name, "", text, "see sgevents plugins list")
+        problem_text = f"Plugin {shown_name} is enabled and does not run{reason_suffix}"
+        yield Condition("broken", plugin.name, "", problem_text, "see sgevents plugins list")
     if plugin.state != "disabled" and plugin.behind_s > longest_lag:
-        behind = f"{counted(plugin.behind, 'event')}, {format_duration(int(plugin.behind_s))}"
-        text, fix = f"Plugin {name} is behind by {behind}", "see sgevents status"
-        yield Condition("lag", plugin.name, "", text, fix, may_pass=True)
+        behind_text = f"{counted(plugin.behind, 'event')}, {format_duration(int(plugin.behind_s))}"
+        problem_text, fix = f"Plugin {shown_name} is behind by {behind_text}", "see sgevents status"
+        yield Condition("lag", plugin.name, "", problem_text, fix, may_pass=True)
 
 
-def _letter_conditions(letters: Sequence[LetterGroup]) -> Iterator[Condition]:
+def _letter_conditions(letter_groups: Sequence[LetterGroup]) -> Iterator[Condition]:
     """Yield the largest groups of each callback, and what is left of them as one."""
-    seen: dict[tuple[str, str], int] = {}
-    others: dict[tuple[str, str], int] = {}
-    for group in letters:
-        callback = (group.plugin, group.callback)
-        seen[callback] = seen.get(callback, 0) + 1
-        if seen[callback] > MOST_GROUPS:
-            others[callback] = others.get(callback, 0) + group.letters
+    group_counts: dict[tuple[str, str], int] = {}
+    other_counts: dict[tuple[str, str], int] = {}
+    for group in letter_groups:
+        plugin_callback = (group.plugin, group.callback)
+        group_counts[plugin_callback] = group_counts.get(plugin_callback, 0) + 1
+        if group_counts[plugin_callback] > MOST_GROUPS:
+            other_counts[plugin_callback] = other_counts.get(plugin_callback, 0) + group.letters
             continue
-        error = f"failed for good: {_shown(group.error)}"
-        yield _letter_condition(*callback, f"{group.callback} {group.error}", group.letters, error)
-    for callback, count in others.items():
-        yield _letter_condition(*callback, f"{callback[1]} others", count, "failed in other ways")
+        failure_text = f"failed for good: {_shorten(group.error)}"
+        yield _letter_condition(
+            *plugin_callback, f"{group.callback} {group.error}", group.letters, failure_text
+        )
+    for plugin_callback, letter_count in other_counts.items():
+        yield _letter_condition(
+            *plugin_callback, f"{plugin_callback[1]} others", letter_count, "failed in other ways"
+        )
 
 
-def _letter_condition(plugin: str, callback: str, subject: str, count: int, how: str) -> Condition:
-    text = f"{_shown(callback)} of plugin {_shown(plugin)} {how} ({counted(count, 'dead letter')})"
-    fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {_shown(plugin)}"
-    return Condition("dead_letter", plugin, subject, text, fix, times=count)
+def _letter_condition(
+    plugin_name: str, callback_name: str, subject: str, letter_count: int, failure_text: str
+) -> Condition:
+    shown_plugin, letters_text = _shorten(plugin_name), counted(letter_count, "dead letter")
+    callback_text = f"{_shorten(callback_name)} of plugin {shown_plugin}"
+    problem_text = f"{callback_text} {failure_text} ({letters_text})"
+    fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {shown_plugin}"
+    return Condition("dead_letter", plugin_name, subject, problem_text, fix, times=letter_count)
 
 
-def _shown(text: str) -> str:
+def _shorten(outside_text: str) -> str:
     """Return a text from outside as one line of bounded length that mentions nobody."""
-    shown_text = one_line(text[: 4 * LONGEST_TEXT])
+    shown_text = one_line(outside_text[: 4 * LONGEST_TEXT])
     if len(shown_text) > LONGEST_TEXT:
         shown_text = f"{shown_text[: LONGEST_TEXT - 1]}…"
     # In a chat, `@everyone` would call everybody.

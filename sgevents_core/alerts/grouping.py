@@ -57,89 +57,119 @@ class Lasting:
         self._after = after
         self._since: dict[str, float] = {}
 
-    def filtered(self, conditions: Collection[Condition], now: float) -> list[Condition]:
+    def filtered(self, conditions: Collection[Condition], current_time: float) -> list[Condition]:
         """Return the conditions that are to be told.
 
         Args:
             conditions: All conditions at a moment.
-            now: That moment, in seconds since 1970.
+            current_time: That moment, in seconds since 1970.
         """
         self._since = {
-            condition.key: min(self._since.get(condition.key, now), now) for condition in conditions
+            condition.key: min(self._since.get(condition.key, current_time), current_time)
+            for condition in conditions
         }
         return [
             condition
             for condition in conditions
-            if not condition.may_pass or now - self._since[condition.key] >= self._after
+            if not condition.may_pass or current_time - self._since[condition.key] >= self._after
         ]
 
 
 def next_message(
-    site: str,
+    site_name: str,
     conditions: Sequence[Condition],
     announced: dict[str, Announced],
     *,
-    now: float,
-    every: float,
+    current_time: float,
+    repeat_interval: float,
 ) -> Message | None:
     """Return the message that a recipient is to get now; None if it knows all.
 
-    One message has all that has changed. A condition that lasts is told again after `every`; one
-    that ends and begins again is told at most once in that time.
+    One message has all that has changed. A condition that lasts is told again after
+    `repeat_interval`; one that ends and begins again is told at most once in that time.
 
     Args:
-        site: The site's name.
+        site_name: The site's name.
         conditions: What is wrong now.
         announced: What the recipient knows of, by key.
-        now: The time, in seconds since 1970.
-        every: The least seconds between two messages about a condition.
+        current_time: The time, in seconds since 1970.
+        repeat_interval: The least seconds between two messages about a condition.
     """
-    current = {condition.key: condition for condition in conditions}
-    begun = [
+    current_conditions = {condition.key: condition for condition in conditions}
+    begun_conditions = [
         condition
         for condition in conditions
         if condition.key not in announced
-        or _is_due(condition, announced[condition.key], now, every)
+        or _is_due(condition, announced[condition.key], current_time, repeat_interval)
     ]
-    over = {
-        key: known
-        for key, known in announced.items()
-        if key not in current and known.ends and not known.ended_at
+    ended_announcements = {
+        key: announcement
+        for key, announcement in announced.items()
+        if key not in current_conditions and announcement.ends and not announcement.ended_at
     }
-    if not begun and not over:
+    if not begun_conditions and not ended_announcements:
         return None
-    after = {
-        key: known for key, known in announced.items() if key in current or now - known.at < every
+    announced_after = {
+        key: announcement
+        for key, announcement in announced.items()
+        if key in current_conditions or current_time - announcement.at < repeat_interval
     }
-    after |= {key: msgspec.structs.replace(known, ended_at=now) for key, known in over.items()}
-    for condition in begun:
-        after[condition.key] = Announced(condition.text, now, condition.times, ends=condition.ends)
-    return Message(_title(site, begun, over), _body(begun, announced, over), after)
+    announced_after |= {
+        key: msgspec.structs.replace(announcement, ended_at=current_time)
+        for key, announcement in ended_announcements.items()
+    }
+    for condition in begun_conditions:
+        announced_after[condition.key] = Announced(
+            condition.text, current_time, condition.times, ends=condition.ends
+        )
+    return Message(
+        _message_title(site_name, begun_conditions, ended_announcements),
+        _message_body(begun_conditions, announced, ended_announcements),
+        announced_after,
+    )
 
 
-def _is_due(condition: Condition, known: Announced, now: float, every: float) -> bool:
+def _is_due(
+    condition: Condition, announcement: Announced, current_time: float, repeat_interval: float
+) -> bool:
     """Return whether a condition that was told before is to be told again."""
-    return now - known.at >= every and (condition.ends or condition.times > known.times)
+    return current_time - announcement.at >= repeat_interval and (
+        condition.ends or condition.times > announcement.times
+    )
 
 
-def _title(site: str, begun: Sequence[Condition], over: Collection[str]) -> str:
-    if not begun:
-        return f"sgevents {site}: {counted(len(over), 'problem is', 'problems are')} over"
-    kinds = ", ".join(dict.fromkeys(condition.kind.replace("_", " ") for condition in begun))
-    return f"sgevents {site}: {kinds}"
-
-
-def _body(
-    begun: Sequence[Condition], announced: dict[str, Announced], over: dict[str, Announced]
+def _message_title(
+    site_name: str, begun_conditions: Sequence[Condition], ended_announcements: Collection[str]
 ) -> str:
-    lines = []
-    for condition in begun[:MOST_LISTED]:
-        known = announced.get(condition.key)
-        again = "Still: " if known is not None and known.ends and not known.ended_at else ""
-        lines.append(f"{again}{condition.text}\nTo do: {condition.fix}")
-    if len(begun) > MOST_LISTED:
-        lines.append(f"And {len(begun) - MOST_LISTED} more: see sgevents status")
-    lines += [f"Over: {known.text}" for known in list(over.values())[:MOST_LISTED]]
-    if len(over) > MOST_LISTED:
-        lines.append(f"And {len(over) - MOST_LISTED} more are over")
-    return "\n\n".join(lines)
+    if not begun_conditions:
+        problems_text = counted(len(ended_announcements), "problem is", "problems are")
+        return f"sgevents {site_name}: {problems_text} over"
+    kind_names = ", ".join(
+        dict.fromkeys(condition.kind.replace("_", " ") for condition in begun_conditions)
+    )
+    return f"sgevents {site_name}: {kind_names}"
+
+
+def _message_body(
+    begun_conditions: Sequence[Condition],
+    announced: dict[str, Announced],
+    ended_announcements: dict[str, Announced],
+) -> str:
+    body_lines = []
+    for condition in begun_conditions[:MOST_LISTED]:
+        announcement = announced.get(condition.key)
+        repeat_prefix = (
+            "Still: "
+            if announcement is not None and announcement.ends and not announcement.ended_at
+            else ""
+        )
+        body_lines.append(f"{repeat_prefix}{condition.text}\nTo do: {condition.fix}")
+    if len(begun_conditions) > MOST_LISTED:
+        body_lines.append(f"And {len(begun_conditions) - MOST_LISTED} more: see sgevents status")
+    body_lines += [
+        f"Over: {announcement.text}"
+        for announcement in list(ended_announcements.values())[:MOST_LISTED]
+    ]
+    if len(ended_announcements) > MOST_LISTED:
+        body_lines.append(f"And {len(ended_announcements) - MOST_LISTED} more are over")
+    return "\n\n".join(body_lines)

@@ -57,11 +57,11 @@ class Heartbeat:
         # The first call is a moment after the start, when it is known whether all is well.
         while not self._stopping.wait(min(self._interval, 1.0)):
             if self._is_well():
-                self._call()
+                self._call_url()
                 if self._stopping.wait(max(self._interval - 1.0, 0.0)):
                     return
 
-    def _call(self) -> None:
+    def _call_url(self) -> None:
         try:
             call_url(self._url)
         except (OSError, HTTPException, ValueError) as error:
@@ -69,12 +69,12 @@ class Heartbeat:
         else:
             self._is_failing = False
 
-    def _note_failure(self, reason: str) -> None:
-        level = logging.DEBUG if self._is_failing else logging.WARNING
+    def _note_failure(self, failure_reason: str) -> None:
+        log_level = logging.DEBUG if self._is_failing else logging.WARNING
         self._is_failing = True
-        extra = {"action": "alerts.no_heartbeat", "key": self._key}
+        log_extra = {"action": "alerts.no_heartbeat", "key": self._key}
         log_text = "The heartbeat to %s failed, and is tried again: %s"
-        logger.log(level, log_text, self._key, reason, extra=extra)
+        logger.log(log_level, log_text, self._key, failure_reason, extra=log_extra)
 
 
 def call_url(url: Secret) -> None:

@@ -58,7 +58,7 @@ def recipients_of(table_index: int, addresses: Sequence[Secret]) -> list[Recipie
 
 def is_address(address: Secret) -> bool:
     """Return whether the library understands an address."""
-    with _Heard():
+    with _HeardDelivery():
         return apprise.Apprise.instantiate(address.reveal(), suppress_exceptions=True) is not None
 
 
@@ -71,7 +71,7 @@ def deliver(recipient: Recipient, title: str, body: str, redact: Redactor) -> st
         body: The lines, as plain text.
         redact: Removes secrets.
     """
-    with _Heard() as heard:
+    with _HeardDelivery() as heard:
         try:
             target = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
             if not target.add(recipient.address.reveal()):
@@ -84,13 +84,13 @@ def deliver(recipient: Recipient, title: str, body: str, redact: Redactor) -> st
     return "" if is_delivered else redact(heard.last_line or "it was not accepted")
 
 
-class _Heard:
+class _HeardDelivery:
     """What the library says about one delivery, while the block lasts."""
 
     def __init__(self) -> None:
         self.last_line = ""
 
-    def __enter__(self) -> _Heard:
+    def __enter__(self) -> _HeardDelivery:
         self._token = _current_delivery.set(self)
         return self
 
@@ -111,7 +111,9 @@ class _LibraryLog(logging.Handler):
             delivery.last_line = one_line(record.getMessage())
 
 
-_current_delivery: Final[ContextVar[_Heard | None]] = ContextVar("sgevents_alert", default=None)
+_current_delivery: Final[ContextVar[_HeardDelivery | None]] = ContextVar(
+    "sgevents_alert", default=None
+)
 _library_log: Final = logging.getLogger("apprise")
 _library_log.propagate = False
 _library_log.setLevel(logging.WARNING)
@@ -123,8 +125,8 @@ class Courier:
 
     Args:
         recipient: The recipient.
-        site: The site's name.
-        every: The least seconds between two messages about the same.
+        site_name: The site's name.
+        repeat_interval: The least seconds between two messages about the same.
         announced: What the recipient knows of.
         redact: Removes secrets.
         on_announced: Called, in the courier's thread, when that has changed.
@@ -134,50 +136,50 @@ class Courier:
         self,
         recipient: Recipient,
         *,
-        site: str,
-        every: float,
+        site_name: str,
+        repeat_interval: float,
         announced: dict[str, Announced],
         redact: Redactor,
         on_announced: Callable[[], None],
     ) -> None:
         self.recipient = recipient
         self.announced = announced
-        self._site = site
-        self._every = every
+        self._site_name = site_name
+        self._repeat_interval = repeat_interval
         self._redact = redact
         self._report_announced = on_announced
         self._conditions: Sequence[Condition] | None = None
-        self._news = threading.Condition()
+        self._news_arrived = threading.Condition()
         self._is_closing = False
-        self._failures = 0
+        self._failure_count = 0
         self._thread = threading.Thread(target=self._run, name="alerts-courier", daemon=True)
         self._thread.start()
 
     def tell(self, conditions: Sequence[Condition]) -> None:
         """Let the recipient know what is wrong now; return at once."""
-        with self._news:
+        with self._news_arrived:
             self._conditions = conditions
-            self._news.notify_all()
+            self._news_arrived.notify_all()
 
     def close(self, timeout: float) -> None:
         """Deliver what there is, in so many seconds at most; nothing if it has just failed.
 
         The next run tells it.
         """
-        with self._news:
+        with self._news_arrived:
             self._is_closing = True
-            self._news.notify_all()
+            self._news_arrived.notify_all()
         self._thread.join(timeout)
 
     def _run(self) -> None:
         wait_seconds: float | None = None
         while True:
-            with self._news:
+            with self._news_arrived:
                 if self._conditions is None or wait_seconds:
                     self._wait(wait_seconds)
                 conditions, self._conditions = self._conditions, None
                 is_last = self._is_closing
-            if conditions is not None and not (is_last and self._failures):
+            if conditions is not None and not (is_last and self._failure_count):
                 wait_seconds = self._tell_now(conditions)
             if is_last:
                 return
@@ -186,42 +188,46 @@ class Courier:
         """Wait for news; after a failure at least so many seconds, whatever is new."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while not self._is_closing:
-            remaining = None if deadline is None else deadline - time.monotonic()
-            if remaining is not None and remaining <= 0:
+            remaining_seconds = None if deadline is None else deadline - time.monotonic()
+            if remaining_seconds is not None and remaining_seconds <= 0:
                 return
             if deadline is None and self._conditions is not None:
                 return
-            self._news.wait(remaining)
+            self._news_arrived.wait(remaining_seconds)
 
     def _tell_now(self, conditions: Sequence[Condition]) -> float | None:
         """Tell the recipient what it does not know; return the seconds to wait after a failure."""
         message = next_message(
-            self._site, conditions, self.announced, now=time.time(), every=self._every
+            self._site_name,
+            conditions,
+            self.announced,
+            current_time=time.time(),
+            repeat_interval=self._repeat_interval,
         )
         if message is None:
             return None
-        reason = deliver(self.recipient, message.title, message.body, self._redact)
-        if not reason:
+        failure_reason = deliver(self.recipient, message.title, message.body, self._redact)
+        if not failure_reason:
             self._note_delivery()
             self.announced = message.announced
             self._report_announced()
             return None
-        self._note_failure(reason)
-        with self._news:
+        self._note_failure(failure_reason)
+        with self._news_arrived:
             if self._conditions is None:  # try the same again unless there is something newer
                 self._conditions = conditions
-        wait_seconds = min(FIRST_WAIT * 2.0 ** min(self._failures - 1, 10), LONGEST_WAIT)
+        wait_seconds = min(FIRST_WAIT * 2.0 ** min(self._failure_count - 1, 10), LONGEST_WAIT)
         return wait_seconds * (0.75 + random.random() / 4)  # noqa: S311 - jitter
 
     def _note_delivery(self) -> None:
-        if self._failures:
-            extra = {"action": "alerts.delivered", "key": self.recipient.key}
-            logger.info("Alerts to %s are delivered again", self.recipient.key, extra=extra)
-        self._failures = 0
+        if self._failure_count:
+            log_extra = {"action": "alerts.delivered", "key": self.recipient.key}
+            logger.info("Alerts to %s are delivered again", self.recipient.key, extra=log_extra)
+        self._failure_count = 0
 
-    def _note_failure(self, reason: str) -> None:
-        self._failures += 1
+    def _note_failure(self, failure_reason: str) -> None:
+        self._failure_count += 1
         log_text = "An alert to %s could not be delivered, and is tried again: %s"
-        extra = {"action": "alerts.not_delivered", "key": self.recipient.key}
-        level = logging.ERROR if self._failures == 1 else logging.DEBUG
-        logger.log(level, log_text, self.recipient.key, reason, extra=extra)
+        log_extra = {"action": "alerts.not_delivered", "key": self.recipient.key}
+        log_level = logging.ERROR if self._failure_count == 1 else logging.DEBUG
+        logger.log(log_level, log_text, self.recipient.key, failure_reason, extra=log_extra)

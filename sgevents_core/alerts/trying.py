@@ -40,14 +40,14 @@ def try_addresses(settings: Settings) -> Iterator[Trial]:
     from sgevents_core.alerts.recipients import deliver, recipients_of
 
     redact = Redactor.of(settings)
-    site = one_line(urlsplit(settings.site.url).hostname or "")
-    title, body = f"sgevents {site}: a test", "This is a test: nothing is wrong."
-    for index, table in enumerate(settings.alerts):
-        for recipient in recipients_of(index, table.urls):
+    site_name = one_line(urlsplit(settings.site.url).hostname or "")
+    title, body = f"sgevents {site_name}: a test", "This is a test: nothing is wrong."
+    for table_index, table in enumerate(settings.alerts):
+        for recipient in recipients_of(table_index, table.urls):
             scheme = recipient.address.reveal().partition("://")[0]
             yield Trial(recipient.key, scheme, deliver(recipient, title, body, redact))
         if table.heartbeat is not None:
-            key = dotted_key(("alerts", index, "heartbeat"))
+            key = dotted_key(("alerts", table_index, "heartbeat"))
             scheme = table.heartbeat.reveal().partition("://")[0]
             try:
                 call_url(table.heartbeat)

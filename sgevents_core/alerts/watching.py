@@ -59,14 +59,16 @@ class AlertTable:
             for condition in conditions_in(picture, self._settings.lag)
             if self._is_about(condition)
         ]
-        lasting = self._lasting.filtered(conditions, picture.now)
-        self.is_well = not any(condition.ends for condition in lasting)
+        lasting_conditions = self._lasting.filtered(conditions, picture.now)
+        self.is_well = not any(condition.ends for condition in lasting_conditions)
         for courier in self.couriers:
-            courier.tell(lasting)
+            courier.tell(lasting_conditions)
 
     def _is_about(self, condition: Condition) -> bool:
-        plugins = self._settings.plugins
-        is_about_plugin = not (plugins and condition.plugin) or condition.plugin in plugins
+        table_plugins = self._settings.plugins
+        is_about_plugin = (
+            not (table_plugins and condition.plugin) or condition.plugin in table_plugins
+        )
         return condition.kind in self._settings.on and is_about_plugin
 
 
@@ -81,37 +83,39 @@ class AlertWatch:
     def __init__(self, settings: Settings, crashed_at: float) -> None:
         self._settings = settings
         self._crashed_at = crashed_at
-        self._folder = settings.state.path
-        self._enabled = frozenset(n for n, table in settings.plugins.items() if table.enabled)
+        self._state_folder = settings.state.path
+        self._enabled_plugins = frozenset(
+            plugin_name for plugin_name, table in settings.plugins.items() if table.enabled
+        )
         self._started_at = time.time()
         self._looked_at = float("-inf")
-        self._daemon: WatchedDaemon | None = None
-        self._letters: tuple[object, list[LetterGroup]] = (None, [])
+        self._watched_daemon: WatchedDaemon | None = None
+        self._letter_groups: tuple[object, list[LetterGroup]] = (None, [])
         self._stopping = threading.Event()
         self._write_lock = threading.Lock()
         self._redact = Redactor.of(settings)
-        self._tables: list[AlertTable] = []
-        announced = read_announced(self._folder)
-        for index, table in enumerate(settings.alerts):
+        self._alert_tables: list[AlertTable] = []
+        announced = read_announced(self._state_folder)
+        for table_index, table in enumerate(settings.alerts):
             couriers = [
                 Courier(
                     recipient,
-                    site=one_line(urlsplit(settings.site.url).hostname or ""),
-                    every=table.every,
-                    announced=announced.get(f"{index} {recipient.identity}", {}),
+                    site_name=one_line(urlsplit(settings.site.url).hostname or ""),
+                    repeat_interval=table.every,
+                    announced=announced.get(f"{table_index} {recipient.identity}", {}),
                     redact=self._redact,
                     on_announced=self._keep_announced,
                 )
-                for recipient in recipients_of(index, table.urls)
+                for recipient in recipients_of(table_index, table.urls)
             ]
-            self._tables.append(AlertTable(table, couriers))
+            self._alert_tables.append(AlertTable(table, couriers))
         self._heartbeats = list(self._open_heartbeats())
         self._thread = threading.Thread(target=self._run, name="alerts-watch", daemon=True)
         self._thread.start()
 
     def watch(self, daemon: WatchedDaemon) -> None:
         """Look at a run from now on."""
-        self._daemon = daemon
+        self._watched_daemon = daemon
 
     def close(self) -> None:
         """Tell the last news, for a few seconds at most; the next run tells the rest."""
@@ -120,7 +124,7 @@ class AlertWatch:
             heartbeat.close()
         deadline = time.monotonic() + CLOSE_SECONDS
         self._thread.join(CLOSE_SECONDS)
-        for table in self._tables:
+        for table in self._alert_tables:
             for courier in table.couriers:
                 courier.close(max(deadline - time.monotonic(), 0.0))
 
@@ -128,13 +132,13 @@ class AlertWatch:
         return [
             Heartbeat(
                 table_settings.heartbeat,
-                key=dotted_key(("alerts", index, "heartbeat")),
+                key=dotted_key(("alerts", table_index, "heartbeat")),
                 interval=table_settings.heartbeat_every,
                 is_well=self._well_check(table),
                 redact=self._redact,
             )
-            for index, (table_settings, table) in enumerate(
-                zip(self._settings.alerts, self._tables, strict=True)
+            for table_index, (table_settings, table) in enumerate(
+                zip(self._settings.alerts, self._alert_tables, strict=True)
             )
             if table_settings.heartbeat is not None
         ]
@@ -143,7 +147,7 @@ class AlertWatch:
         ready_within = self._settings.metrics.ready_within
 
         def is_well() -> bool:
-            daemon = self._daemon
+            daemon = self._watched_daemon
             is_fresh = time.monotonic() - self._looked_at < STALE_AFTER
             return (
                 daemon is not None
@@ -159,66 +163,74 @@ class AlertWatch:
         is_failing = False
         while not self._stopping.wait(CHECK_INTERVAL if self._looked_at > 0 else 0.2):
             try:
-                self._look()
+                self._look_at_daemon()
                 is_failing = False
             except Exception:  # a mistake of ours must not end alerts
-                level = logging.DEBUG if is_failing else logging.ERROR
-                extra = {"action": "alerts.failed"}
-                logger.log(level, "What is wrong could not be seen", exc_info=True, extra=extra)
+                log_level = logging.DEBUG if is_failing else logging.ERROR
+                log_extra = {"action": "alerts.failed"}
+                logger.log(
+                    log_level, "What is wrong could not be seen", exc_info=True, extra=log_extra
+                )
                 is_failing = True
 
-    def _look(self) -> None:
-        daemon = self._daemon
+    def _look_at_daemon(self) -> None:
+        daemon = self._watched_daemon
         if daemon is None:
             return
         picture = self._take_picture(daemon)
-        for table in self._tables:
+        for table in self._alert_tables:
             table.look(picture)
         self._looked_at = time.monotonic()
 
     def _take_picture(self, daemon: WatchedDaemon) -> Picture:
         try:
-            overview = read_overview(self._folder, self._enabled)
-            letters = self._read_letters(
-                [] if overview is None else [(p.name, p.dead_letters) for p in overview.plugins]
+            overview = read_overview(self._state_folder, self._enabled_plugins)
+            letter_groups = self._read_letters(
+                []
+                if overview is None
+                else [(plugin.name, plugin.dead_letters) for plugin in overview.plugins]
             )
         except StateError:
-            overview, letters = None, self._letters[1]
-        workers = list(daemon.parts.workers.items())
+            overview, letter_groups = None, self._letter_groups[1]
+        lanes_of_workers = list(daemon.parts.workers.items())
         return Picture(
             now=time.time(),
             running_since=self._started_at,
             overview=overview,
-            letters=letters,
+            letters=letter_groups,
             broken=daemon.broken,
             disk=self._disk_space(),
-            worker_deaths={name: lane_workers.death_count for name, lane_workers in workers},
+            worker_deaths={
+                lane_name: lane_workers.death_count for lane_name, lane_workers in lanes_of_workers
+            },
             crashed_at=self._crashed_at,
         )
 
-    def _read_letters(self, counts: list[tuple[str, int]]) -> list[LetterGroup]:
+    def _read_letters(self, letter_counts: list[tuple[str, int]]) -> list[LetterGroup]:
         """Return the groups of dead letters, read anew only if there are more or fewer."""
-        if self._letters[0] != counts:
-            if not any(count for _, count in counts):
-                self._letters = (counts, [])
+        if self._letter_groups[0] != letter_counts:
+            if not any(letter_count for _, letter_count in letter_counts):
+                self._letter_groups = (letter_counts, [])
             else:
-                with closing(open_state(self._folder).letters()) as letters:
-                    self._letters = (counts, letters.groups(LetterChoice()))
-        return self._letters[1]
+                with closing(open_state(self._state_folder).letters()) as letters:
+                    self._letter_groups = (letter_counts, letters.groups(LetterChoice()))
+        return self._letter_groups[1]
 
     def _disk_space(self) -> DiskSpace | None:
         try:
-            disk = os.statvfs(self._folder)
+            disk_status = os.statvfs(self._state_folder)
         except OSError:
             return None
-        return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+        return DiskSpace(
+            disk_status.f_bavail * disk_status.f_frsize, disk_status.f_blocks * disk_status.f_frsize
+        )
 
     def _keep_announced(self) -> None:
         """Keep what all recipients know of; called by any courier."""
         with self._write_lock:
             announced = {
-                f"{index} {courier.recipient.identity}": courier.announced
-                for index, table in enumerate(self._tables)
+                f"{table_index} {courier.recipient.identity}": courier.announced
+                for table_index, table in enumerate(self._alert_tables)
                 for courier in table.couriers
             }
-            write_announced(self._folder, announced)
+            write_announced(self._state_folder, announced)

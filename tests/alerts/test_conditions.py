@@ -93,11 +93,18 @@ KINDS = {
 }
 
 
+def test_worker_processes_that_ended_are_said_to_have_ended() -> None:
+    """In a whole sentence, with their lane."""
+    (condition,) = conditions_in(CASES["worker"], 600.0)
+    assert condition.text == "2 worker processes of lane render ended"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_each_thing_that_is_wrong_is_one_condition(case: str) -> None:
     """It has its kind, says what is wrong, and what to do."""
     (condition,) = conditions_in(CASES[case], 600.0)
     assert condition.kind == KINDS[case]
+    assert condition.text == condition.text.strip()
     assert condition.text
     assert condition.fix
 

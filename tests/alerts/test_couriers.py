@@ -82,8 +82,8 @@ def courier_to(address: str, announced: dict[str, Announced] | None = None) -> I
     (recipient,) = recipients_of(0, settings.alerts[0].urls)
     courier = Courier(
         recipient,
-        site="studio.example",
-        every=3600.0,
+        site_name="studio.example",
+        repeat_interval=3600.0,
         announced=announced or {},
         redact=Redactor.of(settings),
         on_announced=lambda: None,

@@ -23,7 +23,9 @@ class Told:
 
     def look(self, now: float, *conditions: Condition) -> bool:
         """Tell what is wrong at a moment; return whether there was a message."""
-        message = next_message("studio", conditions, self.announced, now=now, every=EVERY)
+        message = next_message(
+            "studio", conditions, self.announced, current_time=now, repeat_interval=EVERY
+        )
         if message is None:
             return False
         self.messages.append(message)
