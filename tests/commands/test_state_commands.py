@@ -51,8 +51,8 @@ def sgevents(tmp_path: Path, folder: Path) -> Iterator[Commands]:
 def spoil(folder: Path, page: int) -> None:
     """Overwrite a page of the database with garbage."""
     with (folder / DATABASE).open("r+b") as file:
-        file.seek(page * 4096)
-        file.write(b"garbage!" * 512)
+        file.seek(page * 16_384)
+        file.write(b"garbage!" * 2048)
 
 
 def test_sound_state_is_sound(sgevents: Commands) -> None:

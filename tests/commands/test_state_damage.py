@@ -87,9 +87,10 @@ def zero_page(table: str) -> Callable[[Path], None]:
         with closing(sqlite3.connect(folder / DATABASE)) as db:
             sql = "SELECT rootpage FROM sqlite_master WHERE name = ?"
             (page,) = db.execute(sql, (table,)).fetchone()
+            (page_size,) = db.execute("PRAGMA page_size").fetchone()
         with (folder / DATABASE).open("r+b") as file:
-            file.seek((page - 1) * 4096)
-            file.write(bytes(4096))
+            file.seek((page - 1) * page_size)
+            file.write(bytes(page_size))
 
     return zeroed
 
@@ -97,7 +98,7 @@ def zero_page(table: str) -> Callable[[Path], None]:
 def cut_off(folder: Path) -> None:
     """Take the second half of the database away."""
     with (folder / DATABASE).open("r+b") as file:
-        file.truncate((folder / DATABASE).stat().st_size // 8192 * 4096)
+        file.truncate((folder / DATABASE).stat().st_size // 32_768 * 16_384)
 
 
 def log_flipped(folder: Path) -> None:

@@ -104,7 +104,7 @@ def test_read_only_database(scene: Scene, reliability: Reliability) -> None:
 @pytest.mark.parametrize(
     ("fault", "injected", "begins"),
     [
-        ("The database is damaged", "garbage from its second page on", 4096),
+        ("The database is damaged", "garbage from its second page on", 16_384),
         ("The database file is not a database", "garbage from its first byte on", 0),
     ],
 )

@@ -87,7 +87,7 @@ def test_state_that_is_deleted_or_replaced_is_seen(
     assert seen.value.exit_code == 4
 
 
-@pytest.mark.parametrize("begins", [0, 4096])
+@pytest.mark.parametrize("begins", [0, 16_384])
 def test_database_that_is_overwritten_is_seen(
     folder: Path, presence: Presence, begins: int
 ) -> None:

@@ -19,7 +19,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.database import DATABASE, Database
 from sgevents_core.state.steps import Step
 
 NEWEST = len(schema.migrations())
@@ -48,6 +48,19 @@ def test_new_state_has_the_newest_schema(tmp_path: Path) -> None:
     assert files == {DATABASE + end: 0o640 for end in ("", "-wal", "-shm")}
     state.close()
     assert version(tmp_path) == NEWEST
+
+
+@pytest.mark.parametrize("page_size", [None, 4096])
+def test_size_of_pages(tmp_path: Path, page_size: int | None) -> None:
+    """A new state has large pages, an older one keeps its own; the log of writes is as short."""
+    if page_size is not None:
+        with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+            db.execute(f"PRAGMA page_size = {page_size}")
+            db.execute("VACUUM")
+    with closing(Database(tmp_path)) as database:
+        assert database.fetch_number("PRAGMA page_size") == (page_size or 16_384)
+        pages_in_log = database.fetch_number("PRAGMA wal_autocheckpoint")
+        assert pages_in_log * (page_size or 16_384) == 4_096_000
 
 
 @pytest.mark.parametrize("read_only", [False, True])

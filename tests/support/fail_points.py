@@ -159,6 +159,8 @@ def _database(points: _Points) -> None:
             if sql.startswith("PRAGMA synchronous"):
                 # Syncs matter only for power cuts; waiting for them would take most of a run.
                 sql = "PRAGMA synchronous = OFF"
+            elif sql.startswith("PRAGMA wal_autocheckpoint"):
+                sql = f"PRAGMA wal_autocheckpoint = {PAGES}"
             return self._written(sql, partial(super().execute, sql, *values))
 
         def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:
@@ -188,9 +190,7 @@ def _database(points: _Points) -> None:
     def opened(*args: Any, **more: Any) -> Any:
         if "mode=ro" in str(args[0]):
             return connect(*args, **more)
-        db = points.around(f"{_who()}: connect", connect, *args, factory=Watched, **more)
-        sqlite3.Connection.execute(db, f"PRAGMA wal_autocheckpoint = {PAGES}")
-        return db
+        return points.around(f"{_who()}: connect", connect, *args, factory=Watched, **more)
 
     sqlite3.connect = opened
 

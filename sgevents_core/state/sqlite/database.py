@@ -22,6 +22,8 @@ DATABASE: Final = "sgevents.db"
 _FILE_ENDINGS: Final = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of the database for each of its files."""
 _BUSY_TIMEOUT: Final = 30_000
+_CHECKPOINT_SIZE: Final = 4_096_000
+"""Bytes of the write-ahead log after which a commit moves them into the database."""
 _DAMAGE_MESSAGES: Final = ("malformed", "not a database", "no such table", "no such column")
 """SQLite's messages for a file that is no longer a state; error codes need Python 3.11."""
 
@@ -78,6 +80,7 @@ class Database:
                     )
                 if not read_only:
                     schema.prepare_for_writing(self._connection)
+                    self.set_checkpoint_size(_CHECKPOINT_SIZE)
                 schema.check_version(self._connection, self._database_path, oldest_version)
             except BaseException:
                 self._connection.close()
@@ -92,8 +95,9 @@ class Database:
         """Close the connection."""
         self._connection.close()
 
-    def set_checkpoint_pages(self, page_count: int) -> None:
-        """Set the length of the write-ahead log from which a commit of this connection moves it."""
+    def set_checkpoint_size(self, byte_count: int) -> None:
+        """Set the size of the write-ahead log from which a commit of this connection moves it."""
+        page_count = byte_count // self.fetch_number("PRAGMA page_size")
         self.fetch_all(f"PRAGMA wal_autocheckpoint = {page_count}")
 
     def back_up(self, target_path: Path) -> int:

@@ -25,11 +25,11 @@ from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
 _encode_json: Final = msgspec.json.Encoder().encode
 _ROWS_PER_STATEMENT: Final = (100, 10, 1)
-_CHECKPOINT_PAGES: Final = 4000
-"""Pages of the write-ahead log, of 4 KiB, after which an append moves them into the database.
+_CHECKPOINT_SIZE: Final = 16_384_000
+"""Bytes of the write-ahead log after which an append moves them into the database.
 
-Four times SQLite's own limit, so that catching up waits less often for the disk. Connections of
-lanes keep that limit, and so the log stays as short as ever while events come singly.
+Four times the limit of lanes, so that catching up waits less often for the disk, and the log stays
+short while events come singly.
 """
 _ENTRY_PLACEHOLDERS: Final = f"({', '.join('?' * 9)})"
 
@@ -48,7 +48,7 @@ class SqliteFeedWriter(SqliteReader):
 
     def __init__(self, state_folder: Path) -> None:
         super().__init__(state_folder)
-        self._database.set_checkpoint_pages(_CHECKPOINT_PAGES)
+        self._database.set_checkpoint_size(_CHECKPOINT_SIZE)
 
     def take_feed(self) -> None:
         """Do nothing: the feed's thread is the only writer."""

@@ -14,12 +14,18 @@ from sgevents_core.errors import StateError, StateTooNew
 from sgevents_core.state.sqlite.backup import back_up_before_upgrade
 
 _WAL_MODE_TIMEOUT: Final = 5.0
+_PAGE_SIZE: Final = 16_384
+"""The size of a new database's pages, in bytes.
+
+Appending and reading events costs less than with SQLite's 4 KiB: there are a quarter of the pages.
+"""
 
 
 def prepare_for_writing(connection: sqlite3.Connection) -> None:
     """Prepare a connection for writing and bring the schema up to date."""
     if _schema_version(connection) > len(migrations()):
         return  # `check_version` raises; a newer schema is left untouched
+    connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # without effect once it has tables
     _set_wal_mode(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     if _schema_version(connection) < len(migrations()):
