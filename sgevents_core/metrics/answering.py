@@ -30,7 +30,7 @@ _MOST_READS: Final = 16
 """How much of a request is read that is too long, in portions of its limit."""
 _START_TIMEOUT: Final = 10.0
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
-_REASONS: Final = {
+_STATUS_PHRASES: Final = {
     200: "OK",
     400: "Bad Request",
     404: "Not Found",
@@ -73,65 +73,72 @@ class AnsweringServer:
     def __init__(
         self, address: ListenAddress, pages: Mapping[str, Page], *, config_path: object, key: str
     ) -> None:
-        self._pages = pages
+        self._pages_by_path = pages
         self._connections: dict[asyncio.Task[None], None] = {}
         try:
-            self._socket = _listening_socket(address)
+            self._listening_socket = _listening_socket(address)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ListenError(config=config_path, key=key, address=address, reason=reason) from None
-        host, port = self._socket.getsockname()[:2]
+        host, port = self._listening_socket.getsockname()[:2]
         self.address = ListenAddress(host, port)
-        _LISTENING.add(self)
-        self._loop = asyncio.new_event_loop()
+        _LISTENING_SERVERS.add(self)
+        self._event_loop = asyncio.new_event_loop()
         self._is_serving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._run_event_loop, name="metrics", daemon=True)
         self._thread.start()
         self._is_serving.wait(_START_TIMEOUT)
 
     def close(self) -> None:
         """End it; a request that is being answered is cut off."""
         with suppress(RuntimeError):  # the loop has ended already
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._event_loop.call_soon_threadsafe(self._event_loop.stop)
         self._thread.join(_START_TIMEOUT)
-        self._socket.close()
-        _LISTENING.discard(self)
+        self._listening_socket.close()
+        _LISTENING_SERVERS.discard(self)
 
     def close_in_fork(self) -> None:
         """Give up the port in a forked process, which may outlive the daemon."""
         with suppress(OSError):
-            os.close(self._socket.detach())
+            os.close(self._listening_socket.detach())
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def _run_event_loop(self) -> None:
+        asyncio.set_event_loop(self._event_loop)
         try:
-            server = self._loop.run_until_complete(
+            server = self._event_loop.run_until_complete(
                 asyncio.start_server(
-                    self._serve, sock=self._socket, limit=MOST_REQUEST_BYTES, start_serving=True
+                    self._serve_connection,
+                    sock=self._listening_socket,
+                    limit=MOST_REQUEST_BYTES,
+                    start_serving=True,
                 )
             )
             self._is_serving.set()
-            self._loop.run_forever()
+            self._event_loop.run_forever()
             server.close()
             self._cancel_connections()
         except Exception:
             logger.exception("The server for monitoring ended", extra={"action": "metrics.ended"})
         finally:
             self._is_serving.set()
-            self._loop.close()
+            self._event_loop.close()
 
     def _cancel_connections(self) -> None:
-        connections = asyncio.all_tasks(self._loop)
+        connections = asyncio.all_tasks(self._event_loop)
         for connection in connections:
             connection.cancel()
         with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(asyncio.gather(*connections, return_exceptions=True))
+            self._event_loop.run_until_complete(
+                asyncio.gather(*connections, return_exceptions=True)
+            )
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Answer one request, and close the connection."""
         if len(self._connections) >= MOST_CONNECTIONS:
             next(iter(self._connections)).cancel()
-        connection = asyncio.ensure_future(self._converse(reader, writer))
+        connection = asyncio.ensure_future(self._answer_request(reader, writer))
         self._connections[connection] = None
         try:
             await asyncio.wait_for(connection, REQUEST_SECONDS)
@@ -141,7 +148,9 @@ class AnsweringServer:
             self._connections.pop(connection, None)
             writer.transport.abort()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         has_body = True
         try:
             request_head = await reader.readuntil(b"\r\n\r\n")
@@ -150,7 +159,7 @@ class AnsweringServer:
         else:
             has_body = not request_head.startswith(b"HEAD ")
             reply = await self._reply_to(request_head)
-        writer.write(_encode(reply, has_body=has_body))
+        writer.write(_encode_reply(reply, has_body=has_body))
         await writer.drain()
         writer.write_eof()
         # Read what is still sent: closing earlier would reset the connection of the answer.
@@ -165,9 +174,9 @@ class AnsweringServer:
         if request_words[0] not in {b"GET", b"HEAD"}:
             return Reply(405, b"only GET and HEAD are answered\n")
         path = request_words[1].split(b"?", 1)[0].decode("latin-1")
-        page = self._pages.get(path)
+        page = self._pages_by_path.get(path)
         if page is None:
-            return Reply(404, b"there are " + " ".join(self._pages).encode() + b"\n")
+            return Reply(404, b"there are " + " ".join(self._pages_by_path).encode() + b"\n")
         try:
             return await page()
         except Exception:
@@ -208,9 +217,9 @@ def _listening_socket(address: ListenAddress) -> socket.socket:
     return listening_socket
 
 
-def _encode(reply: Reply, *, has_body: bool) -> bytes:
+def _encode_reply(reply: Reply, *, has_body: bool) -> bytes:
     head_lines = [
-        f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}",
+        f"HTTP/1.1 {reply.status} {_STATUS_PHRASES[reply.status]}",
         f"Content-Type: {reply.content_type}",
         f"Content-Length: {len(reply.body)}",
         "Cache-Control: no-store",
@@ -219,15 +228,15 @@ def _encode(reply: Reply, *, has_body: bool) -> bytes:
     ]
     if reply.status == 405:
         head_lines.append("Allow: GET, HEAD")
-    head = "\r\n".join([*head_lines, "", ""]).encode("latin-1")
-    return head + reply.body if has_body else head
+    head_bytes = "\r\n".join([*head_lines, "", ""]).encode("latin-1")
+    return head_bytes + reply.body if has_body else head_bytes
 
 
-_LISTENING: Final[weakref.WeakSet[AnsweringServer]] = weakref.WeakSet()
+_LISTENING_SERVERS: Final[weakref.WeakSet[AnsweringServer]] = weakref.WeakSet()
 
 
 def _close_in_fork() -> None:
-    for server in list(_LISTENING):
+    for server in list(_LISTENING_SERVERS):
         server.close_in_fork()
 
 

@@ -44,17 +44,17 @@ class CallCounts(CallObserver):
     """
 
     def __init__(self) -> None:
-        self._counts: dict[CallbackName, CallbackCounts] = {}
+        self._counts_by_callback: dict[CallbackName, CallbackCounts] = {}
 
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Count a call."""
-        counts = self._counts_of((call.plugin, call.callback_name))
-        counts.buckets[bisect_left(BUCKETS, seconds)] += 1
-        counts.seconds += seconds
+        callback_counts = self._counts_of((call.plugin, call.callback_name))
+        callback_counts.buckets[bisect_left(BUCKETS, seconds)] += 1
+        callback_counts.seconds += seconds
         if error is not None:
-            counts.failures += 1
+            callback_counts.failures += 1
 
     def note_failure(self, failure: Failure) -> None:
         """Count a failure that became a dead letter."""
@@ -67,14 +67,16 @@ class CallCounts(CallObserver):
         Args:
             plugin_names: The plugins that run.
         """
-        for name in list(self._counts):
-            if name[0] not in plugin_names and name != OTHERS:
-                self._counts.pop(name, None)
-        return dict(self._counts)
+        for callback_name in list(self._counts_by_callback):
+            if callback_name[0] not in plugin_names and callback_name != OTHERS:
+                self._counts_by_callback.pop(callback_name, None)
+        return dict(self._counts_by_callback)
 
-    def _counts_of(self, name: CallbackName) -> CallbackCounts:
-        counts = self._counts.get(name)
-        if counts is None:
-            is_full = len(self._counts) >= MOST_CALLBACKS
-            counts = self._counts.setdefault(OTHERS if is_full else name, CallbackCounts())
-        return counts
+    def _counts_of(self, callback_name: CallbackName) -> CallbackCounts:
+        callback_counts = self._counts_by_callback.get(callback_name)
+        if callback_counts is None:
+            is_full = len(self._counts_by_callback) >= MOST_CALLBACKS
+            callback_counts = self._counts_by_callback.setdefault(
+                OTHERS if is_full else callback_name, CallbackCounts()
+            )
+        return callback_counts

@@ -39,8 +39,8 @@ PLUGIN_STATES: Final = (
     *("active", "catching up", "held", "paused", "disabled", "not started", "not loaded"),
 )
 """The states that an overview gives to plugins."""
-_BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
-_K = TypeVar("_K")
+_BUCKET_BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
+_Key = TypeVar("_Key")
 
 
 class DaemonFigures(Collector):
@@ -61,8 +61,10 @@ class DaemonFigures(Collector):
         self._settings = settings
         self._call_counts = call_counts
         self._find_parts = find_parts
-        self._enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
-        self._sizes = StateSizes(settings.state.path)
+        self._enabled_plugins = frozenset(
+            name for name, table in settings.plugins.items() if table.enabled
+        )
+        self._state_sizes = StateSizes(settings.state.path)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -78,12 +80,12 @@ class DaemonFigures(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all families."""
         parts = self._find_parts()
-        build = {"version": __version__, "python": platform.python_version()}
-        yield _info("sgevents_build", "The versions that run.", build)
+        build_labels = {"version": __version__, "python": platform.python_version()}
+        yield _info_family("sgevents_build", "The versions that run.", build_labels)
         ready_within = self._settings.metrics.ready_within
         is_ready = not unready_reason(parts, ready_within)
-        yield _gauge("sgevents_ready", "Whether the daemon follows its site.", is_ready)
-        yield from self._sizes.families()
+        yield _gauge_family("sgevents_ready", "Whether the daemon follows its site.", is_ready)
+        yield from self._state_sizes.families()
         if parts is None:
             return
         feed = parts.find_feed()
@@ -93,198 +95,243 @@ class DaemonFigures(Collector):
         yield from self._overview_families(parts)
 
     def _running_plugin_families(self, parts: WatchedParts) -> Iterator[Metric]:
-        plugins = {plugin.name: plugin for plugin in list(parts.plugins)}
-        yield from _call_families(self._call_counts.by_callback(plugins))
-        infos = InfoMetricFamily(
+        running_plugins = {plugin.name: plugin for plugin in list(parts.plugins)}
+        yield from _call_families(self._call_counts.by_callback(running_plugins))
+        plugin_infos = InfoMetricFamily(
             "sgevents_plugin",
             "The plugins that run, with their distributions and versions.",
             labels=["plugin", "lane"],
         )
-        for plugin in plugins.values():
-            values = {"distribution": plugin.distribution, "version": plugin.version or ""}
-            infos.add_metric(
+        for plugin in running_plugins.values():
+            version_labels = {"distribution": plugin.distribution, "version": plugin.version or ""}
+            plugin_infos.add_metric(
                 [label_value(plugin.name), label_value(plugin.lane)],
-                {key: label_value(value) for key, value in values.items()},
+                {key: label_value(value) for key, value in version_labels.items()},
             )
-        yield infos
-        services = {name: parts.services[name] for name in plugins if name in parts.services}
-        yield _counters(
+        yield plugin_infos
+        running_services = {
+            plugin_name: parts.services[plugin_name]
+            for plugin_name in running_plugins
+            if plugin_name in parts.services
+        }
+        yield _counter_families(
             "sgevents_plugin_api_calls",
             "Calls to the site that a plugin made.",
-            {name: shared.contact.call_count for name, shared in services.items()},
+            {
+                plugin_name: plugin_services.contact.call_count
+                for plugin_name, plugin_services in running_services.items()
+            },
             ("plugin",),
         )
-        yield _gauges(
+        yield _gauge_families(
             "sgevents_plugin_store_bytes",
             "The size of a plugin's store, as JSON.",
-            {name: shared.store.size() for name, shared in services.items()},
+            {
+                plugin_name: plugin_services.store.size()
+                for plugin_name, plugin_services in running_services.items()
+            },
             ("plugin",),
         )
 
     def _overview_families(self, parts: WatchedParts) -> Iterator[Metric]:
         """Yield what the state says; only whether it can be read, if it cannot."""
         try:
-            overview = read_overview(self._settings.state.path, self._enabled)
+            overview = read_overview(self._settings.state.path, self._enabled_plugins)
         except StateError:
             overview = None
-        name, help_text = "sgevents_state_readable", "Whether the state can be read."
-        yield _gauge(name, help_text, overview is not None)
+        family_name, help_text = "sgevents_state_readable", "Whether the state can be read."
+        yield _gauge_family(family_name, help_text, overview is not None)
         if overview is None:
             return
         journal_end = overview.journal_end
-        yield _gauge("sgevents_journal_events", "Events in the journal.", overview.events)
+        yield _gauge_family("sgevents_journal_events", "Events in the journal.", overview.events)
         yield from _lane_families(parts, journal_end)
         if overview.feed is not None:
             yield from _id_families(overview.feed)
-        yield _gauge(
+        yield _gauge_family(
             "sgevents_feed_set_aside_events",
             "Events that cannot be stored or read, and were set aside.",
             len(overview.set_aside),
         )
-        enabled = [plugin for plugin in overview.plugins if plugin.name in self._enabled]
-        yield from _plugin_families(enabled)
+        enabled_plugins = [
+            plugin for plugin in overview.plugins if plugin.name in self._enabled_plugins
+        ]
+        yield from _plugin_families(enabled_plugins)
         yield _attention_family(overview)
 
 
 def _feed_families(feed: Feed) -> Iterator[Metric]:
-    counts, lag, state = feed.counts, feed_lag(feed), feed.state
-    if lag is not None:
+    feed_counts, lag_seconds, feed_state = feed.counts, feed_lag(feed), feed.state
+    if lag_seconds is not None:
         help_text = "Seconds since the feed had every event that the site showed."
-        yield _gauge("sgevents_feed_lag_seconds", help_text, lag)
-    if state is not None and state.anchor_id is not None:
+        yield _gauge_family("sgevents_feed_lag_seconds", help_text, lag_seconds)
+    if feed_state is not None and feed_state.anchor_id is not None:
         help_text = "When the newest event was created, on the site's clock, in seconds since 1970."
-        yield _gauge("sgevents_feed_newest_event_timestamp_seconds", help_text, state.anchor_at)
+        yield _gauge_family(
+            "sgevents_feed_newest_event_timestamp_seconds", help_text, feed_state.anchor_at
+        )
     help_text = "Calls to the site that the feed made, by purpose."
-    yield _counters("sgevents_feed_polls", help_text, counts.polls, ("kind",))
+    yield _counter_families("sgevents_feed_polls", help_text, feed_counts.polls, ("kind",))
     help_text = "Calls of the feed that failed, by kind of failure."
-    yield _counters("sgevents_feed_errors", help_text, counts.errors, ("kind",))
-    yield _counter("sgevents_feed_events", "Events that the feed took.", counts.rows)
+    yield _counter_families("sgevents_feed_errors", help_text, feed_counts.errors, ("kind",))
+    yield _counter_family("sgevents_feed_events", "Events that the feed took.", feed_counts.rows)
     help_text = "Events that came after one with a higher id."
-    yield _counter("sgevents_feed_late_events", help_text, counts.late_rows)
+    yield _counter_family("sgevents_feed_late_events", help_text, feed_counts.late_rows)
     help_text = "Whether the feed's last call to the site was answered."
-    yield _gauge("sgevents_site_up", help_text, feed.site_trouble is None)
+    yield _gauge_family("sgevents_site_up", help_text, feed.site_trouble is None)
     help_text = "Whether the feed can write to the state."
-    yield _gauge("sgevents_state_writable", help_text, feed.journal_trouble is None)
+    yield _gauge_family("sgevents_state_writable", help_text, feed.journal_trouble is None)
 
 
 def _id_families(feed: FeedOverview) -> Iterator[Metric]:
-    yield _gauges(
+    yield _gauge_families(
         "sgevents_feed_missing_ids",
         "Ids that were not seen: still waited for, or given up until an audit finds them.",
         {"waited for": feed.waiting, "given up": feed.given_up},
         ("standing",),
     )
     help_text = "Events that came late by the thousand, and await a decision."
-    yield _gauge("sgevents_feed_parked_events", help_text, feed.parked)
+    yield _gauge_family("sgevents_feed_parked_events", help_text, feed.parked)
     help_text = "Whether the site's event log went backwards."
-    yield _gauge("sgevents_feed_rewound", help_text, bool(feed.rewound))
+    yield _gauge_family("sgevents_feed_rewound", help_text, bool(feed.rewound))
     help_text = (
         "When an audit last showed that nothing is missing, on the site's clock; 0 for never."
     )
-    yield _gauge("sgevents_feed_proved_timestamp_seconds", help_text, feed.proved_at)
+    yield _gauge_family("sgevents_feed_proved_timestamp_seconds", help_text, feed.proved_at)
 
 
-def _call_families(counts: Mapping[CallbackName, CallbackCounts]) -> Iterator[Metric]:
-    labels = ("plugin", "callback")
+def _call_families(counts_by_callback: Mapping[CallbackName, CallbackCounts]) -> Iterator[Metric]:
+    label_names = ("plugin", "callback")
     durations = HistogramMetricFamily(
-        "sgevents_callback_duration_seconds", "How long calls of callbacks took.", labels=labels
+        "sgevents_callback_duration_seconds",
+        "How long calls of callbacks took.",
+        labels=label_names,
     )
-    calls = {}
-    for name, callback_counts in counts.items():
-        sums = list(accumulate(callback_counts.buckets))
-        calls[name] = sums[-1]
+    call_totals = {}
+    for callback_name, callback_counts in counts_by_callback.items():
+        bucket_sums = list(accumulate(callback_counts.buckets))
+        call_totals[callback_name] = bucket_sums[-1]
         durations.add_metric(
-            [label_value(name_part) for name_part in name],
-            list(zip(_BOUNDS, sums, strict=True)),
+            [label_value(name_part) for name_part in callback_name],
+            list(zip(_BUCKET_BOUNDS, bucket_sums, strict=True)),
             callback_counts.seconds,
         )
-    yield _counters("sgevents_callback_calls", "Calls of callbacks.", calls, labels)
-    failures = {name: callback_counts.failures for name, callback_counts in counts.items()}
+    yield _counter_families(
+        "sgevents_callback_calls", "Calls of callbacks.", call_totals, label_names
+    )
+    failure_totals = {
+        callback_name: callback_counts.failures
+        for callback_name, callback_counts in counts_by_callback.items()
+    }
     help_text = "Calls of callbacks that raised, or were given up."
-    yield _counters("sgevents_callback_failures", help_text, failures, labels)
-    letters = {name: callback_counts.dead_letters for name, callback_counts in counts.items()}
+    yield _counter_families("sgevents_callback_failures", help_text, failure_totals, label_names)
+    letter_totals = {
+        callback_name: callback_counts.dead_letters
+        for callback_name, callback_counts in counts_by_callback.items()
+    }
     help_text = "Dead letters that a callback has left; a batch leaves one."
-    yield _counters("sgevents_callback_dead_letters", help_text, letters, labels)
+    yield _counter_families("sgevents_callback_dead_letters", help_text, letter_totals, label_names)
     yield durations
 
 
 def _lane_families(parts: WatchedParts, journal_end: int) -> Iterator[Metric]:
-    lanes, label = list(parts.lanes), ("lane",)
-    queued = {lane.name: lane.queue_length(journal_end) for lane in lanes}
-    yield _gauges("sgevents_lane_queue_events", "Events that wait for a lane.", queued, label)
-    workers = {lane.name: lane.workers for lane in lanes}
-    yield _gauges("sgevents_lane_workers", "Workers of a lane.", workers, label)
-    busy = {lane.name: min(len(lane.running_calls()), lane.workers) for lane in lanes}
+    lanes, label_names = list(parts.lanes), ("lane",)
+    queue_lengths = {lane.name: lane.queue_length(journal_end) for lane in lanes}
+    yield _gauge_families(
+        "sgevents_lane_queue_events", "Events that wait for a lane.", queue_lengths, label_names
+    )
+    worker_counts = {lane.name: lane.workers for lane in lanes}
+    yield _gauge_families("sgevents_lane_workers", "Workers of a lane.", worker_counts, label_names)
+    busy_counts = {lane.name: min(len(lane.running_calls()), lane.workers) for lane in lanes}
     help_text = "Workers of a lane that are in a call."
-    yield _gauges("sgevents_lane_busy_workers", help_text, busy, label)
-    restarts = {name: workers.restart_count for name, workers in list(parts.workers.items())}
+    yield _gauge_families("sgevents_lane_busy_workers", help_text, busy_counts, label_names)
+    restart_counts = {
+        lane_name: worker_counts.restart_count
+        for lane_name, worker_counts in list(parts.workers.items())
+    }
     help_text = "Worker processes of a lane that were replaced."
-    yield _counters("sgevents_lane_worker_restarts", help_text, restarts, label)
+    yield _counter_families("sgevents_lane_worker_restarts", help_text, restart_counts, label_names)
 
 
 def _plugin_families(plugins: Iterable[PluginOverview]) -> Iterator[Metric]:
-    by_name, label = {plugin.name: plugin for plugin in plugins}, ("plugin",)
+    plugins_by_name, label_names = {plugin.name: plugin for plugin in plugins}, ("plugin",)
     help_text = "Events in the journal that a plugin has not finished."
-    behind = {name: plugin.behind for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_lag_events", help_text, behind, label)
+    lag_events = {plugin_name: plugin.behind for plugin_name, plugin in plugins_by_name.items()}
+    yield _gauge_families("sgevents_plugin_lag_events", help_text, lag_events, label_names)
     help_text = "The age of the oldest event that a plugin has not finished; 0 without one."
-    behind_s = {name: plugin.behind_s for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_lag_seconds", help_text, behind_s, label)
+    lag_seconds = {plugin_name: plugin.behind_s for plugin_name, plugin in plugins_by_name.items()}
+    yield _gauge_families("sgevents_plugin_lag_seconds", help_text, lag_seconds, label_names)
     help_text = "The dead letters of a plugin."
-    letters = {name: plugin.dead_letters for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_dead_letters", help_text, letters, label)
+    letter_counts = {
+        plugin_name: plugin.dead_letters for plugin_name, plugin in plugins_by_name.items()
+    }
+    yield _gauge_families("sgevents_plugin_dead_letters", help_text, letter_counts, label_names)
     help_text = "Calls that the callbacks of a plugin have put off."
-    deferred = {name: plugin.deferred for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_deferred_calls", help_text, deferred, label)
+    deferred_counts = {
+        plugin_name: plugin.deferred for plugin_name, plugin in plugins_by_name.items()
+    }
+    yield _gauge_families("sgevents_plugin_deferred_calls", help_text, deferred_counts, label_names)
     help_text = "Events that wait for a plugin in batches."
-    batched = {name: plugin.batched for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_batched_events", help_text, batched, label)
+    batched_counts = {
+        plugin_name: plugin.batched for plugin_name, plugin in plugins_by_name.items()
+    }
+    yield _gauge_families("sgevents_plugin_batched_events", help_text, batched_counts, label_names)
     help_text = "Events in a row that a plugin failed on."
-    failures = {name: plugin.failures for name, plugin in by_name.items()}
-    yield _gauges("sgevents_plugin_failures_in_a_row", help_text, failures, label)
-    states = {
-        (name, state): plugin.state == state
-        for name, plugin in by_name.items()
-        for state in PLUGIN_STATES
+    failure_counts = {
+        plugin_name: plugin.failures for plugin_name, plugin in plugins_by_name.items()
+    }
+    yield _gauge_families(
+        "sgevents_plugin_failures_in_a_row", help_text, failure_counts, label_names
+    )
+    state_flags = {
+        (plugin_name, state_name): plugin.state == state_name
+        for plugin_name, plugin in plugins_by_name.items()
+        for state_name in PLUGIN_STATES
     }
     help_text = "1 for the state that an enabled plugin is in, 0 for all others."
-    yield _gauges("sgevents_plugin_state", help_text, states, ("plugin", "state"))
+    yield _gauge_families("sgevents_plugin_state", help_text, state_flags, ("plugin", "state"))
 
 
 def _attention_family(overview: Overview) -> Metric:
-    needs = dict.fromkeys(get_args(AttentionKind), 0)
+    need_counts = dict.fromkeys(get_args(AttentionKind), 0)
     for need in attention_needs(overview.pulse, overview.feed_trouble, time.time()):
-        needs[need.kind] += 1
+        need_counts[need.kind] += 1
     help_text = "Conditions that need a person, by kind; `sgevents status` says what to do."
-    return _gauges("sgevents_attention_needed", help_text, needs, ("kind",))
+    return _gauge_families("sgevents_attention_needed", help_text, need_counts, ("kind",))
 
 
-def _gauge(name: str, help_text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, help_text, value=float(value))
+def _gauge_family(family_name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(family_name, help_text, value=float(value))
 
 
-def _counter(name: str, help_text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, help_text, value=float(value))
+def _counter_family(family_name: str, help_text: str, value: float) -> Metric:
+    return CounterMetricFamily(family_name, help_text, value=float(value))
 
 
-def _info(name: str, help_text: str, values: dict[str, str]) -> Metric:
-    return InfoMetricFamily(name, help_text, value=values)
+def _info_family(family_name: str, help_text: str, label_values: dict[str, str]) -> Metric:
+    return InfoMetricFamily(family_name, help_text, value=label_values)
 
 
-def _gauges(
-    name: str, help_text: str, values: Mapping[_K, float], labels: tuple[str, ...]
+def _gauge_families(
+    family_name: str,
+    help_text: str,
+    values_by_key: Mapping[_Key, float],
+    label_names: tuple[str, ...],
 ) -> Metric:
-    family = GaugeMetricFamily(name, help_text, labels=labels)
-    for key, value in values.items():
+    family = GaugeMetricFamily(family_name, help_text, labels=label_names)
+    for key, value in values_by_key.items():
         family.add_metric(_label_values(key), float(value))
     return family
 
 
-def _counters(
-    name: str, help_text: str, values: Mapping[_K, float], labels: tuple[str, ...]
+def _counter_families(
+    family_name: str,
+    help_text: str,
+    values_by_key: Mapping[_Key, float],
+    label_names: tuple[str, ...],
 ) -> Metric:
-    family = CounterMetricFamily(name, help_text, labels=labels)
-    for key, value in values.items():
+    family = CounterMetricFamily(family_name, help_text, labels=label_names)
+    for key, value in values_by_key.items():
         family.add_metric(_label_values(key), float(value))
     return family
 

@@ -32,27 +32,29 @@ class HttpMonitoring:
     """
 
     def __init__(self, settings: Settings, listen: ListenAddress) -> None:
-        counts = CallCounts()
-        self.call_counts = (counts,)
+        call_counts = CallCounts()
+        self.call_counts = (call_counts,)
         self._ready_within = settings.metrics.ready_within
-        self._parts: WatchedParts | None = None
-        self._figures = DaemonFigures(settings, counts, lambda: self._parts)
-        self._exposition = (float("-inf"), b"")
+        self._watched_parts: WatchedParts | None = None
+        self._daemon_figures = DaemonFigures(settings, call_counts, lambda: self._watched_parts)
+        self._last_exposition = (float("-inf"), b"")
         self._figures_thread = ThreadPoolExecutor(1, "figures")
         pages = {"/metrics": self._answer_figures, "/healthz": self._answer_health}
         pages["/readyz"] = self._answer_readiness
-        self._server = AnsweringServer(listen, pages, config_path=settings.path, key=LISTEN_KEY)
-        address = str(self._server.address)
-        extra = {"action": "metrics.listening", "address": address}
-        logger.info("Figures for monitoring are at http://%s/metrics", address, extra=extra)
+        self._answering_server = AnsweringServer(
+            listen, pages, config_path=settings.path, key=LISTEN_KEY
+        )
+        address = str(self._answering_server.address)
+        log_extra = {"action": "metrics.listening", "address": address}
+        logger.info("Figures for monitoring are at http://%s/metrics", address, extra=log_extra)
 
     def watch(self, parts: WatchedParts) -> None:
         """Look at the parts of a run from now on."""
-        self._parts = parts
+        self._watched_parts = parts
 
     def close(self) -> None:
         """Answer nothing any more."""
-        self._server.close()
+        self._answering_server.close()
         self._figures_thread.shutdown(wait=False, cancel_futures=True)
 
     async def _answer_figures(self) -> Reply:
@@ -62,18 +64,18 @@ class HttpMonitoring:
 
     def _current_exposition(self) -> bytes:
         """Return the figures, at most a second old; only for the thread for figures."""
-        exposed_at, body = self._exposition
+        exposed_at, body = self._last_exposition
         if time.monotonic() - exposed_at > FRESH_SECONDS:
-            body = self._figures.exposition()
-            self._exposition = (time.monotonic(), body)
+            body = self._daemon_figures.exposition()
+            self._last_exposition = (time.monotonic(), body)
         return body
 
     async def _answer_health(self) -> Reply:
-        return _standing(unwell_reason(self._parts))
+        return _health_reply(unwell_reason(self._watched_parts))
 
     async def _answer_readiness(self) -> Reply:
-        return _standing(unready_reason(self._parts, self._ready_within))
+        return _health_reply(unready_reason(self._watched_parts, self._ready_within))
 
 
-def _standing(reason: str) -> Reply:
+def _health_reply(reason: str) -> Reply:
     return Reply(503, f"{reason}\n".encode()) if reason else Reply(200, b"ok\n")

@@ -71,19 +71,23 @@ def check_extra(settings: Settings) -> None:
         ) from None
 
 
-def check_new_address(current: ListenAddress | None, new: ListenAddress | None, path: Path) -> None:
+def check_new_address(
+    current_address: ListenAddress | None, new_address: ListenAddress | None, config_path: Path
+) -> None:
     """Check that another address can be listened on, before the present one is given up.
 
     Args:
-        current: The address in use; its port is free once it is given up.
-        new: The address that a changed configuration names.
-        path: The configuration file.
+        current_address: The address in use; its port is free once it is given up.
+        new_address: The address that a changed configuration names.
+        config_path: The configuration file.
 
     Raises:
         ListenError: It cannot.
     """
-    if new is None or (current is not None and new.port == current.port):
+    if new_address is None or (
+        current_address is not None and new_address.port == current_address.port
+    ):
         return
     from sgevents_core.metrics.answering import LISTEN_KEY, check_can_listen
 
-    check_can_listen(new, config_path=path, key=LISTEN_KEY)
+    check_can_listen(new_address, config_path=config_path, key=LISTEN_KEY)

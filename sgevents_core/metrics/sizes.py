@@ -22,15 +22,15 @@ class StateSizes:
     def families(self) -> Iterator[Metric]:
         """Yield the sizes that can be read."""
         try:
-            with os.scandir(self._state_folder) as entries:
-                sizes = [_file_size(entry) for entry in entries]
-            disk = os.statvfs(self._state_folder)
+            with os.scandir(self._state_folder) as folder_entries:
+                file_sizes = [_file_size(entry) for entry in folder_entries]
+            disk_status = os.statvfs(self._state_folder)
         except OSError:
             return
         help_text = "The size of the state's files."
-        yield GaugeMetricFamily("sgevents_state_bytes", help_text, value=float(sum(sizes)))
+        yield GaugeMetricFamily("sgevents_state_bytes", help_text, value=float(sum(file_sizes)))
         help_text = "The space on the state's disk that the daemon may still use."
-        free_bytes = float(disk.f_bavail * disk.f_frsize)
+        free_bytes = float(disk_status.f_bavail * disk_status.f_frsize)
         yield GaugeMetricFamily("sgevents_state_disk_free_bytes", help_text, value=free_bytes)
 
 

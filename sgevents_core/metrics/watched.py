@@ -49,13 +49,17 @@ def feed_lag(feed: Feed) -> float | None:
     That is the time since the feed last had all there was; while it catches up, the age of the
     newest event it has read, if that is less.
     """
-    counts, state = feed.counts, feed.state
-    lags = []
-    if counts.caught_up_at is not None:
-        lags.append(time.monotonic() - counts.caught_up_at)
-    if (counts.has_more or not lags) and state is not None and state.anchor_id is not None:
-        lags.append(time.time() - state.anchor_at)
-    return max(min(lags), 0.0) if lags else None
+    feed_counts, feed_state = feed.counts, feed.state
+    lag_candidates = []
+    if feed_counts.caught_up_at is not None:
+        lag_candidates.append(time.monotonic() - feed_counts.caught_up_at)
+    if (
+        (feed_counts.has_more or not lag_candidates)
+        and feed_state is not None
+        and feed_state.anchor_id is not None
+    ):
+        lag_candidates.append(time.time() - feed_state.anchor_at)
+    return max(min(lag_candidates), 0.0) if lag_candidates else None
 
 
 def unready_reason(parts: WatchedParts | None, ready_within: float) -> str:
@@ -70,18 +74,18 @@ def unready_reason(parts: WatchedParts | None, ready_within: float) -> str:
     if parts.stopping.is_set():
         return "the daemon stops"
     feed = parts.find_feed()
-    return "" if feed is None else _lateness(feed, ready_within)
+    return "" if feed is None else _lateness_reason(feed, ready_within)
 
 
-def _lateness(feed: Feed, ready_within: float) -> str:
+def _lateness_reason(feed: Feed, ready_within: float) -> str:
     """Return why the feed does not follow its site closely enough; empty if it does."""
     if feed.journal_trouble is not None:
         return "nothing can be written to the state"
-    lag = feed_lag(feed)
-    if lag is None:
+    lag_seconds = feed_lag(feed)
+    if lag_seconds is None:
         return "the site has not answered yet"
-    if lag > ready_within:
-        return f"it is {counted(int(lag), 'second')} behind the site"
+    if lag_seconds > ready_within:
+        return f"it is {counted(int(lag_seconds), 'second')} behind the site"
     return ""
 
 

@@ -123,14 +123,14 @@ def test_a_hundred_scrapes_cost_what_one_does(
     settings = settings_in(tmp_path)
     monitoring = HttpMonitoring(settings, ListenAddress("127.0.0.1", 0))
     readings: list[float] = []
-    exposition = monitoring._figures.exposition
+    exposition = monitoring._daemon_figures.exposition
 
     def counted_exposition() -> bytes:
         readings.append(time.monotonic())
         return exposition()
 
-    monkeypatch.setattr(monitoring._figures, "exposition", counted_exposition)
-    address = f"http://{monitoring._server.address}/metrics"
+    monkeypatch.setattr(monitoring._daemon_figures, "exposition", counted_exposition)
+    address = f"http://{monitoring._answering_server.address}/metrics"
 
     def scrape(_: int) -> bytes:
         with urllib.request.urlopen(address, timeout=PATIENCE) as response:
