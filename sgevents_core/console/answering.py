@@ -54,9 +54,9 @@ class PageAnswers:
         self, sites: Sites, gate: Gate, templates: Environment, pages: Sequence[Page]
     ) -> None:
         self.sites = sites
-        self._pages = pages
+        self._all_pages = pages
         self.gate = gate
-        self._templates = templates
+        self._page_templates = templates
         self._shared_views = SharedViews()
 
     def visit_of(self, request: HttpRequest, person: Person) -> Visit:
@@ -75,8 +75,8 @@ class PageAnswers:
         """Return the view of a page as JSON values, without secrets."""
         query = read_query(page.query_type, parameters)
         read = partial(_read_plain_view, page, visit, query)
-        key = (visit.site.slug, page.name, msgspec.json.encode(query), visit.person.role)
-        return await run_in_threadpool(self._shared_views.read, key, page.shared_for, read)
+        view_key = (visit.site.slug, page.name, msgspec.json.encode(query), visit.person.role)
+        return await run_in_threadpool(self._shared_views.read, view_key, page.shared_for, read)
 
     def forget_views(self) -> None:
         """Forget all shared views, so that a person who changed something sees it."""
@@ -86,25 +86,25 @@ class PageAnswers:
         self,
         request: HttpRequest,
         template: str,
-        values: Mapping[str, Any],
+        template_values: Mapping[str, Any],
         *,
         session: Session | None = None,
         status: int = 200,
     ) -> Response:
         """Return a rendered template, with the cookie of a new session."""
         notice = self.gate.notice_in(request)
-        context = {
+        template_context = {
             "sites": [{"slug": site.slug, "title": site.title} for site in self.sites],
             "site": None,
             "person": session.person if session else None,
             "form_token": self.gate.form_token(session) if session else "",
             "may_sign_out": self.gate.may_sign_out,
             "notice": notice,
-            "here": _address(request),
+            "here": _local_address(request),
             "path": request.url.path,
-            **values,
+            **template_values,
         }
-        markup = self._templates.get_template(template).render(context)
+        markup = self._page_templates.get_template(template).render(template_context)
         response = HTMLResponse(markup, status)
         self.gate.keep_session(request, response, session)
         if notice:
@@ -121,7 +121,7 @@ class PageAnswers:
                 "config_problem": site.redactor(site.config_problem),
             },
             "page": page,
-            "tabs": [tab for tab in self._pages if tab.in_navigation and tab.template],
+            "tabs": [tab for tab in self._all_pages if tab.in_navigation and tab.template],
         }
 
     async def answer_problem(self, request: HttpRequest, error: Exception) -> Response:
@@ -132,10 +132,12 @@ class PageAnswers:
         if request.url.path.startswith("/api/"):
             return json_answer({"error": problem.title, "detail": str(problem)}, problem.status)
         if isinstance(problem, SignInNeeded) and request.method == "GET":
-            return RedirectResponse(f"/sign-in?next={quote(_address(request))}", 303)
-        values = {"title": problem.title, "text": str(problem)}
+            return RedirectResponse(f"/sign-in?next={quote(_local_address(request))}", 303)
+        template_values = {"title": problem.title, "text": str(problem)}
         session: Session | None = getattr(request.state, "session", None)
-        return self.html(request, "problem.html", values, session=session, status=problem.status)
+        return self.html(
+            request, "problem.html", template_values, session=session, status=problem.status
+        )
 
     async def answer_failure(self, request: HttpRequest, error: Exception) -> Response:
         """Answer a call that failed by a mistake of the console; the log has the traceback."""
@@ -145,30 +147,36 @@ class PageAnswers:
         return response
 
 
-def page_routes(answers: PageAnswers, pages: Sequence[Page]) -> Iterator[Route]:
+def page_routes(page_answers: PageAnswers, pages: Sequence[Page]) -> Iterator[Route]:
     """Yield the routes of pages: each as HTML and as JSON."""
     for page in pages:
         if page.template:
             html_path = f"/sites/{{site}}/{page.path}"
-            yield Route(html_path, partial(_answer_html, answers, page), name=page.name)
+            yield Route(html_path, partial(_answer_html, page_answers, page), name=page.name)
         api_path = f"{API_ROOT}/sites/{{site}}/{page.name}"
-        yield Route(api_path, partial(_answer_json, answers, page), name=f"api.{page.name}")
+        yield Route(api_path, partial(_answer_json, page_answers, page), name=f"api.{page.name}")
 
 
-async def _answer_html(answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
-    session = answers.gate.enter(request)
-    visit = answers.visit_of(request, session.person)
-    view = await answers.read_view(page, visit, request.query_params)
+async def _answer_html(page_answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
+    session = page_answers.gate.enter(request)
+    visit = page_answers.visit_of(request, session.person)
+    view = await page_answers.read_view(page, visit, request.query_params)
     daemon_need = await run_in_threadpool(read_daemon_need, visit.site.state_folder, visit.now)
-    values = {**answers.page_context(page, visit.site), "view": view, "now": visit.now}
-    values["daemon_need"] = daemon_need
-    return await run_in_threadpool(answers.html, request, page.template, values, session=session)
+    template_values = {
+        **page_answers.page_context(page, visit.site),
+        "view": view,
+        "now": visit.now,
+    }
+    template_values["daemon_need"] = daemon_need
+    return await run_in_threadpool(
+        page_answers.html, request, page.template, template_values, session=session
+    )
 
 
-async def _answer_json(answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
-    session = answers.gate.enter(request)
-    visit = answers.visit_of(request, session.person)
-    return json_answer(await answers.read_view(page, visit, request.query_params))
+async def _answer_json(page_answers: PageAnswers, page: Page, request: HttpRequest) -> Response:
+    session = page_answers.gate.enter(request)
+    visit = page_answers.visit_of(request, session.person)
+    return json_answer(await page_answers.read_view(page, visit, request.query_params))
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
@@ -185,24 +193,27 @@ def read_query(query_type: type[_S], parameters: QueryParams) -> _S:
     """
     list_names = list_names_of(query_type)
     required_names = {field.name for field in msgspec.structs.fields(query_type) if field.required}
-    values = {
-        name: parameters.getlist(name) if name in list_names else parameters[name]
-        for name in parameters
-        if parameters[name] != "" or name in required_names  # a form sends its empty fields, too
+    values_by_name = {
+        parameter_name: parameters.getlist(parameter_name)
+        if parameter_name in list_names
+        else parameters[parameter_name]
+        for parameter_name in parameters
+        if parameters[parameter_name] != ""
+        or parameter_name in required_names  # a form sends its empty fields, too
     }
-    return convert(values, query_type)
+    return convert(values_by_name, query_type)
 
 
-def convert(values: Any, wanted_type: type[_T], *, strict: bool = False) -> _T:
+def convert(outside_values: Any, wanted_type: type[_T], *, strict: bool = False) -> _T:
     """Return values from outside as a struct.
 
     Raises:
         BadQuery: They do not fit.
     """
     try:
-        return msgspec.convert(values, wanted_type, strict=strict)
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise BadQuery(one_line(str(error)[:300])) from None
+        return msgspec.convert(outside_values, wanted_type, strict=strict)
+    except (msgspec.ValidationError, OverflowError) as conversion_error:
+        raise BadQuery(one_line(str(conversion_error)[:300])) from None
 
 
 def list_names_of(query_type: type) -> set[str]:
@@ -217,17 +228,17 @@ def _read_plain_view(page: Page, visit: Visit, query: Query) -> Any:
     return visit.site.redactor.in_value(msgspec.to_builtins(page.read(visit, query)))
 
 
-def _address(request: HttpRequest) -> str:
+def _local_address(request: HttpRequest) -> str:
     """Return the path and the parameters of a call."""
-    query = request.url.query
-    return request.url.path + (f"?{query}" if query else "")
+    query_text = request.url.query
+    return request.url.path + (f"?{query_text}" if query_text else "")
 
 
 def _log_refusal(request: HttpRequest, problem: ConsoleProblem) -> None:
-    peer = request.client.host if request.client else "?"
+    peer_address = request.client.host if request.client else "?"
     logger.warning(
         "A call from %s to %s was refused: %s",
-        peer,
+        peer_address,
         one_line(request.url.path[:200]),
         problem,
         extra={"action": "console.refused"},

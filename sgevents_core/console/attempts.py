@@ -20,38 +20,43 @@ class Attempts:
     """The failed attempts of the last minutes, by peer, and by peer and name."""
 
     def __init__(self) -> None:
-        self._failures: dict[str, list[float]] = {}
+        self._failures_by_source: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def wait_of(self, peer: str, name: str, now: float) -> float:
+    def wait_of(self, peer: str, name: str, current_time: float) -> float:
         """Return the seconds until a peer may try a name again; 0 for at once."""
         with self._lock:
-            waits = [
-                self._wait_of(source, limit, now) for source, limit in _sources(peer, name).items()
+            wait_seconds = [
+                self._wait_of(source, failure_limit, current_time)
+                for source, failure_limit in _limits_by_source(peer, name).items()
             ]
-        return max(waits)
+        return max(wait_seconds)
 
-    def _wait_of(self, source: str, limit: int, now: float) -> float:
-        failures = self._failures.get(source, ())
-        recent = [failed_at for failed_at in failures if now - failed_at < WINDOW]
-        return recent[-limit] + WINDOW - now if len(recent) >= limit else 0.0
+    def _wait_of(self, source: str, failure_limit: int, current_time: float) -> float:
+        failures = self._failures_by_source.get(source, ())
+        recent_failures = [failed_at for failed_at in failures if current_time - failed_at < WINDOW]
+        return (
+            recent_failures[-failure_limit] + WINDOW - current_time
+            if len(recent_failures) >= failure_limit
+            else 0.0
+        )
 
-    def add_failure(self, peer: str, name: str, now: float) -> None:
+    def add_failure(self, peer: str, name: str, current_time: float) -> None:
         """Remember a failed attempt."""
         with self._lock:
-            for source, limit in _sources(peer, name).items():
-                failures = self._failures.pop(source, [])
-                self._failures[source] = [*failures[-limit:], now]
-            while len(self._failures) > _MOST_SOURCES:
-                del self._failures[next(iter(self._failures))]
+            for source, failure_limit in _limits_by_source(peer, name).items():
+                failures = self._failures_by_source.pop(source, [])
+                self._failures_by_source[source] = [*failures[-failure_limit:], current_time]
+            while len(self._failures_by_source) > _MOST_SOURCES:
+                del self._failures_by_source[next(iter(self._failures_by_source))]
 
     def forget(self, peer: str, name: str) -> None:
         """Forget the failures of a peer for a name that has now signed in, and the last of all."""
         with self._lock:
-            self._failures.pop(f"{peer} {name}", None)
-            self._failures[peer] = self._failures.get(peer, [])[:-1]
+            self._failures_by_source.pop(f"{peer} {name}", None)
+            self._failures_by_source[peer] = self._failures_by_source.get(peer, [])[:-1]
 
 
-def _sources(peer: str, name: str) -> Mapping[str, int]:
+def _limits_by_source(peer: str, name: str) -> Mapping[str, int]:
     """Return under which texts a failure is remembered, each with its limit."""
     return {f"{peer} {name}": MOST_FAILURES, peer: MOST_FAILURES_OF_PEER}

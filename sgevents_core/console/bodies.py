@@ -24,25 +24,27 @@ async def read_body(request: HttpRequest) -> bytes:
         FormTooSlow: It does not arrive in time, or its sender has gone.
     """
     try:
-        body = await asyncio.wait_for(read_at_most(request, LARGEST_FORM), FORM_SECONDS)
+        call_body = await asyncio.wait_for(read_at_most(request, LARGEST_FORM), FORM_SECONDS)
     except (ClientDisconnect, asyncio.TimeoutError):
         raise FormTooSlow("The form did not arrive.") from None
-    if body is None:
+    if call_body is None:
         raise FormTooLarge(f"A form has at most {LARGEST_FORM:,} bytes.")
-    return body
+    return call_body
 
 
 async def read_at_most(request: HttpRequest, largest: int) -> bytes | None:
     """Return the body of a call; None, without reading it all, if it has more bytes."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and (len(announced) > len(str(largest)) or int(announced) > largest):
+    announced_length = request.headers.get("content-length", "")
+    if announced_length.isdecimal() and (
+        len(announced_length) > len(str(largest)) or int(announced_length) > largest
+    ):
         return None
-    body = bytearray()
-    async for portion in request.stream():
-        body += portion
-        if len(body) > largest:
+    received_body = bytearray()
+    async for body_portion in request.stream():
+        received_body += body_portion
+        if len(received_body) > largest:
             return None
-    return bytes(body)
+    return bytes(received_body)
 
 
 def parse_form(body: bytes) -> dict[str, Any]:
@@ -52,9 +54,12 @@ def parse_form(body: bytes) -> dict[str, Any]:
         BadQuery: It is not a form.
     """
     try:
-        fields = parse_qs(
+        values_by_field = parse_qs(
             body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=20_000
         )
     except ValueError:  # also UnicodeDecodeError
         raise BadQuery("The form cannot be read.") from None
-    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    return {
+        field_name: field_values[0] if len(field_values) == 1 else field_values
+        for field_name, field_values in values_by_field.items()
+    }

@@ -31,8 +31,10 @@ class _GuardedConversation(h11.Connection):
 
 
 def _with_binding_headers(answer: h11.Response) -> h11.Response:
-    present_names = {name for name, _ in answer.headers}
-    missing_headers = [pair for pair in BINDING_HEADERS if pair[0] not in present_names]
+    present_names = {header_name for header_name, _ in answer.headers}
+    missing_headers = [
+        header_pair for header_pair in BINDING_HEADERS if header_pair[0] not in present_names
+    ]
     return h11.Response(
         status_code=answer.status_code,
         reason=answer.reason,
@@ -69,12 +71,12 @@ class ImpatientProtocol(H11Protocol):
         self._head_due_at = self.loop.time() + self.head_seconds
 
     def _look_later(self) -> None:
-        wait = max(self._head_due_at - self.loop.time(), 0.0) or self.head_seconds
-        self._head_timer = self.loop.call_later(wait, self._close_if_silent)
+        wait_seconds = max(self._head_due_at - self.loop.time(), 0.0) or self.head_seconds
+        self._head_timer = self.loop.call_later(wait_seconds, self._close_if_silent)
 
     def _close_if_silent(self) -> None:
-        cycle: Any = self.cycle  # None before the first call
-        is_answering = cycle is not None and not cycle.response_complete
+        call_cycle: Any = self.cycle  # None before the first call
+        is_answering = call_cycle is not None and not call_cycle.response_complete
         if is_answering or self.loop.time() < self._head_due_at:
             self._look_later()
         else:

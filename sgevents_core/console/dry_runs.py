@@ -55,50 +55,62 @@ class DryRuns:
     def __init__(self, config_path: Path) -> None:
         self._config_path = config_path
         self._lock = threading.Lock()
-        self._runs: dict[tuple[int, str], DryRun] = {}
+        self._dry_runs: dict[tuple[int, str], DryRun] = {}
 
-    def start(self, event_id: int, plugin: str, asked_by: str) -> bool:
+    def start(self, event_id: int, plugin_name: str, asked_by: str) -> bool:
         """Start a dry run, unless one like it or too many others are running.
 
         Returns:
             Whether it runs now.
         """
-        key = (event_id, plugin)
+        run_key = (event_id, plugin_name)
         with self._lock:
-            running = [key for key, one in self._runs.items() if one.exit_code is None]
-            if key not in running and len(running) >= MOST_AT_ONCE:
+            running_keys = [
+                run_key for run_key, dry_run in self._dry_runs.items() if dry_run.exit_code is None
+            ]
+            if run_key not in running_keys and len(running_keys) >= MOST_AT_ONCE:
                 return False
-            if key not in running:
-                self._runs.pop(key, None)
-                self._runs[key] = DryRun(event_id, plugin, asked_by, time.time())
+            if run_key not in running_keys:
+                self._dry_runs.pop(run_key, None)
+                self._dry_runs[run_key] = DryRun(event_id, plugin_name, asked_by, time.time())
                 self._forget_oldest()
-                threading.Thread(target=self._run, args=(key,), name="dry-run", daemon=True).start()
+                threading.Thread(
+                    target=self._run_replay, args=(run_key,), name="dry-run", daemon=True
+                ).start()
         return True
 
     def of_event(self, event_id: int) -> Iterable[DryRun]:
         """Return the dry runs for an event, the newest first."""
         with self._lock:
-            return [one for one in reversed(self._runs.values()) if one.event_id == event_id]
+            return [
+                dry_run
+                for dry_run in reversed(self._dry_runs.values())
+                if dry_run.event_id == event_id
+            ]
 
     def _forget_oldest(self) -> None:
-        ended = [key for key, one in self._runs.items() if one.exit_code is not None]
-        for key in ended[: max(len(self._runs) - _MOST_KEPT, 0)]:
-            del self._runs[key]
+        ended_keys = [
+            run_key for run_key, dry_run in self._dry_runs.items() if dry_run.exit_code is not None
+        ]
+        for run_key in ended_keys[: max(len(self._dry_runs) - _MOST_KEPT, 0)]:
+            del self._dry_runs[run_key]
 
-    def _run(self, key: tuple[int, str]) -> None:
-        event_id, plugin = key
+    def _run_replay(self, run_key: tuple[int, str]) -> None:
+        event_id, plugin_name = run_key
         output, exit_code = _run_command(
-            ["replay", str(event_id), "--dry-run", f"--plugin={plugin}"], self._config_path
+            ["replay", str(event_id), "--dry-run", f"--plugin={plugin_name}"], self._config_path
         )
         with self._lock:
-            self._runs[key] = replace(self._runs[key], output=output, exit_code=exit_code)
+            self._dry_runs[run_key] = replace(
+                self._dry_runs[run_key], output=output, exit_code=exit_code
+            )
 
 
-def _run_command(arguments: list[str], config_path: Path) -> tuple[str, int]:
+def _run_command(command_arguments: list[str], config_path: Path) -> tuple[str, int]:
     """Return what a command prints, and its exit code."""
-    command = [sys.executable, "-m", "sgevents_core", *arguments, f"--config={config_path}"]
+    command = [sys.executable, "-m", "sgevents_core", *command_arguments, f"--config={config_path}"]
     try:
-        ended = subprocess.run(
+        completed_process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -113,4 +125,4 @@ def _run_command(arguments: list[str], config_path: Path) -> tuple[str, int]:
         return f"It did not end within {_LONGEST_RUN:.0f} s.", 1
     except (OSError, ValueError) as error:
         return f"It could not be started: {error}", 1
-    return ended.stdout[:_LONGEST_OUTPUT], ended.returncode
+    return completed_process.stdout[:_LONGEST_OUTPUT], completed_process.returncode

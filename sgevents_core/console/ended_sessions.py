@@ -24,8 +24,8 @@ class EndedSessions:
     """
 
     def __init__(self, path: Path | None, lifetime: float) -> None:
-        self._path = path
-        self._lifetime = lifetime
+        self._sessions_file = path
+        self._cookie_lifetime = lifetime
         self._ended_at: dict[str, float] = {}
         self._file_mark: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
@@ -36,46 +36,48 @@ class EndedSessions:
             self._read_changes()
             return session_id in self._ended_at
 
-    def add(self, session_id: str, now: float) -> None:
+    def add(self, session_id: str, current_time: float) -> None:
         """End a session, in memory even if the file cannot be written.
 
         Args:
             session_id: The session.
-            now: The time, in seconds since 1970.
+            current_time: The time, in seconds since 1970.
         """
         with self._lock:
             self._read_changes()
             self._ended_at = {
                 ended_id: ended_at
                 for ended_id, ended_at in self._ended_at.items()
-                if now - ended_at < self._lifetime
+                if current_time - ended_at < self._cookie_lifetime
             }
-            self._ended_at[session_id] = now
-            if self._path is not None:
+            self._ended_at[session_id] = current_time
+            if self._sessions_file is not None:
                 with suppress(OSError):
-                    replace_plain_file(self._path, _encode(self._ended_at))
+                    replace_plain_file(self._sessions_file, _encode_sessions(self._ended_at))
 
     def _read_changes(self) -> None:
         """Read the file if it has changed since it was read last."""
-        if self._path is None:
+        if self._sessions_file is None:
             return
         with suppress(OSError):
-            status = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 - no link
-            file_mark = (status.st_mtime_ns, status.st_size, status.st_ino)
+            file_status = os.stat(self._sessions_file, follow_symlinks=False)  # noqa: PTH116 - no link
+            file_mark = (file_status.st_mtime_ns, file_status.st_size, file_status.st_ino)
             if file_mark != self._file_mark:
-                self._ended_at.update(_decode(read_plain_file(self._path)))
+                self._ended_at.update(_decode_sessions(read_plain_file(self._sessions_file)))
                 self._file_mark = file_mark
 
 
-def _encode(ended_at: Mapping[str, float]) -> bytes:
-    return "".join(f"{session_id} {at:.0f}\n" for session_id, at in ended_at.items()).encode()
+def _encode_sessions(ended_at: Mapping[str, float]) -> bytes:
+    return "".join(
+        f"{session_id} {ended_time:.0f}\n" for session_id, ended_time in ended_at.items()
+    ).encode()
 
 
-def _decode(content: bytes) -> dict[str, float]:
+def _decode_sessions(file_content: bytes) -> dict[str, float]:
     """Return the sessions in a file; a line that is none is left out."""
     ended_at: dict[str, float] = {}
-    for line in content.decode("utf-8", "replace").splitlines():
-        session_id, _, at = line.partition(" ")
+    for session_line in file_content.decode("utf-8", "replace").splitlines():
+        session_id, _, ended_time = session_line.partition(" ")
         with suppress(ValueError):
-            ended_at[session_id] = float(at)
+            ended_at[session_id] = float(ended_time)
     return ended_at

@@ -107,9 +107,11 @@ class Gate:
             raise SignInNeeded("You may not come in any more.")
         return Session(Person(record.name, role), record, is_new)
 
-    def begin_session(self, name: str) -> Session:
+    def begin_session(self, person_name: str) -> Session:
         """Return a new session of a person who has just given a proof."""
-        return self._session(self.sessions.begin(name, self.way_in.proof_mark(name)), is_new=True)
+        return self._session(
+            self.sessions.begin(person_name, self.way_in.proof_mark(person_name)), is_new=True
+        )
 
     def form_token(self, session: Session) -> str:
         """Return the token for the forms of a session's pages."""
@@ -170,10 +172,10 @@ def check_origin(request: HttpRequest) -> None:
         raise NotAllowed("The call came from a page of another site.")
 
 
-def _netloc(origin: str) -> str | None:
+def _netloc(origin_text: str) -> str | None:
     """Return the host and port of an origin; None if it is not one."""
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(origin_text).netloc
     except ValueError:
         return None
 
@@ -183,8 +185,8 @@ def cookie_name(request: HttpRequest) -> str:
 
     So several consoles on one host do not end each other's sessions.
     """
-    port = urlsplit(f"//{request.headers.get('host', '')}").port
-    return _SESSION_COOKIE if port is None else f"{_SESSION_COOKIE}_{port}"
+    host_port = urlsplit(f"//{request.headers.get('host', '')}").port
+    return _SESSION_COOKIE if host_port is None else f"{_SESSION_COOKIE}_{host_port}"
 
 
 def is_encrypted(request: HttpRequest) -> bool:

@@ -17,7 +17,7 @@ _CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_HEADERS: Final[Mapping[str, str]] = {
+_ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": _CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -28,10 +28,12 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 BINDING_HEADERS: Final = tuple(
     (name.lower().encode(), value.encode())
-    for name, value in (*_HEADERS.items(), ("Cache-Control", "no-store"))
+    for name, value in (*_ANSWER_HEADERS.items(), ("Cache-Control", "no-store"))
 )
 """The headers that an answer of the server itself has."""
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:(?P<port>[0-9]{1,5}))?")
+_HOST_PATTERN: Final = re.compile(
+    r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@?#]+)(:(?P<port>[0-9]{1,5}))?"
+)
 _LARGEST_PORT: Final = 65535
 logger: Final = logging.getLogger("sgevents.console")
 
@@ -48,28 +50,28 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        self._app = app
-        self._hosts = hosts
+        self._guarded_app = app
+        self._allowed_hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._guarded_app(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                add_headers(MutableHeaders(scope=message), scope["path"])
-            await send(message)
+        async def send_guarded(asgi_message: Message) -> None:
+            if asgi_message["type"] == "http.response.start":
+                add_headers(MutableHeaders(scope=asgi_message), scope["path"])
+            await send(asgi_message)
 
-        hosts = Headers(scope=scope).getlist("host")
-        host = ", ".join(hosts)
-        if len(hosts) == 1 and host_name(host) in self._hosts:
-            await self._app(scope, receive, send_guarded)
+        host_headers = Headers(scope=scope).getlist("host")
+        host_header = ", ".join(host_headers)
+        if len(host_headers) == 1 and host_name(host_header) in self._allowed_hosts:
+            await self._guarded_app(scope, receive, send_guarded)
             return
         logger.warning(
             "A call under the name %s was refused: it is not one of [console] hosts",
-            one_line(host[:200]),
+            one_line(host_header[:200]),
             extra={"action": "console.refused"},
         )
         refusal = PlainTextResponse(
@@ -78,9 +80,9 @@ class Guard:
         await refusal(scope, receive, send_guarded)
 
 
-def host_name(host: str) -> str:
+def host_name(host_header: str) -> str:
     """Return the name in a Host header, in lower case and without the port; empty if invalid."""
-    host_match = _HOST.fullmatch(host)
+    host_match = _HOST_PATTERN.fullmatch(host_header)
     if host_match is None or int(host_match["port"] or 0) > _LARGEST_PORT:
         return ""
     return host_match["name"].lower()
@@ -88,7 +90,7 @@ def host_name(host: str) -> str:
 
 def add_headers(headers: MutableHeaders, path: str) -> None:
     """Add the headers that every answer has, whatever it is."""
-    for name, value in _HEADERS.items():
+    for name, value in _ANSWER_HEADERS.items():
         headers.setdefault(name, value)
     is_static = path.startswith("/static/")
     headers.setdefault("Cache-Control", "max-age=3600" if is_static else "no-store")

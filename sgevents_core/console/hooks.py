@@ -41,13 +41,13 @@ async def answer_hook(request: HttpRequest) -> Response:
     if not sites_with_hooks:
         return PlainTextResponse("Not Found\n", 404)
     try:
-        body = await asyncio.wait_for(read_at_most(request, MOST_HOOK_BYTES), HOOK_SECONDS)
+        hook_body = await asyncio.wait_for(read_at_most(request, MOST_HOOK_BYTES), HOOK_SECONDS)
     except (ClientDisconnect, asyncio.TimeoutError):
         return PlainTextResponse("the body did not arrive\n", 408)
-    if body is None:
+    if hook_body is None:
         return _refuse("it is too large", 413)
     signature = request.headers.get(SIGNATURE_HEADER, "")
-    signing_sites = [site for site in sites_with_hooks if _is_signed(site, body, signature)]
+    signing_sites = [site for site in sites_with_hooks if _is_signed(site, hook_body, signature)]
     if not signing_sites:
         return _refuse("its signature is missing or wrong", 403)
     for site in signing_sites:
@@ -61,32 +61,32 @@ def _secret_of(site: ConsoleSite) -> str:
     return secret.reveal() if secret is not None and secret.is_there else ""
 
 
-def _is_signed(site: ConsoleSite, body: bytes, signature: str) -> bool:
+def _is_signed(site: ConsoleSite, hook_body: bytes, signature: str) -> bool:
     """Return whether a site has signed a body: an HMAC with SHA-1, as it documents."""
-    expected = hmac.new(_secret_of(site).encode(), body, hashlib.sha1).hexdigest()
-    given = signature.strip().encode("utf-8", "replace")
-    return hmac.compare_digest(f"{_ALGORITHM_PREFIX}{expected}".encode(), given)
+    expected_digest = hmac.new(_secret_of(site).encode(), hook_body, hashlib.sha1).hexdigest()
+    given_signature = signature.strip().encode("utf-8", "replace")
+    return hmac.compare_digest(f"{_ALGORITHM_PREFIX}{expected_digest}".encode(), given_signature)
 
 
 class _Refusals:
     """Counts refused webhooks, and logs them at most once a minute."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._next_at = 0.0
+        self._refusal_count = 0
+        self._next_report_at = 0.0
 
-    def note(self, reason: str) -> None:
-        self._count += 1
-        if time.monotonic() < self._next_at:
+    def note(self, refusal_reason: str) -> None:
+        self._refusal_count += 1
+        if time.monotonic() < self._next_report_at:
             return
-        extra = {"action": "console.hook_refused", "count": self._count}
-        logger.warning("A webhook was refused: %s", reason, extra=extra)
-        self._count, self._next_at = 0, time.monotonic() + REPORT_INTERVAL
+        log_extra = {"action": "console.hook_refused", "count": self._refusal_count}
+        logger.warning("A webhook was refused: %s", refusal_reason, extra=log_extra)
+        self._refusal_count, self._next_report_at = 0, time.monotonic() + REPORT_INTERVAL
 
 
 _refusals: Final = _Refusals()
 
 
-def _refuse(reason: str, status: int) -> Response:
-    _refusals.note(reason)
-    return PlainTextResponse(f"{reason}\n", status)
+def _refuse(refusal_reason: str, http_status: int) -> Response:
+    _refusals.note(refusal_reason)
+    return PlainTextResponse(f"{refusal_reason}\n", http_status)

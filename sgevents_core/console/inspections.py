@@ -77,7 +77,7 @@ class Inspections:
     def __init__(self, config_path: Path, find_mark: Callable[[], Hashable]) -> None:
         self._config_path = config_path
         self._find_mark = find_mark
-        self._records: dict[_Inspected, _CommandRecord] = {}
+        self._command_records: dict[_Inspected, _CommandRecord] = {}
         self._running_count = 0
         self._lock = threading.Lock()
 
@@ -114,7 +114,7 @@ class Inspections:
     ) -> _CommandRecord:
         mark = (self._find_mark(), own_mark)
         with self._lock:
-            command_record = self._records.setdefault(inspected, _CommandRecord())
+            command_record = self._command_records.setdefault(inspected, _CommandRecord())
             is_due = (
                 mark != command_record.mark
                 or time.monotonic() - command_record.tried_at > fresh_for
@@ -125,17 +125,17 @@ class Inspections:
                 command_record.is_outdated = mark != command_record.mark
                 command_record.mark, command_record.tried_at = mark, time.monotonic()
                 command_record.running = threading.Thread(
-                    target=self._run,
+                    target=self._run_inspection,
                     args=(inspected, command_record),
                     name="inspection",
                     daemon=True,
                 )
                 command_record.running.start()
-            while len(self._records) > _MOST_KEPT:
-                del self._records[next(iter(self._records))]
+            while len(self._command_records) > _MOST_KEPT:
+                del self._command_records[next(iter(self._command_records))]
             return command_record
 
-    def _run(self, inspected: _Inspected, command_record: _CommandRecord) -> None:
+    def _run_inspection(self, inspected: _Inspected, command_record: _CommandRecord) -> None:
         result, problem = _run_command(inspected, self._config_path)
         with self._lock:
             self._running_count -= 1
@@ -149,11 +149,11 @@ class Inspections:
 
 def _run_command(inspected: _Inspected, config_path: Path) -> tuple[Any, str]:
     """Return the JSON that a command prints, and why it failed; one of them is empty."""
-    options = ["--json", f"--config={config_path}"]
-    subjects = ["--", inspected.subject] if inspected.subject else []
-    command = [*inspected.command, *options, *subjects]
+    command_options = ["--json", f"--config={config_path}"]
+    command_subjects = ["--", inspected.subject] if inspected.subject else []
+    command = [*inspected.command, *command_options, *command_subjects]
     try:
-        ended = subprocess.run(
+        completed_process = subprocess.run(
             [sys.executable, "-m", "sgevents_core", *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -168,6 +168,8 @@ def _run_command(inspected: _Inspected, config_path: Path) -> tuple[Any, str]:
     except (OSError, ValueError) as error:
         return None, str(error)
     try:
-        return json.loads(ended.stdout), ""
+        return json.loads(completed_process.stdout), ""
     except ValueError:
-        return None, ended.stderr.strip()[-_PROBLEM_LENGTH:] or "The command printed nothing."
+        return None, completed_process.stderr.strip()[
+            -_PROBLEM_LENGTH:
+        ] or "The command printed nothing."

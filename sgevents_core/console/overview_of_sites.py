@@ -43,62 +43,68 @@ class SitesView(View, frozen=True, kw_only=True):
     sites: list[SiteLine]
 
 
-def sites_routes(answers: PageAnswers) -> Iterator[Route]:
+def sites_routes(page_answers: PageAnswers) -> Iterator[Route]:
     """Yield the routes of the overview of all sites, as HTML and as JSON."""
-    yield Route("/", partial(_answer_html, answers))
-    yield Route(f"{API_ROOT}/sites", partial(_answer_json, answers))
+    yield Route("/", partial(_answer_html, page_answers))
+    yield Route(f"{API_ROOT}/sites", partial(_answer_json, page_answers))
 
 
-async def _answer_html(answers: PageAnswers, request: HttpRequest) -> Response:
-    session = answers.gate.enter(request)
-    if len(answers.sites) == 1 and "all" not in request.query_params:
-        response: Response = RedirectResponse(f"/sites/{next(iter(answers.sites)).slug}/", 303)
-        answers.gate.keep_session(request, response, session)
+async def _answer_html(page_answers: PageAnswers, request: HttpRequest) -> Response:
+    session = page_answers.gate.enter(request)
+    if len(page_answers.sites) == 1 and "all" not in request.query_params:
+        response: Response = RedirectResponse(f"/sites/{next(iter(page_answers.sites)).slug}/", 303)
+        page_answers.gate.keep_session(request, response, session)
         return response
-    values = {"view": await run_in_threadpool(_read_plain, answers), "now": time.time()}
-    return answers.html(request, "sites.html", values, session=session)
+    template_values = {
+        "view": await run_in_threadpool(_read_plain, page_answers),
+        "now": time.time(),
+    }
+    return page_answers.html(request, "sites.html", template_values, session=session)
 
 
-async def _answer_json(answers: PageAnswers, request: HttpRequest) -> Response:
-    answers.gate.enter(request)
-    return json_answer(await run_in_threadpool(_read_plain, answers))
+async def _answer_json(page_answers: PageAnswers, request: HttpRequest) -> Response:
+    page_answers.gate.enter(request)
+    return json_answer(await run_in_threadpool(_read_plain, page_answers))
 
 
-def _read_plain(answers: PageAnswers) -> Any:
-    now = time.time()
-    lines = [
-        site.redactor.in_value(msgspec.to_builtins(_read_line(site, now))) for site in answers.sites
+def _read_plain(page_answers: PageAnswers) -> Any:
+    current_time = time.time()
+    site_lines = [
+        site.redactor.in_value(msgspec.to_builtins(_read_site_line(site, current_time)))
+        for site in page_answers.sites
     ]
-    return {"sites": lines}
+    return {"sites": site_lines}
 
 
-def _read_line(site: ConsoleSite, now: float) -> SiteLine:
+def _read_site_line(site: ConsoleSite, current_time: float) -> SiteLine:
     settings = site.settings
-    enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
+    enabled_plugins = frozenset(name for name, table in settings.plugins.items() if table.enabled)
     try:
-        overview = read_overview(site.state_folder, enabled)
+        overview = read_overview(site.state_folder, enabled_plugins)
     except StateError as error:
-        return _line(site, "unreadable", problem=str(error))
+        return _site_line(site, "unreadable", problem=str(error))
     if overview is None:
-        return _line(site, "never ran", problem="Nothing has run on this state yet.")
-    return _line(
+        return _site_line(site, "never ran", problem="Nothing has run on this state yet.")
+    return _site_line(
         site,
-        daemon_words(overview, now),
+        daemon_words(overview, current_time),
         spoke_at=overview.pulse.at if overview.pulse else 0.0,
         newest_id=overview.feed.newest_id if overview.feed else None,
-        needs=[need.text for need in overview.needs(now)],
+        needs=[need.text for need in overview.needs(current_time)],
     )
 
 
-def daemon_words(overview: Overview, now: float) -> Literal["running", "not moving", "not running"]:
+def daemon_words(
+    overview: Overview, current_time: float
+) -> Literal["running", "not moving", "not running"]:
     """Return in a word or two whether a daemon runs and moves."""
     if overview.pid is None:
         return "not running"
-    is_moving = overview.pulse is not None and now - overview.pulse.at <= STALE_AFTER
+    is_moving = overview.pulse is not None and current_time - overview.pulse.at <= STALE_AFTER
     return "running" if is_moving else "not moving"
 
 
-def _line(
+def _site_line(
     site: ConsoleSite,
     daemon: Literal["running", "not moving", "not running", "never ran", "unreadable"],
     *,

@@ -77,20 +77,20 @@ def prepare_console(
         ConsolePortError: It cannot listen there.
     """
     settings = all_settings[0]
-    address = listen or settings.console.listen
+    listen_address = listen or settings.console.listen
     token = secrets.token_urlsafe(24)
-    way_in = _way_in(settings, address, person_name, token)
+    way_in = _way_in(settings, listen_address, person_name, token)
     state_folder = settings.state.path
     gate = Gate(way_in, Sessions(_session_key(state_folder), state_folder / ENDED_FILE))
-    zone = _zone(settings)
+    studio_zone = _studio_zone(settings)
     _check_certificate(settings.console)
-    listening_socket = _listen(address)
-    bound_address = ListenAddress(address.host, listening_socket.getsockname()[1])
+    listening_socket = _open_listening_socket(listen_address)
+    bound_address = ListenAddress(listen_address.host, listening_socket.getsockname()[1])
     parts = ConsoleParts(
         sites=Sites(all_settings),
         gate=gate,
-        hosts=_host_names(settings, address),
-        zone=zone,
+        hosts=_host_names(settings, listen_address),
+        zone=studio_zone,
     )
     return ConsoleStart(
         parts,
@@ -110,7 +110,7 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
         start: The console.
         on_started: Called when calls are answered.
     """
-    config = uvicorn.Config(
+    server_config = uvicorn.Config(
         make_console(start.parts),
         http=ImpatientProtocol,
         ws="none",
@@ -124,7 +124,7 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
         timeout_graceful_shutdown=2,
         limit_concurrency=_MOST_CONNECTIONS,
     )
-    server = _Server(config, on_started)
+    server = _ReportingServer(server_config, on_started)
     with _ended_by_signals():
         server.run(sockets=[start.listening_socket])
 
@@ -132,16 +132,19 @@ def serve_console(start: ConsoleStart, on_started: Callable[[], None]) -> None:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let a signal that has ended the server end nothing else: the server raises it once more."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous_handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    signal_numbers = (signal.SIGINT, signal.SIGTERM)
+    previous_handlers = {
+        signal_number: signal.signal(signal_number, lambda *_: None)
+        for signal_number in signal_numbers
+    }
     try:
         yield
     finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
+        for signal_number, previous_handler in previous_handlers.items():
+            signal.signal(signal_number, previous_handler)
 
 
-class _Server(uvicorn.Server):
+class _ReportingServer(uvicorn.Server):
     """A server that reports when it has started."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
@@ -155,12 +158,12 @@ class _Server(uvicorn.Server):
 
 def write_token_file(state_folder: Path, token: str) -> Path | None:
     """Write the token where only this user reads it, and return the file; None if that fails."""
-    path = state_folder / TOKEN_FILE
+    token_file = state_folder / TOKEN_FILE
     with suppress(OSError):
         make_state_folder(state_folder)
-        path.unlink(missing_ok=True)
-        _write_secret_file(path, token.encode() + b"\n")
-        return path
+        token_file.unlink(missing_ok=True)
+        _write_secret_file(token_file, token.encode() + b"\n")
+        return token_file
     return None
 
 
@@ -183,36 +186,38 @@ def _way_in(settings: Settings, address: ListenAddress, person_name: str, token:
 def _way_of_table(access: ConsoleAccess) -> WayIn:
     if access.header is not None:
         return ProxyWay(access.header, access.proxies, access.operators)
-    for name, password_hash in access.users.items():
+    for user_name, password_hash in access.users.items():
         if not password_hash.is_there or not is_hash(password_hash.reveal()):
             raise ConsoleAccessError(
-                reason=f"the hash of {name}'s password is missing or not a whole one",
+                reason=f"the hash of {user_name}'s password is missing or not a whole one",
                 fix="Make one with sgevents console --hash-password.",
             )
-    hashes = {name: password_hash.reveal() for name, password_hash in access.users.items()}
-    return UserWay(hashes, access.operators)
+    password_hashes = {
+        user_name: password_hash.reveal() for user_name, password_hash in access.users.items()
+    }
+    return UserWay(password_hashes, access.operators)
 
 
 def _host_names(settings: Settings, address: ListenAddress) -> frozenset[str]:
     """Return the names under which the console may be called."""
-    names = {name.lower() for name in settings.console.hosts}
+    host_names = {host_name.lower() for host_name in settings.console.hosts}
     if address.is_loopback:
-        names |= _LOOPBACK_HOSTS
+        host_names |= _LOOPBACK_HOSTS
     elif address.host in {"0.0.0.0", "::"}:  # noqa: S104 - to compare with
-        names |= {socket.gethostname().lower(), socket.getfqdn().lower(), *_LOOPBACK_HOSTS}
-    host = address.host.lower()
-    return frozenset({*names, f"[{host}]" if ":" in host else host})
+        host_names |= {socket.gethostname().lower(), socket.getfqdn().lower(), *_LOOPBACK_HOSTS}
+    listen_host = address.host.lower()
+    return frozenset({*host_names, f"[{listen_host}]" if ":" in listen_host else listen_host})
 
 
-def _zone(settings: Settings) -> ZoneInfo | None:
-    name = settings.console.time_zone
-    if name is None:
+def _studio_zone(settings: Settings) -> ZoneInfo | None:
+    zone_name = settings.console.time_zone
+    if zone_name is None:
         return None
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(zone_name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConsoleAccessError(
-            reason=f"this machine knows no time zone {name}",
+            reason=f"this machine knows no time zone {zone_name}",
             fix="Correct time_zone in [console], such as America/Vancouver.",
         ) from None
 
@@ -222,8 +227,8 @@ def _check_certificate(settings: ConsoleSettings) -> None:
     if settings.certificate is None or settings.certificate_key is None:
         return
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.certificate, settings.certificate_key)
+        tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls_context.load_cert_chain(settings.certificate, settings.certificate_key)
     except (ssl.SSLError, OSError) as error:
         raise ConsoleAccessError(
             reason=f"{settings.certificate} and its key cannot be used: {error}",
@@ -233,40 +238,40 @@ def _check_certificate(settings: ConsoleSettings) -> None:
 
 def _session_key(state_folder: Path) -> bytes:
     """Return the key that signs cookies; a new one if the state has none and takes none."""
-    path = state_folder / KEY_FILE
+    key_file = state_folder / KEY_FILE
     with suppress(OSError):
-        key = read_plain_file(path)
-        if len(key) >= _KEY_BYTES:
-            return key
-    key = secrets.token_bytes(_KEY_BYTES)
+        session_key = read_plain_file(key_file)
+        if len(session_key) >= _KEY_BYTES:
+            return session_key
+    session_key = secrets.token_bytes(_KEY_BYTES)
     with suppress(OSError):
-        path.unlink(missing_ok=True)
-        _write_secret_file(path, key)
-    return key
+        key_file.unlink(missing_ok=True)
+        _write_secret_file(key_file, session_key)
+    return session_key
 
 
-def _write_secret_file(path: Path, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, _SECRET_FILE_MODE), "wb") as file:
-        file.write(content)
+def _write_secret_file(file_path: Path, file_content: bytes) -> None:
+    open_flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(file_path, open_flags, _SECRET_FILE_MODE), "wb") as file:
+        file.write(file_content)
 
 
-def _listen(address: ListenAddress) -> socket.socket:
+def _open_listening_socket(address: ListenAddress) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
         ConsolePortError: The address is in use, or not one of this machine.
     """
     try:
-        family, kind, protocol, _, target = socket.getaddrinfo(
+        address_family, socket_kind, protocol_number, _, socket_address = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM
         )[0]
-        listening_socket = socket.socket(family, kind, protocol)
+        listening_socket = socket.socket(address_family, socket_kind, protocol_number)
     except OSError as error:
         raise ConsolePortError(listen=str(address), reason=error.strerror or str(error)) from None
     try:
         listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening_socket.bind(target)
+        listening_socket.bind(socket_address)
         listening_socket.listen(_QUEUED_CONNECTIONS)
     except OSError as error:
         listening_socket.close()

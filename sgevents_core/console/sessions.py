@@ -49,53 +49,57 @@ class Sessions:
     """
 
     def __init__(self, key: bytes, ended_file: Path | None = None) -> None:
-        self._key = key
-        self._serializer = URLSafeTimedSerializer(key, salt="sgevents console session")
-        self._ended = EndedSessions(ended_file, IDLE_LIFETIME)
+        self._signing_key = key
+        self._cookie_serializer = URLSafeTimedSerializer(key, salt="sgevents console session")
+        self._ended_sessions = EndedSessions(ended_file, IDLE_LIFETIME)
 
-    def begin(self, name: str, proof_mark: str) -> SessionRecord:
+    def begin(self, person_name: str, proof_mark: str) -> SessionRecord:
         """Return a new session, with an id of its own."""
-        return SessionRecord(secrets.token_urlsafe(18), name, proof_mark, int(time.time()))
+        return SessionRecord(secrets.token_urlsafe(18), person_name, proof_mark, int(time.time()))
 
     def cookie_of(self, record: SessionRecord) -> str:
         """Return the text of a session's cookie."""
-        values = [record.session_id, record.name, record.proof_mark, record.since]
-        return str(self._serializer.dumps(values))
+        cookie_values = [record.session_id, record.name, record.proof_mark, record.since]
+        return str(self._cookie_serializer.dumps(cookie_values))
 
     def read_cookie(self, cookie: str) -> SessionRecord | None:
         """Return what a cookie says; None if it is forged, too old, or its session has ended."""
         try:
-            values, signed_at = self._serializer.loads(
+            cookie_values, signed_at = self._cookie_serializer.loads(
                 cookie, max_age=IDLE_LIFETIME, return_timestamp=True
             )
         except BadData:
             return None
-        session_id, name, proof_mark, since = values
-        if self._ended.has(session_id) or time.time() - since > LONGEST_LIFETIME:
+        session_id, person_name, proof_mark, signed_in_at = cookie_values
+        if self._ended_sessions.has(session_id) or time.time() - signed_in_at > LONGEST_LIFETIME:
             return None
-        age = time.time() - signed_at.timestamp()
-        return SessionRecord(session_id, name, proof_mark, since, is_due=age > _RENEWED_AFTER)
+        cookie_age = time.time() - signed_at.timestamp()
+        return SessionRecord(
+            session_id, person_name, proof_mark, signed_in_at, is_due=cookie_age > _RENEWED_AFTER
+        )
 
     def end(self, record: SessionRecord) -> None:
         """End a session: its cookies are worth nothing from now on."""
-        self._ended.add(record.session_id, time.time())
+        self._ended_sessions.add(record.session_id, time.time())
 
     def form_token(self, record: SessionRecord) -> str:
         """Return the token that the forms of a session carry; other sites cannot know it."""
-        return hmac.new(self._key, f"form {record.session_id}".encode(), "sha256").hexdigest()
+        return hmac.new(
+            self._signing_key, f"form {record.session_id}".encode(), "sha256"
+        ).hexdigest()
 
     def sign_notice(self, notice: dict[str, Any]) -> str:
         """Return a notice for the next page as the text of a cookie."""
-        return str(self._notices.dumps(notice))
+        return str(self._notice_serializer.dumps(notice))
 
     def read_notice(self, cookie: str) -> dict[str, Any] | None:
         """Return the notice in a cookie; None if it is forged or too old."""
         try:
-            notice: dict[str, Any] = self._notices.loads(cookie, max_age=60)
+            notice: dict[str, Any] = self._notice_serializer.loads(cookie, max_age=60)
         except BadData:
             return None
         return notice
 
     @property
-    def _notices(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._key, salt="sgevents console notice")
+    def _notice_serializer(self) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._signing_key, salt="sgevents console notice")

@@ -19,7 +19,7 @@ SHORT_TEXT: Final = 400
 """The most characters of a text before a reader asks for more."""
 _NAME_PARTS: Final = re.compile(r"[^@:._/\s-]{1,16}[@:._/\s-]*|[@:._/\s-]+")
 """The parts of a name between which a line may end: at its separators, and where it has none."""
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+_TIME_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def printed(value: Any) -> Any:
@@ -55,19 +55,19 @@ def duration(seconds: float | None) -> str:
     """Return a duration in its largest sensible unit: `3 min`."""
     if seconds is None:
         return NOTHING
-    for unit_seconds, unit in _UNITS:
+    for unit_seconds, unit_name in _TIME_UNITS:
         if seconds >= 2 * unit_seconds:
-            return f"{seconds / unit_seconds:.0f}\u00a0{unit}"
+            return f"{seconds / unit_seconds:.0f}\u00a0{unit_name}"
     if seconds >= 1:
         return f"{seconds:.0f}\u00a0s"
     milliseconds = seconds * 1000
-    digits = 0 if milliseconds >= 10 or not milliseconds else 1 if milliseconds >= 1 else 2
-    return f"{milliseconds:.{digits}f}\u00a0ms"
+    decimal_places = 0 if milliseconds >= 10 or not milliseconds else 1 if milliseconds >= 1 else 2
+    return f"{milliseconds:.{decimal_places}f}\u00a0ms"
 
 
-def number(value: float | None) -> str:
+def number(shown_number: float | None) -> str:
     """Return a number with its thousands set apart by thin spaces."""
-    return NOTHING if value is None else f"{value:,}".replace(",", "\u202f")
+    return NOTHING if shown_number is None else f"{shown_number:,}".replace(",", "\u202f")
 
 
 def counted(count: int, singular: str) -> str:
@@ -83,7 +83,7 @@ class Clock:
     """
 
     def __init__(self, zone: tzinfo | None = None) -> None:
-        self._zone = zone
+        self._studio_zone = zone
 
     def element(self, moment: str | datetime | None, form: str = "full") -> Markup:
         """Return the `<time>` element of a moment.
@@ -97,27 +97,27 @@ class Clock:
         utc_moment = moment_of(moment)
         if utc_moment is None:
             return escape(moment)
-        local_moment = utc_moment.astimezone(self._zone)
+        local_moment = utc_moment.astimezone(self._studio_zone)
         iso_text = utc_moment.astimezone(timezone.utc).isoformat()
-        pattern = "%H:%M:%S" if form == "clock" else "%Y-%m-%d %H:%M:%S"
+        time_pattern = "%H:%M:%S" if form == "clock" else "%Y-%m-%d %H:%M:%S"
         zone_text = local_moment.strftime("%Z")
         return Markup('<time datetime="{}" data-form="{}" data-site="{} {}">{}</time>').format(
             iso_text,
             form,
             local_moment.strftime("%Y-%m-%d %H:%M:%S"),
             zone_text,
-            local_moment.strftime(pattern),
+            local_moment.strftime(time_pattern),
         )
 
 
 def long_text(text: str, limit: int = SHORT_TEXT) -> Markup:
     """Return a text whose end a reader can open."""
-    shown = lines(text[:limit])
+    shown_beginning = lines(text[:limit])
     if len(text) <= limit:
-        return Markup('<span class="foreign">{}</span>').format(shown)
-    rest = lines(shortened(text[limit:], LONGEST_VALUE))
+        return Markup('<span class="foreign">{}</span>').format(shown_beginning)
+    hidden_rest = lines(shortened(text[limit:], LONGEST_VALUE))
     return Markup(
         '<details class="long"><summary><span class="foreign">{}</span>'
         '<span class="more">… {} more characters</span></summary>'
         '<span class="foreign">{}</span></details>'
-    ).format(shown, number(len(text) - limit), escape(rest))
+    ).format(shown_beginning, number(len(text) - limit), escape(hidden_rest))

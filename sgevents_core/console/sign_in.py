@@ -29,96 +29,101 @@ _WRONG_TEXTS: Final = {
 }
 
 
-def sign_in_routes(answers: PageAnswers) -> Iterator[Route]:
+def sign_in_routes(page_answers: PageAnswers) -> Iterator[Route]:
     """Yield the routes of the sign-in and the sign-out."""
-    yield Route("/enter", partial(_enter_by_link, answers))
-    yield Route("/sign-in", partial(_show_form, answers))
-    yield Route("/sign-in", partial(_sign_in, answers), methods=["POST"])
-    yield Route("/sign-out", partial(_sign_out, answers), methods=["POST"])
+    yield Route("/enter", partial(_enter_by_link, page_answers))
+    yield Route("/sign-in", partial(_show_form, page_answers))
+    yield Route("/sign-in", partial(_sign_in, page_answers), methods=["POST"])
+    yield Route("/sign-out", partial(_sign_out, page_answers), methods=["POST"])
 
 
-async def _enter_by_link(answers: PageAnswers, request: HttpRequest) -> Response:
+async def _enter_by_link(page_answers: PageAnswers, request: HttpRequest) -> Response:
     """Take the token out of the address, so that it stays in no history but the first entry."""
-    if answers.gate.way_in.sign_in_form != "token":
+    if page_answers.gate.way_in.sign_in_form != "token":
         return RedirectResponse("/", 303)
     proof = request.query_params.get("token", "")
-    return await _try_proof(answers, request, name="", proof=proof, next_address="/")
+    return await _try_proof(page_answers, request, name="", proof=proof, next_address="/")
 
 
-async def _show_form(answers: PageAnswers, request: HttpRequest) -> Response:
-    return _form(answers, request, next_address=request.query_params.get("next", "/"))
+async def _show_form(page_answers: PageAnswers, request: HttpRequest) -> Response:
+    return _sign_in_page(page_answers, request, next_address=request.query_params.get("next", "/"))
 
 
-async def _sign_in(answers: PageAnswers, request: HttpRequest) -> Response:
+async def _sign_in(page_answers: PageAnswers, request: HttpRequest) -> Response:
     check_origin(request)
-    fields = parse_form(await read_body(request))
+    form_fields = parse_form(await read_body(request))
     return await _try_proof(
-        answers,
+        page_answers,
         request,
-        name=str(fields.get("name", ""))[:200],
-        proof=str(fields.get("proof", "")),
-        next_address=str(fields.get("next", "/")),
+        name=str(form_fields.get("name", ""))[:200],
+        proof=str(form_fields.get("proof", "")),
+        next_address=str(form_fields.get("next", "/")),
     )
 
 
 async def _try_proof(
-    answers: PageAnswers, request: HttpRequest, *, name: str, proof: str, next_address: str
+    page_answers: PageAnswers, request: HttpRequest, *, name: str, proof: str, next_address: str
 ) -> Response:
-    gate = answers.gate
-    peer = request.client.host if request.client else "?"
-    wait = gate.attempts.wait_of(peer, name, time.monotonic())
-    if wait > 0:
-        _log_failure(peer, name, "too many attempts have failed")
-        problem = TooManyTries(f"Wait {wait:.0f} s, then try again.")
-        return _form(answers, request, next_address=next_address, problem=problem)
-    gate.attempts.add_failure(peer, name, time.monotonic())  # until it turns out to be none
+    gate = page_answers.gate
+    peer_address = request.client.host if request.client else "?"
+    wait_seconds = gate.attempts.wait_of(peer_address, name, time.monotonic())
+    if wait_seconds > 0:
+        _log_failure(peer_address, name, "too many attempts have failed")
+        problem = TooManyTries(f"Wait {wait_seconds:.0f} s, then try again.")
+        return _sign_in_page(page_answers, request, next_address=next_address, problem=problem)
+    gate.attempts.add_failure(peer_address, name, time.monotonic())  # until it turns out to be none
     check_proof = partial(gate.way_in.check, name, proof)
     proved_name = await to_thread.run_sync(check_proof, limiter=gate.proof_limiter)
     if proved_name is None:
-        _log_failure(peer, name, "the proof is wrong")
+        _log_failure(peer_address, name, "the proof is wrong")
         problem_text = _WRONG_TEXTS.get(gate.way_in.sign_in_form, "There is no sign-in here.")
-        return _form(answers, request, next_address=next_address, problem=NotAllowed(problem_text))
-    gate.attempts.forget(peer, name)
+        return _sign_in_page(
+            page_answers, request, next_address=next_address, problem=NotAllowed(problem_text)
+        )
+    gate.attempts.forget(peer_address, name)
     response = RedirectResponse(local_address(next_address, "/"), 303)
     gate.keep_session(request, response, gate.begin_session(proved_name))
     logger.info(
-        "%s signed in from %s", one_line(proved_name), peer, extra={"action": "console.signed_in"}
+        "%s signed in from %s",
+        one_line(proved_name),
+        peer_address,
+        extra={"action": "console.signed_in"},
     )
     return response
 
 
-def _form(
-    answers: PageAnswers,
+def _sign_in_page(
+    page_answers: PageAnswers,
     request: HttpRequest,
     *,
     next_address: str,
     problem: NotAllowed | TooManyTries | None = None,
 ) -> Response:
-    values: dict[str, Any] = {
-        "form": answers.gate.way_in.sign_in_form,
+    template_values: dict[str, Any] = {
+        "form": page_answers.gate.way_in.sign_in_form,
         "next": local_address(next_address, "/"),
         "problem": str(problem or ""),
     }
-    status = problem.status if problem else 200
-    return answers.html(request, "sign_in.html", values, status=status)
+    http_status = problem.status if problem else 200
+    return page_answers.html(request, "sign_in.html", template_values, status=http_status)
 
 
-async def _sign_out(answers: PageAnswers, request: HttpRequest) -> Response:
-    session = answers.gate.enter(request)
-    fields = parse_form(await read_body(request))
-    answers.gate.check_post(request, session, fields.get("form_token", ""))
-    answers.gate.sessions.end(session.record)
+async def _sign_out(page_answers: PageAnswers, request: HttpRequest) -> Response:
+    session = page_answers.gate.enter(request)
+    form_fields = parse_form(await read_body(request))
+    page_answers.gate.check_post(request, session, form_fields.get("form_token", ""))
+    page_answers.gate.sessions.end(session.record)
     response = RedirectResponse("/sign-in", 303)
     response.delete_cookie(cookie_name(request))
     return response
 
 
-def _log_failure(peer: str, name: str, reason: str) -> None:
-    who = f" as {one_line(name)}" if name else ""
+def _log_failure(peer_address: str, name: str, refusal_reason: str) -> None:
+    person_text = f" as {one_line(name)}" if name else ""
     logger.warning(
         "A sign-in%s from %s was refused: %s",
-        who,
-        peer,
-        reason,
+        person_text,
+        peer_address,
+        refusal_reason,
         extra={"action": "console.sign_in_refused"},
     )

@@ -33,7 +33,7 @@ class ConsoleSite:
         self._settings = settings
         self._redactor = Redactor.of(settings)
         self._file_mark = _file_mark(settings.path)
-        self._reading = threading.Lock()
+        self._reading_lock = threading.Lock()
         self._config_problem = ""
         self.dry_runs = DryRuns(settings.path)
         self.inspections = Inspections(settings.path, self._inspection_mark)
@@ -51,7 +51,7 @@ class ConsoleSite:
 
     def _refresh(self) -> None:
         file_mark = _file_mark(self._settings.path)
-        with self._reading:
+        with self._reading_lock:
             if file_mark != self._file_mark:
                 self._file_mark = file_mark
                 self._read_again()
@@ -125,14 +125,16 @@ class Sites:
             self._by_slug[slug] = ConsoleSite(settings, slug)
 
     def _free_slug(self, settings: Settings) -> str:
-        host = urlsplit(settings.site.url).hostname or "site"
-        is_name = re.fullmatch(r"[0-9.:]+", host) is None
-        short_name = host.partition(".")[0] if is_name else host
+        site_host = urlsplit(settings.site.url).hostname or "site"
+        is_name = re.fullmatch(r"[0-9.:]+", site_host) is None
+        short_name = site_host.partition(".")[0] if is_name else site_host
         slug = re.sub(r"[^a-z0-9-]+", "-", short_name.lower()).strip("-") or "site"
-        number = 1
-        while (numbered := slug if number == 1 else f"{slug}-{number}") in self._by_slug:
-            number += 1
-        return numbered
+        suffix_number = 1
+        while (
+            numbered_slug := slug if suffix_number == 1 else f"{slug}-{suffix_number}"
+        ) in self._by_slug:
+            suffix_number += 1
+        return numbered_slug
 
     def __iter__(self) -> Iterator[ConsoleSite]:
         return iter(self._by_slug.values())
@@ -148,7 +150,7 @@ class Sites:
 def _file_mark(config_path: Path) -> tuple[int, int, int] | None:
     """Return what changes with a file; None if it cannot be accessed."""
     try:
-        status = config_path.stat()
+        file_status = config_path.stat()
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    return (file_status.st_mtime_ns, file_status.st_size, file_status.st_ino)

@@ -41,8 +41,8 @@ class WayIn(Protocol):
 
 def bearer_token(request: HttpRequest) -> str | None:
     """Return the bearer token of a call, which only programs send; None if it has none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    auth_scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if auth_scheme.lower() == "bearer" else None
 
 
 class OpenWay:
@@ -152,25 +152,25 @@ class ProxyWay:
     sign_in_form: SignInForm = "none"
 
     def __init__(self, header: str, networks: Sequence[Network], operators: Sequence[str]) -> None:
-        self._header = header
-        self._networks = networks
+        self._name_header = header
+        self._proxy_networks = networks
         self._operators = frozenset(operators)
 
     def name_of(self, request: HttpRequest) -> str | None:
         """Return whom the proxy's header names."""
         if request.client is None or not self._is_proxy(request.client.host):
             return None
-        names = request.headers.getlist(self._header)
-        return _person_name(names[0]) if len(names) == 1 else None
+        header_values = request.headers.getlist(self._name_header)
+        return _person_name(header_values[0]) if len(header_values) == 1 else None
 
     def _is_proxy(self, peer: str) -> bool:
         try:
-            address = ip_address(peer)
+            peer_address = ip_address(peer)
         except ValueError:
             return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped  # of a socket that listens for both kinds
-        return any(address in network for network in self._networks)
+        if isinstance(peer_address, IPv6Address) and peer_address.ipv4_mapped is not None:
+            peer_address = peer_address.ipv4_mapped  # of a socket that listens for both kinds
+        return any(peer_address in network for network in self._proxy_networks)
 
     def role_of(self, name: str) -> Role | None:
         """Return a person's role."""
@@ -188,8 +188,8 @@ class ProxyWay:
 def _person_name(header_value: str) -> str | None:
     """Return the name in a header, which may be UTF-8; None if it cannot be a person's name."""
     try:
-        name = header_value.encode("latin-1").decode("utf-8").strip()
+        person_name = header_value.encode("latin-1").decode("utf-8").strip()
     except UnicodeError:
-        name = header_value.strip()
-    is_name = name.isprintable() and 0 < len(name) <= LONGEST_NAME
-    return name if is_name else None
+        person_name = header_value.strip()
+    is_name = person_name.isprintable() and 0 < len(person_name) <= LONGEST_NAME
+    return person_name if is_name else None

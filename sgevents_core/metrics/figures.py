@@ -246,8 +246,8 @@ def _lane_families(parts: WatchedParts, journal_end: int) -> Iterator[Metric]:
     help_text = "Workers of a lane that are in a call."
     yield _gauge_families("sgevents_lane_busy_workers", help_text, busy_counts, label_names)
     restart_counts = {
-        lane_name: worker_counts.restart_count
-        for lane_name, worker_counts in list(parts.workers.items())
+        lane_name: lane_workers.restart_count
+        for lane_name, lane_workers in list(parts.workers.items())
     }
     help_text = "Worker processes of a lane that were replaced."
     yield _counter_families("sgevents_lane_worker_restarts", help_text, restart_counts, label_names)

@@ -147,20 +147,20 @@ def test_attempts_are_counted_per_peer_and_forgotten_in_time() -> None:
     """A peer that tries many names has to wait, too; another peer does not."""
     attempts = Attempts()
     for number in range(MOST_FAILURES_OF_PEER):
-        attempts.add_failure("10.0.0.1", f"name {number}", now=100.0)
-    assert attempts.wait_of("10.0.0.1", "anna", now=130.0) == WINDOW - 30
-    assert attempts.wait_of("10.0.0.2", "anna", now=130.0) == 0
-    assert attempts.wait_of("10.0.0.1", "anna", now=100.0 + WINDOW) == 0
+        attempts.add_failure("10.0.0.1", f"name {number}", current_time=100.0)
+    assert attempts.wait_of("10.0.0.1", "anna", current_time=130.0) == WINDOW - 30
+    assert attempts.wait_of("10.0.0.2", "anna", current_time=130.0) == 0
+    assert attempts.wait_of("10.0.0.1", "anna", current_time=100.0 + WINDOW) == 0
 
 
 def test_a_name_that_signs_in_may_fail_again() -> None:
     """Its failures are forgotten."""
     attempts = Attempts()
     for _ in range(MOST_FAILURES):
-        attempts.add_failure("10.0.0.1", "anna", now=100.0)
-    assert attempts.wait_of("10.0.0.1", "anna", now=100.0) == WINDOW
+        attempts.add_failure("10.0.0.1", "anna", current_time=100.0)
+    assert attempts.wait_of("10.0.0.1", "anna", current_time=100.0) == WINDOW
     attempts.forget("10.0.0.1", "anna")
-    assert attempts.wait_of("10.0.0.1", "anna", now=100.0) == 0
+    assert attempts.wait_of("10.0.0.1", "anna", current_time=100.0) == 0
 
 
 def test_a_viewer_reads_and_changes_nothing(

@@ -328,18 +328,18 @@ def test_an_attempt_counts_from_its_start() -> None:
     """Else many could be made at once before the first is found to be wrong."""
     attempts = Attempts()
     for _ in range(MOST_FAILURES):
-        assert not attempts.wait_of("10.0.0.1", "anna", now=1.0)
-        attempts.add_failure("10.0.0.1", "anna", now=1.0)
-    assert attempts.wait_of("10.0.0.1", "anna", now=1.0)
+        assert not attempts.wait_of("10.0.0.1", "anna", current_time=1.0)
+        attempts.add_failure("10.0.0.1", "anna", current_time=1.0)
+    assert attempts.wait_of("10.0.0.1", "anna", current_time=1.0)
 
 
 def test_people_who_sign_in_cost_their_peer_no_attempt() -> None:
     """A proxy in front is the peer of everybody."""
     attempts = Attempts()
     for number in range(1000):
-        attempts.add_failure("10.0.0.1", f"name {number}", now=1.0)
+        attempts.add_failure("10.0.0.1", f"name {number}", current_time=1.0)
         attempts.forget("10.0.0.1", f"name {number}")
-    assert not attempts.wait_of("10.0.0.1", "anna", now=1.0)
+    assert not attempts.wait_of("10.0.0.1", "anna", current_time=1.0)
 
 
 # Commands that pages begin

@@ -81,7 +81,7 @@ def test_a_forged_one_changes_nothing(
 ) -> None:
     """It is refused, and the log says so without the signature, once in a while."""
     headers = {} if header is None else {b"X-SG-Signature": header.encode("utf-8")}
-    hooks._refusals._next_at = 0.0
+    hooks._refusals._next_report_at = 0.0
     for _ in range(3):
         answer = client.post(HOOK_PATH, content=BODY, headers=headers)
         assert answer.status_code == 403
