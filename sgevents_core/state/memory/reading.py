@@ -132,7 +132,10 @@ class MemoryReader:
     def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
         with self._tables.lock:
-            return sorted(self._tables.aside.values(), key=lambda event_aside: event_aside.at)
+            return sorted(
+                self._tables.aside.values(),
+                key=lambda aside: (aside.at, aside.era, aside.where, aside.event),
+            )
 
     def passed_over_ids(self, feed_era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""

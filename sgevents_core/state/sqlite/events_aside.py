@@ -22,7 +22,7 @@ def read_events_aside(database: Database) -> list[SetAside]:
     if database.fetch_number("PRAGMA user_version") < SET_ASIDE_SINCE_VERSION:
         return []  # an older daemon uses this schema, or a later start will upgrade it
     event_rows = database.fetch_all(
-        f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY at, number"  # noqa: S608 - constant
+        f"SELECT {_SET_ASIDE_COLUMNS} FROM set_aside ORDER BY at, era, place, event"  # noqa: S608 - constant
     )
     return [
         SetAside(event_name, reason_text, record_place, set_aside_at, feed_era)
