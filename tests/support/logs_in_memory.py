@@ -188,7 +188,8 @@ class ViewOfLogs(MemoryLogs):
         self._views = {
             key: _SeenLog(shared.log(key), self._show_all) for key in shared.stream_keys()
         }
-        self.listen, self.next_number = shared.listen, shared.next_number  # type: ignore[method-assign] # the streams' own
+        for name in ("listen", "next_number", "read_pointer", "move_pointer", "files"):
+            setattr(self, name, getattr(shared, name))
 
     def look(self) -> None:
         """See everything that is written."""

@@ -125,7 +125,7 @@ def apply_rows_only(tables: CopyTables, place: Place, message: AnyMessage) -> No
     """Write only the rows of the journal of a message whose other effects the copy has."""
     if isinstance(message, messages.Page):
         _insert_rows(tables, place, message)
-    elif isinstance(message, messages.Mended):
+    elif isinstance(message, messages.Mended | messages.Pruned):
         _apply(message, tables, place)
 
 

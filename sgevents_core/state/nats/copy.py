@@ -14,12 +14,24 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.errors import SgEventsError, StateError
-from sgevents_core.state.nats.applying import CopyTables, Place, apply_message
+from sgevents_core.state.nats.applying import (
+    CopyTables,
+    Place,
+    apply_message,
+    apply_rows_only,
+)
 from sgevents_core.state.nats.messages import decode_message
+from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS
 from sgevents_core.state.nats.stream_log import LogMessage
 from sgevents_core.state.plain_files import make_state_folder
+from sgevents_core.state.sqlite.copy_files import restore_copy_file
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.log_copy import prepare_copy, read_positions
+from sgevents_core.state.sqlite.log_copy import (
+    forget_position,
+    prepare_copy,
+    read_positions,
+    write_position,
+)
 
 COPY_FOLDER: Final = "copy"
 """The folder of the copy within the state's folder."""
@@ -47,6 +59,8 @@ class Copy:
         self._moved = threading.Condition()
         self._positions: Mapping[str, int] = read_positions(self._database)
         self._failure: SgEventsError | None = None
+        self.applied_bytes = 0
+        """The bytes of messages applied by this process, those of the journal left out."""
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -90,6 +104,8 @@ class Copy:
             positions = dict(read_positions(self._database))
             if positions.get(stream_key, 0) < read_from:
                 return None
+            if stream_key == JOURNAL and JOURNAL_ROWS in positions:
+                return 0
             applied_count = 0
             for log_message in log_messages:
                 if log_message.sequence > positions.get(stream_key, 0):
@@ -100,8 +116,48 @@ class Copy:
                     apply_message(tables, place, message)
                     positions[stream_key] = log_message.sequence
                 applied_count += 1
+                self.applied_bytes += len(log_message.data) if stream_key != JOURNAL else 0
         self._set_positions(positions)
         return applied_count
+
+    def restore(self, snapshot_folder: Path) -> None:
+        """Put a snapshot in place of everything that the copy holds.
+
+        The rows of the journal are to be read again: see `JOURNAL_ROWS` and `apply_rows`.
+        """
+        with self._applying:
+            restore_copy_file(self._database, snapshot_folder, JOURNAL_ROWS)
+        self.reload_positions()
+
+    def apply_rows(self, read_from: int, log_messages: Sequence[LogMessage]) -> None:
+        """Take the rows of the journal from messages whose other effects the snapshot had.
+
+        Args:
+            read_from: The place behind which the messages follow.
+            log_messages: The journal's messages.
+        """
+        with self._applying, self._database.transaction() as connection:
+            positions = dict(read_positions(self._database))
+            if positions.get(JOURNAL_ROWS) == read_from:
+                tables = CopyTables(self._database, connection)
+                rows_end = positions.get(JOURNAL, 0)
+                for log_message in log_messages:
+                    if log_message.sequence <= rows_end:
+                        message = decode_message(log_message.data, self._host_name)
+                        apply_rows_only(tables, Place(JOURNAL, log_message.sequence), message)
+                last_place = log_messages[-1].sequence if log_messages else read_from
+                if last_place >= rows_end:
+                    forget_position(connection, JOURNAL_ROWS)
+                else:
+                    write_position(connection, JOURNAL_ROWS, last_place)
+        self.reload_positions()
+
+    def skip_rows(self, place: int) -> None:
+        """Begin with the rows of the journal behind a place, before which the stream is cut."""
+        with self._applying, self._database.transaction() as connection:
+            if read_positions(self._database).get(JOURNAL_ROWS, place) < place:
+                write_position(connection, JOURNAL_ROWS, place)
+        self.reload_positions()
 
     def reload_positions(self) -> None:
         """Take notice of what another process, or a restored copy, has applied."""
@@ -121,8 +177,10 @@ class Copy:
             self._moved.notify_all()
 
     def has(self, wanted: Mapping[str, int]) -> bool:
-        """Return whether the copy has come to places."""
+        """Return whether the copy has come to places, with all rows of the journal."""
         positions = self._positions
+        if JOURNAL_ROWS in positions:
+            return False
         return all(positions.get(stream_key, 0) >= place for stream_key, place in wanted.items())
 
     def wait_for(self, wanted: Mapping[str, int], within: float) -> None:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.errors import FrontCut, MessageTooNew, StateDamaged, StateError, StreamLost
+from sgevents_core.errors import FrontCut, SgEventsError, StateDamaged, StateError, StreamLost
 from sgevents_core.state.nats.copy import Copy
-from sgevents_core.state.nats.copy_snapshots import raise_too_far_behind
+from sgevents_core.state.nats.copy_snapshots import remake
 from sgevents_core.state.nats.logs import Logs
+from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS
 from sgevents_core.state.nats.stream_log import LogMessage
 
 _POLL_INTERVAL: Final = 0.5
@@ -71,6 +72,10 @@ class CopyReader:
 
     def catch_up(self) -> bool:
         """Read and apply once what there is; return whether the copy moved."""
+        if not self._copy.positions:
+            remake(self._copy, self._logs)
+        if JOURNAL_ROWS in self._copy.positions:
+            return self._read_rows()
         self._look_for_streams()
         with self._lock:
             unread, self._unread = self._unread, set()
@@ -80,6 +85,18 @@ class CopyReader:
                 self._fetch(stream_key)
             has_moved |= self._apply_fetched(stream_key)
         return has_moved
+
+    def _read_rows(self) -> bool:
+        """Read some rows of the journal again, for a copy that was made anew; return if any."""
+        place = self._copy.positions[JOURNAL_ROWS]
+        try:
+            log_messages = self._logs.log(JOURNAL).read_after(place)
+        except FrontCut as front_cut:
+            self._copy.skip_rows(front_cut.first - 1)
+            return True
+        self._copy.apply_rows(place, log_messages)
+        self.wake()
+        return bool(log_messages)
 
     def _fetch(self, stream_key: str) -> None:
         """Read a stream's next messages, unless some wait for another stream."""
@@ -121,11 +138,15 @@ class CopyReader:
             self._news.clear()
             try:
                 has_moved = self._catch_up_safely()
-            except (StateDamaged, StreamLost, MessageTooNew) as error:
+            except SgEventsError as error:
                 self._copy.fail(error)
                 return
+            except Exception as error:
+                reason_text = f"its logs cannot be read: {type(error).__name__}: {error}"
+                self._copy.fail(StateError(path=str(self._copy.folder), reason=reason_text))
+                raise
             if not has_moved and not self._unread and not self._stopping.is_set():
-                if self._trouble is None:
+                if self._trouble is None and JOURNAL_ROWS not in self._copy.positions:
                     self._has_read_all.set()
                 self._news.wait(max(polled_at + _POLL_INTERVAL - time.monotonic(), 0.0))
 
@@ -134,7 +155,9 @@ class CopyReader:
         try:
             has_moved = self.catch_up()
         except FrontCut as front_cut:
-            raise_too_far_behind(self._copy, front_cut)
+            self._fetched.clear()
+            remake(self._copy, self._logs, front_cut)
+            has_moved = True
         except (StateDamaged, StreamLost):
             raise
         except StateError as error:

@@ -17,6 +17,7 @@ from sgevents_core.state.nats.copy_reader import CopyReader
 from sgevents_core.state.nats.feed_words import copied
 from sgevents_core.state.nats.logs import Logs
 from sgevents_core.state.nats.messages import AnyMessage, FeedFence, LaneFence, Page
+from sgevents_core.state.nats.snapshot_keeping import SnapshotKeeping
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key
 from sgevents_core.state.nats.stream_writing import StreamWriter
 from sgevents_core.state.sqlite.database import Database
@@ -110,9 +111,11 @@ class Session:
         self._feed: HeldFeed | None = None
         self._shared: StreamWriter | None = None
         self.reader.start()
+        self._snapshots = SnapshotKeeping(self.copy, logs, lambda: self.held_feed() is not None)
 
     def close(self) -> None:
         """End the reader, and close everything."""
+        self._snapshots.stop()
         self.reader.stop()
         if self._feed is not None:
             self._feed.close()

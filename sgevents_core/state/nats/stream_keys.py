@@ -6,6 +6,8 @@ from typing import Final
 
 JOURNAL: Final = "journal"
 """The stream of the feed."""
+JOURNAL_ROWS: Final = "journal rows"
+"""While a copy is made anew: how far the journal's rows were read from its stream again."""
 REQUESTS: Final = "requests"
 """The stream to which anybody may write."""
 _LANE_PREFIX: Final = "lane:"

@@ -12,6 +12,7 @@ from sgevents_core.state.nats.appending import StoredAt
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.logs import Log
 from sgevents_core.state.nats.messages import AnyMessage, encode_message
+from sgevents_core.state.nats.stream_keys import JOURNAL_ROWS
 
 
 class _Pending(NamedTuple):
@@ -167,5 +168,6 @@ class StreamWriter:
         return {
             stream_key: place
             for stream_key, place in positions.items()
-            if stream_key != self.stream_key and place > self._named.get(stream_key, 0)
+            if stream_key not in {self.stream_key, JOURNAL_ROWS}
+            and place > self._named.get(stream_key, 0)
         }

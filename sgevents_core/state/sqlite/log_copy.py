@@ -52,6 +52,11 @@ def write_position(connection: sqlite3.Connection, stream_key: str, position: in
     connection.execute("INSERT OR REPLACE INTO log_positions VALUES (?, ?)", (stream_key, position))
 
 
+def forget_position(connection: sqlite3.Connection, stream_key: str) -> None:
+    """Forget how far a stream is applied."""
+    connection.execute("DELETE FROM log_positions WHERE stream = ?", (stream_key,))
+
+
 def write_page_position(connection: sqlite3.Connection, first_seq: int, position: int) -> None:
     """Write which message of the journal's stream holds the rows from a `seq` on."""
     connection.execute("INSERT OR REPLACE INTO log_pages VALUES (?, ?)", (first_seq, position))
