@@ -126,7 +126,7 @@ class MemoryReader:
                 sum(parked_range.last - parked_range.first + 1 for parked_range in parked_ranges),
                 min((parked_range.first for parked_range in parked_ranges), default=0),
                 max((parked_range.last for parked_range in parked_ranges), default=0),
-                [event_aside.event for event_aside in self._tables.aside.values()],
+                [event_aside.event for event_aside in self.set_aside_events()],
             )
 
     def set_aside_events(self) -> list[SetAside]:
