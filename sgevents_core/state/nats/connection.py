@@ -227,12 +227,16 @@ class Broker:
         is_last: Callable[[Reply], bool],
     ) -> list[Reply]:
         deadline = self._loop.time() + within
-        exchange = self._exchange or await self._await_connection(within)
+        exchange = await self._await_connection(within)
         try:
             remaining = deadline - self._loop.time()
             return await exchange.request(subject, data, headers, is_last, remaining)
         except ConnectionLost as error:
-            self._raise_unreachable("the connection was lost", is_sent=error.is_sent)
+            remaining = deadline - self._loop.time()
+            if error.is_sent or remaining <= 0:
+                self._raise_unreachable("the connection was lost", is_sent=error.is_sent)
+            await asyncio.sleep(_FIRST_PAUSE)
+            return await self._request(subject, data, headers, remaining, is_last)
         except RequestForbidden as error:
             raise BrokerForbids(path=str(self), reason=str(error)) from None
         except asyncio.TimeoutError:

@@ -102,11 +102,11 @@ class Exchange:
 
     async def watch(self) -> None:
         """Return once the connection is lost."""
-        while not self._lost.is_set():
-            try:
-                await asyncio.wait_for(self._lost.wait(), PING_INTERVAL)
-            except asyncio.TimeoutError:
-                await self._try_connection()
+        trying = asyncio.create_task(self._try_again_and_again())
+        try:
+            await self._lost.wait()
+        finally:
+            trying.cancel()
 
     async def request(
         self,
@@ -172,11 +172,13 @@ class Exchange:
         if waiting is not None:
             waiting.take(Reply.of(message))
 
-    async def _try_connection(self) -> None:
-        """Find out whether the server still answers."""
-        try:
-            await self._client.flush(timeout=_PONG_WITHIN)
-        except (Error, OSError, asyncio.TimeoutError):
-            self.lose()
-        if not self._client.is_reading:
-            self.lose()
+    async def _try_again_and_again(self) -> None:
+        """Find out whether the server still answers, until it does not."""
+        while not self._lost.is_set():
+            await asyncio.sleep(PING_INTERVAL)
+            try:
+                await self._client.flush(timeout=_PONG_WITHIN)
+            except Exception:  # whatever it is, the connection is of no use any more
+                self.lose()
+            if not self._client.is_reading:
+                self.lose()
