@@ -20,6 +20,7 @@ from footprint import measure_footprint
 from measuring import TINY, Figure, Scale, describe_machine
 from reaction import measure_reaction
 from report import format_table, store_figures, update_page
+from several_hosts import measure_several_hosts
 from slow_plugins import measure_slow_plugins
 
 MILLION: Final = 1_000_000
@@ -40,6 +41,7 @@ BENCHMARKS: Final = {
     5: Benchmark("Slow plugins", measure_slow_plugins),
     6: Benchmark("From the row to the callback", measure_reaction),
     7: Benchmark("Memory, starting, commands, pruning", measure_footprint),
+    8: Benchmark("Several hosts", measure_several_hosts),
 }
 TITLES: Final = {number: benchmark.title for number, benchmark in BENCHMARKS.items()}
 

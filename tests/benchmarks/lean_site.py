@@ -42,7 +42,7 @@ class LeanSite:
         self.calls = 0
         self._log = log
         self._delay = delay
-        self._shown: dict[int, float] = {}
+        self._shown: dict[int, tuple[float, str]] = {}
         self._kept = lru_cache(_PAGES)(self._written)  # who comes again waits for no page
 
     def answer(self, method: str, params: dict[str, Any]) -> bytes:
@@ -59,16 +59,22 @@ class LeanSite:
         time.sleep(self._delay)
         return self._rows(spans, params)
 
-    def add_rows(self, rows: int, rate: float) -> None:
+    def add_rows(self, rows: int, rate: float, event_types: Sequence[str] = ()) -> None:
         """Let rows become visible, so many a second; each tells when in its `session_uuid`.
 
         They come at random moments: at even ones they would keep step with the client.
+
+        Args:
+            rows: How many.
+            rate: How many a second.
+            event_types: The event type of each; empty for those of the log.
         """
         begin, chance = time.monotonic(), Random(7)
         for number in range(rows):
             due = begin + (number + chance.random()) / rate
             time.sleep(max(0.0, due - time.monotonic()))
-            self._shown[len(self._log)] = time.time()
+            event_type = event_types[number] if event_types else ""
+            self._shown[len(self._log)] = time.time(), event_type
             self._log.row_count += 1
 
     def _rows(self, spans: Sequence[tuple[int, int]], params: dict[str, Any]) -> bytes:
@@ -89,7 +95,10 @@ class LeanSite:
         shown = self._shown.get(number)
         if shown is None:
             return body
-        return json.dumps({**json.loads(body), "session_uuid": repr(shown)}).encode()
+        shown_at, event_type = shown
+        changed = {"event_type": event_type} if event_type else {}
+        row = {**json.loads(body), "session_uuid": repr(shown_at), **changed}
+        return json.dumps(row).encode()
 
     def _page(self, bodies: Sequence[bytes], limit: int) -> bytes:
         paging = b'{"entities_per_page": %d, "has_next_page": false}' % limit
@@ -183,9 +192,9 @@ class SiteProcess:
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
 
-    def add_rows(self, rows: int, rate: float) -> None:
-        """Let rows become visible from now on, so many a second."""
-        self._ask("/grow", {"rows": rows, "rate": rate})
+    def add_rows(self, rows: int, rate: float, event_types: Sequence[str] = ()) -> None:
+        """Let rows become visible from now on; see `LeanSite.add_rows`."""
+        self._ask("/grow", {"rows": rows, "rate": rate, "event_types": list(event_types)})
 
     @property
     def calls(self) -> int:

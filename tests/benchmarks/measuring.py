@@ -27,6 +27,12 @@ class Scale:
         slow_plugin_count: How many plugins take 50 ms for each event.
         worker_counts: Numbers of workers that are compared with one.
         calls_per_worker: How many calls of 50 ms a worker makes.
+        lane_counts: Numbers of lanes whose recorded calls are counted, ascending.
+        host_counts: Numbers of hosts that they are spread over.
+        noted_calls: How many calls are made where each is confirmed before the next.
+        quick_calls: How many are made otherwise.
+        leases: How long leases last where hosts die, in seconds.
+        take_over_count: How often a host dies in each way.
     """
 
     row_count: int = 100_000
@@ -38,6 +44,12 @@ class Scale:
     slow_plugin_count: int = 20
     worker_counts: tuple[int, ...] = (2, 8, 32)
     calls_per_worker: int = 80
+    lane_counts: tuple[int, ...] = (1, 4, 16)
+    host_counts: tuple[int, ...] = (1, 3)
+    noted_calls: int = 1_600
+    quick_calls: int = 16_000
+    leases: tuple[int, ...] = (5, 2)
+    take_over_count: int = 4
 
 
 TINY = Scale(
@@ -50,6 +62,12 @@ TINY = Scale(
     slow_plugin_count=2,
     worker_counts=(2,),
     calls_per_worker=3,
+    lane_counts=(2,),
+    host_counts=(2,),
+    noted_calls=20,
+    quick_calls=20,
+    leases=(2,),
+    take_over_count=1,
 )
 """Enough to see that every benchmark works."""
 

@@ -165,6 +165,7 @@ class Studio:
         self.config = folder / "sgevents.toml"
         self.packages = Packages(folder / "site-packages")
         self.feed = "start = 1\n"
+        self.state = 'path = "state"\n'
         self.tables = self.groups = ""
         self._url = url
         self._times = folder / "times.json"
@@ -230,11 +231,7 @@ class Studio:
     @contextmanager
     def running(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon while the block lasts; it is killed at the end if it still runs."""
-        site = f'[site]\nurl = "{self._url}"\nscript_name = "bench"\n'
-        text = f'{site}api_key = {{ env = "SGEVENTS_BENCH_KEY" }}\n[feed]\n{self.feed}'
-        self.config.write_text(
-            f'{text}[state]\npath = "state"\n{self.groups}{self.tables}', encoding="utf-8"
-        )
+        self.write_config()
         with (self.folder / "output.txt").open("wb") as output:
             process = self.command("run", "-c", str(self.config), *options, output=output.fileno())
             try:
@@ -243,6 +240,14 @@ class Studio:
                 if process.poll() is None:
                     process.kill()
                 process.wait()
+
+    def write_config(self) -> None:
+        """Write the configuration."""
+        site = f'[site]\nurl = "{self._url}"\nscript_name = "bench"\n'
+        text = f'{site}api_key = {{ env = "SGEVENTS_BENCH_KEY" }}\n[feed]\n{self.feed}'
+        self.config.write_text(
+            f"{text}[state]\n{self.state}{self.groups}{self.tables}", encoding="utf-8"
+        )
 
     def command(self, *words: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start a command of sgevents."""

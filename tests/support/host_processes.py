@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,20 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
+
+
+def find_held_work(log_records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the lanes, and `the feed`, that a daemon has by its log since its last start."""
+    work: set[str] = set()
+    for record in log_records:
+        action = record["action"]
+        if action in {"lane.taken", "feed.taken"}:
+            work.add(record.get("lane", "the feed"))
+        elif action in {"lane.given_up", "feed.given_up"}:
+            work.discard(record.get("lane", "the feed"))
+        elif action == "daemon.started":
+            work.clear()
+    return work
 
 
 class Host:
@@ -61,16 +75,7 @@ class Host:
 
     def work(self) -> set[str]:
         """Return what it has taken and not given up, as its log says."""
-        work: set[str] = set()
-        for record in self.daemon.told():
-            action = record["action"]
-            if action in {"lane.taken", "feed.taken"}:
-                work.add(record.get("lane", "the feed"))
-            elif action in {"lane.given_up", "feed.given_up"}:
-                work.discard(record.get("lane", "the feed"))
-            elif action == "daemon.started":
-                work.clear()
-        return work
+        return find_held_work(self.daemon.told())
 
 
 class Studio:
