@@ -39,11 +39,13 @@ class Message(NamedTuple):
         title: Its title.
         body: Its lines.
         announced: What the recipient knows of once it is delivered.
+        tells_problems: Whether it tells of something that is wrong, not only that it is over.
     """
 
     title: str
     body: str
     announced: dict[str, Announced]
+    tells_problems: bool = True
 
 
 class Lasting:
@@ -126,6 +128,7 @@ def next_message(
         _message_title(site_name, begun_conditions, ended_announcements),
         _message_body(begun_conditions, announced, ended_announcements),
         announced_after,
+        tells_problems=bool(begun_conditions),
     )
 
 

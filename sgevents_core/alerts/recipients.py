@@ -62,7 +62,13 @@ def is_address(address: Secret) -> bool:
         return apprise.Apprise.instantiate(address.reveal(), suppress_exceptions=True) is not None
 
 
-def deliver(recipient: Recipient, title: str, body: str, redact: Redactor) -> str:
+def deliver(
+    recipient: Recipient,
+    title: str,
+    body: str,
+    redact: Redactor,
+    kind: apprise.NotifyType = apprise.NotifyType.INFO,
+) -> str:
     """Deliver a message; return why that was not possible, without secrets; empty if it was.
 
     Args:
@@ -70,6 +76,7 @@ def deliver(recipient: Recipient, title: str, body: str, redact: Redactor) -> st
         title: The title.
         body: The lines, as plain text.
         redact: Removes secrets.
+        kind: What services colour it by.
     """
     with _HeardDelivery() as heard:
         try:
@@ -77,7 +84,10 @@ def deliver(recipient: Recipient, title: str, body: str, redact: Redactor) -> st
             if not target.add(recipient.address.reveal()):
                 return "the address cannot be used"
             is_delivered = target.notify(
-                title=redact(title), body=redact(body), body_format=apprise.NotifyFormat.TEXT
+                title=redact(title),
+                body=redact(body),
+                notify_type=kind,
+                body_format=apprise.NotifyFormat.TEXT,
             )
         except Exception as error:  # of the library, or of a plugin of it
             return redact(f"{type(error).__name__}: {error}")
@@ -206,7 +216,8 @@ class Courier:
         )
         if message is None:
             return None
-        failure_reason = deliver(self.recipient, message.title, message.body, self._redact)
+        kind = apprise.NotifyType.WARNING if message.tells_problems else apprise.NotifyType.SUCCESS
+        failure_reason = deliver(self.recipient, message.title, message.body, self._redact, kind)
         if not failure_reason:
             self._note_delivery()
             self.announced = message.announced

@@ -107,6 +107,8 @@ def test_a_web_hook_gets_one_message_and_one_when_it_is_over(hooks: WebHooks) ->
         "sgevents studio.example: paused\nPlugin status is paused\nTo do: mend it",
         "sgevents studio.example: 1 problem is over\nOver: Plugin status is paused",
     ]
+    # Chats colour them by that.
+    assert [message.values["type"] for message in hooks.received] == ["warning", "success"]
 
 
 def test_a_mail_arrives(mails: tuple[Controller, list[Envelope]]) -> None:
