@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,7 @@ def init(config: Path) -> None:
     settings = read_configuration(config)
     with connected_broker(settings, "sgevents cluster init") as broker:
         faults = [fault for wanted in wanted_streams(settings) for fault in _make(broker, wanted)]
-    for fault in faults:
-        echo_line(f"{fault.subject}: {fault.problem}", err=True)
-        echo_line(f"    fix: {fault.fix}", err=True)
+    _print_faults(faults, err=True)
     sys.exit(1 if any(fault.prevents_run("full") for fault in faults) else 0)
 
 
@@ -159,11 +157,10 @@ def _print_leases(leases: Sequence[HeldKey]) -> None:
     print_table(table)
 
 
-def _print_faults(faults: Sequence[Fault]) -> None:
+def _print_faults(faults: Iterable[Fault], *, err: bool = False, before: str = "") -> None:
     for fault in faults:
-        subject = f"{fault.subject}: " if fault.subject else ""
-        echo_line(f"{subject}{fault.problem}")
-        echo_line(f"    fix: {fault.fix}")
+        for line in f"{before}{fault}".splitlines():
+            echo_line(line, err=err)
 
 
 def wanted_streams(settings: Settings) -> list[StreamDefinition]:
@@ -192,8 +189,8 @@ def refuse_servers(settings: Settings) -> None:
         from sgevents_core.state.nats.stream_names import site_names
 
         names, wanted = site_names(settings.site.url), wanted_streams(settings)
-        for fault in refuse_unsafe_servers(broker, settings.state, names, wanted):
-            echo_line(f"sgevents: {fault}", err=True)
+        faults = refuse_unsafe_servers(broker, settings.state, names, wanted)
+        _print_faults(faults, err=True, before="sgevents: ")
 
 
 @contextmanager

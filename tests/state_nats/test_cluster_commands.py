@@ -15,7 +15,7 @@ from nats_server import NatsServer, new_site_url, running_nats
 from nats_sites import NatsSite, connected
 
 from sgevents_core.cli.check_broker import broker_findings
-from sgevents_core.cli.cluster import wanted_streams
+from sgevents_core.cli.cluster import refuse_servers, wanted_streams
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import ClusterNotReadyError
 from sgevents_core.settings import load_settings
@@ -305,3 +305,13 @@ def test_a_run_without_streams_names_the_command_that_makes_them(studio: Studio)
     assert refused.exit_code == 2
     assert "sgevents cluster init" in " ".join(refused.output.split())
     assert not (studio.config.parent / "state").exists()
+
+
+def test_a_start_says_what_is_wrong_and_what_helps_on_lines_of_their_own(
+    studio: Studio, streams: NatsSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What does not prevent a run is printed like everywhere else."""
+    refuse_servers(load_settings(studio.config))
+    first_line, fix_line = capsys.readouterr().err.splitlines()[:2]
+    assert first_line.startswith("sgevents: whether it syncs")
+    assert fix_line.startswith("    fix: set")
