@@ -21,13 +21,13 @@ def daemon_process(lock_holder: Mapping[str, int | str]) -> int | None:
     return process_id if isinstance(process_id, int) and is_daemon else None
 
 
-def read_daemon_need(state_folder: Path, now: float) -> ShownNeed | None:
+def read_daemon_need(state_folder: Path, current_time: float) -> ShownNeed | None:
     """Return why nobody carries out requests at the moment, and the fix; None if the daemon does.
 
     Args:
         state_folder: The state's folder.
-        now: The time, in seconds since 1970.
+        current_time: The time, in seconds since 1970.
     """
     process_id = daemon_process(lock.find_holder(state_folder) or {})
     daemon_pulse = read_pulse(state_folder, process_id)
-    return next(daemon_needs(process_id, daemon_pulse, now), None)
+    return next(daemon_needs(process_id, daemon_pulse, current_time), None)

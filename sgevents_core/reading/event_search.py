@@ -22,7 +22,7 @@ ENTRIES_AT_ONCE: Final = 5_000
 """The entries searched between two looks at the clock: a twentieth of a second if every row must be
 decoded, a thousandth if none must.
 """
-_IDS: Final = re.compile(r"([0-9]{1,18})(?:(?:-|\.\.)([0-9]{1,18}))?")
+_IDS_PATTERN: Final = re.compile(r"([0-9]{1,18})(?:(?:-|\.\.)([0-9]{1,18}))?")
 LONGEST_TRANSACTION: Final = 86_400
 """Seconds by which events that are not late may be older than one before them."""
 PAGE_BUDGET: Final = 0.15
@@ -60,14 +60,14 @@ class EventSearch:
     """
 
     def __init__(self, state_folder: Path) -> None:
-        self._state: Reader = open_state(state_folder).reader()
-        self._past: Past = open_state(state_folder).past()
-        self._scripts = Scripts(self._state.scripts())
+        self._state_reader: Reader = open_state(state_folder).reader()
+        self._past_events: Past = open_state(state_folder).past()
+        self._script_names = Scripts(self._state_reader.scripts())
 
     def close(self) -> None:
         """Close the connections."""
-        self._past.close()
-        self._state.close()
+        self._past_events.close()
+        self._state_reader.close()
 
     def page(
         self,
@@ -88,26 +88,26 @@ class EventSearch:
             clock: The clock that measures them.
         """
         deadline = clock() + (PAGE_BUDGET if budget is None else budget)
-        newest_seq, lowest_seq = self._state.end(), self._state.lowest()
+        newest_seq, lowest_seq = self._state_reader.end(), self._state_reader.lowest()
         searched_to = min(newest_seq + 1, newest_seq + 1 if below is None else below)
         entries: list[Entry] = []
         while searched_to > lowest_seq and len(entries) < page_size:
             entries_at_once = newest_seq if choice.names_few_ids else ENTRIES_AT_ONCE
             above = max(searched_to - entries_at_once - 1, lowest_seq - 1)
             entries_lacking = page_size - len(entries)
-            chosen_entries = self._chosen(choice, above, searched_to, entries_lacking)
+            chosen_entries = self._read_chosen(choice, above, searched_to, entries_lacking)
             entries += chosen_entries
             is_full = len(chosen_entries) == entries_lacking
             searched_to = chosen_entries[-1].seq if is_full else above + 1
             if clock() >= deadline or self._is_past(choice, searched_to, lowest_seq):
                 break
         is_complete = searched_to <= lowest_seq or self._is_past(choice, searched_to, lowest_seq)
-        created = self._state.created_after(searched_to - 1) or 0
-        return EventPage(tuple(entries), searched_to, created, is_complete, newest_seq)
+        searched_created = self._state_reader.created_after(searched_to - 1) or 0
+        return EventPage(tuple(entries), searched_to, searched_created, is_complete, newest_seq)
 
     def place_of(self, event_id: int) -> int | None:
         """Return the place in the journal of the newest event with an id; None if it has none."""
-        event = self._past.event(event_id)
+        event = self._past_events.event(event_id)
         return None if event is None else event.seq
 
     def _is_past(self, choice: EventChoice, seq: int, lowest_seq: int) -> bool:
@@ -118,13 +118,18 @@ class EventSearch:
         """
         if choice.created_since is None:
             return False
-        lowest_entries, entries = self._state.read(lowest_seq - 1, 1), self._state.read(seq - 1, 1)
+        lowest_entries, entries = (
+            self._state_reader.read(lowest_seq - 1, 1),
+            self._state_reader.read(seq - 1, 1),
+        )
         if not entries or entries[0].late or entries[0].era != lowest_entries[0].era:
             return False
         return entries[0].created < choice.created_since - LONGEST_TRANSACTION
 
-    def _chosen(self, choice: EventChoice, above: int, below: int, limit: int) -> list[Entry]:
-        return self._past.chosen(choice, self._scripts, above=above, below=below, limit=limit)
+    def _read_chosen(self, choice: EventChoice, above: int, below: int, limit: int) -> list[Entry]:
+        return self._past_events.chosen(
+            choice, self._script_names, above=above, below=below, limit=limit
+        )
 
 
 def read_choice(search_values: Mapping[str, Any], current_time: float) -> EventChoice:
@@ -139,26 +144,28 @@ def read_choice(search_values: Mapping[str, Any], current_time: float) -> EventC
         RangeError: `ids` is neither an id nor a range of ids.
         MomentError: `since` or `until` is no moment.
     """
-    texts = {key: _readable_text(value) for key, value in search_values.items()}
+    texts_by_key = {
+        value_name: _readable_text(value) for value_name, value in search_values.items()
+    }
     return EventChoice(
-        event_type=texts.get("type"),
-        entity=texts.get("entity"),
-        project=texts.get("project"),
-        user=texts.get("user"),
-        script=texts.get("script"),
-        created_since=_read_moment(texts.get("since"), current_time),
-        created_until=_read_moment(texts.get("until"), current_time),
-        ids=_read_ids(texts.get("ids")),
+        event_type=texts_by_key.get("type"),
+        entity=texts_by_key.get("entity"),
+        project=texts_by_key.get("project"),
+        user=texts_by_key.get("user"),
+        script=texts_by_key.get("script"),
+        created_since=_read_moment(texts_by_key.get("since"), current_time),
+        created_until=_read_moment(texts_by_key.get("until"), current_time),
+        ids=_read_ids(texts_by_key.get("ids")),
         late=bool(search_values.get("late")),
         failed=bool(search_values.get("failed")),
-        failed_plugin=texts.get("plugin"),
+        failed_plugin=texts_by_key.get("plugin"),
     )
 
 
 def _readable_text(value: object) -> str | None:
     """Return a text that SQLite can compare; None for an empty one."""
-    text = value.strip() if isinstance(value, str) else ""
-    return text.encode("utf-8", "replace").decode() or None
+    stripped_text = value.strip() if isinstance(value, str) else ""
+    return stripped_text.encode("utf-8", "replace").decode() or None
 
 
 def _read_moment(moment_text: str | None, current_time: float) -> int | None:
@@ -171,7 +178,7 @@ def _read_moment(moment_text: str | None, current_time: float) -> int | None:
 def _read_ids(ids_text: str | None) -> tuple[int, int] | None:
     if ids_text is None:
         return None
-    ids_match = _IDS.fullmatch(ids_text)
+    ids_match = _IDS_PATTERN.fullmatch(ids_text)
     if ids_match is None or (ids_match[2] and int(ids_match[2]) < int(ids_match[1])):
         raise RangeError(text=ids_text)
     return int(ids_match[1]), int(ids_match[2] or ids_match[1])

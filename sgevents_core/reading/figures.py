@@ -76,21 +76,25 @@ def read_callback_timeline(
     Raises:
         StateError: The state cannot be read.
     """
-    first = int(since) // span * span
+    first_start = int(since) // span * span
     with closing(open_state(state_folder).past()) as past:
-        figures = [one for one in past.call_figures(span, first) if one.plugin == plugin]
-        noted = {figure.starts_at for figure in past.feed_figures(span, first)}
-    by_callback = {
-        figure.callback: _by_start(one for one in figures if one.callback == figure.callback)
-        for figure in figures
+        figures = [
+            figure for figure in past.call_figures(span, first_start) if figure.plugin == plugin
+        ]
+        noted_starts = {figure.starts_at for figure in past.feed_figures(span, first_start)}
+    figures_by_callback = {
+        callback: _by_start(figure for figure in figures if figure.callback == callback)
+        for callback in {figure.callback for figure in figures}
     }
-    starts = range(first, int(until) // span * span, span)
+    point_starts = range(first_start, int(until) // span * span, span)
     return {
         callback: [
-            _callback_point(starts_at, by_start.get(starts_at, []), is_noted=starts_at in noted)
-            for starts_at in starts
+            _callback_point(
+                starts_at, by_start.get(starts_at, []), is_noted=starts_at in noted_starts
+            )
+            for starts_at in point_starts
         ]
-        for callback, by_start in sorted(by_callback.items())
+        for callback, by_start in sorted(figures_by_callback.items())
     }
 
 

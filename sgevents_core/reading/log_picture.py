@@ -116,100 +116,117 @@ def read_log_picture(
         StateError: The state cannot be read.
     """
     state = open_state(state_folder)
-    with closing(state.reader()) as reader, closing(state.past()) as past:
-        record = reader.load_feed()
-        if record is None:
+    with closing(state.reader()) as state_reader, closing(state.past()) as past_events:
+        feed_record = state_reader.load_feed()
+        if feed_record is None:
             return None
-        first_seq = _first_seq_since(reader, created_since)
-        first_id = _first_id(reader, record, first_seq)
-        last_id = max(record.state.frontier, first_id - 1)
-        ranges = sorted(_ranges_of(record, past, first_id, backlog_timeout))
-        late_ids = _late_ids(reader, past, first_seq, record.state.era)
-        shown = [late_id for late_id in late_ids if first_id <= late_id <= last_id]
+        first_seq = _first_seq_since(state_reader, created_since)
+        first_id = _first_id(state_reader, feed_record, first_seq)
+        last_id = max(feed_record.state.frontier, first_id - 1)
+        id_ranges = sorted(_ranges_of(feed_record, past_events, first_id, backlog_timeout))
+        late_ids = _late_ids(state_reader, past_events, first_seq, feed_record.state.era)
+        shown_late_ids = [late_id for late_id in late_ids if first_id <= late_id <= last_id]
         return LogPicture(
             first_id,
             last_id,
-            record.state.era,
-            tuple(_cells(first_id, last_id, ranges, shown)),
-            tuple(one for one in ranges if one.last >= first_id or one.standing in _OPEN),
-            len(shown),
-            tuple(reader.set_aside_events()),
-            record.state.rewound,
+            feed_record.state.era,
+            tuple(_picture_cells(first_id, last_id, id_ranges, shown_late_ids)),
+            tuple(
+                id_range
+                for id_range in id_ranges
+                if id_range.last >= first_id or id_range.standing in _OPEN_STANDINGS
+            ),
+            len(shown_late_ids),
+            tuple(state_reader.set_aside_events()),
+            feed_record.state.rewound,
         )
 
 
-_OPEN: Final = frozenset({"waited for", "looked for", "parked"})
+_OPEN_STANDINGS: Final = frozenset({"waited for", "looked for", "parked"})
 
 
-def _first_seq_since(reader: Reader, created_since: float) -> int:
+def _first_seq_since(state_reader: Reader, created_since: float) -> int:
     """Return the place of the first event created since a time, found by halving.
 
     A late event is older than its neighbours: the place may be some events too early or too late.
     """
-    places = range(reader.lowest(), reader.end() + 1)
-    return places.start + bisect_left(
-        places, created_since, key=lambda seq: reader.created_after(seq - 1) or 0
+    journal_places = range(state_reader.lowest(), state_reader.end() + 1)
+    return journal_places.start + bisect_left(
+        journal_places, created_since, key=lambda seq: state_reader.created_after(seq - 1) or 0
     )
 
 
-def _first_id(reader: Reader, record: FeedRecord, first_seq: int) -> int:
+def _first_id(state_reader: Reader, feed_record: FeedRecord, first_seq: int) -> int:
     """Return the lowest id of the picture: of the events since its beginning, in this era."""
-    entries = reader.read(first_seq - 1, 200)
-    in_turn = [entry.event_id for entry in entries if not entry.late]
-    of_era = [
-        entry.event_id for entry in entries if entry.era == record.state.era and not entry.late
+    entries = state_reader.read(first_seq - 1, 200)
+    ids_in_turn = [entry.event_id for entry in entries if not entry.late]
+    ids_of_era = [
+        entry.event_id for entry in entries if entry.era == feed_record.state.era and not entry.late
     ]
-    if of_era:
-        return min(of_era)
-    floor = max(record.state.floor, 1)
-    return floor if in_turn else max(record.state.frontier, floor)
+    if ids_of_era:
+        return min(ids_of_era)
+    lowest_possible = max(feed_record.state.floor, 1)
+    return lowest_possible if ids_in_turn else max(feed_record.state.frontier, lowest_possible)
 
 
-def _late_ids(reader: Reader, past: Past, first_seq: int, era: int) -> list[int]:
-    newest_seq = reader.end()
+def _late_ids(state_reader: Reader, past_events: Past, first_seq: int, era: int) -> list[int]:
+    newest_seq = state_reader.end()
     above = max(first_seq - 1, newest_seq - _LONGEST_STRETCH)
     choice = EventChoice(late=True)
-    late_entries = past.chosen(
+    late_entries = past_events.chosen(
         choice, Scripts(), above=above, below=newest_seq + 1, limit=_MOST_LATE
     )
     return sorted(entry.event_id for entry in late_entries if entry.era == era)
 
 
 def _ranges_of(
-    record: FeedRecord, past: Past, first_id: int, backlog_timeout: float
+    feed_record: FeedRecord, past_events: Past, first_id: int, backlog_timeout: float
 ) -> Iterator[IdRange]:
     """Yield the ranges of ids that are not in the journal; those settled only from an id on."""
-    for missing in record.missing:
-        waits = max(missing.noticed + backlog_timeout - record.state.observed, 0.0)
-        standing: IdStanding = "waited for" if missing.hot else "looked for"
-        yield IdRange(missing.first, missing.last, standing, waits if missing.hot else None)
-    for parked in record.parked:
-        yield IdRange(
-            parked.first, parked.last, "parked", since=float(parked.at), number=parked.number
+    for missing_range in feed_record.missing:
+        wait_seconds = max(
+            missing_range.noticed + backlog_timeout - feed_record.state.observed, 0.0
         )
-    yield from (IdRange(first, last, "gone") for first, last in record.gone)
-    era = record.state.era
-    given_up = past.left_out("closed", era, first_id)
-    yield from (IdRange(first, last, "given up") for first, last in given_up)
-    dropped = past.left_out("dropped", era, first_id)
-    yield from (IdRange(first, last, "dropped") for first, last in dropped)
+        standing: IdStanding = "waited for" if missing_range.hot else "looked for"
+        yield IdRange(
+            missing_range.first,
+            missing_range.last,
+            standing,
+            wait_seconds if missing_range.hot else None,
+        )
+    for parked_range in feed_record.parked:
+        yield IdRange(
+            parked_range.first,
+            parked_range.last,
+            "parked",
+            since=float(parked_range.at),
+            number=parked_range.number,
+        )
+    yield from (IdRange(first, last, "gone") for first, last in feed_record.gone)
+    era = feed_record.state.era
+    given_up_ranges = past_events.left_out("closed", era, first_id)
+    yield from (IdRange(first, last, "given up") for first, last in given_up_ranges)
+    dropped_ranges = past_events.left_out("dropped", era, first_id)
+    yield from (IdRange(first, last, "dropped") for first, last in dropped_ranges)
 
 
-def _cells(
-    first_id: int, last_id: int, ranges: Sequence[IdRange], late_ids: Iterable[int]
+def _picture_cells(
+    first_id: int, last_id: int, id_ranges: Sequence[IdRange], late_ids: Iterable[int]
 ) -> list[PictureCell]:
     """Return the cells of a picture; a range counts in every cell that it reaches into."""
-    size = max(-(-(last_id - first_id + 1) // MOST_CELLS), 1)
-    cells = [
-        PictureCell(first, min(first + size - 1, last_id))
-        for first in range(first_id, last_id + 1, size)
+    ids_per_cell = max(-(-(last_id - first_id + 1) // MOST_CELLS), 1)
+    picture_cells = [
+        PictureCell(first_of_cell, min(first_of_cell + ids_per_cell - 1, last_id))
+        for first_of_cell in range(first_id, last_id + 1, ids_per_cell)
     ]
-    for one in ranges:
-        low, high = max(one.first, first_id), min(one.last, last_id)
-        for cell in cells[(low - first_id) // size : (high - first_id) // size + 1]:
-            ids = min(high, cell.last) - max(low, cell.first) + 1
-            if ids > 0:
-                cell.counts[one.standing] = cell.counts.get(one.standing, 0) + ids
+    for id_range in id_ranges:
+        lowest_id, highest_id = max(id_range.first, first_id), min(id_range.last, last_id)
+        for cell in picture_cells[
+            (lowest_id - first_id) // ids_per_cell : (highest_id - first_id) // ids_per_cell + 1
+        ]:
+            id_count = min(highest_id, cell.last) - max(lowest_id, cell.first) + 1
+            if id_count > 0:
+                cell.counts[id_range.standing] = cell.counts.get(id_range.standing, 0) + id_count
     for late_id in late_ids:
-        cells[(late_id - first_id) // size].late += 1
-    return cells
+        picture_cells[(late_id - first_id) // ids_per_cell].late += 1
+    return picture_cells

@@ -163,12 +163,12 @@ class Outcomes:
         """Return why a plugin does not get an event; empty if it does."""
         if not self.is_for(plugin, seq):
             return "the plugin was enabled later, and began behind this event"
-        position = self._imported_positions.get(plugin)
-        entry = None if position is None else self._entry_at(seq)
-        if position is None or entry is None or entry.era != IMPORTED_ERA:
+        imported_position = self._imported_positions.get(plugin)
+        entry = None if imported_position is None else self._entry_at(seq)
+        if imported_position is None or entry is None or entry.era != IMPORTED_ERA:
             return ""
-        had = position.has_had(entry.event_id)
-        return "the plugin had it from the daemon before this one" if had else ""
+        was_handled_before = imported_position.has_had(entry.event_id)
+        return "the plugin had it from the daemon before this one" if was_handled_before else ""
 
     def calls_of(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
         """Return the known calls of a callback for an event, oldest first."""
@@ -224,26 +224,34 @@ class Outcomes:
     def _batch_outcome(self, plugin: str, callback: str, seq: int) -> Outcome | None:
         """Return the outcome of an event that is in a batch, or in a dead letter of one."""
         with closing(open_state(self._folder).reader()) as state:
-            found = [
+            batched_events = [
                 event
                 for event in state.batches_of_event(seq)
                 if (event.plugin, event.callback) == (plugin, callback)
             ]
-            if not found:
+            if not batched_events:
                 return None
-            if not found[-1].letter:
-                events = state.batch(plugin, callback, found[-1].number)
-                attempts = state.attempts().get((CallKey(plugin, callback), found[-1].number), 0)
-                due_at = 0.0 if attempts or events[0].is_closed else _batch_due_at(events)
-                return Outcome("in a batch", _batch_text(events, attempts), due_at=due_at)
+            if not batched_events[-1].letter:
+                batch_events = state.batch(plugin, callback, batched_events[-1].number)
+                attempt_count = state.attempts().get(
+                    (CallKey(plugin, callback), batched_events[-1].number), 0
+                )
+                due_at = (
+                    0.0
+                    if attempt_count or batch_events[0].is_closed
+                    else _batch_due_at(batch_events)
+                )
+                return Outcome(
+                    "in a batch", _batch_text(batch_events, attempt_count), due_at=due_at
+                )
         with closing(open_state(self._folder).letters()) as letters:
-            letter = letters.get(found[-1].letter)
-        if letter is None:
+            dead_letter = letters.get(batched_events[-1].letter)
+        if dead_letter is None:
             return None
-        if letter.dead:
-            text = f"dead letter {letter.number}, of its batch: {letter.failure.error}"
-            return Outcome("dead letter", text, (letter.failure,))
-        return _settled_outcome(letter.failure, letter.number, (letter.failure,))
+        if dead_letter.dead:
+            text = f"dead letter {dead_letter.number}, of its batch: {dead_letter.failure.error}"
+            return Outcome("dead letter", text, (dead_letter.failure,))
+        return _settled_outcome(dead_letter.failure, dead_letter.number, (dead_letter.failure,))
 
     def _unfinished_outcome(self, plugin: str, seq: int, history: tuple[Failure, ...]) -> Outcome:
         record, progress = self._standing(self.plugin_records[plugin], seq)
@@ -269,20 +277,21 @@ class Outcomes:
         return Outcome("not yet", f"not yet: the plugin is {place_text} ({state_reason})", history)
 
 
-def _batch_text(events: Sequence[BatchedEvent], attempts: int) -> str:
+def _batch_text(batch_events: Sequence[BatchedEvent], attempt_count: int) -> str:
     """Return until when the events of a batch wait."""
-    batch_text = f"in a batch of {counted(len(events), 'event')}"
-    if attempts:
-        return f"{batch_text}, which is called again after {counted(attempts, 'failed attempt')}"
-    if events[0].is_closed:
+    batch_text = f"in a batch of {counted(len(batch_events), 'event')}"
+    if attempt_count:
+        return (
+            f"{batch_text}, which is called again after {counted(attempt_count, 'failed attempt')}"
+        )
+    if batch_events[0].is_closed:
         return f"{batch_text}, whose call has begun"
-    return (
-        f"waiting {batch_text} until {_moment_text(_batch_due_at(events))}, unless more events come"
-    )
+    due_text = _moment_text(_batch_due_at(batch_events))
+    return f"waiting {batch_text} until {due_text}, unless more events come"
 
 
-def _batch_due_at(events: Sequence[BatchedEvent]) -> float:
-    return max(event.due_at for event in events)
+def _batch_due_at(batch_events: Sequence[BatchedEvent]) -> float:
+    return max(event.due_at for event in batch_events)
 
 
 def _moment_text(seconds: float) -> str:
