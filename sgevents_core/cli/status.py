@@ -39,6 +39,9 @@ _STATE_COLOURS: Final = {
 
 
 HealthCheck: TypeAlias = Literal["live", "ready"]
+_RELAXED_TEXT: Final = (
+    "The NATS servers may lose in a power cut what they have confirmed: durability is relaxed."
+)
 READY_LIMIT: Final = 60.0
 """Seconds since the site's last answer for which a daemon counts as following it."""
 
@@ -67,6 +70,7 @@ def status(config: Path, checked: HealthCheck | None, as_json: bool) -> None:
     failure_text = _check_failure(checked, overview, time.time()) if checked else ""
     if as_json:
         head_fields = {"version": 1, "site": settings.site.url, "state": str(settings.state.path)}
+        head_fields["durability"] = settings.state.durability if settings.state.url else None
         echo_json({**head_fields, **overview_json(overview, time.time())})
     elif checked:
         echo_line(failure_text or f"{checked}: the daemon is fine")
@@ -74,6 +78,8 @@ def status(config: Path, checked: HealthCheck | None, as_json: bool) -> None:
         echo_line(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
     else:
         _print_overview(settings.site.url, overview, time.time())
+    if settings.state.url and settings.state.durability == "relaxed" and not (as_json or checked):
+        echo_line(_RELAXED_TEXT)
     sys.exit(1 if failure_text else 0)
 
 

@@ -19,7 +19,9 @@ from sgevents_core.cli.cluster import refuse_servers, wanted_streams
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import ClusterNotReadyError
 from sgevents_core.settings import load_settings
+from sgevents_core.state import opening
 from sgevents_core.state.nats.jetstream import call, stream_info
+from sgevents_core.state.nats.nats_state import NatsState
 from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
 
 PASSWORD = "hunter2-secret"
@@ -54,9 +56,12 @@ class Studio:
 
 
 @pytest.fixture
-def studio(nats_server: NatsServer, tmp_path: Path) -> Studio:
+def studio(nats_server: NatsServer, tmp_path: Path) -> Iterator[Studio]:
     """A site whose streams are not made yet."""
-    return Studio(tmp_path, nats_server.url)
+    yield Studio(tmp_path, nats_server.url)
+    opened = opening._other_homes.pop(tmp_path / "state", None)
+    if isinstance(opened, NatsState):
+        opened.close()
 
 
 @pytest.fixture
@@ -215,6 +220,17 @@ def test_a_start_refuses_what_could_lose_messages(
     relaxed = load_settings(studio.config).state
     remarks = refuse_unsafe_servers(streams.broker, relaxed, streams.names, wanted)
     assert {remark.weight for remark in remarks} == {"remark", "unsafe"}
+
+
+def test_status_says_that_durability_is_relaxed(
+    nats_server: NatsServer, studio: Studio, streams: NatsSite
+) -> None:
+    """Whoever looks learns what the configuration accepts."""
+    assert json.loads(studio("status", "--json").stdout)["durability"] == "full"
+    assert "durability is relaxed" not in " ".join(studio("status").stdout.split())
+    studio.write(nats_server.url, 'durability = "relaxed"')
+    assert json.loads(studio("status", "--json").stdout)["durability"] == "relaxed"
+    assert "durability is relaxed" in " ".join(studio("status").stdout.split())
 
 
 def test_without_servers_there_is_nothing_to_do(studio: Studio) -> None:
