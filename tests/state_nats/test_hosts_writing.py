@@ -10,14 +10,22 @@ import pytest
 from journal_rows import event_row
 from logs_in_memory import MemoryLogs
 from nats_server import NatsServer, new_site_url, running_nats
+from nats_sites import nats_site
 from nats_states import nats_state
 from state_values import failure
 from waiting import wait_until
 
-from sgevents_core.errors import MessageTooNew, StaleWriter, StateError
+from sgevents_core.errors import (
+    BrokerUnreachable,
+    MessageTooNew,
+    StaleWriter,
+    StateError,
+    StreamLost,
+)
 from sgevents_core.settings import load_settings
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
+from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.messages import VERSION, FirstCursors, encode_message
 from sgevents_core.state.nats.nats_state import NatsState, NatsWriter
 from sgevents_core.state.nats.requests import NatsRequests
@@ -218,3 +226,40 @@ def test_configuration_with_servers_opens_the_shared_state(
                 assert [asked.plugin for asked in requests.waiting()] == ["notify"]
             assert open_storage(settings.state.path).is_outdated() is False
             assert (tmp_path / "own" / "copy" / "sgevents.db").exists()
+
+
+def test_copy_is_read_while_the_servers_are_away(tmp_path: Path) -> None:
+    """People see what the host knew last; whoever wants to write is told the reason."""
+    with ExitStack() as opened:
+        server = opened.enter_context(running_nats(tmp_path / "nats", jetstream=""))
+        url, folder = new_site_url(), tmp_path / "own"
+        with (
+            nats_state(server.port, folder, ["main"], site_url=url) as state,
+            closing(state.writer()) as writer,
+        ):
+            writer.record("main", writer.take_lane("main"), count(1))
+            writer.end()
+        server.kill()
+        with nats_state(server.port, folder, [], site_url=url, make=False, within=0.2) as state:
+            with closing(state.reader()) as reader, closing(state.past()), closing(state.letters()):
+                assert reader.store("notify") == {"n": 1}
+            with pytest.raises(BrokerUnreachable):
+                state.writer()
+
+
+def test_stream_that_was_made_anew_is_lost(tmp_path: Path) -> None:
+    """A process that starts later notices, even if the new stream has grown longer."""
+    with ExitStack() as opened:
+        server = opened.enter_context(running_nats(tmp_path / "nats", jetstream=""))
+        url, folder = new_site_url(), tmp_path / "own"
+        with nats_state(server.port, folder, ["main"], site_url=url) as state:
+            session = state.session()
+            wait_until(lambda: "lane:main" in session.copy.identities(), what="the stream's sign")
+        with nats_site(server.port, url) as site:
+            call(site.broker, "STREAM.DELETE", stream=site.names.lane("main"))
+            site.make_streams(["main"])
+        with (
+            nats_state(server.port, folder, [], site_url=url, make=False) as state,
+            pytest.raises(StreamLost, match="made anew"),
+        ):
+            state.session()

@@ -112,6 +112,13 @@ class MemoryLogs:
         """A number that comes once."""
         return next(self._numbers)
 
+    def expect(self, identities: Mapping[str, str]) -> None:
+        """Streams in memory are never made anew."""
+
+    def identity(self, stream_key: str) -> str:
+        """Nothing tells a stream from another."""
+        return ""
+
     def listen(self, take_news: Callable[[str | None], None]) -> None:
         """Call a function after each message."""
         self._listeners.append(take_news)

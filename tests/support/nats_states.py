@@ -22,6 +22,7 @@ def nats_state(
     site_url: str = "",
     host: str = "here",
     make: bool = True,
+    within: float = 60.0,
 ) -> Iterator[NatsState]:
     """Have a host's state while the block lasts.
 
@@ -32,11 +33,12 @@ def nats_state(
         site_url: The site; by default, a new one.
         host: The host's name.
         make: Whether to make the streams.
+        within: For how many seconds to wait for the server.
     """
     url = site_url or new_site_url()
     if make:
         with connected(port) as broker:
             NatsSite(broker, url).make_streams(lanes)
     settings = settings_for(port, folder=folder)
-    with closing(NatsState(folder, lambda: BrokerLogs(settings, url, host), host)) as state:
+    with closing(NatsState(folder, lambda: BrokerLogs(settings, url, host, within), host)) as state:
         yield state

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Final
 
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.appending import Appended
-from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
@@ -28,6 +28,11 @@ class BrokerLog:
     def __init__(self, stream_log: StreamLog, subject_start: str) -> None:
         self._stream_log = stream_log
         self._subject_start = subject_start
+
+    @property
+    def identity(self) -> str:
+        """What tells the stream from another of its name; empty until it was looked at."""
+        return self._stream_log.identity
 
     def last_sequence(self) -> int:
         """Return the place of the newest message ever stored."""
@@ -67,24 +72,32 @@ class BrokerLogs:
         settings: `[state]`.
         site_url: The site.
         client_name: This connection's name, for the server's operator.
+        connect_within: For how many seconds to wait for a connection.
 
     Raises:
         StateError: The servers do not answer, or refuse.
     """
 
-    def __init__(self, settings: StateSettings, site_url: str, client_name: str) -> None:
+    def __init__(
+        self,
+        settings: StateSettings,
+        site_url: str,
+        client_name: str,
+        connect_within: float = CONNECT_WITHIN,
+    ) -> None:
         self._settings = settings
         self._site_url = site_url
         self._names: StreamNames = site_names(site_url)
         self._broker = Broker(settings, client_name)
         try:
-            self._broker.connect()
+            self._broker.connect(connect_within)
         except BaseException:
             self._broker.close()
             raise
         self._counter = Counter(self._broker, self._names.number_subject)
         self._store = SnapshotStore(self._broker, self._names.bucket)
         self._logs: dict[str, BrokerLog] = {}
+        self._identities: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def log(self, stream_key: str) -> BrokerLog:
@@ -93,6 +106,16 @@ class BrokerLogs:
             if stream_key not in self._logs:
                 self._logs[stream_key] = self._open_log(stream_key)
             return self._logs[stream_key]
+
+    def expect(self, identities: Mapping[str, str]) -> None:
+        """Let streams count as lost that are not those that were read before."""
+        with self._lock:
+            self._identities = dict(identities)
+            self._logs.clear()
+
+    def identity(self, stream_key: str) -> str:
+        """Return what tells a stream from another of its name; empty until it was looked at."""
+        return self.log(stream_key).identity
 
     def stream_keys(self) -> list[str]:
         """Return the keys of all streams that there are."""
@@ -170,7 +193,8 @@ class BrokerLogs:
         else:
             lane_name = lane_of(stream_key)
             stream, subject = self._names.lane(lane_name), self._names.lane_subject(lane_name, "x")
-        return BrokerLog(StreamLog(self._broker, stream), subject.rpartition(".")[0])
+        identity = self._identities.get(stream_key, "")
+        return BrokerLog(StreamLog(self._broker, stream, identity), subject.rpartition(".")[0])
 
     def _lane_key(self, word: str) -> str:
         return lane_key(unescape_name(word))

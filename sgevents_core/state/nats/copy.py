@@ -29,7 +29,9 @@ from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.log_copy import (
     forget_position,
     prepare_copy,
+    read_identities,
     read_positions,
+    write_identity,
     write_position,
 )
 
@@ -158,6 +160,16 @@ class Copy:
             if read_positions(self._database).get(JOURNAL_ROWS, place) < place:
                 write_position(connection, JOURNAL_ROWS, place)
         self.reload_positions()
+
+    def identities(self) -> dict[str, str]:
+        """Return what tells each stream that was read from another of its name."""
+        with self._applying:
+            return read_identities(self._database)
+
+    def keep_identity(self, stream_key: str, identity: str) -> None:
+        """Keep what tells a stream from another of its name, for later processes."""
+        with self._applying, self._database.transaction() as connection:
+            write_identity(connection, stream_key, identity)
 
     def reload_positions(self) -> None:
         """Take notice of what another process, or a restored copy, has applied."""

@@ -34,6 +34,7 @@ class CopyReader:
         self._logs = logs
         self._unread: set[str] = set()
         self._fetched: dict[str, tuple[int, Sequence[LogMessage]]] = {}
+        self._identified: set[str] = set()
         self._stream_keys: list[str] = []
         self._streams_read_at = float("-inf")
         self._news = threading.Event()
@@ -106,6 +107,9 @@ class CopyReader:
         log_messages = self._logs.log(stream_key).read_after(place)
         if log_messages:
             self._fetched[stream_key] = (place, log_messages)
+        if stream_key not in self._identified and (identity := self._logs.identity(stream_key)):
+            self._copy.keep_identity(stream_key, identity)
+            self._identified.add(stream_key)
 
     def _apply_fetched(self, stream_key: str) -> bool:
         if stream_key not in self._fetched:

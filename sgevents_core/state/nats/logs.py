@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from sgevents_core.state.nats.appending import Appended
@@ -53,6 +53,16 @@ class Logs(Protocol):
         Raises:
             StreamMissing: There is none; only `sgevents cluster init` makes one.
         """
+
+    def expect(self, identities: Mapping[str, str]) -> None:
+        """Let logs count as lost that are not those that were read before.
+
+        Args:
+            identities: Key -> what `identity` returned then.
+        """
+
+    def identity(self, stream_key: str) -> str:
+        """Return what tells a log from another of its name; empty until it was looked at."""
 
     def stream_keys(self) -> list[str]:
         """Return the keys of all logs that there are."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.errors import BrokerUnreachable
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange
@@ -23,9 +26,15 @@ from sgevents_core.state.nats.reading import CopyConnection, open_letters, open_
 from sgevents_core.state.nats.requests import NatsRequests
 from sgevents_core.state.nats.session import Session
 from sgevents_core.state.protocols import Leases
+from sgevents_core.state.sqlite.database import database_exists
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.presence import SqlitePresence
+from sgevents_core.state.sqlite.reading import SqliteReader
+
+logger = logging.getLogger(__name__)
+_AWAY_SECONDS: Final = 10.0
+"""Seconds for which servers that did not answer are not asked again by who only reads."""
 
 
 class NatsWriter(NatsFeedWriter, NatsLaneWriter):
@@ -78,12 +87,14 @@ class NatsState:
         gather_seconds: float = 0.0,
     ) -> None:
         self.folder: Final = state_folder
+        self._copy_folder = state_folder / COPY_FOLDER
         self._open_logs = open_logs
         self._host_name = host_name
         self._gather_seconds = gather_seconds
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._process_id = 0
+        self._failed_at = float("-inf")
 
     def session(self) -> Session:
         """Return what this process shares; made anew after a fork.
@@ -96,6 +107,25 @@ class NatsState:
                 self._session = self._open_session(self._open_logs())
                 self._process_id = os.getpid()
             return self._session
+
+    def _reading_session(self) -> Session | None:
+        """Return what the process shares; None if only the copy can be read now.
+
+        Raises:
+            StateError: The servers do not answer, and there is no copy yet.
+        """
+        if time.monotonic() < self._failed_at + _AWAY_SECONDS:
+            return None
+        try:
+            return self.session()
+        except BrokerUnreachable as error:
+            if not database_exists(self._copy_folder):
+                raise
+            self._failed_at = time.monotonic()
+            logger.warning(
+                "%s Shown is what this host knew last.", error, extra={"action": "copy.read_alone"}
+            )
+            return None
 
     def close(self) -> None:
         """Close what this process shares; a later use opens it again."""
@@ -126,9 +156,10 @@ class NatsState:
         """Return True: it is made with the streams, by `sgevents cluster init`."""
         return True
 
-    def reader(self) -> CopyConnection:
-        """Open a connection that reads."""
-        return CopyConnection(self.session())
+    def reader(self) -> SqliteReader:
+        """Open a connection that reads; without the servers, what this host knew last."""
+        session = self._reading_session()
+        return SqliteReader(self._copy_folder) if session is None else CopyConnection(session)
 
     def feed_writer(self) -> NatsFeedWriter:
         """Open the feed's connection; its first write takes over the feed."""
@@ -147,16 +178,18 @@ class NatsState:
         return NatsRequests(self.session())
 
     def letters(self) -> SqliteLetters:
-        """Open the dead letters."""
-        return open_letters(self.session())
+        """Open the dead letters; without the servers, what this host knew last."""
+        session = self._reading_session()
+        return SqliteLetters(self._copy_folder) if session is None else open_letters(session)
 
     def past(self) -> SqlitePast:
-        """Open the past events."""
-        return open_past(self.session())
+        """Open the past events; without the servers, what this host knew last."""
+        session = self._reading_session()
+        return SqlitePast(self._copy_folder) if session is None else open_past(session)
 
     def presence(self) -> SqlitePresence:
         """Watch that the copy still exists."""
-        return SqlitePresence(self.folder / COPY_FOLDER)
+        return SqlitePresence(self._copy_folder)
 
 
 def state_on_servers(settings: StateSettings, site_url: str) -> NatsState:

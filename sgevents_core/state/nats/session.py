@@ -103,6 +103,7 @@ class Session:
         self.logs: Final = logs
         self.host_name: Final = host_name
         self.copy: Final = Copy(state_folder, host_name)
+        logs.expect(self.copy.identities())
         self.reader: Final = CopyReader(self.copy, logs)
         self._writer_name = f"{host_name}-{secrets.token_hex(6)}"
         self._lock = threading.RLock()

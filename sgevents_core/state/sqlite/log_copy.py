@@ -21,6 +21,8 @@ _TABLES: Final = (
     " NULL)",
     "CREATE TABLE IF NOT EXISTS log_requests (position INTEGER PRIMARY KEY, first_number INTEGER"
     " NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS log_identities (stream TEXT PRIMARY KEY, identity TEXT NOT NULL)"
+    " WITHOUT ROWID",
     *REGISTER_TABLES,
 )
 _KEPT_NUMBERS: Final = 1_000
@@ -50,6 +52,16 @@ def read_positions(database: Database) -> dict[str, int]:
 def write_position(connection: sqlite3.Connection, stream_key: str, position: int) -> None:
     """Write how far a stream is applied, in the transaction that applies it."""
     connection.execute("INSERT OR REPLACE INTO log_positions VALUES (?, ?)", (stream_key, position))
+
+
+def read_identities(database: Database) -> dict[str, str]:
+    """Return what tells each stream from another of its name, as far as it was looked at."""
+    return dict(database.fetch_all("SELECT stream, identity FROM log_identities"))
+
+
+def write_identity(connection: sqlite3.Connection, stream_key: str, identity: str) -> None:
+    """Write what tells a stream from another of its name."""
+    connection.execute("INSERT OR IGNORE INTO log_identities VALUES (?, ?)", (stream_key, identity))
 
 
 def forget_position(connection: sqlite3.Connection, stream_key: str) -> None:
@@ -116,8 +128,8 @@ def oldest_page(database: Database) -> int | None:
 
 
 def dump_tables(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """Return everything that a copy holds, for comparing copies."""
-    tables = sorted(read_tables(database))
+    """Return everything that a copy holds, for comparing copies, except which streams it saw."""
+    tables = sorted(read_tables(database) - {"log_identities"})
     return {
         table_name: sorted(
             database.fetch_all(f'SELECT * FROM "{table_name}"'),  # noqa: S608 - SQLite's own names
