@@ -22,7 +22,7 @@ from sgevents_core.state.call_figures import CallFigure, FeedFigure, MinuteFigur
 from sgevents_core.state.deferred import DeferredCall, DeferredEvent, IgnoredCall
 from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import LateRow
-from sgevents_core.state.feed_values import FeedChange, SetAside
+from sgevents_core.state.feed_values import FeedChange, FeedState, SetAside
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.nats_state import NatsState, NatsWriter
@@ -321,3 +321,43 @@ def test_copies_are_equal_whatever_the_order(doings: list[tuple[int, Doing]], se
             third = read_in_any_order(Path(folder), hosts.logs, seed)
     assert first == second
     assert first == third
+
+
+def test_earliest_answer_stays_on_every_host() -> None:
+    """Two hosts answer one request without having seen each other; both show one answer."""
+    with two_hosts() as hosts:
+        on_requests(hosts, 0, lambda box: box.ask("pause", "notify", {}, "anna"))
+        hosts.look(1)
+        take(hosts, 0, "main")
+        step_of(hosts, 0, "main", Step(request=RequestStep(1, answer=DONE)))
+        late = RequestAnswer("failed", "no such plugin")
+        on_requests(hosts, 1, lambda box: box.answer(1, late))
+        for host in (0, 1):
+            hosts.look(host)
+            on_requests(hosts, host, lambda box: _assert_answer(box.answer_of(1)))
+        assert tables_of(hosts.states[0]) == tables_of(hosts.states[1])
+
+
+def _assert_answer(answer: RequestAnswer | None) -> None:
+    assert answer == DONE
+
+
+def test_what_pruning_leaves_behind_goes_with_its_lane() -> None:
+    """A host that holds a lane and not the feed removes it, once it knows what was pruned."""
+    with two_hosts() as hosts:
+        change = FeedChange(FeedState())
+        rows_of(hosts, 0, [1, 2, 3], change)
+        hosts.look(1)
+        take(hosts, 1, "main")
+        step_of(hosts, 1, "main", Step(failure=failure(seq=1), doubts=[("notify", "c", 3, 1)]))
+        hosts.look(0)
+        assert hosts.writers[0].prune(2 * AT, 3) == 2
+        assert len(hosts.writers[0].attempts()) == 2
+        hosts.look(1)
+        assert hosts.writers[1].prune(2 * AT, 3) == 0
+        hosts.look(0)
+        for writer in hosts.writers:
+            assert [seq for _, seq in writer.attempts()] == [3]
+        places = hosts.logs.last_places()
+        assert hosts.writers[1].prune(2 * AT, 3) == 0
+        assert hosts.logs.last_places() == places

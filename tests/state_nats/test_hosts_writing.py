@@ -29,9 +29,11 @@ from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.messages import VERSION, FirstCursors, encode_message
 from sgevents_core.state.nats.nats_state import NatsState, NatsWriter
 from sgevents_core.state.nats.requests import NatsRequests
+from sgevents_core.state.nats.storage import CopyStorage
 from sgevents_core.state.opening import kept_open, open_state, open_storage, use_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import RequestAnswer, RequestStep
+from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
 
 
@@ -263,3 +265,24 @@ def test_stream_that_was_made_anew_is_lost(tmp_path: Path) -> None:
             pytest.raises(StreamLost, match="made anew"),
         ):
             state.session()
+
+
+def test_backup_of_the_copy_is_a_state_of_one_host(tmp_path: Path) -> None:
+    """A studio that needs several hosts no longer puts it into a folder, and goes on there."""
+    logs = MemoryLogs(["main"])
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    with closing(memory_state(tmp_path / "shared", logs)) as state:
+        with closing(state.writer()) as writer:
+            writer.append(0, *page(1, 2))
+            number = writer.record("main", writer.take_lane("main"), Step(failure=failure()))
+            with closing(state.requests()) as requests:
+                asked = requests.ask("pause", "notify", {}, "anna@host")
+            writer.end()
+        assert CopyStorage(tmp_path / "shared").back_up(folder / DATABASE) > 0
+    alone = open_state(folder)
+    with closing(alone.writer()) as writer, closing(alone.requests()) as requests:
+        assert [entry.event_id for entry in writer.read(0, 9)] == [1, 2]
+        assert writer.append(2, *page(3)) == 3
+        assert writer.record("main", writer.take_lane("main"), Step(failure=failure())) > number
+        assert requests.ask("resume", "notify", {}, "anna@host") > asked
