@@ -13,6 +13,7 @@ from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.leases import Leases
+from sgevents_core.state.nats.messages import WORDS
 from sgevents_core.state.nats.snapshots import SnapshotStore
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key, lane_of
 from sgevents_core.state.nats.stream_log import LogMessage, StreamLog
@@ -146,6 +147,8 @@ class BrokerLogs:
             elif subject == shared:
                 take_news(REQUESTS)
             elif subject.startswith(lane_start):
+                if subject.endswith(f".{WORDS}"):
+                    return
                 take_news(self._lane_key(subject.removeprefix(lane_start).partition(".")[0]))
             else:
                 take_news(None)

@@ -1,4 +1,9 @@
-"""Reading the logs into the copy, from one thread."""
+"""Reading the logs into the copy, from one thread.
+
+A stream is read at once when there is news of it, and twice a second otherwise. The words of a
+lane's register are no news: they are needed once somebody takes the lane over, and many at a time
+cost a fraction of what they cost one by one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sgevents_core.errors import FrontCut, SgEventsError, StateDamaged, StateError, StreamLost
+from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_snapshots import remake
 from sgevents_core.state.nats.logs import Logs
@@ -19,6 +25,8 @@ _POLL_INTERVAL: Final = 0.5
 _STREAMS_INTERVAL: Final = 10.0
 """Seconds after which new streams are looked for."""
 _RETRY_PAUSE: Final = 0.25
+_FEW_MESSAGES: Final = 64
+"""A stream that has so many more messages never returns fewer."""
 
 
 class CopyReader:
@@ -82,9 +90,8 @@ class CopyReader:
             unread, self._unread = self._unread, set()
         has_moved = False
         for stream_key in self._stream_keys:
-            if stream_key in unread:
-                self._fetch(stream_key)
-            has_moved |= self._apply_fetched(stream_key)
+            is_newly_read = stream_key in unread and self._fetch(stream_key)
+            has_moved |= self._apply_fetched(stream_key, is_newly_read=is_newly_read)
         return has_moved
 
     def _read_rows(self) -> bool:
@@ -99,10 +106,10 @@ class CopyReader:
         self.wake()
         return bool(log_messages)
 
-    def _fetch(self, stream_key: str) -> None:
-        """Read a stream's next messages, unless some wait for another stream."""
+    def _fetch(self, stream_key: str) -> bool:
+        """Read a stream's next messages, unless some wait for another stream; return if any."""
         if stream_key in self._fetched:
-            return
+            return False
         place = self._copy.positions.get(stream_key, 0)
         log_messages = self._logs.log(stream_key).read_after(place)
         if log_messages:
@@ -110,17 +117,21 @@ class CopyReader:
         if stream_key not in self._identified and (identity := self._logs.identity(stream_key)):
             self._copy.keep_identity(stream_key, identity)
             self._identified.add(stream_key)
+        return bool(log_messages)
 
-    def _apply_fetched(self, stream_key: str) -> bool:
+    def _apply_fetched(self, stream_key: str, *, is_newly_read: bool) -> bool:
         if stream_key not in self._fetched:
             return False
         place, log_messages = self._fetched.pop(stream_key)
         applied_count = self._copy.apply(stream_key, place, log_messages)
         if applied_count is not None and applied_count < len(log_messages):
             self._fetched[stream_key] = (place, log_messages[applied_count:])
+            if is_newly_read or applied_count:
+                self.wake()  # there is no news of words that it may have to wait for
             return applied_count > 0
-        with self._lock:
-            self._unread.add(stream_key)
+        if applied_count is None or not _is_end_of_words(log_messages):
+            with self._lock:
+                self._unread.add(stream_key)
         return True
 
     def _look_for_streams(self) -> None:
@@ -173,3 +184,10 @@ class CopyReader:
             return True
         self._trouble = None
         return has_moved
+
+
+def _is_end_of_words(log_messages: Sequence[LogMessage]) -> bool:
+    """Return whether these are words, and so few that the stream had no more."""
+    return len(log_messages) < _FEW_MESSAGES and all(
+        log_message.subject.rpartition(".")[2] == messages.WORDS for log_message in log_messages
+    )

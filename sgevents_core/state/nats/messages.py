@@ -25,6 +25,8 @@ from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
 
 VERSION: Final = 1
 """The newest version of messages that this version of sgevents writes and reads."""
+WORDS: Final = "w"
+"""The last word of the subject of a register's words, of which hosts take no immediate notice."""
 _PLAIN: Final = b"R"
 _COMPRESSED: Final = b"Z"
 _COMPRESSED_FROM: Final = 2048
@@ -222,7 +224,7 @@ class RegisterOpened(Message, tag="register"):
         names: Its callbacks in call order, encoded; words name them by index.
     """
 
-    subject_kind: ClassVar[str] = "w"
+    subject_kind: ClassVar[str] = WORDS
 
     order_by: OrderBy | None
     names: list[str]
@@ -231,7 +233,7 @@ class RegisterOpened(Message, tag="register"):
 class LaneWords(Message, tag="words"):
     """Words of a lane's register that changed, by place in it; see `Register`."""
 
-    subject_kind: ClassVar[str] = "w"
+    subject_kind: ClassVar[str] = WORDS
 
     words: dict[int, int]
 

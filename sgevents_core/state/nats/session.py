@@ -16,7 +16,7 @@ from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_reader import CopyReader
 from sgevents_core.state.nats.feed_words import copied
 from sgevents_core.state.nats.logs import Logs
-from sgevents_core.state.nats.messages import AnyMessage, FeedFence, LaneFence, Page
+from sgevents_core.state.nats.messages import AnyMessage, FeedFence, LaneFence, LaneWords, Page
 from sgevents_core.state.nats.snapshot_keeping import SnapshotKeeping
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key
 from sgevents_core.state.nats.stream_writing import StreamWriter
@@ -156,7 +156,9 @@ class Session:
             self.copy.wait_for(wanted, _READ_BACK_WITHIN)
 
     def send(self, writer: StreamWriter, message: AnyMessage, origin: object = None) -> int:
-        """Append a message, and return its place; readers of this process wait for it.
+        """Append a message, and return its place; readers of this process wait for its effect.
+
+        Words of a register have none for them: nobody waits until the copy has them.
 
         Raises:
             StaleWriter: Another host has taken over; it is not stored.
@@ -167,7 +169,8 @@ class Session:
             raise self.copy.failure
         with self.translated(writer):
             place = writer.send(message, origin)
-        self.note_written(writer.stream_key, place)
+        if not isinstance(message, LaneWords):
+            self.note_written(writer.stream_key, place)
         return place
 
     @contextmanager
