@@ -163,6 +163,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Let three hosts and a NATS server meet kills, freezes and restarts; `-- --minutes 20`."""
+    install(session, "test")
+    session.run("python", "tests/support/chaos_run.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, and write the figures into the documentation; `-- --only 4` takes one benchmark."""
     install(session, "test")

@@ -73,6 +73,9 @@ def run(
         _run_trial(settings, plugins, verbose=verbose, drain=drain, strict=strict)
         return
     if settings.state.url is not None:
+        if drain:
+            fix = "stop one host after another instead: each gives what it has to the others"
+            raise click.UsageError(f"--drain is for a state of this host alone; {fix}")
         from sgevents_core.cli.cluster import refuse_servers
 
         refuse_servers(settings)

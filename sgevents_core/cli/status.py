@@ -161,8 +161,8 @@ def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
             for work in hosts.work
             if work.host == host_name
         ]
-        has_text = ", ".join(works) or "nothing yet"
-        lines.append(f"host {host_name}, for {duration_text(max(now - since, 0.0))}: {has_text}")
+        work_text = ", ".join(works) or "nothing yet"
+        lines.append(f"host {host_name}, for {duration_text(max(now - since, 0.0))}: {work_text}")
     lines += [
         f"host {work.host} is gone or leaves, and still has {work.lane_name or 'the feed'}"
         for work in hosts.work

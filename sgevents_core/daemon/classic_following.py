@@ -18,8 +18,9 @@ from sgevents_core.classic.helper_files import report_helper_files
 from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.classic.reloading import Change, ClassicReloading, has_processes
+from sgevents_core.daemon.assembly import Assembly
 from sgevents_core.daemon.file_trials import FileTrials
-from sgevents_core.daemon.parts import Assembly, Parts
+from sgevents_core.daemon.parts import Parts
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import LogFileError, StateError
 from sgevents_core.observe.logs import open_plugin_log

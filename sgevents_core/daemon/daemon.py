@@ -28,10 +28,11 @@ from sgevents_core.crashes.evidence import (
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import collect_lane_names, fold_registers
+from sgevents_core.daemon.assembly import Assembly
 from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.file_trials import find_deadly_files
 from sgevents_core.daemon.late_lanes import LateLanes
-from sgevents_core.daemon.parts import Assembly, Parts
+from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
@@ -285,7 +286,7 @@ class Daemon:
         loaded_files.note_loaded([plugin.name for plugin in loaded.plugins], versions)
         monitoring.watch(_watched_parts(parts))
         classic_files = None
-        if self._settings.classic_folders and not self._is_drain:
+        if self._settings.classic_folders and not self._is_drain and not work.is_shared:
             classic_files = ClassicFollowing(
                 self._settings,
                 loaded,

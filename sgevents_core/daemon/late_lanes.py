@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from sgevents_core.daemon.parts import Assembly, Parts
+from sgevents_core.daemon.assembly import Assembly
+from sgevents_core.daemon.parts import Parts
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, LoadedElsewhere
@@ -59,6 +60,8 @@ class LateLanes:
         plugins = tuple(one.plugin for one in loaded_plugins.values() if one.plugin is not None)
         statuses = tuple(one.status for one in loaded_plugins.values())
         loaded = Loaded(plugins=plugins, statuses=statuses, registry=self._registry)
+        if not self._assembly.note_loaded(self._parts, lane_name, loaded):
+            return
         with self._open_watch() as watch:
             threads = self._assembly.take_lanes(
                 self._parts, [lane_name], loaded, frozenset(loaded_plugins), watch

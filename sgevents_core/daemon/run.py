@@ -239,7 +239,10 @@ class DaemonRun:
     def _leave(self) -> None:
         """Give up one thing after another, so that other hosts need not wait for the last."""
         self._turnover.leave()
-        while not self._turnover.has_ended and not self._has_failed():
+        feed_deadline = time.monotonic() + FEED_TIMEOUT
+        while self._turnover.has_work(feed=time.monotonic() < feed_deadline):
+            if self._has_failed():
+                return
             self._turnover.turn()
             time.sleep(LEAVE_TICK_SECONDS)
             self._feed_watchdog()  # a callback may take long

@@ -6,18 +6,29 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Final
 
-from sgevents_core.daemon.parts import Assembly, Parts
+from sgevents_core.daemon.assembly import Assembly
+from sgevents_core.daemon.parts import Parts
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.errors import SgEventsError, StaleWriter, StateDamaged, StateError
+from sgevents_core.errors import (
+    MessageTooNew,
+    SgEventsError,
+    StaleWriter,
+    StateDamaged,
+    StateError,
+    StreamLost,
+)
 from sgevents_core.hosts.spread import FEED, lane_of_work, lane_work
 from sgevents_core.hosts.work import Work
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 
 logger = logging.getLogger("sgevents.daemon")
 
-RETRY_SECONDS = 2.0
+RETRY_SECONDS: Final = 2.0
 """Seconds after which work is tried again that could not be taken."""
+_LASTING: Final = (StateDamaged, StreamLost, MessageTooNew)
+"""What no waiting mends."""
 
 
 class WorkTurnover:
@@ -67,12 +78,15 @@ class WorkTurnover:
         self._is_leaving = True
         self._work.leave()
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing is left that others wait for."""
+    def has_work(self, *, feed: bool) -> bool:
+        """Return whether anything is left that others wait for.
+
+        Args:
+            feed: Whether the feed counts: a silent site is not waited for.
+        """
         if not self._work.is_shared:
-            return True
-        return not self._parts.held_lanes and self._parts.following.feed is None
+            return False
+        return bool(self._parts.held_lanes) or (feed and self._parts.following.has_feed)
 
     def tolerates(self, error: BaseException | None) -> bool:
         """Return whether a part that has ended because of an error is not the daemon's end.
@@ -82,7 +96,7 @@ class WorkTurnover:
         return (
             self._work.is_shared
             and isinstance(error, StaleWriter | StateError)
-            and not isinstance(error, StateDamaged)
+            and not isinstance(error, _LASTING)
         )
 
     # Ending
@@ -149,7 +163,7 @@ class WorkTurnover:
             elif lane_name not in self._parts.held_lanes:
                 self._begin_lane(lane_name)
         except (StaleWriter, StateError) as error:
-            if isinstance(error, StateDamaged):
+            if isinstance(error, _LASTING):
                 raise
             self._retry_later(work_name, error)
         else:

@@ -59,7 +59,7 @@ class LeasedWork:
         self._woken = threading.Event()
         self._renewed_at = float("-inf")
         self._is_failing = False
-        self.error: HostNameTaken | None = None
+        self._error: HostNameTaken | None = None
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -80,8 +80,9 @@ class LeasedWork:
         Raises:
             HostNameTaken: Another host of this name has come.
         """
-        if self.error is not None:
-            raise self.error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         current_time = self._leases.clock()
         with self._lock:
             if self._is_leaving:
@@ -160,8 +161,12 @@ class LeasedWork:
             self._is_failing = True
             return
         except HostNameTaken as error:
-            self.error = error
+            self._error = error
             self.leave()
+            return
+        except Exception:  # a bug of ours must not end the thread silently
+            log_text = "Leases cannot be renewed, and this host loses them"
+            logger.exception(log_text, extra={"action": "hosts.failed"})
             return
         if self._is_failing:
             logger.info("Leases are renewed again", extra={"action": "hosts.leases_renewed"})

@@ -179,3 +179,16 @@ def test_state_that_nobody_shares_is_worked_at_for_ever() -> None:
     work.close()
     assert set(work.wanted()) == ALL_WORK
     assert (work.is_shared, work.right_to(FEED)) == (False, None)
+
+
+def test_host_whose_name_is_taken_while_it_was_away_stops_with_the_reason(cluster: Cluster) -> None:
+    """Its own lease was over, and another host came in with the same name."""
+    alpha = cluster.start("alpha", home="here")
+    cluster.turn()
+    cluster.bucket.pass_time(6.0)
+    del cluster.works["alpha"]
+    cluster.start("alpha", home="there")
+    alpha._turn_safely()
+    with pytest.raises(HostNameTaken):
+        alpha.wanted()
+    assert not alpha.wanted()

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from running_daemon import RunningDaemon
+from running_daemon import WRITER, RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
@@ -61,17 +61,21 @@ class Host:
         self.process.terminate()
         return self.process.wait()
 
-    def command(self, *words: str) -> str:
-        """Run a command on this host, which must succeed; return what it prints."""
+    def command(self, *words: str, codes: Sequence[int] = (0,)) -> str:
+        """Run a command on this host, which must end with one of `codes`; return what it prints."""
         command = [sys.executable, "-m", "sgevents_core", *words, "-c", str(self.daemon.config)]
         environment = self.daemon.environment()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        assert done.returncode in codes, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
 
     def ask(self, *words: str) -> Any:
         """Return what a command prints as JSON."""
         return json.loads(self.command(*words))
+
+    def log(self) -> str:
+        """Return what it has logged."""
+        return self.daemon.output.read_text()
 
     def work(self) -> set[str]:
         """Return what it has taken and not given up, as its log says."""
@@ -88,6 +92,7 @@ class Studio:
         host_names: The hosts.
         lanes: The lanes, besides `default`.
         lease: How long a lease lasts.
+        plugin: The text of each plugin; it notes its calls in the file `calls`.
     """
 
     def __init__(
@@ -99,7 +104,9 @@ class Studio:
         host_names: Sequence[str],
         lanes: Sequence[str],
         lease: str = "2s",
+        plugin: str = WRITER,
     ) -> None:
+        self._plugin = plugin
         self.site = site
         self.calls = folder / "calls.txt"
         self.lanes = lanes
@@ -111,7 +118,8 @@ class Studio:
         daemon = host.daemon
         daemon.calls = self.calls
         for lane_name in self.lanes:
-            daemon.install_writer(f"plugin_{lane_name}", lane_name)
+            text = self._plugin.format(calls=str(self.calls))
+            daemon.install(f"plugin_{lane_name}", text, lane_name)
             daemon.log += f'[[groups]]\nname = "{lane_name}"\nlane = "{lane_name}"\n'
         daemon.state = (
             f'path = "state"\nurl = "{server_url}"\nhost = "{host.name}"\nlease = "{lease}"\n'
@@ -143,15 +151,21 @@ class Studio:
                 and max(sizes) - min(sizes) <= 1
             )
 
-        wait_until(is_spread)
+        try:
+            wait_until(is_spread)
+        except AssertionError:
+            logs = [f"{name}: {self.hosts[name].log()[-3000:]}" for name in self.hosts]
+            raise AssertionError("\n".join(["not spread evenly", *logs])) from None
+
+    def noted_calls(self) -> list[tuple[str, int]]:
+        """Return the calls of each plugin's first callback, plugin and event, as they came."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        noted = [line.split() for line in lines]
+        return [(plugin, int(event)) for event, plugin, callback, _ in noted if callback == "every"]
 
     def call_counts(self) -> Counter[tuple[str, int]]:
         """Return how often each plugin's first callback was called for each event."""
-        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
-        noted = [line.split() for line in lines]
-        return Counter(
-            (plugin, int(event)) for event, plugin, callback, _ in noted if callback == "every"
-        )
+        return Counter(self.noted_calls())
 
     def await_calls(self, event_ids: Sequence[int]) -> None:
         """Wait until every plugin was called for events."""
@@ -163,12 +177,16 @@ class Studio:
 
 @contextmanager
 def studio_of_hosts(
-    folder: Path, server_url: str, host_names: Sequence[str], lanes: Sequence[str]
+    folder: Path,
+    server_url: str,
+    host_names: Sequence[str],
+    lanes: Sequence[str],
+    plugin: str = WRITER,
 ) -> Iterator[Studio]:
     """Have hosts, not started, for a site without events; their daemons are killed at the end."""
     with ExitStack() as opened:
         site = opened.enter_context(Sandbox(project=False))
-        studio = Studio(folder, site, server_url, host_names=host_names, lanes=lanes)
+        studio = Studio(folder, site, server_url, host_names=host_names, lanes=lanes, plugin=plugin)
         studio.make_streams()
         for host in studio.hosts.values():
             opened.callback(_end, host)
