@@ -48,7 +48,7 @@ POOL = """
     def on_event(event, ctx):
         ThreadPoolExecutor().submit(time.sleep, 9999).result()
 """
-TIMEOUT = 'timeout = "100ms"'
+TIMEOUT = 'timeout = "500ms"'
 WRITERS = [f"writer{number}" for number in range(7)]
 
 
