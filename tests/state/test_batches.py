@@ -16,7 +16,7 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import State, Writer
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.steps import Step
+from sgevents_core.state.steps import CallDeaths, Step
 
 CALLBACK = "notify:on_new"
 
@@ -113,6 +113,20 @@ def test_pruning_keeps_what_waits_and_what_is_dead(home: State, state: Writer) -
     with closing(home.letters()) as letters:
         assert letters.events_of(settled.number) == []
         assert [one.seq for one in letters.events_of(kept.number)] == [3]
+
+
+def test_pruning_takes_counts_of_calls_whose_events_are_gone(state: Writer) -> None:
+    """Also where a batch that waits happens to have the number of their event."""
+    grow(state, [event_row(number, at=AT) for number in range(101, 107)])
+    record(state, collected=event(1))
+    own = CallDeaths("notify", CALLBACK, 1, 1, 0, "it died", "")
+    others = [own._replace(plugin="count"), own._replace(callback="notify:on_change")]
+    record(state, deaths=[own, *others])
+    record(state, failure=failure(plugin="count", seq=1))
+    while state.prune(AT + 1, 99):
+        pass
+    assert state.deaths() == [own]
+    assert state.attempts() == {}
 
 
 def _dismissal(request: int, letter: int) -> Any:

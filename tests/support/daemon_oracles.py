@@ -300,10 +300,7 @@ def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
             yield f"{record}, its lane at {progress} of {end}"
     for call in daemon.house.state.deferred_calls():
         yield f"still put off: {call}"
-    lowest = daemon.house.state.lowest()
     for call_deaths in daemon.house.state.deaths():
-        if call_deaths.seq < lowest:
-            continue  # its event left the journal while the plugin was disabled
         yield f"nobody will make it again, and it is not settled: {call_deaths}"
     for number in daemon.asked.keys() - daemon.answers.keys():
         yield f"request {number} was not answered: {daemon.asked[number]}"

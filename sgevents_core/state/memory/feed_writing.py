@@ -18,6 +18,7 @@ from sgevents_core.state.entries import (
 )
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
+from sgevents_core.state.keys import CallKey
 from sgevents_core.state.memory.reading import MemoryReader
 from sgevents_core.state.memory.step_writing import (
     write_events_aside,
@@ -221,17 +222,21 @@ def _mend_entry(tables: Tables, feed_era: int, mended_row: Row) -> None:
 
 
 def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
-    waiting_numbers = {event.number for event in tables.batched if not event.letter}
+    waiting_batches = {
+        (CallKey(event.plugin, event.callback), event.number)
+        for event in tables.batched
+        if not event.letter
+    }
     for failed_call in [
         failed_call
         for failed_call in tables.attempts
-        if failed_call[1] < first_kept_seq and failed_call[1] not in waiting_numbers
+        if failed_call[1] < first_kept_seq and failed_call not in waiting_batches
     ]:
         del tables.attempts[failed_call]
     tables.deaths = {
         failed_call: call_deaths
         for failed_call, call_deaths in tables.deaths.items()
-        if failed_call[1] >= first_kept_seq or failed_call[1] in waiting_numbers
+        if failed_call[1] >= first_kept_seq or failed_call in waiting_batches
     }
     oldest_kept = max(tables.failures, default=0) - KEPT_FAILURES
     tables.failures = {

@@ -10,6 +10,11 @@ from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.done_parts import forget_done_parts
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
+_IS_OF_BATCH: Final = (
+    "EXISTS (SELECT 1 FROM batched WHERE letter = 0 AND batch = {table}.seq"
+    " AND batched.plugin = {table}.plugin AND batched.callback = {table}.callback)"
+)
+"""Whether a count is of the call with a batch that still waits, which has the batch's number."""
 _OF_OTHER_LANES: Final = "SELECT name FROM plugins WHERE lane <> ?2"
 
 
@@ -18,7 +23,7 @@ def forget_calls(connection: sqlite3.Connection, first_kept_seq: int) -> None:
     for table_name in ("attempts", "deaths"):
         connection.execute(
             f"DELETE FROM {table_name} WHERE seq < ?"  # noqa: S608 - one of the two above
-            " AND seq NOT IN (SELECT batch FROM batched WHERE letter = 0)",
+            f" AND NOT {_IS_OF_BATCH.format(table=table_name)}",
             (first_kept_seq,),
         )
     connection.execute("DELETE FROM ignored WHERE seq < ?", (first_kept_seq,))
@@ -31,8 +36,7 @@ def forget_lane_calls(connection: sqlite3.Connection, lane_name: str, first_kept
     for table_name in ("attempts", "deaths"):
         connection.execute(
             f"DELETE FROM {table_name} WHERE seq < ?1 AND plugin NOT IN ({_OF_OTHER_LANES})"  # noqa: S608 - one of the two above
-            f" AND seq NOT IN (SELECT batch FROM batched WHERE letter = 0"
-            f" AND batched.plugin = {table_name}.plugin)",
+            f" AND NOT {_IS_OF_BATCH.format(table=table_name)}",
             lane_values,
         )
     connection.execute(
