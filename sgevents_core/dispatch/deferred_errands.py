@@ -68,7 +68,7 @@ def make_deferred_call(deferred_key: DeferredKey, lane: Lane) -> bool:
         return True
     call = deferred_event.call
     source = ReplayEvent(call.era, call.seq, call.event_id, deferred_event.body)
-    lane_plugin = lane.claim_for_call(whole_plugin, source)
+    lane_plugin = lane.access.claim_for_call(whole_plugin, source)
     if lane_plugin is None:
         return False
     try:
@@ -77,7 +77,7 @@ def make_deferred_call(deferred_key: DeferredKey, lane: Lane) -> bool:
         else:
             lane.deferred_calls.try_later(deferred_key)
     finally:
-        lane.release_after_call(lane_plugin)
+        lane.access.release_after_call(lane_plugin)
     return True
 
 
@@ -256,7 +256,7 @@ class _DeferredWork:
         record = self._lane_plugin.record
         if decision.action not in {"pause", "wait for call"} or record.state != "active":
             return Step()
-        record.leave_lane(self._lane.progress_by(record))
+        record.leave_lane(self._lane.access.progress_by(record))
         if decision.action == "pause":
             record.pause(decision.reason)
         else:

@@ -8,44 +8,42 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sgevents_core.calling.making import EventSource, Executor
+from sgevents_core.calling.making import Executor
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
 from sgevents_core.dispatch.batch_lines import LaneBatches
+from sgevents_core.dispatch.divided_lane_access import DividedLaneAccess
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.intake import Intake
-from sgevents_core.dispatch.lane import LONGEST_SLEEP, RECORD_INTERVAL, Lane, PluginStop
+from sgevents_core.dispatch.lane import LONGEST_SLEEP, RECORD_INTERVAL, Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, DividedLedger
 from sgevents_core.dispatch.strand import SLICE_SECONDS, Strand
-from sgevents_core.dispatch.strand_unit import StrandGate, StrandUnit
+from sgevents_core.dispatch.strand_unit import (
+    ERRANDS_UNIT,
+    NO_CALL_SLOT,
+    WHOLE_LANE_UNIT,
+    StrandGate,
+    StrandUnit,
+)
 from sgevents_core.dispatch.worker_executors import MakeExecutor, WorkerExecutors
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.batches import WaitingBatch
-from sgevents_core.state.entries import Entry
 from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
-from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
 from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strand_places import StrandPlaces
-from sgevents_core.state.strands import STRANDS, strand_in, strands_of_body
-
-WHOLE_LANE_UNIT: Final = STRANDS
-"""The unit of work of plugins that are separate from the lane as a whole."""
-ERRANDS_UNIT: Final = STRANDS + 1
-"""The unit of work of people's requests."""
-_NO_CALL_SLOT: Final = STRANDS + 2
-"""The unit an errand waits for while its plugin is at its limit of running calls."""
+from sgevents_core.state.strands import STRANDS
 
 _SERVED_SLEEP: Final = 0.05
 """Seconds until the lane looks again at a strand that a worker serves, although it is due."""
@@ -72,8 +70,6 @@ class DividedLane(Lane):
 
     `around` runs the body of a worker's thread.
     """
-
-    whole_unit = WHOLE_LANE_UNIT
 
     def __init__(
         self,
@@ -109,9 +105,7 @@ class DividedLane(Lane):
         """The number of pauses so far, by which each strand notices a new one."""
         self._executors = WorkerExecutors(lane_plugins, make_executor, self.wake)
         self._intake = Intake(strand_places, extra_units=2)
-        self._awaited_units: set[int] = set()
         self._is_intake_full = False
-        self._errand_worker = 1
         self._worker_threads: list[threading.Thread] = []
         self._recorded_places: StrandPlaces | None = None
         for lane_plugin in lane_plugins:
@@ -123,6 +117,15 @@ class DividedLane(Lane):
             self._make_unit(strand_number, strand_place)
             for strand_number, strand_place in enumerate(strand_places.places)
         ]
+        self.access: DividedLaneAccess = DividedLaneAccess(
+            self,
+            self._strand,
+            self._batches,
+            self._lane_parts.keys,
+            intake=self._intake,
+            strand_units=self._strand_units,
+            executors=self._executors,
+        )
 
     def _join_strands(self) -> None:
         """Record that plugins which are with the lane are with its strands."""
@@ -228,11 +231,6 @@ class DividedLane(Lane):
         """Return whether any batch is due whose plugin can be called."""
         return self._batches is not None and bool(self._strands_with_due_batches(self._batches))
 
-    def unit_of_batch(self, batch: WaitingBatch) -> int:
-        """Return what an errand claims to change a batch: the strand in which it is called."""
-        line = self._line_of(batch)
-        return self.whole_unit if line is None else line.strand
-
     def _seconds_to_sleep(self) -> float:
         current_time = time.monotonic()
         waiting_seconds = [
@@ -289,33 +287,17 @@ class DividedLane(Lane):
     def _serve_unit(self, unit: int, worker_number: int) -> bool:
         """Serve one unit of work for a while; return whether anything was done."""
         if unit == ERRANDS_UNIT:
-            self._errand_worker = worker_number
+            self.access.errand_worker = worker_number
             has_worked = self._run_errands()
             has_work = has_worked and bool(self.errands)
         elif unit == WHOLE_LANE_UNIT:
             has_worked = has_work = self._serve_whole(worker_number)
         else:
             has_worked, has_work = self._serve_strand(unit, worker_number)
-        self._give_back_unit(unit, has_work=has_work and not self._stop_event.is_set())
-        return has_worked
-
-    def _give_back_unit(self, unit: int, *, has_work: bool) -> None:
-        was_awaited = self._free_for_errands(unit)
-        self._intake.give_back(
-            unit, has_work=has_work, units_before=[ERRANDS_UNIT] if was_awaited else []
-        )
-        if self._free_for_errands(unit):  # an errand tried to claim it in between
-            self._intake.wake([ERRANDS_UNIT])
+        self.access.give_back(unit, has_work=has_work and not self._stop_event.is_set())
         if self._is_intake_full:
             self._wake_event.set()
-
-    def _free_for_errands(self, unit: int) -> bool:
-        """Let errands try again that wait for a unit; return whether any did."""
-        if unit not in self._awaited_units:
-            return False
-        self._awaited_units.discard(unit)
-        self.errands.is_free(unit)
-        return True
+        return has_worked
 
     def close(self) -> None:
         """Wait for the workers, then close as every lane does."""
@@ -437,137 +419,8 @@ class DividedLane(Lane):
         record.join_strands(self.order_by)
         self._intake.wake(range(STRANDS))
 
-    # Errands and requests about one plugin
-
-    def claim(self, unit: int) -> bool:
-        """Take a strand for an errand; if a worker has it, the errand waits until it is free."""
-        self.errands.wait_for(unit)
-        is_claimed = self._intake.claim(unit)
-        if not is_claimed:
-            self._awaited_units.add(unit)
-            is_claimed = self._intake.claim(unit)  # it may have become free before that
-        if is_claimed:
-            self.errands.has(unit)
-        return is_claimed
-
-    def release(self, unit: int) -> None:
-        """Release a strand that an errand took."""
-        self._give_back_unit(unit, has_work=True)
-
-    def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:
-        """Take the strand of an event for a call; return the plugin in it, None if it waits."""
-        strand_number = strand_in(strands_of_body(event.body, event.event_id), self.order_by)
-        if not self.claim(strand_number):
-            return None
-        if lane_plugin.admission is not None and not lane_plugin.admission.take():
-            self.errands.wait_for(_NO_CALL_SLOT)
-            self.release(strand_number)
-            return None
-        unit = self._strand_units[strand_number]
-        unit.strand.slot.serve(self._errand_worker)
-        self._executors.lend(unit.strand.lane_plugins, self._errand_worker)
-        return unit.strand.lane_plugins[self.lane_plugins.index(lane_plugin)]
-
-    def release_after_call(self, lane_plugin: LanePlugin) -> None:
-        """Release the strand that `claim_for_call` took."""
-        record = lane_plugin.record
-        if not isinstance(record, StrandRecord):
-            raise TypeError("it is not in a strand")
-        unit = self._strand_units[record.strand]
-        unit.gate.over(lane_plugin)
-        self._executors.take_back(unit.strand.lane_plugins)
-        unit.has_apart = unit.has_apart or record.apart
-        self.release(record.strand)
-
-    def progress_by(self, record: AnyPluginRecord) -> Progress:
-        """Return the progress that a plugin with this record leaves behind."""
-        return self._intake.place(record.strand) if isinstance(record, StrandRecord) else BEGINNING
-
-    def is_stopped(self, record: PluginRecord) -> bool:
-        """Return whether a plugin is paused, or held anywhere."""
-        return super().is_stopped(record) or any(one.is_held for one in self._strands_of(record))
-
-    def next_entry_of(self, record: PluginRecord) -> Entry | None:
-        """Return the entry that a plugin is at in the strand furthest behind; None if in none."""
-        if record.apart:
-            return super().next_entry_of(record)
-        places = self._intake.places()
-        strand_records = self._strands_of(record)
-        cursors = [
-            places.lowest,
-            *(strand_record.cursor for strand_record in strand_records if strand_record.apart),
-        ]
-        next_entries = self.ledger.read(min(cursors), 1)
-        return next_entries[0] if next_entries else None
-
-    def stop_at(self, record: PluginRecord, event_id: int) -> PluginStop | None:
-        """Return where a plugin is stopped at an event; None if it is not."""
-        if record.apart:
-            return super().stop_at(record, event_id)
-        journal_end = self.ledger.end()
-        for strand_record in self._strands_of(record):
-            if strand_record.apart and strand_record.state in {"held", "paused"}:
-                entries, _ = self.ledger.read_strand(
-                    strand_record.strand, self.order_by, strand_record.cursor, journal_end
-                )
-                if entries and entries[0].event_id == event_id:
-                    return PluginStop(strand_record.strand, strand_record, entries[0])
-        return None
-
-    def pause(self, record: PluginRecord, reason: str) -> None:
-        """Pause a plugin in all strands; each worker sees it before its next call or event."""
-        if self._find_lane_plugin(record) is None:
-            record.leave_strands(self._intake.places())
-        record.pause(reason)
-        self.note_pause()
-
-    def resume(self, record: PluginRecord, stopped: AnyPluginRecord | None = None) -> Step:
-        """Resume a plugin wherever it is stopped, or only by one record if it is not paused."""
-        is_everywhere = record.state == "paused" or stopped is None
-        record.resume_afresh()
-        lane_plugin = self._find_lane_plugin(record)
-        if lane_plugin is not None and self._waits_to_start(lane_plugin, record):
-            return Step(plugins=[record])
-        stopped_records = self._strands_of(record) if is_everywhere else [stopped]
-        held_records = [
-            strand_record
-            for strand_record in stopped_records
-            if isinstance(strand_record, StrandRecord) and strand_record.is_held
-        ]
-        if lane_plugin is None:
-            for strand_record in held_records:
-                strand_record.resume()
-            return Step(plugins=[record, *held_records])
-        self._end_holds(lane_plugin, {strand_record.strand for strand_record in held_records})
-        skipped_records = [stopped] if isinstance(stopped, StrandRecord) else []
-        return Step(plugins=[record, *skipped_records])
-
-    def _end_holds(self, lane_plugin: LanePlugin, strand_numbers: Collection[int]) -> None:
-        """Let a plugin be called again at once in some strands, and look at all of its strands."""
-        plugin_index = self.lane_plugins.index(lane_plugin)
-        lane_plugin.hold_until = 0.0
-        for strand_number in strand_numbers:
-            strand_plugin = self._strand_units[strand_number].strand.lane_plugins[plugin_index]
-            strand_plugin.hold_until, strand_plugin.waiting = 0.0, None
-        self._intake.wake(range(STRANDS + 1))
-
-    def _strands_of(self, record: PluginRecord) -> list[StrandRecord]:
-        """Return the current records of a plugin in the strands."""
-        lane_plugin = self._find_lane_plugin(record)
-        if lane_plugin is None:
-            return list(record.strands.values())
-        plugin_index = self.lane_plugins.index(lane_plugin)
-        strand_records = [
-            unit.strand.lane_plugins[plugin_index].record for unit in self._strand_units
-        ]
-        return [
-            strand_record
-            for strand_record in strand_records
-            if isinstance(strand_record, StrandRecord)
-        ]
-
     def _run_errands(self) -> bool:
-        self.errands.is_free(_NO_CALL_SLOT)
+        self.errands.is_free(NO_CALL_SLOT)
         return super()._run_errands()
 
     # For any thread

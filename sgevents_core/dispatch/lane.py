@@ -9,19 +9,19 @@ import time
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from sgevents_core.calling.making import EventSource, Executor
+from sgevents_core.calling.making import Executor
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_clock import HOST_CLOCK, BatchClock
-from sgevents_core.dispatch.batch_lines import BatchLine
 from sgevents_core.dispatch.batch_starts import open_batches
 from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.deferred_errands import make_deferred_call
 from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.imported_events import ImportedEvents
+from sgevents_core.dispatch.lane_access import LaneAccess
 from sgevents_core.dispatch.lane_end import LaneEnd
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, LaneLedger
@@ -33,13 +33,11 @@ from sgevents_core.observe.observers import CallObserver, CallObservers, OneAtAT
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.call_times import CallTimes
-from sgevents_core.state.entries import Entry
 from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.register import NotedLane, Register, lane_register_path
 from sgevents_core.state.steps import Step
@@ -49,20 +47,6 @@ logger = logging.getLogger("sgevents.dispatch")
 RECORD_INTERVAL: Final = 1.0
 """Seconds between two records of the lane's progress in the ledger."""
 LONGEST_SLEEP: Final = 1.0
-
-
-class PluginStop(NamedTuple):
-    """The event at which a plugin is stopped.
-
-    Args:
-        unit: The strand, or whatever else of the lane has to be claimed to move it.
-        record: The record by which it is stopped there.
-        entry: The event.
-    """
-
-    unit: int
-    record: AnyPluginRecord
-    entry: Entry
 
 
 class Lane:
@@ -83,8 +67,6 @@ class Lane:
 
     workers = 1
     """How many workers it has."""
-    whole_unit = 0
-    """The unit an errand claims to change a plugin that is separate from the whole lane."""
 
     def __init__(
         self,
@@ -126,11 +108,7 @@ class Lane:
             lane_plugin.services.part_records = self.ledger
         self._call_times = CallTimes(state_folder, lane_name, call_keys)
         self.call_counts = self._call_times.counts
-        liveness_signs = liveness.LivenessObserver()
-        own_observers = [*timing_log(), self._call_times, *observers]
-        if order_by is not None:
-            own_observers = [OneAtATime(own_observers)]
-        self.observers = CallObservers([liveness_signs, *own_observers])
+        self.observers = self._join_observers(observers, is_divided=order_by is not None)
         self.announcer = announcer
         self.deferred_calls = DeferredCalls(lane_writer.deferred_calls())
         self._batches = open_batches(
@@ -142,26 +120,45 @@ class Lane:
             scripts=scripts,
             clock=clock,
         )
-        self._lane_parts = LaneParts(
-            plan=self._call_plan,
-            keys=call_keys,
-            tried=attempts_by_call,
-            deaths={(one.key, one.seq): one for one in lane_writer.deaths()},
-            stopping=self._stop_event,
-            announcer=announcer,
-            observers=self.observers,
-            scripts=scripts,
-            imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
-            deferred_calls=self.deferred_calls,
-            batches=self._batches,
-            read_batch=self.ledger.read_batch,
-        )
+        self._lane_parts = self._make_parts(lane_writer, attempts_by_call, call_keys)
         self._strand = Strand(
             self._lane_parts,
             lane_plugins,
             progress=progress,
             ledger=self.ledger,
             slot=self._register.slots[-1],
+        )
+        self.access = LaneAccess(self, self._strand, self._batches, call_keys)
+
+    def _join_observers(
+        self, observers: Sequence[CallObserver], *, is_divided: bool
+    ) -> CallObservers:
+        """Return the lane's own observers and others; workers notify all but the first in turn."""
+        later_observers = [*timing_log(), self._call_times, *observers]
+        if is_divided:
+            later_observers = [OneAtATime(later_observers)]
+        return CallObservers([liveness.LivenessObserver(), *later_observers])
+
+    def _make_parts(
+        self,
+        lane_writer: LaneWriter,
+        attempts_by_call: dict[tuple[CallKey, int], int],
+        call_keys: Sequence[CallKey],
+    ) -> LaneParts:
+        """Return the data that its strands share."""
+        return LaneParts(
+            plan=self._call_plan,
+            keys=call_keys,
+            tried=attempts_by_call,
+            deaths={(one.key, one.seq): one for one in lane_writer.deaths()},
+            stopping=self._stop_event,
+            announcer=self.announcer,
+            observers=self.observers,
+            scripts=self.scripts,
+            imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
+            deferred_calls=self.deferred_calls,
+            batches=self._batches,
+            read_batch=self.ledger.read_batch,
         )
 
     def stop(self) -> None:
@@ -218,14 +215,6 @@ class Lane:
             for seq, callback, callback_index in open_calls
         ]
 
-    def record_of(self, plugin_name: str) -> PluginRecord | None:
-        """Return the record of a plugin of the lane, or of one that is in no lane now."""
-        for lane_plugin in self.lane_plugins:
-            record = lane_plugin.record
-            if record.name == plugin_name and isinstance(record, PluginRecord):
-                return record
-        return self.ledger.plugins().get(plugin_name)
-
     def blocking(self) -> BlockedLane | None:
         """Return why the lane cannot take in more events; None if it can."""
         return None
@@ -233,89 +222,6 @@ class Lane:
     def hung_plugins(self) -> list[str]:
         """Return the names of the plugins whose threads hang, one for each thread."""
         return [one.plugin.name for one in self.lane_plugins if one.hung is not None]
-
-    # Requests about one plugin
-
-    def claim(self, unit: int) -> bool:
-        """Take a strand for the running errand; it waits if this returns False.
-
-        A lane without workers serves its strand itself, so errands always have it.
-        """
-        return True
-
-    def release(self, unit: int) -> None:
-        """Release a strand that an errand took."""
-
-    def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:
-        """Take the strand of an event for a call; return the plugin in it, None if it waits."""
-        return lane_plugin
-
-    def release_after_call(self, lane_plugin: LanePlugin) -> None:
-        """Release the strand that `claim_for_call` took."""
-
-    def progress_by(self, record: AnyPluginRecord) -> Progress:
-        """Return the progress that a plugin with this record leaves behind."""
-        return self.progress
-
-    def is_stopped(self, record: PluginRecord) -> bool:
-        """Return whether a plugin is paused, or held anywhere."""
-        return record.state in {"held", "paused"}
-
-    def next_entry_of(self, record: PluginRecord) -> Entry | None:
-        """Return the next entry of a plugin separate from the lane; None after the last."""
-        next_entries = self.ledger.read(record.cursor, 1)
-        return next_entries[0] if next_entries else None
-
-    def stop_at(self, record: PluginRecord, event_id: int) -> PluginStop | None:
-        """Return where a plugin is stopped at an event; None if it is not."""
-        entry = self.next_entry_of(record)
-        if entry is None or entry.event_id != event_id:
-            return None
-        return PluginStop(self.whole_unit, record, entry)
-
-    def pause(self, record: PluginRecord, reason: str) -> None:
-        """Pause a plugin where it is."""
-        record.leave_lane(self.progress)
-        record.pause(reason)
-
-    def resume(self, record: PluginRecord, stopped: AnyPluginRecord | None = None) -> Step:
-        """Resume a plugin, within the lane if it is not behind; return the step that records it.
-
-        Args:
-            record: Its record.
-            stopped: The record by which it was stopped at an event that is skipped; by default,
-                it resumes wherever it is stopped.
-        """
-        record.resume_afresh()
-        ledger_step = Step(plugins=[record])
-        lane_plugin = self._find_lane_plugin(record)
-        if lane_plugin is None or self._waits_to_start(lane_plugin, record):
-            return ledger_step
-        lane_plugin.hold_until = 0.0
-        hung_call = lane_plugin.hung
-        if hung_call is not None:
-            lane_plugin.wait_for_call(hung_call.reason)
-        elif record.is_level_with(self.progress):
-            record.rejoin_lane()
-            ledger_step.progress = self.progress
-            lane_plugin.entries_ahead.clear()
-        return ledger_step
-
-    def _find_lane_plugin(self, record: PluginRecord) -> LanePlugin | None:
-        return next((one for one in self.lane_plugins if one.record is record), None)
-
-    def _waits_to_start(self, lane_plugin: LanePlugin, record: PluginRecord) -> bool:
-        """Hold a plugin that has not started, and start it soon; return False if it has started."""
-        late_start = lane_plugin.services.late_start
-        if late_start is None:
-            return False
-        late_start.hold(record)
-        late_start.start_at_once()
-        return True
-
-    def forget(self, plugin_name: str, seq: int) -> None:
-        """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin_name, seq)  # all strands share one count of attempts
 
     @property
     def seq(self) -> int:
@@ -433,22 +339,6 @@ class Lane:
         if self._batches is not None:
             self._batches.end_waiting()
             self.wake()
-
-    def unit_of_batch(self, batch: WaitingBatch) -> int:
-        """Return what an errand claims to change a batch."""
-        return self.whole_unit
-
-    def drop_batch(self, batch: WaitingBatch) -> None:
-        """Forget a batch that an errand ends."""
-        line = self._line_of(batch)
-        if self._batches is not None and line is not None:
-            self._batches.finish(line)
-
-    def _line_of(self, batch: WaitingBatch) -> BatchLine | None:
-        """Return the line that a batch is the first of; None if the lane does not have it."""
-        if self._batches is None or batch.call_key not in self._lane_parts.keys:
-            return None
-        return self._batches.find(self._lane_parts.keys.index(batch.call_key), batch.number)
 
     def call_waiting_batches(self, *, retry: bool) -> bool:
         """Let batches become due now; return whether there are any whose plugin can be called.

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Final
 
 from sgevents_core.calling.deaths import FIRST_WAIT
 from sgevents_core.dispatch.admission import Admission
 from sgevents_core.dispatch.caller import Call
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.strand import Strand
+from sgevents_core.state.strands import STRANDS
+
+WHOLE_LANE_UNIT: Final = STRANDS
+"""The unit of work of plugins that are separate from the lane as a whole."""
+ERRANDS_UNIT: Final = STRANDS + 1
+"""The unit of work of people's requests."""
+NO_CALL_SLOT: Final = STRANDS + 2
+"""The unit an errand waits for while its plugin is at its limit of running calls."""
 
 
 class StrandGate:

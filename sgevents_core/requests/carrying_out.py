@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sgevents_core.dispatch.lane import Lane, PluginStop
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.lane_access import PluginStop
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests.repeated_calls import settle_failure
@@ -66,7 +67,7 @@ def _carry_out_request(
         ),
         None,
     )
-    record = lane.record_of(request.plugin)
+    record = lane.access.record_of(request.plugin)
     if record is None:
         answer = RequestAnswer(
             "refused", unknown_plugin_reason(request.plugin, lane.ledger.plugins())
@@ -96,45 +97,45 @@ def _pause(work: RequestWork) -> bool:
     record = work.plugin_record
     if record.state == "paused":
         return work.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
-    if not work.lane.claim(work.lane.whole_unit):
+    if not work.lane.access.claim(work.lane.access.whole_unit):
         return False
     try:
         reason = str(work.request.detail.get("reason") or f"{work.request.asked_by} paused it")
-        work.lane.pause(record, reason)
-        next_entry = work.lane.next_entry_of(record)
+        work.lane.access.pause(record, reason)
+        next_entry = work.lane.access.next_entry_of(record)
         event_text = f"at event {next_entry.event_id}" if next_entry else "behind the last event"
         text = f"paused {event_text}; it loses nothing, and continues there when resumed"
         return work.close(Step(plugins=[record]), RequestAnswer("done", text))
     finally:
-        work.lane.release(work.lane.whole_unit)
+        work.lane.access.release(work.lane.access.whole_unit)
 
 
 def _resume(work: RequestWork) -> bool:
     record, lane = work.plugin_record, work.lane
     former_state = "paused" if record.state == "paused" else "held"
-    if not lane.is_stopped(record):
+    if not lane.access.is_stopped(record):
         return work.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
     hung_call = work.lane_plugin.hung if work.lane_plugin else None
     if hung_call is not None and record.state == "held":
         return work.refuse(f"{hung_call.reason}, or until the daemon starts anew")
-    if not lane.claim(lane.whole_unit):
+    if not lane.access.claim(lane.access.whole_unit):
         return False
     try:
         skipped_text = _skip_pruned_events(work)
-        resume_step = lane.resume(record)
+        resume_step = lane.access.resume(record)
         reason_text = f"; {record.reason}" if record.state == "held" else ""
         return work.close(
             resume_step,
             RequestAnswer("done", f"no longer {former_state}{skipped_text}{reason_text}"),
         )
     finally:
-        lane.release(lane.whole_unit)
+        lane.access.release(lane.access.whole_unit)
 
 
 def _skip_pruned_events(work: RequestWork) -> str:
     """Continue a plugin whose next events are no longer kept at the oldest one that is."""
     record = work.plugin_record
-    next_entry = work.lane.next_entry_of(record)
+    next_entry = work.lane.access.next_entry_of(record)
     if next_entry is None or not record.apart or next_entry.seq == record.progress.running:
         return ""
     skipped_count = record.progress.before(next_entry.seq)
@@ -150,27 +151,27 @@ def _skip(work: RequestWork) -> bool:
     batch = find_stopped_batch(work, event_id)
     if batch is not None:
         return skip_batch(work, batch)
-    if not lane.is_stopped(work.plugin_record):
+    if not lane.access.is_stopped(work.plugin_record):
         return work.refuse("it is neither held nor paused, so it is not stopped at any event")
-    plugin_stop = lane.stop_at(work.plugin_record, event_id)
+    plugin_stop = lane.access.stop_at(work.plugin_record, event_id)
     if plugin_stop is None:
-        next_entry = lane.next_entry_of(work.plugin_record)
+        next_entry = lane.access.next_entry_of(work.plugin_record)
         event_text = f"at event {next_entry.event_id}" if next_entry else "behind the last event"
         return work.refuse(f"it stands {event_text}, not at event {event_id}")
-    if not lane.claim(plugin_stop.unit):
+    if not lane.access.claim(plugin_stop.unit):
         return False
     try:
         return _skip_entry(work, plugin_stop, event_id)
     finally:
-        lane.release(plugin_stop.unit)
+        lane.access.release(plugin_stop.unit)
 
 
 def _skip_entry(work: RequestWork, plugin_stop: PluginStop, event_id: int) -> bool:
     record, skipped_entry = plugin_stop.record, plugin_stop.entry
     done_callbacks = record.progress.done
     record.finish(skipped_entry.seq)
-    work.lane.forget(record.name, skipped_entry.seq)
-    resume_step = work.lane.resume(work.plugin_record, record)
+    work.lane.access.forget(record.name, skipped_entry.seq)
+    resume_step = work.lane.access.resume(work.plugin_record, record)
     skip_record = build_skip_record(
         record.name, skipped_entry, done_callbacks, work.request.asked_by, time.time()
     )

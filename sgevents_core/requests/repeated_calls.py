@@ -50,7 +50,7 @@ def hold_hung_plugin(work: RequestWork, lane_plugin: LanePlugin) -> Step:
     hung_call = lane_plugin.hung
     if hung_call is None or lane_plugin.record.state != "active":
         return Step()
-    lane_plugin.record.leave_lane(work.lane.progress_by(lane_plugin.record))
+    lane_plugin.record.leave_lane(work.lane.access.progress_by(lane_plugin.record))
     lane_plugin.wait_for_call(hung_call.reason)
     return Step(plugins=[lane_plugin.record])
 

@@ -72,14 +72,14 @@ class _ReplaySlice:
         while (
             replayed_event := requests.replay_event(request_number, self._event_index)
         ) is not None:
-            lane_plugin = self._work.lane.claim_for_call(self._whole_plugin, replayed_event)
+            lane_plugin = self._work.lane.access.claim_for_call(self._whole_plugin, replayed_event)
             if lane_plugin is None:
                 return False
             self._lane_plugin = lane_plugin
             try:
                 hung_call = self._call_callbacks(replayed_event)
             finally:
-                self._work.lane.release_after_call(lane_plugin)
+                self._work.lane.access.release_after_call(lane_plugin)
             if self._waits_for_site:
                 return False
             if hung_call is not None:

@@ -80,7 +80,7 @@ def _retry_in_strand(
     replayed_event = ReplayEvent(
         letter.era, letter.failure.seq, letter.failure.event_id, letter.body
     )
-    lane_plugin = work.lane.claim_for_call(whole_plugin, replayed_event)
+    lane_plugin = work.lane.access.claim_for_call(whole_plugin, replayed_event)
     if lane_plugin is None:
         return False
     try:
@@ -89,7 +89,7 @@ def _retry_in_strand(
             return work.refuse(f"{wait_reason}: ask again then")
         return _retry_call(work, lane_plugin, callback, letter, replayed_event)
     finally:
-        work.lane.release_after_call(lane_plugin)
+        work.lane.access.release_after_call(lane_plugin)
 
 
 def _find_callback(lane_plugin: LanePlugin, callback_name: str) -> Callback | None:

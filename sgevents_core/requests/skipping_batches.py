@@ -29,25 +29,25 @@ def skip_batch(work: RequestWork, batch: WaitingBatch) -> bool:
     It is recorded as a dismissed dead letter, so that people see what became of its events.
     """
     lane = work.lane
-    unit = lane.unit_of_batch(batch)
-    if not lane.claim(unit):
+    unit = lane.access.unit_of_batch(batch)
+    if not lane.access.claim(unit):
         return False
     try:
         events = lane.ledger.read_batch(batch.plugin, batch.callback, batch.number)
         if not events:
             return work.refuse("that batch was handled meanwhile")
         record = work.plugin_record
-        resume_step = lane.resume(record) if lane.is_stopped(record) else Step()
+        resume_step = lane.access.resume(record) if lane.access.is_stopped(record) else Step()
         resume_step.batch = BatchChange(batch.plugin, batch.callback, batch.number, "bury")
         resume_step.request = RequestStep(work.request.number, passed=(batch.plugin, batch.number))
-        lane.forget(batch.plugin, batch.number)
-        lane.drop_batch(batch)
+        lane.access.forget(batch.plugin, batch.number)
+        lane.access.drop_batch(batch)
         answer_text = f"it continues after a batch of {counted(len(events), 'event')}"
         return work.close(
             resume_step, RequestAnswer("done", answer_text), _skip_record(work, batch, events)
         )
     finally:
-        lane.release(unit)
+        lane.access.release(unit)
 
 
 def _skip_record(

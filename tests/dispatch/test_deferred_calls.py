@@ -154,7 +154,7 @@ def test_they_wait_while_the_plugin_is_paused(house: House, table: dict[str, Any
     """Nothing is called meanwhile; once it is resumed, what is due comes."""
     callback = waits({1: 1})
     house.plugin("chat", callback, **table)
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         passing = PassingTime(house)
         house.events(1)
         house.settle()
@@ -234,7 +234,7 @@ def test_later_call_that_pauses_its_plugin(house: House, table: dict[str, Any]) 
     broken = [True]
     callback = waits({1: 1}, lambda event_id: ValueError("a bug") if broken[0] else None)
     house.plugin("chat", callback, **{**table, "on_error": "pause"})
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         passing = PassingTime(house)
         house.events(1)
         house.settle()
@@ -374,7 +374,7 @@ def test_replay_of_an_event_that_is_put_off(house: House, table: dict[str, Any])
     """Handled in a replay, it does not come again; put off in one, it comes then."""
     callback = waits({1: 1, 2: 2})
     house.plugin("chat", callback, **table)
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         passing = PassingTime(house)
         house.events(1, 2)
         house.settle()
@@ -391,7 +391,7 @@ def test_dead_letter_that_is_put_off_when_it_is_retried(house: House) -> None:
     bug: list[BaseException | None] = [ValueError("a bug")]
     callback = waits({}, lambda event_id: bug[0])
     house.plugin("chat", callback)
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         passing = PassingTime(house)
         house.events(1)
         house.settle()
@@ -442,7 +442,7 @@ def test_callback_that_does_nothing_says_why(house: House, table: dict[str, Any]
             ctx.ignore("no route\n for this project")
 
     house.plugin("chat", ignores, **table)
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         house.events(1, 2)
         house.settle()
         said = outcome(house, 1, "chat:ignores")

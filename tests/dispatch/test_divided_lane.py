@@ -565,10 +565,10 @@ def test_errand_that_comes_while_its_strand_is_given_back_is_run(
     given_back: list[int] = []
 
     def claim_strand(lane: Lane) -> bool:
-        if not lane.claim(given_back[0]):
+        if not lane.access.claim(given_back[0]):
             is_refused.set()
             return False
-        lane.release(given_back[0])
+        lane.access.release(given_back[0])
         is_done.set()
         return True
 

@@ -20,7 +20,7 @@ from waiting import wait_until
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch import intake
 from sgevents_core.dispatch.admission import Admission
-from sgevents_core.dispatch.divided_lane import DividedLane
+from sgevents_core.dispatch.divided_lane_access import DividedLaneAccess
 from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.errors import Retry
@@ -244,8 +244,8 @@ def intake_without_a_bound(patch: Patch) -> None:
 
 def errand_takes_no_strand(patch: Patch) -> None:
     """A request runs at once, whoever serves the strand of its event."""
-    patch.setattr(DividedLane, "claim", lambda *_: True)
-    patch.setattr(DividedLane, "release", lambda *_: None)
+    patch.setattr(DividedLaneAccess, "claim", lambda *_: True)
+    patch.setattr(DividedLaneAccess, "release", lambda *_: None)
 
 
 def concurrency_ignored(patch: Patch) -> None:

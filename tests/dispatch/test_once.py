@@ -68,7 +68,7 @@ def test_parts_outlive_the_process(house: House, table: dict[str, Any]) -> None:
         house.events(1)
         house.settle()
     broken[0] = False
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         assert desk.ask("retry", "chat", letter=letters(house)[0].number).outcome == "done"
         assert desk.ask("replay", "chat", [kept_event(house, 1)]).outcome == "done"
     assert posted == ["dailies", "leads"]
@@ -152,7 +152,7 @@ def test_parts_go_with_their_event(house: House) -> None:
         house.settle()
     events = [kept_event(house, seq) for seq in (1, 2)]
     assert prune(house.state, {"chat"}, 200) == 2
-    with house.running(), asking(house) as desk:
+    with asking(house) as desk:
         desk.ask("replay", "chat", events)
     assert known == [False, False, False, False, True]
 

@@ -186,6 +186,7 @@ class House:
         Args:
             errors: Takes what ended lanes, which is raised otherwise.
         """
+        assert not any(thread.is_alive() for thread in self.threads), "its lanes run already"
         state = open_state(self.folder).writer()
         settings, loaded = self.settings(), self.loaded()
         held_lanes = recover(settings, loaded, state)
