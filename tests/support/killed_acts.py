@@ -22,7 +22,7 @@ from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
 
 PLUGIN = """
-    import json, os, pathlib, sqlite3, time
+    import json, os, pathlib
     from sgevents_core import Defer, Retry, hookimpl, match
 
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -45,8 +45,6 @@ PLUGIN = """
     @hookimpl
     def on_event(event, ctx):
         _defer_once(event, ctx)
-        if event.event_type == "Studio_Ignore_zulu" and ctx.plugin == "alpha":
-            _wait_for_pause("bravo")
         _note(event, ctx, "every")
         if {stores}:
             ctx.store["every"] = ctx.store.get("every", 0) + 1
@@ -67,15 +65,6 @@ PLUGIN = """
         if event.event_type == "Studio_Defer_" + ctx.plugin and not here.exists():
             here.touch()
             raise Defer("not yet", after=0)
-
-    def _wait_for_pause(plugin):
-        # in another strand, so that it is paused in the middle of this event
-        path, until = _mended.with_name("state") / "sgevents.db", time.monotonic() + 60
-        database = sqlite3.connect(f"file:{{path}}?mode=ro", uri=True)
-        asked = "SELECT 1 FROM plugins WHERE name = ? AND state = 'paused'"
-        while not database.execute(asked, (plugin,)).fetchone() and time.monotonic() < until:
-            time.sleep(0.001)
-        database.close()
 
     @hookimpl(specname="on_event")
     @match(event_type="Shotgun_*_Change")
