@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from host_processes import find_held_work
 from lean_site import SiteProcess
@@ -58,12 +58,18 @@ class GroupHost:
         """Return whether its daemon runs."""
         return self.process is not None and self.process.poll() is None
 
+    def log_records(self) -> list[dict[str, Any]]:
+        """Return what its daemon has logged since its start."""
+        lines = self._output.read_text().splitlines() if self._output.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
     def held_work(self) -> set[str]:
         """Return the lanes, and the feed, that it has by its log."""
-        lines = self._output.read_text().splitlines() if self._output.exists() else []
-        return find_held_work(
-            json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")
-        )
+        return find_held_work(self.log_records())
+
+    def has_begun(self) -> bool:
+        """Return whether its daemon has started, by its log."""
+        return any(record["action"] == "daemon.started" for record in self.log_records())
 
     def end_of_journal(self) -> int:
         """Return how many entries its journal, or its copy of it, has."""

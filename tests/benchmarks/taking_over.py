@@ -116,13 +116,19 @@ def measure_wait(group: HostGroup, file: Path, work_name: str, signal_number: in
 
 
 def await_rest(group: HostGroup, work_name: str) -> GroupHost:
-    """Wait until no host has more than one of the lane and the feed; return who has one of them."""
+    """Wait until all hosts have begun, and the lane and the feed have a host; return who has one.
 
-    def is_at_rest() -> bool:
-        holders = [group.find_holder(name) for name in (DEFAULT_LANE, FEED)]
-        return None not in holders and holders[0] is not holders[1]
-
-    wait_until(is_at_rest)
+    Args:
+        group: The hosts.
+        work_name: The lane, or the feed.
+    """
+    wait_until(
+        lambda: (
+            all(host.has_begun() for host in group.hosts)
+            and all(group.find_holder(name) for name in (DEFAULT_LANE, FEED))
+        ),
+        what="hosts of the lane and of the feed",
+    )
     holder = group.find_holder(work_name)
     assert holder is not None
     return holder
