@@ -18,6 +18,8 @@ ConsoleWayIn: TypeAlias = Literal["token", "open"]
 """Who comes into a console that only this machine reaches."""
 Durability: TypeAlias = Literal["full", "relaxed"]
 """Whether NATS servers that could lose what they have confirmed are accepted."""
+MoveTarget: TypeAlias = Literal["servers", "disk"]
+"""Where a state is moved: to the NATS servers of `[state] url`, or to this host's disk."""
 ReplicaCount: TypeAlias = Literal[1, 3]
 """On how many NATS servers a stream is stored."""
 AlertKind: TypeAlias = Literal[

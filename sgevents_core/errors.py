@@ -540,6 +540,18 @@ class StateTooNew(StateError):
     """The state {path} cannot be used: {reason}."""
 
 
+class StateElsewhere(StateError):
+    """The state {path} cannot be used: {reason}."""
+
+
+class MoveRefused(SgEventsError):
+    """The state {path} cannot be moved: {reason}. Nothing was changed."""
+
+    exit_code = 2
+    path: str
+    reason: str
+
+
 class StateNotWritable(StateError):
     """The state {path} cannot be used: {reason}.
     Reading it also writes files beside it: run this as a user who may write there, or read a copy

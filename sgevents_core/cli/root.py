@@ -67,7 +67,7 @@ COMMANDS: Final = {
     ),
     "service": ListedCommand("service:service", "Run the daemon as a service of this machine."),
     "skip": ListedCommand("pausing:skip", "Let a plugin continue after the event it stopped at."),
-    "state": ListedCommand("state:state", "Check or back up the journal and the ledger."),
+    "state": ListedCommand("state:state", "Check, back up or move the journal and the ledger."),
     "stats": ListedCommand(
         "stats:stats", "Show how often callbacks were called, and how long they took."
     ),

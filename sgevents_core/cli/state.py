@@ -11,13 +11,17 @@ import click
 from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.state_move import move
 from sgevents_core.errors import FileInTheWay
-from sgevents_core.state.opening import open_storage
+from sgevents_core.state.opening import is_shared, open_state, open_storage
 
 
 @click.group()
 def state() -> None:
-    """Check or back up the journal and the ledger."""
+    """Check, back up or move the journal and the ledger."""
+
+
+state.add_command(move)
 
 
 @state.command("check")
@@ -53,12 +57,15 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
 def backup(file: Path, force: bool, config: Path) -> None:
     """Write a copy of the journal and the ledger to FILE.
 
-    Also works while the daemon runs. To restore it: stop the daemon, empty the state's folder, put
-    FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
-    made are handled again.
+    Also works while the daemon runs, and on any of several hosts. To restore it: stop the daemon,
+    empty the state's folder, put FILE there as sgevents.db, and start the daemon; on several hosts,
+    stop all, and put it on the servers with `sgevents state move servers --replace`. Events that
+    were handled after the copy was made are handled again.
     """
     settings = load_state_settings(config)
     if os.path.lexists(file) and not force:
         raise FileInTheWay(path=file)
+    if is_shared(settings.state.path):
+        open_state(settings.state.path).reader().close()  # the copy has what the servers have now
     backup_size = open_storage(settings.state.path).back_up(file.absolute())
     echo_line(f"{file}: {backup_size / 1_000_000:,.1f} MB written")

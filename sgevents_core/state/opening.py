@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sgevents_core.state.move_record import refuse_elsewhere
+
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
     from sgevents_core.state.protocols import State, Storage
@@ -38,8 +40,12 @@ def use_state(settings: Settings) -> None:
 
     Args:
         settings: The configuration.
+
+    Raises:
+        StateElsewhere: The folder's state was moved, or moving it was cut off.
     """
     state_folder = settings.state.path
+    refuse_elsewhere(state_folder, is_on_servers=settings.state.url is not None)
     if settings.state.url is None or state_folder in _other_homes:
         return
     from sgevents_core.state.nats import require_client
@@ -54,6 +60,13 @@ def use_state(settings: Settings) -> None:
 def is_shared(state_folder: Path) -> bool:
     """Return whether several hosts share the state of a folder; see `use_state`."""
     return state_folder in _shared_folders
+
+
+def open_disk_state(state_folder: Path) -> State:
+    """Return the state of a folder on this host's disk, whatever the configuration says."""
+    from sgevents_core.state.sqlite.sqlite_state import SqliteState  # only the home in use
+
+    return SqliteState(state_folder)
 
 
 @contextmanager

@@ -332,6 +332,15 @@ def remove_register(register_path: Path) -> None:
         register_path.unlink(missing_ok=True)
 
 
+def remove_registers(state_folder: Path) -> None:
+    """Remove all registers of a folder, whose content is in the ledger."""
+    for register_path in (
+        *state_folder.glob("lane-*.register"),
+        *state_folder.glob("lane-*.own"),
+    ):
+        remove_register(register_path)
+
+
 def lane_register_path(state_folder: Path, lane_name: str) -> Path:
     """Return the file of a lane's register, whatever characters the lane's name has."""
     return state_folder / f"lane-{quote(lane_name, safe='')}.register"

@@ -72,7 +72,7 @@ def test_the_pointer_is_moved_by_one(store: SnapshotStore) -> None:
 
 def test_numbers_are_given_once(site: NatsSite) -> None:
     """Whoever asks at the same time; and nothing of them is kept but the last."""
-    counter = Counter(site.broker, site.names.number_subject)
+    counter = Counter(site.broker, site.names.numbers, site.names.number_subject)
     given: list[int] = []
     threads = [
         threading.Thread(target=lambda: given.extend(counter.next_numbers(20))) for _ in range(4)

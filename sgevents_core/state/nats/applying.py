@@ -12,6 +12,8 @@ from functools import singledispatch
 from itertools import count
 from typing import Final
 
+from msgspec.structs import astuple
+
 from sgevents_core.errors import StateDamaged
 from sgevents_core.state.entries import LateRow, Row
 from sgevents_core.state.feed_values import FeedState, SetAside
@@ -25,6 +27,7 @@ from sgevents_core.state.sqlite.feed_writing import (
     delete_entries,
     forget_passed_over,
     insert_entries,
+    insert_moved_entries,
     mend_entries,
     write_feed,
     write_new_era,
@@ -125,6 +128,9 @@ def apply_rows_only(tables: CopyTables, place: Place, message: AnyMessage) -> No
     """Write only the rows of the journal of a message whose other effects the copy has."""
     if isinstance(message, messages.Page):
         _insert_rows(tables, place, message)
+    elif isinstance(message, messages.MovedRows):
+        insert_moved_entries(tables.connection, map(astuple, message.rows))
+        write_page_position(tables.connection, message.rows[0].seq, place.position)
     elif isinstance(message, messages.Mended | messages.Pruned):
         _apply(message, tables, place)
 

@@ -11,7 +11,7 @@ from sgevents_core.state.nats.appending import Appended
 from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
-from sgevents_core.state.nats.jetstream import call
+from sgevents_core.state.nats.jetstream import StoredMessage, call
 from sgevents_core.state.nats.leases import Leases
 from sgevents_core.state.nats.messages import WORDS
 from sgevents_core.state.nats.snapshots import SnapshotStore
@@ -65,6 +65,14 @@ class BrokerLog:
         """Remove the messages below a place."""
         self._stream_log.cut_front(below_sequence)
 
+    def clear(self) -> int:
+        """Remove all messages, and return the place of the newest."""
+        return self._stream_log.clear()
+
+    def last_of_kind(self, subject: str) -> StoredMessage | None:
+        """Return the newest message of a kind; see `append`."""
+        return self._stream_log.last_of_subject(f"{self._subject_start}.{subject}")
+
 
 class BrokerLogs:
     """All streams of a site, over one connection.
@@ -95,7 +103,7 @@ class BrokerLogs:
         except BaseException:
             self._broker.close()
             raise
-        self._counter = Counter(self._broker, self._names.number_subject)
+        self._counter = Counter(self._broker, self._names.numbers, self._names.number_subject)
         self._store = SnapshotStore(self._broker, self._names.bucket)
         self._logs: dict[str, BrokerLog] = {}
         self._identities: dict[str, str] = {}
@@ -134,6 +142,10 @@ class BrokerLogs:
     def next_number(self) -> int:
         """Return a number that nobody else gets."""
         return self._counter.next_numbers()[0]
+
+    def raise_numbers(self, least_number: int) -> None:
+        """Let the next number be higher than another."""
+        self._counter.raise_to(least_number)
 
     def listen(self, take_news: Callable[[str | None], None]) -> None:
         """Call a function when a stream has grown; see `protocols`."""

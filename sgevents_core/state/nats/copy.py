@@ -20,7 +20,7 @@ from sgevents_core.state.nats.applying import (
     apply_message,
     apply_rows_only,
 )
-from sgevents_core.state.nats.messages import decode_message
+from sgevents_core.state.nats.messages import Elsewhere, decode_message
 from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS
 from sgevents_core.state.nats.stream_log import LogMessage
 from sgevents_core.state.plain_files import make_state_folder
@@ -61,6 +61,8 @@ class Copy:
         self._moved = threading.Condition()
         self._positions: Mapping[str, int] = read_positions(self._database)
         self._failure: SgEventsError | None = None
+        self.elsewhere: Elsewhere | None = None
+        """The message that says that the state is not in these logs, if one was read."""
         self.applied_bytes = 0
         """The bytes of messages applied by this process, those of the journal left out."""
 
@@ -112,6 +114,9 @@ class Copy:
             for log_message in log_messages:
                 if log_message.sequence > positions.get(stream_key, 0):
                     message = decode_message(log_message.data, self._host_name)
+                    if isinstance(message, Elsewhere):
+                        self.elsewhere = message
+                        break
                     if any(positions.get(key, 0) < place for key, place in message.after.items()):
                         break
                     place = Place(stream_key, log_message.sequence)

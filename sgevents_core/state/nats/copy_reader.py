@@ -17,6 +17,7 @@ from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_snapshots import remake
 from sgevents_core.state.nats.logs import Logs
+from sgevents_core.state.nats.moved_logs import elsewhere_error
 from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS
 from sgevents_core.state.nats.stream_log import LogMessage
 
@@ -94,6 +95,19 @@ class CopyReader:
             has_moved |= self._apply_fetched(stream_key, is_newly_read=is_newly_read)
         return has_moved
 
+    def _begin_again(self) -> bool:
+        """Begin with a snapshot if the state was moved to these logs again; return whether."""
+        if self._copy.elsewhere is None:
+            return False
+        positions = self._copy.positions
+        remake(self._copy, self._logs)
+        if self._copy.positions == positions:
+            return False
+        self._copy.elsewhere = None
+        self._fetched.clear()
+        self.wake()
+        return True
+
     def _read_rows(self) -> bool:
         """Read some rows of the journal again, for a copy that was made anew; return if any."""
         place = self._copy.positions[JOURNAL_ROWS]
@@ -161,6 +175,9 @@ class CopyReader:
                 self._copy.fail(StateError(path=str(self._copy.folder), reason=reason_text))
                 raise
             if not has_moved and not self._unread and not self._stopping.is_set():
+                if self._copy.elsewhere is not None:
+                    self._copy.fail(elsewhere_error(self._copy.elsewhere))
+                    return
                 if self._trouble is None and JOURNAL_ROWS not in self._copy.positions:
                     self._has_read_all.set()
                 self._news.wait(max(polled_at + _POLL_INTERVAL - time.monotonic(), 0.0))
@@ -168,7 +185,7 @@ class CopyReader:
     def _catch_up_safely(self) -> bool:
         """Catch up once; wait a moment if the servers or the disk do not answer."""
         try:
-            has_moved = self.catch_up()
+            has_moved = self.catch_up() or self._begin_again()
         except FrontCut as front_cut:
             self._fetched.clear()
             remake(self._copy, self._logs, front_cut)

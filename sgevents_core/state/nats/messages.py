@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
-from sgevents_core.choices import OrderBy
+from sgevents_core.choices import MoveTarget, OrderBy
 from sgevents_core.errors import MessageTooNew
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.feed_values import FeedChange, SetAside
@@ -171,6 +171,49 @@ class Imported(Message, tag="imported"):
     change: FeedChange | None
     positions: dict[str, ImportedPosition]
     lane_name: str
+
+
+class MovedRow(Struct, array_like=True):
+    """An entry of the journal as the table has it, whatever its state."""
+
+    seq: int
+    era: int
+    event_id: int
+    event_type: str
+    created_at: int
+    late: int
+    body: bytes
+    checksum: int | None
+    strands: int | None
+
+
+class MovedRows(Message, tag="moved_rows"):
+    """Entries of the journal of a state that is moved to these logs; see `Elsewhere`."""
+
+    subject_kind: ClassVar[str] = "page"
+
+    rows: list[MovedRow]
+
+
+class Elsewhere(Message, tag="elsewhere"):
+    """The state is not in these logs from here on: nothing behind this message is applied.
+
+    It is the last message of each log of a state that was moved to a host's disk; or the first of a
+    state that is being moved here, which hosts begin with at a snapshot once it is complete.
+
+    Args:
+        host: The host that moves it.
+        folder: That host's folder.
+        target: Where it is moved.
+        token: What tells a host's folder from all others.
+    """
+
+    subject_kind: ClassVar[str] = "elsewhere"
+
+    host: str
+    folder: str
+    target: MoveTarget
+    token: str
 
 
 # A lane
@@ -347,6 +390,8 @@ AnyMessage: TypeAlias = (
     | Mended
     | Pruned
     | Imported
+    | MovedRows
+    | Elsewhere
     | LaneFence
     | LaneStep
     | CallsForgotten

@@ -192,6 +192,11 @@ class NatsState:
         return SqlitePresence(self._copy_folder)
 
 
+def host_name_of(settings: StateSettings) -> str:
+    """Return the name of this host among the others."""
+    return settings.host or socket.gethostname()
+
+
 def state_on_servers(settings: StateSettings, site_url: str) -> NatsState:
     """Return the state that `[state] url` names.
 
@@ -199,7 +204,7 @@ def state_on_servers(settings: StateSettings, site_url: str) -> NatsState:
         settings: `[state]`.
         site_url: The site that it is of.
     """
-    host_name = settings.host or socket.gethostname()
+    host_name = host_name_of(settings)
 
     def open_logs() -> BrokerLogs:
         return BrokerLogs(settings, site_url, f"sgevents {host_name}")

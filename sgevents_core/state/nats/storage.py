@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from sgevents_core.state.inspection import LogDamage
 from sgevents_core.state.nats.copy import COPY_FOLDER
-from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.inspecting import SqliteInspection
+from sgevents_core.state.sqlite.moved_files import export_copy
 from sgevents_core.state.sqlite.storage import SqliteStorage
 
 
@@ -43,6 +42,5 @@ class CopyStorage:
         return None
 
     def back_up(self, target_path: Path) -> int:
-        """Copy the copy as it is now to a file, and return its size in bytes."""
-        with closing(Database(self._copy_folder, read_only=True)) as database:
-            return database.back_up(target_path)
+        """Write the copy to a file, as one host alone has its state; return its size in bytes."""
+        return export_copy(self._copy_folder, target_path)

@@ -30,6 +30,7 @@ from sgevents_core.state.nats.jetstream import (
     call,
     publish,
     read_directly,
+    read_from_leader,
     stream_info,
 )
 
@@ -196,6 +197,23 @@ class StreamLog:
         below = min(below_sequence, self.last_sequence())
         if below > 1:
             call(self._broker, "STREAM.PURGE", {"seq": below}, stream=self._stream)
+
+    def clear(self) -> int:
+        """Delete all messages, and return the sequence of the newest; the next one follows it.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        call(self._broker, "STREAM.PURGE", {}, stream=self._stream)
+        return self.last_sequence()
+
+    def last_of_subject(self, subject: str) -> StoredMessage | None:
+        """Return the newest message with a subject, from the leader; None if there is none.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        return read_from_leader(self._broker, self._stream, {"last_by_subj": subject})
 
     def _read_batch(self, place: int, most_messages: int, most_bytes: int) -> list[StoredMessage]:
         wanted = {"seq": place + 1, "batch": most_messages, "max_bytes": most_bytes}

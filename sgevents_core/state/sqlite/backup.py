@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing, suppress
 from pathlib import Path
 
 from sgevents_core.errors import BackupError
 
 
-def write_backup(connection: sqlite3.Connection, target: Path) -> int:
+def write_backup(
+    connection: sqlite3.Connection, target: Path, without_tables: Collection[str] = ()
+) -> int:
     """Copy a database as it is now, and return the size of the copy in bytes.
 
     The copy appears under its name once it is complete and on disk; an existing file is replaced.
@@ -18,6 +21,7 @@ def write_backup(connection: sqlite3.Connection, target: Path) -> int:
     Args:
         connection: A connection to the database; others can keep writing.
         target: The file to write.
+        without_tables: Names of tables that the copy does not have.
 
     Raises:
         BackupError: The file cannot be written, or it belongs to the state itself.
@@ -31,7 +35,11 @@ def write_backup(connection: sqlite3.Connection, target: Path) -> int:
     unfinished_path = target.with_name(f"{target.name}.new")
     try:
         return _write_copy(
-            connection, target, unfinished_path, database_path.stat().st_mode & 0o777
+            connection,
+            target,
+            unfinished_path,
+            without_tables,
+            file_mode=database_path.stat().st_mode & 0o777,
         )
     except sqlite3.OperationalError as error:  # damage of the source raises another error
         raise BackupError(path=str(target), reason=str(error)) from None
@@ -54,12 +62,19 @@ def _belongs_to_state(file_name: str, database_name: str) -> bool:
 
 
 def _write_copy(
-    connection: sqlite3.Connection, target: Path, unfinished_path: Path, file_mode: int
+    connection: sqlite3.Connection,
+    target: Path,
+    unfinished_path: Path,
+    without_tables: Collection[str],
+    *,
+    file_mode: int,
 ) -> int:
     unfinished_path.unlink(missing_ok=True)
     os.close(os.open(unfinished_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, file_mode))
     with closing(sqlite3.connect(unfinished_path)) as copied_database:
         connection.backup(copied_database)
+        for table_name in without_tables:
+            copied_database.execute(f'DROP TABLE IF EXISTS "{table_name}"')
         copied_database.execute("PRAGMA journal_mode = DELETE")  # so that the copy is a single file
     flush_to_disk(unfinished_path)
     copy_size = unfinished_path.stat().st_size

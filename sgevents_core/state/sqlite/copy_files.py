@@ -27,8 +27,8 @@ def write_copy_file(database: Database, folder: Path) -> Path:
     """
     with closing(Database(folder)) as target:
         prepare_copy(target)
-        with _attached(target, database.file_path), target.transaction() as connection:
-            _copy_tables(connection, read_tables(target) - {_JOURNAL})
+        with attached(target, database.file_path), target.transaction() as connection:
+            copy_tables(connection, read_tables(target) - {_JOURNAL})
         target.fetch_all("PRAGMA journal_mode = DELETE")  # so that it is a single file
     return folder / DATABASE
 
@@ -47,14 +47,15 @@ def restore_copy_file(database: Database, source_folder: Path, rows_key: str) ->
     with closing(Database(source_folder)) as source:
         prepare_copy(source)
         source.fetch_all("PRAGMA journal_mode = DELETE")
-    with _attached(database, source_folder / DATABASE), database.transaction() as connection:
+    with attached(database, source_folder / DATABASE), database.transaction() as connection:
         connection.execute(f"DELETE FROM {_JOURNAL}")  # noqa: S608 - our own
-        _copy_tables(connection, read_tables(database) - {_JOURNAL})
+        copy_tables(connection, read_tables(database) - {_JOURNAL})
         connection.execute("INSERT INTO log_positions VALUES (?, 0)", (rows_key,))
 
 
 @contextmanager
-def _attached(database: Database, other_path: Path) -> Iterator[None]:
+def attached(database: Database, other_path: Path) -> Iterator[None]:
+    """Have another database as `other` while the block lasts."""
     database.fetch_all("ATTACH ? AS other", str(other_path))
     try:
         yield
@@ -62,7 +63,7 @@ def _attached(database: Database, other_path: Path) -> Iterator[None]:
         database.fetch_all("DETACH other")
 
 
-def _copy_tables(connection: Transaction, table_names: set[str]) -> None:
+def copy_tables(connection: Transaction, table_names: set[str]) -> None:
     """Copy tables of the attached database, among them that of the numbers given last."""
     for table_name in sorted(table_names):
         connection.execute(f'DELETE FROM main."{table_name}"')  # noqa: S608 - SQLite's own names

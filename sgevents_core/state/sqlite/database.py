@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -100,10 +100,15 @@ class Database:
         page_count = byte_count // self.fetch_number("PRAGMA page_size")
         self.fetch_all(f"PRAGMA wal_autocheckpoint = {page_count}")
 
-    def back_up(self, target_path: Path) -> int:
-        """Copy the database as it is now to a file, and return its size in bytes."""
+    def back_up(self, target_path: Path, without_tables: Collection[str] = ()) -> int:
+        """Copy the database as it is now to a file, and return its size in bytes.
+
+        Args:
+            target_path: The file.
+            without_tables: Names of tables that the copy does not have.
+        """
         with self.translate_errors():
-            return write_backup(self._connection, target_path)
+            return write_backup(self._connection, target_path, without_tables)
 
     def fetch_all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query; a mapping as the only value fills in names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -336,6 +336,13 @@ def insert_entries(
                 ],
             )  # fmt: skip
         first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
+
+
+def insert_moved_entries(
+    connection: sqlite3.Connection, entries: Iterable[tuple[Any, ...]]
+) -> None:
+    """Insert entries of a journal just as another table has them, their checksums included."""
+    connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", entries)
 
 
 def write_feed(

@@ -25,6 +25,15 @@ _TABLES: Final = (
     " WITHOUT ROWID",
     *REGISTER_TABLES,
 )
+COPY_TABLES: Final = (
+    "log_positions",
+    "log_pages",
+    "log_requests",
+    "log_identities",
+    "log_registers",
+    "log_words",
+)
+"""The names of the tables that only copies have."""
 _KEPT_NUMBERS: Final = 1_000
 """Messages for which the copy remembers the number of their first request."""
 

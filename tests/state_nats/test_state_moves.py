@@ -1,0 +1,372 @@
+"""`sgevents state move`: a whole state to the servers and back, whenever the command is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner
+from nats_server import NatsServer, new_site_url
+from nats_sites import NatsSite, connected
+from state_values import failure
+from whole_states import everything_in, live_a_day
+
+from sgevents_core.cli.root import sgevents
+from sgevents_core.errors import SgEventsError, StateElsewhere, StreamLost
+from sgevents_core.settings import Settings, load_settings
+from sgevents_core.state import move_record
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.nats import counter, moving_in, moving_out, snapshots, stream_log
+from sgevents_core.state.nats.copy import Copy
+from sgevents_core.state.nats.nats_state import NatsState, state_on_servers
+from sgevents_core.state.opening import open_disk_state, use_state
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import State
+from sgevents_core.state.register import LANE_WORD, Register, lane_register_path
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.log_copy import COPY_TABLES, prepare_copy, read_tables
+from sgevents_core.state.steps import Step
+
+LANES = ("main", "other")
+
+
+class MovingStudio:
+    """A site with streams and hosts, whose state is on the first host's disk.
+
+    Args:
+        folder: The folder of all.
+        server: The server.
+    """
+
+    def __init__(self, folder: Path, server: NatsServer) -> None:
+        self.folder = folder
+        self.server = server
+        self.site_url = new_site_url()
+        with connected(server.port) as broker:
+            NatsSite(broker, self.site_url).make_streams(("default", *LANES))
+
+    def config(self, host: str, *, on_servers: bool = True) -> Path:
+        """The configuration of a host."""
+        folder = self.folder / host
+        folder.mkdir(exist_ok=True)
+        config = folder / f"{'servers' if on_servers else 'disk'}.toml"
+        lanes = "\n".join(f"[lanes.{lane}]" for lane in LANES)
+        servers = f'url = "{self.server.url}"\nhost = "{host}"' if on_servers else ""
+        config.write_text(
+            f'[site]\nurl = "{self.site_url}"\nscript_name = "a"\napi_key = "k"\n'
+            f'[state]\npath = "state"\n{servers}\n{lanes}\n'
+        )
+        config.chmod(0o600)
+        return config
+
+    def settings(self, host: str, *, on_servers: bool = True) -> Settings:
+        """The settings of a host."""
+        return load_settings(self.config(host, on_servers=on_servers))
+
+    def state_folder(self, host: str) -> Path:
+        """The folder of a host's state."""
+        return self.settings(host).state.path
+
+    def host(self, name: str) -> NatsState:
+        """The state on the servers as a host sees it."""
+        settings = self.settings(name)
+        return state_on_servers(settings.state, self.site_url)
+
+    def command(self, host: str, *words: str) -> Any:
+        """Run `sgevents state` on a host, and return click's result."""
+        config = str(self.config(host))
+        result = CliRunner().invoke(sgevents, ["state", *words, "--config", config])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        return result
+
+    def move(self, target: str, host: str = "alpha", *more: str) -> str:
+        """Move the state, and return what the command says."""
+        result = self.command(host, "move", target, *more)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    def on_disk(self, host: str = "alpha") -> dict[str, Any]:
+        """Everything in the state on a host's disk."""
+        return everything_in(self.state_folder(host))
+
+    def on_servers(self, host: str) -> dict[str, Any]:
+        """Everything in the state on the servers, as a host reads it."""
+        with closing(self.host(host)) as state:
+            state.session()
+            return everything_in(self.state_folder(host) / "copy")
+
+
+@pytest.fixture
+def studio(tmp_path: Path, nats_server: NatsServer) -> MovingStudio:
+    """A studio after a day on one host."""
+    studio = MovingStudio(tmp_path, nats_server)
+    live_a_day(open_disk_state(studio.state_folder("alpha")), 0)
+    return studio
+
+
+def note_calls(state: State, seq: int) -> None:
+    """Let a lane note that a call has returned and the next has begun; then it is killed."""
+    keys = [CallKey("notify", "notify:on_new")]
+    with closing(state.writer()) as writer:
+        fence = writer.take_lane("main")
+        path = lane_register_path(state.folder, "main")
+        with closing(Register(path, keys, None)) as register:
+            writer.share_register("main", fence, register, threading.Event())
+            slot = register.slots[0]
+            slot.begun(LANE_WORD, seq, 0)
+            slot.returned(LANE_WORD, seq, 0)
+            slot.begun(LANE_WORD, seq + 1, 0)
+
+
+POINTS: Final = (
+    (stream_log.StreamLog, "append"),
+    (stream_log.StreamLog, "cut_front"),
+    (stream_log.StreamLog, "clear"),
+    (counter.Counter, "raise_to"),
+    (snapshots.SnapshotStore, "put"),
+    (snapshots.SnapshotStore, "delete"),
+    (snapshots.SnapshotStore, "move_pointer"),
+    (move_record, "replace_plain_file"),
+    (moving_in, "set_database_aside"),
+    (moving_in, "remove_registers"),
+    (moving_out, "export_copy"),
+    (moving_out, "remove_registers"),
+    (Copy, "apply"),
+)
+"""What changes anything on the servers or on the disk."""
+
+
+def killed_after(studio: MovingStudio, target: str, deed_count: int) -> bool:
+    """Move the state in a process that is killed after some deeds; return whether it was."""
+    child = os.fork()
+    if child == 0:
+        deeds = count(1)
+        for owner, name in POINTS:
+            setattr(owner, name, _counted(getattr(owner, name), deeds, deed_count))
+        studio.command("alpha", "move", target)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _counted(deed: Any, deeds: Iterator[int], deed_count: int) -> Any:
+    def do(*values: Any, **more: Any) -> Any:
+        result = deed(*values, **more)
+        if next(deeds) == deed_count:
+            os.kill(os.getpid(), signal.SIGKILL)
+            signal.pause()
+        return result
+
+    return do
+
+
+def assert_whole_or_refused(studio: MovingStudio, before: dict[str, Any], target: str) -> None:
+    """Whoever would work at the state now is refused, or has the whole of it."""
+    folder = studio.state_folder("alpha")
+    try:
+        use_state(studio.settings("alpha", on_servers=False))
+    except StateElsewhere:
+        pass
+    else:
+        assert everything_in(folder) == before
+    try:
+        on_servers = studio.on_servers("delta")
+    except (StateElsewhere, StreamLost):
+        return
+    if target == "disk" or on_servers["journal"]:  # else nothing was sent to the servers yet
+        assert on_servers == before
+
+
+def test_there_and_back_nothing_changes(studio: MovingStudio) -> None:
+    """Every table is the same on the servers, on any host, and on a disk again, with each day."""
+    before = studio.on_disk()
+    assert all(before.values()), [name for name, rows in before.items() if not rows]
+    studio.move("servers")
+    assert studio.on_servers("beta") == before
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 1)
+    after_a_day = studio.on_servers("gamma")
+    assert studio.on_servers("beta") == after_a_day
+    studio.move("disk")
+    assert studio.on_disk() == after_a_day
+    live_a_day(open_disk_state(studio.state_folder("alpha")), 2)
+    after_two_days = studio.on_disk()
+    studio.move("servers")
+    for host in ("beta", "delta"):  # one that has an old copy, and one that has none
+        assert studio.on_servers(host) == after_two_days
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 3)
+    assert studio.on_servers("delta") == studio.on_servers("alpha")
+    last = studio.on_servers("gamma")
+    studio.move("disk", "beta")
+    assert studio.on_disk("beta") == last
+
+
+def test_register_of_a_killed_lane_is_moved(studio: MovingStudio) -> None:
+    """What a lane had noted when its process was killed is in the state that is moved."""
+    folder = studio.state_folder("alpha")
+    note_calls(open_disk_state(folder), 5)
+    studio.move("servers")
+    assert not [*folder.glob("lane-*")]
+    with closing(studio.host("beta")) as beta:
+        with closing(beta.reader()) as reader:
+            assert reader.lane_progress("main") == Progress(5)
+        note_calls(beta, 6)
+    studio.move("disk")
+    with closing(open_disk_state(folder).reader()) as reader:
+        assert reader.lane_progress("main") == Progress(6)
+
+
+def test_numbers_are_never_given_twice(studio: MovingStudio) -> None:
+    """Failures, letters and requests go on counting on the servers, and on the disk."""
+    given: list[int] = []
+
+    def record_failure(state: State) -> None:
+        with closing(state.writer()) as writer:
+            fence = writer.take_lane("main")
+            given.append(writer.record("main", fence, Step(failure=failure(seq=3))))
+        with closing(state.requests()) as requests:
+            requests.ask("pause", "notify", {}, "anna@host")
+
+    with closing(open_disk_state(studio.state_folder("alpha")).writer()) as writer:
+        fence = writer.take_lane("main")
+        for _ in range(4):
+            given.append(writer.record("main", fence, Step(failure=failure(seq=2))))
+    for host in ("beta", "gamma"):
+        studio.move("servers")
+        with closing(studio.host(host)) as state:
+            record_failure(state)
+        studio.move("disk")
+        record_failure(open_disk_state(studio.state_folder("alpha")))
+    assert given == sorted(set(given))
+    assert [row[0] for row in studio.on_disk()["requests"]] == list(range(1, 7))
+
+
+def test_nobody_works_at_a_state_that_moved(studio: MovingStudio) -> None:
+    """Neither at what is left on the disk, nor at what is left on the servers."""
+    use_state(studio.settings("alpha", on_servers=False))
+    studio.move("servers")
+    with pytest.raises(StateElsewhere, match="it was moved to NATS servers; set url in"):
+        use_state(studio.settings("alpha", on_servers=False))
+    with closing(studio.host("beta")) as beta:
+        running = beta.session()
+        writer = beta.writer()
+        fence = writer.take_lane("main")
+        studio.move("disk")
+        with pytest.raises(SgEventsError):
+            writer.record("main", fence, Step(store={"notify": {"late": True}}))
+        running.reader.wake()
+        with pytest.raises(StateElsewhere, match="it was moved to the disk of host alpha"):
+            running.copy.wait_for({"lane:main": 2**40}, 30)
+        with pytest.raises(StateElsewhere):
+            writer.take_lane("main")
+        writer.close()
+    with pytest.raises(StateElsewhere, match="sgevents state move servers"):
+        studio.on_servers("gamma")
+    use_state(studio.settings("alpha", on_servers=False))
+
+
+def test_move_is_refused_while_somebody_works(studio: MovingStudio) -> None:
+    """A daemon on this host, or hosts on the servers; the message says which."""
+    with closing(StateLock(studio.state_folder("alpha"))):
+        result = studio.command("alpha", "move", "servers")
+        assert "is in use by a daemon (process" in result.stderr
+    with connected(studio.server.port) as broker:
+        leases = NatsSite(broker, studio.site_url).leases()
+        held = leases.take("host.beta", b"beta")
+        assert held is not None
+        for target in ("servers", "disk"):
+            result = studio.command("alpha", "move", target)
+            assert result.exit_code == 2
+            assert "it is in use by beta; stop the daemon of each host" in result.stderr
+        leases.give_back(held)
+    assert studio.on_servers("gamma")["journal"] == []
+    studio.move("servers")
+
+
+def test_nothing_is_overwritten(studio: MovingStudio) -> None:
+    """Neither a state on the servers, nor a newer one elsewhere, nor one in the folder."""
+    studio.move("servers")
+    live_a_day(open_disk_state(studio.state_folder("beta")), 0)
+    refused = studio.command("beta", "move", "servers")
+    assert refused.exit_code == 2
+    assert "With --replace, this one takes its place" in refused.stderr
+    refused = studio.command("beta", "move", "disk")
+    assert "there is a state in this folder already" in refused.stderr
+    assert "it was moved to the servers before" in studio.command("alpha", "move", "servers").stderr
+    studio.move("disk")
+    refused = studio.command("beta", "move", "servers")
+    assert "the newest state is that of host alpha" in refused.stderr
+    live_a_day(open_disk_state(studio.state_folder("beta")), 1)
+    newest = studio.on_disk("beta")
+    studio.move("servers", "beta", "--replace")
+    assert studio.on_servers("gamma") == newest
+    nothing = studio.command("delta", "move", "servers")
+    assert "there is no state in this folder" in nothing.stderr
+
+
+def test_backup_is_restored_on_servers(studio: MovingStudio) -> None:
+    """Any host writes it; hosts begin with it again, and their newer copies are made anew."""
+    studio.move("servers")
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 1)
+    backup = studio.folder / "backup.db"
+    assert studio.command("gamma", "backup", str(backup)).exit_code == 0
+    saved = studio.on_servers("beta")
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 2)
+    assert studio.on_servers("gamma") != saved
+    folder = studio.state_folder("alpha")
+    backup.replace(folder / DATABASE)
+    assert everything_in(folder) == saved
+    studio.move("servers", "alpha", "--replace")
+    for host in ("alpha", "beta", "gamma", "delta"):
+        assert studio.on_servers(host) == saved
+
+
+def test_tables_that_only_copies_have_are_known(tmp_path: Path) -> None:
+    """A state that is moved or backed up is left without them."""
+    with closing(Database(tmp_path)) as database:
+        tables = read_tables(database)
+        prepare_copy(database)
+        assert read_tables(database) - tables == set(COPY_TABLES)
+
+
+def test_state_of_an_unknown_lane_gets_its_stream(studio: MovingStudio) -> None:
+    """A plugin whose lane is in the configuration no more is moved with its lane."""
+    with closing(open_disk_state(studio.state_folder("alpha")).writer()) as writer:
+        fence = writer.take_lane("former")
+        step = Step(progress=Progress(2), plugins=[PluginRecord("old", "former", Progress(2))])
+        writer.record("former", fence, step)
+    studio.move("servers")
+    with closing(studio.host("beta")) as beta, closing(beta.writer()) as writer:
+        fence = writer.take_lane("former")
+        writer.record("former", fence, Step(progress=Progress(3)))
+    assert studio.on_servers("gamma") == studio.on_servers("beta")
+
+
+def test_killed_at_any_point_it_is_continued(studio: MovingStudio) -> None:
+    """Wherever a move is killed, no half of a state is used, and the same command completes it."""
+    before = studio.on_disk()
+    whole = {"servers": False, "disk": False}
+    point = 0
+    while not all(whole.values()):
+        point += 1
+        for target in ("servers", "disk"):
+            is_killed = killed_after(studio, target, point)
+            whole[target] |= not is_killed
+            if is_killed:
+                assert_whole_or_refused(studio, before, target)
+                studio.command("alpha", "move", target)
+            after = studio.on_disk() if target == "disk" else studio.on_servers("beta")
+            assert after == before, (target, point)
+    assert point > 12
