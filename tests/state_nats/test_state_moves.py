@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
+from journal_rows import event_row, grow
 from nats_server import NatsServer, new_site_url
 from nats_sites import NatsSite, connected
 from state_values import failure
@@ -26,6 +27,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.nats import counter, moving_in, moving_out, snapshots, stream_log
 from sgevents_core.state.nats.copy import Copy
+from sgevents_core.state.nats.messages import MovedRows, decode_message
 from sgevents_core.state.nats.nats_state import NatsState, state_on_servers
 from sgevents_core.state.opening import open_disk_state, use_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -331,6 +333,26 @@ def test_backup_is_restored_on_servers(studio: MovingStudio) -> None:
     studio.move("servers", "alpha", "--replace")
     for host in ("alpha", "beta", "gamma", "delta"):
         assert studio.on_servers(host) == saved
+
+
+def test_long_journal_goes_in_pages(studio: MovingStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of so many rows, or so many bytes, whatever is less; a row of several parts comes whole."""
+    monkeypatch.setattr(moving_in, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(moving_in, "BYTES_AT_ONCE", 900_000)
+    with closing(open_disk_state(studio.state_folder("alpha")).writer()) as writer:
+        rows = [event_row(number, text=os.urandom(300_000).hex()) for number in range(50, 53)]
+        grow(writer, [*rows, *(event_row(number) for number in range(60, 65))])
+    before = studio.on_disk()
+    studio.move("servers")
+    assert studio.on_servers("beta") == before
+    with connected(studio.server.port) as broker:
+        journal = NatsSite(broker, studio.site_url).journal()
+        lengths = [
+            len(message.rows)
+            for log_message in journal.read_after(0)
+            if isinstance(message := decode_message(log_message.data, ""), MovedRows)
+        ]
+    assert lengths == [3, 3, 2, 1, 3, 3]
 
 
 def test_tables_that_only_copies_have_are_known(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import starmap
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,8 @@ from sgevents_core.state.sqlite.moved_files import (
 )
 
 ROWS_AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 2_000_000
+"""The most bytes of rows in one message, unless a single row has more."""
 
 
 def move_in(logs: BrokerLogs, folder: Path, host_name: str, move_record: MoveRecord) -> None:
@@ -131,8 +133,15 @@ def _send_rows(logs: BrokerLogs, database: Database, place: int) -> int:
 
 
 def _pages(database: Database) -> Iterator[list[MovedRow]]:
-    entries = (MovedRow(*entry) for entry in read_journal(database))
-    while rows := list(islice(entries, ROWS_AT_ONCE)):
+    rows: list[MovedRow] = []
+    page_bytes = 0
+    for row in starmap(MovedRow, read_journal(database)):
+        if rows and (len(rows) == ROWS_AT_ONCE or page_bytes + len(row.body) > BYTES_AT_ONCE):
+            yield rows
+            rows, page_bytes = [], 0
+        rows.append(row)
+        page_bytes += len(row.body)
+    if rows:
         yield rows
 
 
