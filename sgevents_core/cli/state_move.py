@@ -43,19 +43,19 @@ def move(target: MoveTarget, replace: bool, config: Path) -> None:
     folder = settings.state.path
     if target == "servers":
         refuse_servers(settings)
-    with closing(StateLock(folder, "state move")), _open_logs(settings) as logs:
+    with closing(StateLock(folder, "state move")), open_move_logs(settings) as logs:
         move_record = _check_record(folder, target)
         from sgevents_core.state.nats.moved_logs import refuse_hosts
 
         refuse_hosts(logs, str(folder))
         if target == "servers":
-            _move_to_servers(settings, logs, move_record, is_replacing=replace)
+            move_to_servers(settings, logs, move_record, is_replacing=replace)
         else:
             _move_to_disk(settings, logs, move_record)
 
 
 @contextmanager
-def _open_logs(settings: Settings) -> Iterator[BrokerLogs]:
+def open_move_logs(settings: Settings) -> Iterator[BrokerLogs]:
     """Connect to the servers while the block lasts.
 
     Raises:
@@ -68,6 +68,26 @@ def _open_logs(settings: Settings) -> Iterator[BrokerLogs]:
         yield logs
 
 
+def begin_move(folder: Path, target: MoveTarget) -> MoveRecord:
+    """Return the record of a move that begins, or continues, wherever the state was before.
+
+    Raises:
+        MoveRefused: The state is on its way elsewhere.
+    """
+    move_record = read_move(folder)
+    _refuse_other(folder, move_record, target)
+    return _next_record(move_record, target)
+
+
+def _refuse_other(folder: Path, move_record: MoveRecord | None, target: MoveTarget) -> None:
+    if move_record is not None and not move_record.is_complete and move_record.target != target:
+        reason_text = (
+            "another move was cut off; complete it first with `sgevents state move"
+            f" {move_record.target}`"
+        )
+        raise MoveRefused(path=str(folder), reason=reason_text)
+
+
 def _check_record(folder: Path, target: MoveTarget) -> MoveRecord | None:
     """Return the folder's last move, if it allows this one.
 
@@ -75,12 +95,7 @@ def _check_record(folder: Path, target: MoveTarget) -> MoveRecord | None:
         MoveRefused: The state is there already, or on its way elsewhere.
     """
     move_record = read_move(folder)
-    if move_record is not None and not move_record.is_complete and move_record.target != target:
-        reason_text = (
-            "another move was cut off; complete it first with `sgevents state move"
-            f" {move_record.target}`"
-        )
-        raise MoveRefused(path=str(folder), reason=reason_text)
+    _refuse_other(folder, move_record, target)
     if move_record is not None and move_record.is_complete and move_record.target == target:
         has_database = open_disk_state(folder).is_made()
         if target == "disk" or not has_database:
@@ -96,9 +111,14 @@ def _next_record(move_record: MoveRecord | None, target: MoveTarget) -> MoveReco
     return MoveRecord(target, token)
 
 
-def _move_to_servers(
+def move_to_servers(
     settings: Settings, logs: BrokerLogs, move_record: MoveRecord | None, *, is_replacing: bool
 ) -> None:
+    """Move the state of a folder, whose lock this process holds, to the servers.
+
+    Raises:
+        MoveRefused: There is none, or there is another one on the servers.
+    """
     from sgevents_core.state.nats.moved_logs import is_moved_in, refuse_used_logs
     from sgevents_core.state.nats.moving_in import move_in
     from sgevents_core.state.nats.nats_state import host_name_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.nats import counter, moving_in, moving_out, snapshots, stream_log
 from sgevents_core.state.nats.copy import Copy
+from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.messages import MovedRows, decode_message
 from sgevents_core.state.nats.nats_state import NatsState, state_on_servers
 from sgevents_core.state.opening import open_disk_state, use_state
@@ -158,6 +160,21 @@ def killed_after(studio: MovingStudio, target: str, deed_count: int) -> bool:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
+
+
+def killed_before_the_pointer(studio: MovingStudio) -> bool:
+    """Move the state to the servers in a process that is killed before hosts may begin with it."""
+    child = os.fork()
+    if child == 0:
+        setattr(snapshots.SnapshotStore, "move_pointer", _killed)  # noqa: B010 - in a child
+        studio.command("alpha", "move", "servers", "--replace")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _killed(*values: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _counted(deed: Any, deeds: Iterator[int], deed_count: int) -> Any:
@@ -330,6 +347,8 @@ def test_backup_is_restored_on_servers(studio: MovingStudio) -> None:
     folder = studio.state_folder("alpha")
     backup.replace(folder / DATABASE)
     assert everything_in(folder) == saved
+    refused = studio.command("alpha", "move", "servers")
+    assert "With --replace, this one takes its place" in refused.stderr
     studio.move("servers", "alpha", "--replace")
     for host in ("alpha", "beta", "gamma", "delta"):
         assert studio.on_servers(host) == saved
@@ -374,6 +393,32 @@ def test_state_of_an_unknown_lane_gets_its_stream(studio: MovingStudio) -> None:
         fence = writer.take_lane("former")
         writer.record("former", fence, Step(progress=Progress(3)))
     assert studio.on_servers("gamma") == studio.on_servers("beta")
+
+
+def test_streams_made_anew_take_a_backup(studio: MovingStudio) -> None:
+    """The pointer to a snapshot of the deleted streams completes nothing."""
+    studio.move("servers")
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 1)
+    backup = studio.folder / "backup.db"
+    assert studio.command("gamma", "backup", str(backup)).exit_code == 0
+    saved = studio.on_servers("gamma")
+    with connected(studio.server.port) as broker:
+        site = NatsSite(broker, studio.site_url)
+        for stream_name in (site.names.journal, site.names.lane("main")):
+            call(broker, "STREAM.DELETE", {}, stream=stream_name)
+        site.make_streams(("default", *LANES))
+    with pytest.raises(StreamLost):
+        studio.on_servers("gamma")
+    backup.replace(studio.state_folder("alpha") / DATABASE)
+    assert killed_before_the_pointer(studio)
+    with pytest.raises((StateElsewhere, StreamLost)):
+        studio.on_servers("delta")
+    studio.move("servers", "alpha", "--replace")
+    assert studio.on_servers("delta") == saved
+    for host in ("gamma", "beta"):
+        shutil.rmtree(studio.state_folder(host) / "copy")
+        assert studio.on_servers(host) == saved
 
 
 def test_killed_at_any_point_it_is_continued(studio: MovingStudio) -> None:

@@ -69,6 +69,10 @@ class BrokerLog:
         """Remove all messages, and return the place of the newest."""
         return self._stream_log.clear()
 
+    def raise_to(self, place: int) -> None:
+        """Let the next message come behind a place; see `StreamLog.raise_to`."""
+        self._stream_log.raise_to(place)
+
     def last_of_kind(self, subject: str) -> StoredMessage | None:
         """Return the newest message of a kind; see `append`."""
         return self._stream_log.last_of_subject(f"{self._subject_start}.{subject}")

@@ -94,7 +94,7 @@ def refuse_hosts(logs: BrokerLogs, folder: str) -> None:
 
 def is_moved_in(logs: BrokerLogs, move_record: MoveRecord | None) -> bool:
     """Return whether a move to these logs is complete, but for what its host has to tidy up."""
-    if move_record is None or move_record.target != "servers" or not move_record.journal_place:
+    if move_record is None or move_record.is_complete or not move_record.journal_place:
         return False
     pointer, _ = read_snapshot_pointer(logs)
     return pointer is not None and pointer.positions.get(JOURNAL, 0) >= move_record.journal_place

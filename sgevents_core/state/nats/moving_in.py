@@ -108,7 +108,14 @@ def _complete(logs: BrokerLogs, folder: Path, pointer: SnapshotPointer) -> None:
 
 
 def _empty_logs(logs: BrokerLogs, begin: Elsewhere) -> dict[str, int]:
-    """Remove what the streams hold; return where each ends, the journal's with its mark."""
+    """Remove what the streams hold; return where each ends, the journal's with its mark.
+
+    A journal's stream that was made anew goes on behind the place that the pointer names: else that
+    one would seem to complete this move.
+    """
+    pointer, _ = read_snapshot_pointer(logs)
+    if pointer is not None:
+        logs.log(JOURNAL).raise_to(pointer.positions.get(JOURNAL, 0))
     positions = {JOURNAL: write_mark(logs.log(JOURNAL), begin)}
     logs.log(JOURNAL).cut_front(positions[JOURNAL])
     for stream_key in logs.stream_keys():

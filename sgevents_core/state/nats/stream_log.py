@@ -207,6 +207,15 @@ class StreamLog:
         call(self._broker, "STREAM.PURGE", {}, stream=self._stream)
         return self.last_sequence()
 
+    def raise_to(self, place: int) -> None:
+        """Let the next message come behind a place; deletes what the stream holds if it does not.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        if self.last_sequence() < place:
+            call(self._broker, "STREAM.PURGE", {"seq": place + 1}, stream=self._stream)
+
     def last_of_subject(self, subject: str) -> StoredMessage | None:
         """Return the newest message with a subject, from the leader; None if there is none.
 
