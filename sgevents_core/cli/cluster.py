@@ -100,6 +100,20 @@ def status(as_json: bool, config: Path) -> None:
     sys.exit(1 if is_wrong else 0)
 
 
+@cluster.command("restore")
+@config_option
+def restore(config: Path) -> None:
+    """Write the state on the servers anew, from this host's copy, after a stream was lost.
+
+    Stop the daemons of all hosts before, make what is missing with `sgevents cluster init`, and use
+    the host whose copy has most. What the servers have beyond that copy is lost. On all other
+    hosts, remove the folder `copy` of the state afterwards.
+    """
+    from sgevents_core.cli.cluster_restore import restore_servers
+
+    restore_servers(config)
+
+
 def _as_json(
     settings: Settings,
     version: str,

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -87,8 +87,15 @@ class MovingStudio:
 
     def command(self, host: str, *words: str) -> Any:
         """Run `sgevents state` on a host, and return click's result."""
+        return self._run(host, "state", *words)
+
+    def cluster(self, host: str, *words: str) -> Any:
+        """Run `sgevents cluster` on a host, and return click's result."""
+        return self._run(host, "cluster", *words)
+
+    def _run(self, host: str, *words: str) -> Any:
         config = str(self.config(host))
-        result = CliRunner().invoke(sgevents, ["state", *words, "--config", config])
+        result = CliRunner().invoke(sgevents, [*words, "--config", config])
         assert result.exception is None or isinstance(result.exception, SystemExit), result
         return result
 
@@ -162,12 +169,12 @@ def killed_after(studio: MovingStudio, target: str, deed_count: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def killed_before_the_pointer(studio: MovingStudio) -> bool:
-    """Move the state to the servers in a process that is killed before hosts may begin with it."""
+def killed_before_the_pointer(host: str, command: Callable[..., Any], *words: str) -> bool:
+    """Run a command in a process that is killed before hosts may begin with what it sent."""
     child = os.fork()
     if child == 0:
         setattr(snapshots.SnapshotStore, "move_pointer", _killed)  # noqa: B010 - in a child
-        studio.command("alpha", "move", "servers", "--replace")
+        command(host, *words)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
@@ -411,7 +418,7 @@ def test_streams_made_anew_take_a_backup(studio: MovingStudio) -> None:
     with pytest.raises(StreamLost):
         studio.on_servers("gamma")
     backup.replace(studio.state_folder("alpha") / DATABASE)
-    assert killed_before_the_pointer(studio)
+    assert killed_before_the_pointer("alpha", studio.command, "move", "servers", "--replace")
     with pytest.raises((StateElsewhere, StreamLost)):
         studio.on_servers("delta")
     studio.move("servers", "alpha", "--replace")
@@ -419,6 +426,38 @@ def test_streams_made_anew_take_a_backup(studio: MovingStudio) -> None:
     for host in ("gamma", "beta"):
         shutil.rmtree(studio.state_folder(host) / "copy")
         assert studio.on_servers(host) == saved
+
+
+def test_lost_stream_is_restored_from_a_copy(studio: MovingStudio) -> None:
+    """With what lanes had noted; any host begins anew, and a restore that was killed goes on."""
+    studio.move("servers")
+    with closing(studio.host("beta")) as beta:
+        live_a_day(beta, 1)
+        note_calls(beta, 12)
+    saved = studio.on_servers("beta")
+    for path in studio.state_folder("beta").glob("lane-*"):
+        path.unlink()
+    with connected(studio.server.port) as broker:
+        site = NatsSite(broker, studio.site_url)
+        call(broker, "STREAM.DELETE", {}, stream=site.names.journal)
+        refused = studio.cluster("beta", "restore")
+        assert "make them with `sgevents cluster init`" in refused.stderr
+        site.make_streams(("default", *LANES))
+    assert killed_before_the_pointer("beta", studio.cluster, "restore")
+    with pytest.raises(StateElsewhere):
+        use_state(studio.settings("beta"))
+    result = studio.cluster("beta", "restore")
+    assert result.exit_code == 0, result.output
+    for host in ("beta", "delta"):
+        restored = studio.on_servers(host)
+        changed = {name for name in saved if restored[name] != saved[name]}
+        assert changed <= {"lanes", "deaths", "attempts"}, changed
+        assert [row[:5] for row in restored["deaths"] if row not in saved["deaths"]] == [
+            ("notify", "notify:on_new", 13, 0, 1)
+        ]
+    with closing(studio.host("delta")) as delta, closing(delta.reader()) as reader:
+        assert reader.lane_progress("main") == Progress(12)
+    assert "this host has no copy of it" in studio.cluster("alpha", "restore").stderr
 
 
 def test_killed_at_any_point_it_is_continued(studio: MovingStudio) -> None:

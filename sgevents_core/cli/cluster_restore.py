@@ -1,0 +1,34 @@
+"""`sgevents cluster restore`: the state on the servers anew, from a host's copy."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from sgevents_core.cli.cluster import refuse_servers
+from sgevents_core.cli.printing import echo_line
+from sgevents_core.cli.state_move import begin_move, move_to_servers, open_move_logs
+from sgevents_core.state.lock import StateLock
+
+
+def restore_servers(config: Path) -> None:
+    """Write the state on the servers anew; see `sgevents cluster restore`."""
+    from sgevents_core.crashes.recovering import fold_registers
+    from sgevents_core.settings import load_settings
+
+    settings = load_settings(config, secrets_required=False)
+    folder = settings.state.path
+    refuse_servers(settings)
+    with closing(StateLock(folder, "cluster restore")), open_move_logs(settings) as logs:
+        from sgevents_core.state.nats.moved_logs import is_moved_in, refuse_hosts
+        from sgevents_core.state.nats.restoring import open_restored, restore_database
+
+        move_record = begin_move(folder, "servers")
+        refuse_hosts(logs, str(folder))
+        if not is_moved_in(logs, move_record):
+            restore_database(folder, move_record)
+            with closing(open_restored(folder)) as writer:
+                fold_registers(folder, writer)
+                writer.forget_registers()
+        move_to_servers(settings, logs, move_record, is_replacing=True)
+    echo_line("Remove the folder `copy` of the state on all other hosts, then start the daemons")
