@@ -44,7 +44,7 @@ def init(config: Path) -> None:
     changes only how long leases last. Exits with 1 if a stream is there that could lose what it
     has confirmed, or that differs from the configuration.
     """
-    settings = read_configuration(config)
+    settings = read_configuration(config, uses_state=False)
     with connected_broker(settings, "sgevents cluster init") as broker:
         faults = [fault for wanted in wanted_streams(settings) for fault in _make(broker, wanted)]
     _print_faults(faults, err=True)
@@ -83,7 +83,7 @@ def status(as_json: bool, config: Path) -> None:
     from sgevents_core.state.nats.server_checks import find_faults
     from sgevents_core.state.nats.stream_names import site_names
 
-    settings = read_configuration(config)
+    settings = read_configuration(config, uses_state=False)
     names, wanted = site_names(settings.site.url), wanted_streams(settings)
     with connected_broker(settings, "sgevents cluster status") as broker:
         version = str(broker.server_info.get("version", ""))

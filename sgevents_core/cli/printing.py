@@ -23,23 +23,28 @@ _REDACTOR_KEY: Final = "sgevents.redactor"
 """The key in click's context for the secrets known to this command line."""
 
 
-def read_configuration(config: Path, *, secrets_required: bool = True) -> Settings:
+def read_configuration(
+    config: Path, *, secrets_required: bool = True, uses_state: bool = True
+) -> Settings:
     """Return the settings, and keep their secrets out of everything printed from now on.
 
     Args:
         config: The configuration file.
         secrets_required: Whether a missing secret is a problem. Only commands that talk to the site
             need its key.
+        uses_state: Whether the state must be where the configuration says.
 
     Raises:
         ConfigError: The file cannot be read or is not valid.
+        StateElsewhere: The state was moved, or moving it was cut off.
     """
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.settings import load_settings
     from sgevents_core.state.opening import use_state
 
     settings = load_settings(config, secrets_required=secrets_required)
-    use_state(settings)
+    if uses_state:
+        use_state(settings)
     click_context = click.get_current_context(silent=True)
     if click_context is not None:
         click_context.meta[_REDACTOR_KEY] = Redactor.of(settings)

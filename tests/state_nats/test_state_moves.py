@@ -446,6 +446,7 @@ def test_lost_stream_is_restored_from_a_copy(studio: MovingStudio) -> None:
     assert killed_before_the_pointer("beta", studio.cluster, "restore")
     with pytest.raises(StateElsewhere):
         use_state(studio.settings("beta"))
+    assert studio.cluster("beta", "init").exit_code == 0
     result = studio.cluster("beta", "restore")
     assert result.exit_code == 0, result.output
     for host in ("beta", "delta"):
