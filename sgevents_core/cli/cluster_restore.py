@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sgevents_core.cli.cluster import refuse_servers
-from sgevents_core.cli.printing import echo_line
+from sgevents_core.cli.printing import echo_line, read_configuration
 from sgevents_core.cli.state_move import begin_move, move_to_servers, open_move_logs
 from sgevents_core.state.lock import StateLock
 
@@ -14,9 +14,8 @@ from sgevents_core.state.lock import StateLock
 def restore_servers(config: Path) -> None:
     """Write the state on the servers anew; see `sgevents cluster restore`."""
     from sgevents_core.crashes.recovering import fold_registers
-    from sgevents_core.settings import load_settings
 
-    settings = load_settings(config, secrets_required=False)
+    settings = read_configuration(config, secrets_required=False, uses_state=False)
     folder = settings.state.path
     refuse_servers(settings)
     with closing(StateLock(folder, "cluster restore")), open_move_logs(settings) as logs:

@@ -12,7 +12,7 @@ import click
 
 from sgevents_core.choices import MoveTarget
 from sgevents_core.cli.cluster import connected_broker, refuse_servers
-from sgevents_core.cli.printing import echo_line
+from sgevents_core.cli.printing import echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import MoveRefused
 from sgevents_core.state.lock import StateLock
@@ -37,9 +37,7 @@ def move(target: MoveTarget, replace: bool, config: Path) -> None:
     until then no daemon starts. What the servers hold after a move to the disk stays there, and
     says that the state has moved.
     """
-    from sgevents_core.settings import load_settings
-
-    settings = load_settings(config, secrets_required=False)
+    settings = read_configuration(config, secrets_required=False, uses_state=False)
     folder = settings.state.path
     if target == "servers":
         refuse_servers(settings)
