@@ -158,7 +158,7 @@ def _lanes_left(
 def _resume_changed(changed_plugins: Collection[str], held_lane: HeldLane) -> None:
     """Resume plugins of a lane that an error has stopped, because their code has changed.
 
-    One that a person has paused stays paused: no call of it waits to be repeated.
+    One that a person has paused stays paused.
     """
     if not changed_plugins:
         return
@@ -168,6 +168,7 @@ def _resume_changed(changed_plugins: Collection[str], held_lane: HeldLane) -> No
         record
         for record in _records_of(held_lane.name, state.plugins()).values()
         if record.name in changed_plugins
+        and not record.is_paused_by_person
         and (record.state == "held" or (record.state == "paused" and record.name in failing))
     ]
     for record in resumed:

@@ -145,7 +145,7 @@ class DividedLaneAccess(LaneAccess):
         """Pause a plugin in all strands; each worker sees it before its next call or event."""
         if self._find_lane_plugin(record) is None:
             record.leave_strands(self._intake.places())
-        record.pause(reason)
+        record.pause(reason, by_person=True)
         self._note_pause()
 
     def resume(self, record: PluginRecord, stopped: AnyPluginRecord | None = None) -> Step:

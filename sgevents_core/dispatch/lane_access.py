@@ -110,7 +110,7 @@ class LaneAccess:
     def pause(self, record: PluginRecord, reason: str) -> None:
         """Pause a plugin where it is."""
         record.leave_lane(self._lane.progress)
-        record.pause(reason)
+        record.pause(reason, by_person=True)
 
     def resume(self, record: PluginRecord, stopped: AnyPluginRecord | None = None) -> Step:
         """Resume a plugin, within the lane if it is not behind; return the step that records it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
@@ -11,6 +11,9 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS, strand_of
+
+_BY_PERSON: Final = -1.0
+"""`retry_at` of a plugin that a person has paused."""
 
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 """Whether a plugin is called, waits for a retry, waits for a person, or waits for its start."""
@@ -87,7 +90,8 @@ class PluginRecord(_PlacedPlugin):
         apart: Whether it is separate from its lane (held, paused, catching up).
         state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
-        retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
+        retry_at: When a hold ends, in seconds since 1970; -1 if a person has paused it; 0
+            otherwise.
         failures: Failures in a row.
         above: While `apart`: the entries finished above `progress`, by strand of a lane that the
             plugin left or that is now divided in another way.
@@ -120,9 +124,21 @@ class PluginRecord(_PlacedPlugin):
         """Whether the plugin waits, without limit, for a call that timed out and still runs."""
         return self.state == "held" and not self.retry_at
 
-    def pause(self, reason_text: str) -> None:
-        """Pause the plugin until a person resumes it."""
-        self.state, self.reason, self.retry_at = "paused", reason_text, 0.0
+    @property
+    def is_paused_by_person(self) -> bool:
+        """Whether a person has paused the plugin, and not an error."""
+        return self.state == "paused" and self.retry_at == _BY_PERSON
+
+    def pause(self, reason_text: str, *, by_person: bool = False) -> None:
+        """Pause the plugin until a person resumes it.
+
+        Args:
+            reason_text: Why, for people.
+            by_person: Whether a person wants it; else an error is the cause, and changed code ends
+                the pause.
+        """
+        retry_at = _BY_PERSON if by_person else 0.0
+        self.state, self.reason, self.retry_at = "paused", reason_text, retry_at
 
     def hold(self, retry_at: float, reason_text: str) -> None:
         """Hold the plugin: wait before calling it again.
