@@ -127,6 +127,7 @@ class DaemonRun:
         parts.following.start()
         for thread in (*parts.lane_threads.values(), parts.syncer_thread):
             thread.start()
+        self._turnover.report_start()
         if self._classic_files is not None:
             self._classic_files.start()
         self._wake_listener.start()

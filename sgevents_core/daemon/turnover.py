@@ -58,6 +58,15 @@ class WorkTurnover:
         self._retry_at: dict[str, float] = {}
         """Work that could not be taken -> when to try again, in monotonic seconds."""
 
+    def report_start(self) -> None:
+        """Report the shared work that this process has begun with."""
+        if not self._work.is_shared:
+            return
+        if self._parts.following.has_feed:
+            _report_feed_begun()
+        for lane_name in self._parts.held_lanes:
+            _report_lane_begun(lane_name)
+
     def turn(self) -> None:
         """Begin what is to be done now, and end what is not."""
         if not self._work.is_shared:
@@ -177,7 +186,7 @@ class WorkTurnover:
         following.prepare()
         following.start()
         self._parts.inbox.look_again()
-        logger.info("The feed has begun here", extra={"action": "feed.taken"})
+        _report_feed_begun()
 
     def _begin_lane(self, lane_name: str) -> None:
         self._work.begin(lane_work(lane_name))
@@ -187,8 +196,7 @@ class WorkTurnover:
         self._parts.inbox.poll()  # before the lane, so that a plugin to be paused gets no event
         for lane_thread in threads:
             lane_thread.start()
-        extra = {"action": "lane.taken", "lane": lane_name}
-        logger.info("Lane %s has begun here", lane_name, extra=extra)
+        _report_lane_begun(lane_name)
 
     def _retry_later(self, work_name: str, error: SgEventsError) -> None:
         """Let others have what could not be taken; try again in a while if nobody does."""
@@ -202,3 +210,12 @@ class WorkTurnover:
         else:
             self._parts.held_lanes.pop(lane_name, None)
         self._work.finish(work_name)
+
+
+def _report_feed_begun() -> None:
+    logger.info("The feed has begun here", extra={"action": "feed.taken"})
+
+
+def _report_lane_begun(lane_name: str) -> None:
+    extra = {"action": "lane.taken", "lane": lane_name}
+    logger.info("Lane %s has begun here", lane_name, extra=extra)
