@@ -103,7 +103,9 @@ def status(as_json: bool, config: Path) -> None:
 @cluster.command("restore")
 @config_option
 def restore(config: Path) -> None:
-    """Write the state on the servers anew, from this host's copy, after a stream was lost.
+    """Write the state on the servers anew, from a host's copy.
+
+    For when a stream was lost.
 
     Stop the daemons of all hosts before, make what is missing with `sgevents cluster init`, and use
     the host whose copy has most. What the servers have beyond that copy is lost. On all other

@@ -31,7 +31,9 @@ _COMMAND = "sgevents state move"
 @click.option("--replace", is_flag=True, help="To the servers: let it replace what is there.")
 @config_option
 def move(target: MoveTarget, replace: bool, config: Path) -> None:
-    """Move the whole state to the servers of [state] url, or from there to this host's disk.
+    """Move the state to the servers of [state] url, or back.
+
+    Back means from there to this host's disk.
 
     Stop the daemons of all hosts before. A move that was cut off is continued by the same command;
     until then no daemon starts. What the servers hold after a move to the disk stays there, and

@@ -48,7 +48,7 @@ def read_move(state_folder: Path) -> MoveRecord | None:
     """
     try:
         return _decode(read_plain_file(state_folder / MOVE_FILE))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.MsgspecError) as error:
         reason_text = f"{MOVE_FILE}: {error}"
