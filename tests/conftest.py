@@ -25,6 +25,8 @@ MOST_PROCESSOR_TIME = 60.0
 MOST_DESCRIPTORS: Final = 300
 """Open at the end of all tests: each test closes what it opens."""
 
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and commands would wrap what they say
 
 # A shell's background job ignores Ctrl-C, and so would the commands that are started here.
@@ -36,6 +38,16 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Limit what a test computes; `timeout` in pyproject.toml is there for what hangs."""
     with limited_to(MOST_PROCESSOR_TIME):
         return (yield)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Refuse what `gzip` packed as the name of a test: it holds the second in which it was packed.
+
+    Processes that share the tests must all know them by the same names.
+    """
+    if isinstance(val, bytes) and val.startswith(GZIP_MAGIC):
+        raise ValueError(f"give the values of {argname!r} names (ids=[...]): {val[:20]!r}...")
+    return None
 
 
 @pytest.hookimpl(trylast=True)

@@ -188,6 +188,7 @@ def deflated(data: bytes, kind: int) -> bytes:
         (zlib.compress(RIGHT), "deflate"),
         (deflated(RIGHT, -15), "deflate"),
     ],
+    ids=["as it is", "gzip", "old name", "two members and zeros", "zlib frame", "no frame"],
 )
 def test_packed_answers(raw: RawSite, body: bytes, encoding: str) -> None:
     """What is packed as the client can unpack it is read."""
@@ -206,6 +207,15 @@ def test_packed_answers(raw: RawSite, body: bytes, encoding: str) -> None:
         (gzip.compress(b"") * 100, "gzip"),
         (RIGHT, "br"),
         (RIGHT, "gzip, gzip"),
+    ],
+    ids=[
+        "no gzip",
+        "cut off",
+        "more behind it",
+        "no deflate",
+        "empty members",
+        "unknown packing",
+        "packed twice",
     ],
 )
 def test_answers_that_cannot_be_unpacked(raw: RawSite, body: bytes, encoding: str) -> None:
