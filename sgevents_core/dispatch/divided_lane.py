@@ -160,8 +160,9 @@ class DividedLane(Lane):
 
     # The lane's own thread
 
-    def run(self) -> None:
-        """Take in events until stopped, and run the workers meanwhile."""
+    def _begin(self) -> None:
+        """Do what comes before the first event, and start the workers."""
+        super()._begin()
         self._worker_threads = [
             threading.Thread(
                 target=self.around,
@@ -172,16 +173,15 @@ class DividedLane(Lane):
         ]
         for thread in self._worker_threads:
             thread.start()
-        super().run()
 
     def stop(self) -> None:
         """End the lane after the running callbacks."""
         super().stop()
         self._intake.end_workers()
 
-    def post(self, errand: Errand) -> None:
+    def post(self, errand: Errand, plugin_name: str = "", *, calls_plugin: bool = True) -> None:
         """Have a worker run an errand."""
-        super().post(errand)
+        super().post(errand, plugin_name, calls_plugin=calls_plugin)
         self._intake.wake([ERRANDS_UNIT])
 
     def turn(self) -> float:

@@ -21,6 +21,12 @@ Errand: TypeAlias = "Callable[[Lane], bool]"
 """Work that a person asked for: it runs, or runs a slice, and returns whether it is over."""
 
 
+class _QueuedErrand(NamedTuple):
+    run: Errand
+    plugin_name: str
+    calls_plugin: bool
+
+
 class _WaitForSite(NamedTuple):
     request_number: int
     failure: Failure
@@ -32,11 +38,11 @@ class Errands:
     """The errands of one lane, posted from any thread and run in the lane's own."""
 
     def __init__(self) -> None:
-        self._errand_queue: deque[Errand] = deque()
-        self._waiting_errands: list[tuple[Errand, _WaitForSite]] = []
+        self._errand_queue: deque[_QueuedErrand] = deque()
+        self._waiting_errands: list[tuple[_QueuedErrand, _WaitForSite]] = []
         self._site_wait: _WaitForSite | None = None
         self._unit_lock = threading.Lock()
-        self._errands_by_unit: dict[int, list[Errand]] = {}
+        self._errands_by_unit: dict[int, list[_QueuedErrand]] = {}
         self._awaited_unit: int | None = None
         self._freed_units: set[int] = set()
         self._own_faults: dict[int, Failure] = {}
@@ -49,9 +55,25 @@ class Errands:
         """Whether any errand waits for the site, or for its strand."""
         return bool(self._waiting_errands or self._errands_by_unit)
 
-    def post(self, errand: Errand) -> None:
-        """Append an errand."""
-        self._errand_queue.append(errand)
+    def post(self, errand: Errand, plugin_name: str = "", *, calls_plugin: bool = True) -> None:
+        """Append an errand.
+
+        Args:
+            errand: The errand.
+            plugin_name: The plugin it is about; empty for no particular one.
+            calls_plugin: Whether it may call the plugin, and so take long.
+        """
+        self._errand_queue.append(_QueuedErrand(errand, plugin_name, calls_plugin))
+
+    def run_without_calls(self, lane: Lane) -> None:
+        """Run the errands that call no plugin, each behind the earlier ones of its plugin."""
+        waiting_plugins = set()
+        for _ in range(len(self._errand_queue)):
+            queued = self._errand_queue.popleft()
+            can_run = not queued.calls_plugin and queued.plugin_name not in waiting_plugins
+            if not (can_run and queued.run(lane)):
+                waiting_plugins.add(queued.plugin_name)
+                self._errand_queue.append(queued)
 
     def run(self, lane: Lane, may_continue: Callable[[], bool]) -> bool:
         """Run errands for as long as `may_continue` says; return whether there were any."""
@@ -59,7 +81,7 @@ class Errands:
         has_worked = bool(self._errand_queue)
         while self._errand_queue and may_continue():
             self._site_wait = self._awaited_unit = None
-            is_over = self._errand_queue[0](lane)
+            is_over = self._errand_queue[0].run(lane)
             if not is_over and self._site_wait is None and self._awaited_unit is None:
                 break
             errand = self._errand_queue.popleft()
@@ -91,7 +113,7 @@ class Errands:
             self._freed_units.add(unit)
             self._errand_queue.extend(self._errands_by_unit.pop(unit, []))
 
-    def _wait_for_unit(self, errand: Errand, unit: int) -> None:
+    def _wait_for_unit(self, errand: _QueuedErrand, unit: int) -> None:
         with self._unit_lock:
             if unit in self._freed_units:  # it became free meanwhile
                 self._errand_queue.append(errand)

@@ -170,9 +170,17 @@ class Lane:
         """Notify the lane that the journal has grown."""
         self._wake_event.set()
 
-    def post(self, errand: Errand) -> None:
-        """Have the lane run an errand in its own thread, between two events."""
-        self.errands.post(errand)
+    def post(self, errand: Errand, plugin_name: str = "", *, calls_plugin: bool = True) -> None:
+        """Have the lane run an errand in its own thread, between two events.
+
+        One that calls no plugin and is posted before the lane runs comes before its first event.
+
+        Args:
+            errand: The errand.
+            plugin_name: The plugin it is about; empty for no particular one.
+            calls_plugin: Whether it may call the plugin, and so take long.
+        """
+        self.errands.post(errand, plugin_name, calls_plugin=calls_plugin)
         self._wake_event.set()
 
     def caught_up(self, end: int) -> bool:
@@ -231,6 +239,7 @@ class Lane:
     def run(self) -> None:
         """Process events until stopped; keep an error that ends it in `error`."""
         try:
+            self._begin()
             while not self._stop_event.is_set():
                 self._wake_event.clear()
                 wait_seconds = self.turn()
@@ -241,6 +250,10 @@ class Lane:
             self.error = error
         finally:
             self.close()
+
+    def _begin(self) -> None:
+        """Do what comes before the first event: a plugin that is to be paused gets none."""
+        self.errands.run_without_calls(self)
 
     def turn(self) -> float:
         """Do the work that is due now; return how long to wait for more, in seconds."""

@@ -215,3 +215,6 @@ _HANDLERS_BY_KIND: Final[dict[str, _RequestHandler]] = {
     "retry": retry,
     "replay": replay,
 }
+
+CALLING_KINDS: Final = frozenset({"retry", "replay"})
+"""The kinds of requests that call a plugin."""

@@ -102,7 +102,11 @@ class Inbox:
         plugin_lane = self._find_lane(request.plugin)
         if plugin_lane is not None:
             self._note_passed_on(request, plugin_lane.name)
-            plugin_lane.post(partial(_carry_out_later, request.number, self._state_folder))
+            plugin_lane.post(
+                partial(_carry_out_later, request.number, self._state_folder),
+                request.plugin,
+                calls_plugin=request.kind in carrying_out.CALLING_KINDS,
+            )
         elif self._find_recorded_lane is None:
             refusal_text = "no plugin is loaded; stop the daemon and ask again"
             self._requests.answer(request.number, RequestAnswer("refused", refusal_text))
