@@ -42,7 +42,8 @@ def registerCallbacks(reg):
 
 def note(event, name):
     calls = os.open({calls!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(calls, json.dumps([{plugin!r}, name, event["id"]]).encode() + b"\\n")
+    line = json.dumps([{plugin!r}, name, event["id"]])
+    os.write(calls, line.encode().ljust(63) + b"\\n")
     os.close(calls)
 
 def first(sg, logger, event, args):

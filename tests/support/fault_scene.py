@@ -25,8 +25,8 @@ NOTING = """
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(event, ctx, callback="every"):
-        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}\\n"
-        os.write(_file, line.encode())
+        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}"
+        os.write(_file, line.encode().ljust(63) + b"\\n")
 """
 """The beginning of a plugin that records what it gets."""
 ACTING = """

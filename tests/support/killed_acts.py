@@ -30,7 +30,7 @@ PLUGIN = """
 
     def _note(event, ctx, callback):
         note = [event.id, ctx.plugin, callback, ctx.attempt, ctx.key]
-        os.write(_file, json.dumps(note).encode() + b"\\n")
+        os.write(_file, json.dumps(note).encode().ljust(127) + b"\\n")
 
     @hookimpl
     def startup(ctx):

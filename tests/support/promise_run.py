@@ -69,7 +69,7 @@ TIMED = """
 
     @hookimpl
     def on_event(event, ctx):
-        os.write(_file, f"{{event.id}} {{time.time()}}\\n".encode())
+        os.write(_file, f"{{event.id}} {{time.time()}}".encode().ljust(63) + b"\\n")
 """
 KINDS = ("Segfault", "Exit", "Hang", "Leak", "Fork", *["Fine"] * 15)
 

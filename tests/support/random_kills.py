@@ -16,7 +16,7 @@ from pathlib import Path
 
 from forked_runs import Launcher, launcher
 from killed_days import Kills
-from running_daemon import WRITER, Noted, RunningDaemon
+from running_daemon import NOTING, WRITER, Noted, RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
@@ -30,8 +30,8 @@ COUNTING = {"zulu", "bravo"}
 """Those that count in their stores the events they got."""
 FAULTS = ("status", "html", "garbage", "cut-json", "cut-body", "drop")
 _COUNTER = WRITER.replace(
-    "os.write(_file, line.encode())",
-    'os.write(_file, line.encode()); ctx.store["n"] = ctx.store.get("n", 0) + 1',
+    NOTING,
+    f'{NOTING}; ctx.store["n"] = ctx.store.get("n", 0) + 1',
 )
 
 

@@ -17,6 +17,8 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
+NOTING = 'os.write(_file, line.encode().ljust(63) + b"\\n")'
+"""How `WRITER` notes a call."""
 WRITER = """
     import os
     from sgevents_core import hookimpl, match
@@ -24,8 +26,8 @@ WRITER = """
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def _note(event, ctx, callback):
-        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}\\n"
-        os.write(_file, line.encode())
+        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}"
+        os.write(_file, line.encode().ljust(63) + b"\\n")
 
     @hookimpl
     def on_event(event, ctx):
@@ -36,7 +38,10 @@ WRITER = """
     def changed(event, ctx):
         _note(event, ctx, "changed")
 """
-"""A plugin that notes each call as one line: event, plugin, callback, attempt."""
+"""A plugin that notes each call as one line: event, plugin, callback, attempt.
+
+Lines have 64 bytes, so that none crosses a page of memory: a kill cuts a write between two pages.
+"""
 
 
 class Noted(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from forked_runs import Launcher, launcher
 from random_kills import FAULTS, Traffic
-from running_daemon import WRITER, Noted, RunningDaemon
+from running_daemon import NOTING, WRITER, Noted, RunningDaemon
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
@@ -27,11 +27,11 @@ ENTITIES = 40
 ORDER = ["mike", "alpha", "bravo"]
 """The plugins in call order: the group of `mike` comes first."""
 _SLOW = WRITER.replace("import os\n", "import os, time\n", 1).replace(
-    "os.write(_file, line.encode())", "os.write(_file, line.encode()); time.sleep(0.002)"
+    NOTING, f"{NOTING}; time.sleep(0.002)"
 )
 _COUNTER = WRITER.replace(
-    "os.write(_file, line.encode())",
-    'os.write(_file, line.encode()); ctx.store["n"] = ctx.store.get("n", 0) + 1',
+    NOTING,
+    f'{NOTING}; ctx.store["n"] = ctx.store.get("n", 0) + 1',
 )
 
 
