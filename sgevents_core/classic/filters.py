@@ -108,6 +108,11 @@ def classic_match(match_events: object) -> tuple[Match, list[str]]:
         warning_text = f"matchEvents is {_kind_of(match_events)}: the callback is never called"
         return ClassicMatch(by_type={}), [warning_text]
     warning_texts: list[str] = []
+    if _computes_types(match_events):
+        warning_texts.append(
+            f"matchEvents is {_kind_of(match_events)}, which computes its types: those that are in "
+            "it now match"
+        )
     by_type = {
         event_type: _attributes(event_type, attribute_setting, warning_texts)
         for event_type, attribute_setting in match_events.items()
@@ -116,8 +121,17 @@ def classic_match(match_events: object) -> tuple[Match, list[str]]:
     return ClassicMatch(by_type=by_type), warning_texts
 
 
+def _computes_types(match_events: Mapping[object, object]) -> bool:
+    """Return whether a mapping may accept a type that it does not list."""
+    return isinstance(match_events, dict) and (
+        type(match_events).__contains__ is not dict.__contains__
+    )
+
+
 def _attributes(event_type: str, attribute_setting: object, warning_texts: list[str]) -> Attributes:
     if attribute_setting is None:
+        return None
+    if attribute_setting == _ANY:
         return None
     if isinstance(attribute_setting, str):
         warning_texts.append(

@@ -11,7 +11,9 @@ from sgevents_core.classic.mailing import Mailer
 from sgevents_core.classic.source import ClassicSource
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
+from sgevents_core.plugins.loading import group_and_lane
 from sgevents_core.settings import Settings
+from sgevents_core.settings.model import DEFAULT_LANE
 
 
 def find_plugins(settings: Settings) -> Discovery:
@@ -57,6 +59,7 @@ def _found_plugin(
         takes_policy=plugin_name not in settings.classic_on_error,
         mailer=shared_mailer,
         level=settings.log.levels.get(plugin_name),
+        is_in_main_thread=has_processes(_lane_of(plugin_name, settings), settings),
     )
     return FoundPlugin(
         name=plugin_name,
@@ -65,6 +68,17 @@ def _found_plugin(
         version=None,
         source=classic_source,
     )
+
+
+def _lane_of(plugin_name: str, settings: Settings) -> str:
+    plugin_table = settings.plugins.get(plugin_name)
+    return group_and_lane(plugin_table, settings)[1] if plugin_table is not None else DEFAULT_LANE
+
+
+def has_processes(lane_name: str, settings: Settings) -> bool:
+    """Return whether worker processes load the plugins of a lane."""
+    lane_table = settings.lanes.get(lane_name)
+    return lane_table is not None and lane_table.executor == "process"
 
 
 def _extend_search_path(settings: Settings) -> None:

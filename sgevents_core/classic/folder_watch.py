@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sgevents_core.printable import one_line
 from sgevents_core.settings import ClassicFolder
+from sgevents_core.settings.classic_listing import is_python_file, is_utf8
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -98,6 +100,7 @@ class FolderWatch:
             watched_folder.path: SeenFiles({}) for watched_folder in classic_folders
         }
         self._unreadable_folders: set[Path] = set()
+        self._reported_names: set[Path] = set()
         self._changed_files: dict[Path, bool] = {}
         self._changes_lock = threading.Lock()
         self._stop_event = threading.Event()
@@ -176,13 +179,27 @@ class FolderWatch:
         try:
             with os.scandir(watched_folder) as folder_entries:
                 for folder_entry in folder_entries:
-                    if folder_entry.name.endswith(".py") and not folder_entry.name.startswith("."):
+                    if not is_python_file(folder_entry.name):
+                        continue
+                    if is_utf8(folder_entry.name):
                         _add_mark(file_marks, folder_entry, known_marks.get(folder_entry.name))
+                    else:
+                        self._report_name(Path(folder_entry.path))
         except OSError as read_error:
             self._report(watched_folder, read_error)
             return None
         self._report(watched_folder, None)
         return file_marks
+
+    def _report_name(self, file_path: Path) -> None:
+        """Report once that a file cannot be a plugin because of its name."""
+        if file_path not in self._reported_names:
+            self._reported_names.add(file_path)
+            logger.error(
+                "%s is not called: its name is not UTF-8; rename the file",
+                one_line(file_path),
+                extra={"action": "classic.name_not_utf8"},
+            )
 
     def _report(self, watched_folder: Path, read_error: OSError | None) -> None:
         """Report once that a folder cannot be read, and once that it can again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ _OLD_SYNTAX: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)[lL]\b", "a long number with an L"),
         (r"""\b[uU][rR]['"]""", "a string with the prefix ur"),
         (r"\blambda\s*\(|def\s+\w+\s*\(.*\(", "a parameter that is a tuple"),
+        (r"\basync\s*(=|,|\)|\.)|[.(,]\s*async\b", "async is used as a name"),
     )
 )
 RENAMED_MODULES: Final = frozenset(
@@ -50,6 +52,18 @@ RENAMED_MODULES: Final = frozenset(
         "copy_reg",
         "dbhash",
         "dummy_thread",
+        "email.Charset",
+        "email.Encoders",
+        "email.Generator",
+        "email.Header",
+        "email.MIMEAudio",
+        "email.MIMEBase",
+        "email.MIMEImage",
+        "email.MIMEMultipart",
+        "email.MIMEText",
+        "email.Message",
+        "email.Parser",
+        "email.Utils",
         "exceptions",
         "htmlentitydefs",
         "httplib",
@@ -109,13 +123,23 @@ _REMOVED_NAMES: Final = frozenset(
 """Built-in names of Python 2 that Python 3 does not have."""
 _REMOVED_ATTRIBUTES: Final[Mapping[str, str]] = {
     "dict": "has_key iteritems iterkeys itervalues viewitems viewkeys viewvalues",
+    "email": "Charset Encoders Generator Header MIMEAudio MIMEBase MIMEImage MIMEMultipart MIMEText"
+    " Message Parser Utils",
+    "dict_items": "append extend index insert pop remove reverse sort",
+    "dict_keys": "append extend index insert pop remove reverse sort",
+    "dict_values": "append extend index insert pop remove reverse sort",
+    "filter": "append extend index insert pop remove reverse sort",
+    "map": "append extend index insert pop remove reverse sort",
+    "zip": "append extend index insert pop remove reverse sort",
     "str": "decode",
     "generator": "next",
     "file": "next xreadlines",
-    "function": "func_code func_defaults func_name",
+    "function": "func_code func_defaults func_name im_class im_func im_self",
+    "method": "im_class im_func im_self",
     "itertools": "ifilter ifilterfalse imap izip izip_longest",
     "os": "getcwdu tmpnam",
-    "string": "join letters lower lowercase maketrans replace split strip upper uppercase",
+    "string": "atof atoi join letters lower lowercase maketrans replace split strip upper"
+    " uppercase",
     "sys": "exc_clear exc_type maxint setdefaultencoding",
     "types": "ClassType DictType IntType ListType StringType StringTypes UnicodeType",
     "urllib": "quote quote_plus unquote unquote_plus urlencode urlopen urlretrieve",
@@ -132,28 +156,56 @@ def python_two_problem(
         raised_error: The exception that the code raised.
         plugin_path: The plugin's file.
     """
-    problem_text = _removed_thing(raised_error)
-    if raised_error is None or problem_text is None:
+    if raised_error is None:
         return None
-    return PythonTwoError(
-        path=plugin_path, line=_line_in(plugin_path, raised_error), problem=problem_text
-    )
+    problem_text = _removed_thing(raised_error, plugin_path)
+    if problem_text is None:
+        return None
+    line_number = _line_in(plugin_path, raised_error)
+    return PythonTwoError(path=plugin_path, line=line_number, problem=problem_text)
 
 
-def _removed_thing(raised_error: BaseException | None) -> str | None:
+def is_removed_member(module_name: str, member_name: str) -> bool:
+    """Return whether a module or type had a member in Python 2 only."""
+    return member_name in _REMOVED_ATTRIBUTES.get(module_name, "").split()
+
+
+def _removed_thing(raised_error: BaseException, plugin_path: Path) -> str | None:
     if isinstance(raised_error, ModuleNotFoundError) and raised_error.name in RENAMED_MODULES:
         return f"Python 3 has no module {raised_error.name}"
     if isinstance(raised_error, NameError) and raised_error.name in _REMOVED_NAMES:
         return f"Python 3 has no {raised_error.name}"
-    if isinstance(raised_error, AttributeError):
-        owner_name = (
-            raised_error.obj.__name__
-            if isinstance(raised_error.obj, ModuleType)
-            else type(raised_error.obj).__name__
-        )
-        if raised_error.name in _REMOVED_ATTRIBUTES.get(owner_name, "").split():
-            return f"Python 3 has no {owner_name}.{raised_error.name}"
+    if isinstance(raised_error, ImportError) and raised_error.name:
+        return _removed_import(raised_error.name, plugin_path)
+    if isinstance(raised_error, AttributeError) and raised_error.name:
+        return _removed_attribute(raised_error.obj, raised_error.name)
     return None
+
+
+def _removed_import(module_name: str, plugin_path: Path) -> str | None:
+    """Return what a file imports from a module that had it in Python 2 only."""
+    try:
+        module_tree = ast.parse(plugin_path.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # it has changed since it was loaded
+        return None
+    imported_names = [
+        alias.name
+        for syntax_node in ast.walk(module_tree)
+        if isinstance(syntax_node, ast.ImportFrom) and syntax_node.module == module_name
+        for alias in syntax_node.names
+    ]
+    removed_names = [name for name in imported_names if is_removed_member(module_name, name)]
+    return f"Python 3 has no {module_name}.{removed_names[0]}" if removed_names else None
+
+
+def _removed_attribute(owner: object, attribute_name: str) -> str | None:
+    owner_name = owner.__name__ if isinstance(owner, ModuleType) else type(owner).__name__
+    is_removed = (
+        is_removed_member(owner_name, attribute_name)
+        or (attribute_name == "next" and hasattr(owner, "__next__"))
+        or (attribute_name == "message" and isinstance(owner, BaseException))
+    )
+    return f"Python 3 has no {owner_name}.{attribute_name}" if is_removed else None
 
 
 def _line_in(plugin_path: Path, raised_error: BaseException) -> int:

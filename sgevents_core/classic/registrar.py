@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from sgevents_core.choices import OnError
 from sgevents_core.classic.calls import classic_call
@@ -38,6 +38,26 @@ _ADVICE_ON_SCRIPTS: Final = "Give the name and the key of a script, from the sit
 _MISSING: Final = object()
 
 
+class _Registration(NamedTuple):
+    """One call of `registerCallback`.
+
+    Args:
+        callback: The callback.
+        place: The line of the call.
+        credentials: The script with which its connection signs in, and that script's key.
+        match_events: Its filter, as the plugin wrote it.
+        args: The object passed to each call.
+        on_error: What happens on errors; None if the plugin's table decides.
+    """
+
+    callback: Any
+    place: str
+    credentials: Credentials
+    match_events: object
+    args: object
+    on_error: OnError | None
+
+
 class ClassicRegistrar:
     """The registrar of one classic plugin.
 
@@ -64,6 +84,8 @@ class ClassicRegistrar:
         self._plugin_mailing = plugin_mailing
         self._secret_texts = secret_texts
         self._callback_names: set[str] = set()
+        self._registrations: list[_Registration] = []
+        self._is_finished = False
 
     def getLogger(self) -> logging.Logger:
         """Return the plugin's logger."""
@@ -118,19 +140,34 @@ class ClassicRegistrar:
                 where=call_place, problem=f"{_shown(callback)} cannot be called", advice=_ADVICE
             )
         require_plain_classic(callback)
-        event_match, match_warnings = classic_match(matchEvents)
+        registration = _Registration(
+            callback, call_place, credentials, matchEvents, args, self._on_error(stopOnError)
+        )
+        if self._is_finished:
+            self._add(registration)
+        self._registrations.append(registration)
+
+    def finish(self) -> None:
+        """Take the callbacks: only now are their filters read, which may be shared and grow."""
+        self._is_finished = True
+        for registration in self._registrations:
+            self._add(registration)
+
+    def _add(self, registration: _Registration) -> None:
+        call_place = registration.place
+        event_match, match_warnings = classic_match(registration.match_events)
         self._callback_registrar.warnings.extend(
             f"{call_place}: {warning_text}" for warning_text in match_warnings
         )
-        callback_name = _callback_name(callback)
+        callback_name = _callback_name(registration.callback)
         callback_logger = logging.getLogger(f"{self.logger.name}.{callback_name}")
         self._callback_registrar.add_callback(
-            classic_call(callback, callback_logger, args),
-            Matched(event_match, self._on_error(stopOnError)),
+            classic_call(registration.callback, callback_logger, registration.args),
+            Matched(event_match, registration.on_error),
             name=self._unique(callback_name),
             source_line=call_place,
-            shown_place=_short_place(callback, call_place),
-            credentials=credentials,
+            shown_place=_short_place(registration.callback, call_place),
+            credentials=registration.credentials,
         )
 
     def __getattr__(self, attribute_name: str) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sgevents_core.classic.finding import classic_plugins
+from sgevents_core.classic.finding import classic_plugins, has_processes
 from sgevents_core.classic.source import compile_file, module_name
 from sgevents_core.errors import UnusablePluginError
 from sgevents_core.plugins.discovery import Discovery
@@ -46,12 +46,6 @@ class Change(NamedTuple):
     def plugin(self) -> LoadedPlugin | None:
         """The plugin; None if it is not loaded here."""
         return self.loaded.plugins[0] if self.loaded and self.loaded.plugins else None
-
-
-def has_processes(lane_name: str, settings: Settings) -> bool:
-    """Return whether worker processes load the plugins of a lane."""
-    plugin_table = settings.lanes.get(lane_name)
-    return plugin_table is not None and plugin_table.executor == "process"
 
 
 class ClassicReloading:

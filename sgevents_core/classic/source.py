@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sgevents_core.choices import Level
 from sgevents_core.classic.literal_keys import literal_keys
 from sgevents_core.classic.mailing import Mailer, Mailing
-from sgevents_core.classic.python_two import old_syntax, python_two_problem
+from sgevents_core.classic.main_thread import MainThreadUse, main_thread_uses
+from sgevents_core.classic.python_two import python_two_problem
 from sgevents_core.classic.registrar import ClassicRegistrar, plugin_logger
+from sgevents_core.classic.source_problems import problem_of
 from sgevents_core.errors import (
     ClassicFileError,
     NoRegisterCallbacksError,
@@ -47,6 +49,7 @@ class ClassicSource:
         takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
         mailer: Sends mails about its errors; None if none are sent.
         level: The level of its loggers; None for that of the whole log.
+        is_in_main_thread: Whether its calls are made in the main thread, as in the classic daemon.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class ClassicSource:
     takes_policy: bool = True
     mailer: Mailer | None = None
     level: Level | None = None
+    is_in_main_thread: bool = False
 
     @property
     def metadata_folder(self) -> Path | None:
@@ -68,19 +72,20 @@ class ClassicSource:
         """Execute the file."""
         if self.level is not None:
             plugin_logger(self.path).setLevel(self.level.upper())
-        plugin_module = self._execute(plugin_name.name)
+        compiled_file = compile_file(self.path, self.secrets)
+        plugin_module = self._execute(plugin_name.name, compiled_file.code)
         plugin_mailing = Mailing(plugin_name.name, self.mailer)
-        register_all = self._registering(plugin_module, plugin_mailing)
+        thread_warnings = [] if self.is_in_main_thread else compiled_file.main_thread_uses
+        register_all = self._registering(plugin_module, plugin_mailing, thread_warnings)
         implementations = [_implementing("register_callbacks", register_all, shown_as=_ENTRANCE)]
         if self.mailer is not None:
             implementations.append(_implementing("callback_failed", plugin_mailing.callback_failed))
             implementations.append(_implementing("shutdown", plugin_mailing.shutdown))
         return ImportedPlugin(plugin_module, Members(implementations=tuple(implementations)))
 
-    def _execute(self, plugin_name: str) -> ModuleType:
+    def _execute(self, plugin_name: str, module_code: CodeType) -> ModuleType:
         """Return the module of the file, which is in `sys.modules` only if all goes well."""
         file_path = self.path
-        module_code = compile_file(file_path, self.secrets)
         plugin_module = _new_module(plugin_name, file_path)
         module_name = plugin_module.__name__
         sys.modules[module_name] = plugin_module
@@ -96,7 +101,10 @@ class ClassicSource:
         return plugin_module
 
     def _registering(
-        self, plugin_module: ModuleType, plugin_mailing: Mailing
+        self,
+        plugin_module: ModuleType,
+        plugin_mailing: Mailing,
+        main_thread_uses: Sequence[MainThreadUse],
     ) -> Callable[[CallbackRegistrar], None]:
         """Return the file's function that registers its callbacks."""
 
@@ -115,6 +123,11 @@ class ClassicSource:
                 if python_two_error is not None:
                     raise python_two_error from None
                 raise
+            classic_registrar.finish()
+            registrar.warnings.extend(
+                f"{self.path}:{main_thread_use.line}: {main_thread_use.warning}"
+                for main_thread_use in main_thread_uses
+            )
             plugin_mailing.attach_to(classic_registrar.logger)
 
         return register_all
@@ -136,7 +149,14 @@ def _implementing(
     )
 
 
-def compile_file(file_path: Path, secret_texts: SecretTexts) -> CodeType:
+class CompiledFile(NamedTuple):
+    """The code of a file, and what in it needs calls in the main thread."""
+
+    code: CodeType
+    main_thread_uses: Sequence[MainThreadUse]
+
+
+def compile_file(file_path: Path, secret_texts: SecretTexts) -> CompiledFile:
     """Return the code of a file; note the keys that are written into it.
 
     Args:
@@ -157,21 +177,21 @@ def compile_file(file_path: Path, secret_texts: SecretTexts) -> CodeType:
         syntax_tree = ast.parse(source_bytes, str(file_path))
         for script_key in literal_keys(syntax_tree):
             secret_texts.add_text(script_key)
-        return compile(syntax_tree, str(file_path), "exec", dont_inherit=True)
-    except SyntaxError as raised_error:
-        line_number = raised_error.lineno or 1
-        old_construct = old_syntax(raised_error)
-        if old_construct is not None:
-            raise PythonTwoError(path=file_path, line=line_number, problem=old_construct) from None
-        raise ClassicFileError(path=file_path, line=line_number, problem=raised_error.msg) from None
-    except (ValueError, RecursionError, MemoryError, OverflowError) as raised_error:
-        raise ClassicFileError(path=file_path, line=1, problem=str(raised_error)) from None
+        module_code = compile(syntax_tree, str(file_path), "exec", dont_inherit=True)
+        return CompiledFile(module_code, main_thread_uses(syntax_tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as parse_error:
+        source_problem = problem_of(parse_error, source_bytes)
+        error_class = PythonTwoError if source_problem.is_python_two else ClassicFileError
+        raise error_class(
+            path=file_path, line=source_problem.line, problem=source_problem.text
+        ) from None
 
 
 def module_name(plugin_name: str) -> str:
-    """Return the unique module name of a classic plugin."""
+    """Return the unique module name of a classic plugin: a dot in a file's name becomes `%2E`."""
     group_name, _, file_stem = plugin_name.partition(":")[2].rpartition("/")
-    return ".".join([_PACKAGE, group_name.replace(".", "_"), file_stem.replace(".", "_")])
+    name_parts = [_PACKAGE, group_name, file_stem]
+    return ".".join(name.replace("%", "%25").replace(".", "%2E") for name in name_parts)
 
 
 def _new_module(plugin_name: str, file_path: Path) -> ModuleType:

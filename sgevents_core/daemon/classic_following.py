@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.classic.finding import has_processes
 from sgevents_core.classic.folder_watch import FolderWatch
 from sgevents_core.classic.helper_files import report_helper_files
 from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
-from sgevents_core.classic.reloading import Change, ClassicReloading, has_processes
+from sgevents_core.classic.reloading import Change, ClassicReloading
 from sgevents_core.daemon.assembly import Assembly
 from sgevents_core.daemon.file_trials import FileTrials
 from sgevents_core.daemon.parts import Parts

@@ -43,6 +43,7 @@ def draft_of(
     ini_file: IniFile,
     module_folders: Sequence[Path] = (),
     on_files: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    on_main_thread: Sequence[str] = (),
 ) -> Draft:
     """Return the configuration equivalent to an ini file of the classic daemon.
 
@@ -50,8 +51,9 @@ def draft_of(
         ini_file: The ini file.
         module_folders: Folders in which plugins find modules.
         on_files: The decisions left to a person about the plugin files of a group, in sentences.
+        on_main_thread: Why plugins must be called in the main thread, in sentences.
     """
-    return _Drafting(ini_file, module_folders, on_files).draft()
+    return _Drafting(ini_file, module_folders, on_files, on_main_thread).draft()
 
 
 class _Drafting(ConfigLines):
@@ -61,6 +63,7 @@ class _Drafting(ConfigLines):
         ini_file: The ini file.
         module_folders: Folders in which plugins find modules.
         on_files: The decisions left to a person about the plugin files of a group.
+        on_main_thread: Why plugins must be called in the main thread.
     """
 
     def __init__(
@@ -68,9 +71,11 @@ class _Drafting(ConfigLines):
         ini_file: IniFile,
         module_folders: Sequence[Path],
         on_files: Mapping[str, Sequence[str]],
+        on_main_thread: Sequence[str],
     ) -> None:
         super().__init__(ini_file)
         self._on_files = on_files
+        self._on_main_thread = on_main_thread
         self._module_folders = module_folders
 
     def draft(self) -> Draft:
@@ -86,6 +91,7 @@ class _Drafting(ConfigLines):
             self._classic(),
             self._smtp(),
             *self._folders(),
+            self._lanes(),
             self._rest(),
         ]
         head_comment = (
@@ -302,6 +308,18 @@ class _Drafting(ConfigLines):
                 *config_lines,
                 *(f"# {DECIDE}: {one_line(decision_text)}" for decision_text in on_files),
             ]
+
+    def _lanes(self) -> list[str]:
+        """Return the lines that call plugins in a main thread, if any needs that."""
+        if not self._on_main_thread:
+            return []
+        reason_lines = [f"# {one_line(reason_text)}" for reason_text in self._on_main_thread]
+        return [
+            "# A worker process calls the plugins in its main thread, as the classic daemon does:",
+            *reason_lines,
+            "[lanes.default]",
+            'executor = "process"',
+        ]
 
     def _rest(self) -> list[str]:
         """Return comment lines about options that have no counterpart in sgevents."""

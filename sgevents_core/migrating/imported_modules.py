@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ast
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sgevents_core.classic.python_two import RENAMED_MODULES
+from sgevents_core.classic.python_two import RENAMED_MODULES, is_removed_member
+from sgevents_core.migrating.old_python import (
+    checks_version,
+    has_module,
+    lacking_text,
+    lacks_member,
+)
 from sgevents_core.migrating.registrations import ENTRANCE
 from sgevents_core.migrating.remarks import Remark, RemarkKind
 
@@ -37,43 +42,41 @@ class ImportedModules:
 
     def remarks_on(self, module_tree: ast.Module) -> Iterator[Remark]:
         """Yield a remark for each module that is missing."""
-        for module_name, line_number, is_certain, is_optional in _imports_in(module_tree):
-            if self._is_there(module_name) or is_optional:
+        extends_path = _extends_search_path(module_tree)
+        for module_import in _imports_in(module_tree):
+            if module_import.is_optional:
                 continue
-            when_text = "" if is_certain else ", when it is called"
-            if module_name in RENAMED_MODULES:
-                remark_kind: RemarkKind = "python 2" if is_certain else "differs"
-                yield Remark(
-                    remark_kind, line_number, f"Python 3 has no module {module_name}{when_text}"
-                )
-            elif module_name in _DAEMON_MODULES:
-                remark_kind = "missing module" if is_certain else "differs"
-                yield Remark(
-                    remark_kind,
-                    line_number,
-                    f"{module_name} is a module of the classic daemon itself{when_text}",
-                )
-            else:
-                remark_kind = "missing module" if is_certain else "differs"
-                yield Remark(
-                    remark_kind,
-                    line_number,
-                    f"module {module_name} is not installed here{when_text}",
-                )
+            remark_kind, remark_text = self._remark_on(module_import, extends_path=extends_path)
+            if module_import.is_certain and remark_text:
+                yield Remark(remark_kind, module_import.line, remark_text)
+            elif remark_text:
+                yield Remark("differs", module_import.line, f"{remark_text}, when it is called")
+
+    def _remark_on(self, module_import: _Import, *, extends_path: bool) -> tuple[RemarkKind, str]:
+        """Return the remark on an import that loading reaches; an empty text if it works."""
+        name, module_name = module_import.name, module_import.module
+        old_name = module_name if module_name in RENAMED_MODULES else name
+        if old_name in RENAMED_MODULES and (old_name != name or not self._is_there(name)):
+            return "python 2", f"Python 3 has no module {old_name}"
+        if name in sys.stdlib_module_names:
+            return _remark_on_library(module_import)
+        if self._is_there(name):
+            return "differs", ""
+        if name in _DAEMON_MODULES:
+            return "missing module", f"{name} is a module of the classic daemon itself"
+        if extends_path:
+            missing_text = f"module {name} is not found here, but the file extends sys.path"
+            return "differs", f"{missing_text}: --load shows whether it loads"
+        return "missing module", f"module {name} is not installed here"
 
     def _is_there(self, module_name: str) -> bool:
-        if module_name in sys.builtin_module_names or module_name in sys.stdlib_module_names:
-            return True
         if self._is_in(module_name, self._plugin_folder):
             return True
         for plugin_folder in self._search_path:
             if self._is_in(module_name, plugin_folder):
                 self.found.append(plugin_folder)
                 return True
-        try:
-            return importlib.util.find_spec(module_name) is not None
-        except (ImportError, ValueError, AttributeError):
-            return False
+        return has_module(module_name)
 
     def _is_in(self, module_name: str, plugin_folder: Path) -> bool:
         return (
@@ -81,20 +84,50 @@ class ImportedModules:
         )
 
 
+def _remark_on_library(module_import: _Import) -> tuple[RemarkKind, str]:
+    """Return the remark on an import from the standard library; an empty text if it works."""
+    module_name = module_import.module
+    if not has_module(module_name):
+        return "broken", lacking_text(module_name)
+    for member_name in module_import.members:
+        if lacks_member(module_name, member_name):
+            is_python_two = is_removed_member(module_name, member_name)
+            lack_text = lacking_text(module_name, member_name)
+            return "python 2" if is_python_two else "broken", lack_text
+    return "differs", ""
+
+
+def _extends_search_path(module_tree: ast.Module) -> bool:
+    """Return whether a source changes where Python looks for modules."""
+    changed_texts = [
+        ast.unparse(syntax_node)
+        for syntax_node in ast.walk(module_tree)
+        if isinstance(syntax_node, ast.Attribute)
+    ]
+    return bool({"sys.path", "site.addsitedir"} & set(changed_texts))
+
+
 class _Import(NamedTuple):
     """One import.
 
     Args:
-        name: The top module.
+        module: The module.
+        members: The names that are imported from it.
         line: Its line.
         is_certain: Whether loading the file reaches it.
         is_optional: Whether the file expects that it may fail.
     """
 
-    name: str
+    module: str
+    members: tuple[str, ...]
     line: int
     is_certain: bool
     is_optional: bool
+
+    @property
+    def name(self) -> str:
+        """The top module."""
+        return self.module.partition(".")[0]
 
 
 def _imports_in(
@@ -103,12 +136,19 @@ def _imports_in(
     for child_node in ast.iter_child_nodes(syntax_node):
         if isinstance(child_node, ast.Import):
             for import_alias in child_node.names:
-                module_name = import_alias.name.partition(".")[0]
-                yield _Import(module_name, child_node.lineno, is_certain, is_optional)
+                yield _Import(import_alias.name, (), child_node.lineno, is_certain, is_optional)
         elif isinstance(child_node, ast.ImportFrom):
             if child_node.module and not child_node.level:
-                module_name = child_node.module.partition(".")[0]
-                yield _Import(module_name, child_node.lineno, is_certain, is_optional)
+                member_names = tuple(
+                    import_alias.name
+                    for import_alias in child_node.names
+                    if import_alias.name != "*"
+                )
+                yield _Import(
+                    child_node.module, member_names, child_node.lineno, is_certain, is_optional
+                )
+        elif isinstance(child_node, ast.If) and checks_version(child_node.test):
+            yield from _imports_in(child_node, is_certain=is_certain, is_optional=True)
         elif isinstance(child_node, ast.Try):
             catches_errors = any(
                 _catches_imports(except_handler) for except_handler in child_node.handlers

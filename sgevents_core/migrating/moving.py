@@ -128,6 +128,13 @@ def look_at(ini_path: Path, environment: Mapping[str, str] = os.environ) -> Move
         ini_file,
         [folder_path for folder_path in searched_folders if folder_path in imported_names],
         on_files,
+        [
+            f"{file_report.path.name}, line {source_remark.line}: {source_remark.text}"
+            for folder_report in folder_reports
+            for file_report in folder_report.files
+            for source_remark in file_report.remarks
+            if source_remark.kind == "main thread"
+        ],
     )
     return Move(ini_file, config_draft, folder_reports, _running(config_draft.pid_file))
 

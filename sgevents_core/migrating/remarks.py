@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 RemarkKind: TypeAlias = Literal[
-    "python 2", "broken", "missing module", "key", "filter", "differs", "environment", "helper"
+    "python 2",
+    "broken",
+    "missing module",
+    "main thread",
+    "key",
+    "filter",
+    "differs",
+    "environment",
+    "helper",
 ]
 STOPPING: Final[frozenset[RemarkKind]] = frozenset({"python 2", "broken", "missing module"})
 """Kinds of remarks because of which a file does not load."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sgevents_core.classic.python_two import old_syntax
+from sgevents_core.classic.main_thread import main_thread_uses
+from sgevents_core.classic.source_problems import problem_of
 from sgevents_core.migrating.imported_modules import ImportedModules
+from sgevents_core.migrating.old_python import old_words
 from sgevents_core.migrating.registrations import (
     ENTRANCE,
     Entrance,
@@ -19,30 +21,14 @@ from sgevents_core.migrating.registrations import (
     entrance_of,
     filter_of,
 )
-from sgevents_core.migrating.remarks import STOPPING, Remark
+from sgevents_core.migrating.remarks import STOPPING, Remark, RemarkKind
 from sgevents_core.migrating.written_keys import keys_in, remarks_on_keys, remarks_on_unparsed
 from sgevents_core.migrating.written_values import (
     Named,
     environment_variables,
 )
+from sgevents_core.settings.classic_listing import folders_that_register
 
-_OLD_NAMES: Final = frozenset(
-    {
-        *("unicode", "basestring", "xrange", "raw_input", "unichr", "long", "file", "reduce"),
-        *("execfile", "cmp", "reload", "apply", "buffer", "coerce", "intern"),
-    }
-)
-_OLD_ATTRIBUTES: Final = frozenset({"has_key", "iteritems", "itervalues", "iterkeys"})
-_OLD_MEMBERS: Final = frozenset(
-    {
-        "sys.maxint",
-        "os.getcwdu",
-        "string.letters",
-        "string.join",
-        "itertools.izip",
-        "dict.iteritems",
-    }
-)
 _CALL_ARGUMENTS: Final = 4
 
 
@@ -93,9 +79,9 @@ def report_on(
     """
     try:
         file_content = plugin_path.read_bytes()
-    except OSError as syntax_error:
+    except OSError as read_error:
         return SourceReport(
-            plugin_path, None, (Remark("broken", 0, f"it cannot be read: {syntax_error.strerror}"),)
+            plugin_path, None, (Remark("broken", 0, f"it cannot be read: {read_error.strerror}"),)
         )
     parsed_module = _parsed(file_content, plugin_path)
     if isinstance(parsed_module, Remark):
@@ -112,7 +98,8 @@ def report_on(
     imported_modules = ImportedModules(plugin_path, search_path)
     source_remarks = [
         *imported_modules.remarks_on(parsed_module),
-        *_old_words(parsed_module),
+        *old_words(parsed_module),
+        *_remarks_on_main_thread(parsed_module),
         *remarks_on_keys(parsed_module, plugin_entrance),
         *_remarks_on_environment(parsed_module, environment),
     ]
@@ -133,16 +120,10 @@ def _parsed(file_content: bytes, plugin_path: Path) -> ast.Module | Remark:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a wrong escape, in a file that is not ours
             return ast.parse(file_content, str(plugin_path))
-    except SyntaxError as syntax_error:
-        line_number = syntax_error.lineno or 1
-        old_construct = old_syntax(syntax_error)
-        if old_construct is not None:
-            return Remark("python 2", line_number, old_construct)
-        return Remark(
-            "broken", line_number, (syntax_error.msg or "invalid syntax").split("(")[0].strip()
-        )
-    except (ValueError, RecursionError, MemoryError) as syntax_error:
-        return Remark("broken", 1, type(syntax_error).__name__)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as parse_error:
+        source_problem = problem_of(parse_error, file_content)
+        remark_kind: RemarkKind = "python 2" if source_problem.is_python_two else "broken"
+        return Remark(remark_kind, source_problem.line, source_problem.text)
 
 
 def _may_import_entrance(module_tree: ast.Module) -> bool:
@@ -163,50 +144,6 @@ def _may_import_entrance(module_tree: ast.Module) -> bool:
     return False
 
 
-def _old_words(module_tree: ast.Module) -> Iterator[Remark]:
-    """Yield a remark for each Python 2 name that fails once it is reached."""
-    if any(_asks_for_names(syntax_node) for syntax_node in ast.walk(module_tree)):
-        return  # the code checks which Python it runs on
-    missing_names = {
-        bound_name for bound_name in _OLD_NAMES if not hasattr(builtins, bound_name)
-    } - _own_names(module_tree)
-    for syntax_node in ast.walk(module_tree):
-        bound_name = ""
-        if isinstance(syntax_node, ast.Name):
-            bound_name = syntax_node.id if syntax_node.id in missing_names else ""
-        elif isinstance(syntax_node, ast.Attribute):
-            whole_word = ast.unparse(syntax_node)
-            bound_name = whole_word if whole_word in _OLD_MEMBERS else ""
-            bound_name = (
-                f".{syntax_node.attr}()" if syntax_node.attr in _OLD_ATTRIBUTES else bound_name
-            )
-        if bound_name:
-            source_text = f"{bound_name} is Python 2, and fails when it is reached"
-            yield Remark("differs", getattr(syntax_node, "lineno", 0), source_text)
-
-
-def _asks_for_names(syntax_node: ast.AST) -> bool:
-    is_handler = isinstance(syntax_node, ast.ExceptHandler) and syntax_node.type is not None
-    return is_handler and "NameError" in ast.unparse(syntax_node)
-
-
-def _own_names(module_tree: ast.Module) -> set[str]:
-    """Return the names that a module binds."""
-    bound_names = set()
-    for syntax_node in ast.walk(module_tree):
-        if isinstance(syntax_node, ast.Name) and not isinstance(syntax_node.ctx, ast.Load):
-            bound_names.add(syntax_node.id)
-        elif isinstance(syntax_node, ast.Import | ast.ImportFrom):
-            bound_names |= {
-                import_alias.asname or import_alias.name for import_alias in syntax_node.names
-            }
-        elif isinstance(syntax_node, ast.FunctionDef | ast.ClassDef):
-            bound_names.add(syntax_node.name)
-        elif isinstance(syntax_node, ast.arg):
-            bound_names.add(syntax_node.arg)
-    return bound_names
-
-
 def _remarks_on_environment(
     module_tree: ast.Module, environment: Mapping[str, str]
 ) -> Iterator[Remark]:
@@ -215,6 +152,11 @@ def _remarks_on_environment(
             yield Remark(
                 "environment", line_number, f"it needs the environment variable {variable_name}"
             )
+
+
+def _remarks_on_main_thread(module_tree: ast.Module) -> Iterator[Remark]:
+    for main_thread_use in main_thread_uses(module_tree):
+        yield Remark("main thread", main_thread_use.line, main_thread_use.reason)
 
 
 def _remarks_on_entrance(module_tree: ast.Module, plugin_entrance: Entrance) -> Iterator[Remark]:
@@ -289,12 +231,6 @@ def _takes(function_node: ast.FunctionDef, argument_count: int) -> bool:
 
 def fork_folders(plugin_folder: Path) -> list[Path]:
     """Return the folders in a folder that some versions of the classic daemon load as plugins."""
-    try:
-        folder_entries = sorted(plugin_folder.iterdir())
-    except OSError:
-        return []
-    return [
-        folder_entry
-        for folder_entry in folder_entries
-        if not folder_entry.name.startswith((".", "_")) and (folder_entry / "__init__.py").is_file()
-    ]
+    with suppress(OSError):
+        return [plugin_folder / folder_name for folder_name in folders_that_register(plugin_folder)]
+    return []

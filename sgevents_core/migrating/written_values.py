@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 _DEEPEST: Final = 20
+_CHANGING_METHODS: Final = frozenset(
+    {
+        *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
+        *("reverse", "setdefault", "sort", "update"),
+    }
+)
+"""The methods that change a dict, a list or a set."""
 
 
 class Unknown(NamedTuple):
@@ -110,6 +118,14 @@ class WrittenValues:
             key_values[key_value] = self.value_of(dict_value, value_depth + 1)
         return key_values
 
+    def _dict_of_keywords(self, syntax_node: ast.Call, value_depth: int) -> Any:
+        """Return the value of `dict(Shotgun_Task_Change=["content"])`."""
+        keyword_values = {
+            call_keyword.arg: self.value_of(call_keyword.value, value_depth + 1)
+            for call_keyword in syntax_node.keywords
+        }
+        return _unknown(syntax_node) if None in keyword_values else keyword_values
+
     def _combined(self, syntax_node: ast.BinOp, value_depth: int) -> Any:
         left_value, right_value = (
             self.value_of(syntax_node.left, value_depth + 1),
@@ -170,6 +186,8 @@ class WrittenValues:
             syntax_node.func, ast.Name | ast.Attribute
         ):
             variable_name = ast.unparse(syntax_node.func)
+            if variable_name == "dict" and not syntax_node.args:
+                return self._dict_of_keywords(syntax_node, value_depth)
             return (
                 Named(f"{variable_name}()")
                 if variable_name in self._defined_names
@@ -215,8 +233,21 @@ def _assignments(statement_list: list[ast.stmt]) -> Iterator[tuple[str, ast.expr
         elif isinstance(syntax_node, ast.AugAssign | ast.For):
             for variable_name in _names(syntax_node.target):
                 written_values.setdefault(variable_name, []).append(None)
+        for variable_name in _changed_names(syntax_node):
+            written_values.setdefault(variable_name, []).append(None)
     for variable_name, assigned_value in written_values.items():
         yield variable_name, assigned_value[0] if len(assigned_value) == 1 else None
+
+
+def _changed_names(syntax_node: ast.stmt) -> Iterator[str]:
+    """Yield the names whose values a statement changes: `filters.update(...)`, `del filters[0]`."""
+    match syntax_node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name(variable_name), method_name))):
+            if method_name in _CHANGING_METHODS:
+                yield variable_name
+        case ast.Delete(deleted_targets):
+            for deleted_target in deleted_targets:
+                yield from _names(deleted_target)
 
 
 def _statements(statement_list: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -242,9 +273,7 @@ def _names(assigned_target: ast.expr) -> Iterator[str]:
 
 def _unknown(syntax_node: ast.expr) -> Unknown:
     """Return an expression without its string literals, which may be secrets."""
-    expression_text = ast.unparse(
-        _WithoutTexts().visit(ast.parse(ast.unparse(syntax_node), mode="eval"))
-    )
+    expression_text = ast.unparse(_WithoutTexts().visit(copy.deepcopy(syntax_node)))
     return Unknown(expression_text if len(expression_text) <= 60 else expression_text[:57] + "...")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sgevents_core.printable import one_line
 from sgevents_core.settings.classic_settings import ClassicFolder
 from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.file_access import find_exposures
@@ -46,15 +47,40 @@ def _prefix(folder: ClassicFolder) -> str:
     return f"{_KIND}:{folder.group_name}/"
 
 
+def is_python_file(file_name: str) -> bool:
+    """Return whether a file's name makes it a Python file that is not hidden."""
+    return file_name.endswith(".py") and not file_name.startswith(".")
+
+
+def is_utf8(file_name: str) -> bool:
+    """Return whether a file's name is UTF-8; no other can be the name of a plugin."""
+    try:
+        file_name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def python_files(folder: Path) -> list[str]:
-    """Return the names of the Python files in a folder, sorted.
+    """Return the names of the Python files in a folder that can be plugins, sorted.
 
     Raises:
         OSError: The folder cannot be read.
     """
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    return sorted(name for name in names if name.endswith(".py"))
+        names = [entry.name for entry in entries if is_python_file(entry.name)]
+    return sorted(name for name in names if is_utf8(name))
+
+
+def files_not_in_utf8(folder: Path) -> list[str]:
+    """Return the names of the Python files in a folder that are not UTF-8, sorted.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if is_python_file(entry.name)]
+    return sorted(name for name in names if not is_utf8(name))
 
 
 def is_helper(path: Path) -> bool:
@@ -79,7 +105,7 @@ def folders_that_register(folder: Path) -> list[str]:
         OSError: The folder cannot be read.
     """
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir()]
+        names = [entry.name for entry in entries if not entry.is_file(follow_symlinks=False)]
     inits = {name: folder / name / "__init__.py" for name in sorted(names)}
     return [name for name, init in inits.items() if init.is_file() and not is_helper_text(init)]
 
@@ -125,6 +151,9 @@ class ClassicListing:
             try:
                 files |= plugin_files(folder)
                 _check_helpers(folders, index, diagnostics)
+                for name in files_not_in_utf8(folder.path):
+                    message = f"{one_line(name)} is not called: its name is not UTF-8"
+                    diagnostics.add_warning((*key_path, "path"), message, "rename the file")
                 for name in folders_that_register(folder.path):
                     message = f"{name}/__init__.py registers callbacks, and only files are plugins"
                     fix = f"move registerCallbacks to {name}_plugin.py next to that folder"

@@ -115,7 +115,19 @@ def test_probable_mistakes_are_warned_of() -> None:
     """A bare string matched any part of itself in the classic daemon."""
     _, (warning,) = classic_match({CHANGE: "sg_status_list"})
     assert "'sg_status_list'" in warning
-    assert classic_match({CHANGE: ["sg_status_list"]})[1] == []
+    for usual_form in (["sg_status_list"], "*", None):
+        assert classic_match({CHANGE: usual_form})[1] == []
+
+
+def test_a_filter_that_computes_its_types_is_warned_of() -> None:
+    """Only the types that are in it are known."""
+
+    class AllTasks(dict[str, None]):
+        def __contains__(self, event_type: object) -> bool:
+            return "Task" in str(event_type)
+
+    _, (warning,) = classic_match(AllTasks({NEW: None}))
+    assert "of the type AllTasks, which computes its types" in warning
 
 
 def test_filters_are_shown_to_people() -> None:

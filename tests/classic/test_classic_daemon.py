@@ -68,11 +68,14 @@ def test_a_classic_plugin_gets_its_events(
     assert "Traceback" not in daemon.output.read_text()
 
 
+MAIN_THREAD = "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)"
+
+
 def test_a_lane_with_worker_processes_runs_classic_plugins(
     studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
 ) -> None:
-    """The files are executed in the worker processes, and filtered before."""
-    studio.write_noting("studio/pid.py", match='{"Shotgun_Task_New": None}')
+    """The files are executed in the worker processes, in the main thread, and filtered before."""
+    studio.write_noting("studio/pid.py", match='{"Shotgun_Task_New": None}', deed=MAIN_THREAD)
     daemon.log = '[[groups]]\nname = "studio"\nlane = "apart"\n'
     daemon.log += '[lanes.apart]\nexecutor = "process"\nworkers = 2\norder_by = "entity"\n'
     daemon.log += paths_text(["studio"])
@@ -82,6 +85,7 @@ def test_a_lane_with_worker_processes_runs_classic_plugins(
     site.event("Shotgun_Task_Change")
     assert daemon.drain() == 0
     assert sorted(noted.event_id for noted in daemon.noted()) == events
+    assert not daemon.tells("callback.failed")
 
 
 @pytest.mark.parametrize("stops", [True, False])

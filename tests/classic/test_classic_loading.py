@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 from classic_files import ClassicStudio
@@ -111,6 +113,30 @@ def test_a_module_has_its_true_file_and_a_name_of_its_own(studio: ClassicStudio)
         ("def registerCallbacks(reg):\n    print 'x'\n", "a.py:2: this is Python 2: print is"),
         ("try: pass\nexcept OSError, e: registerCallbacks\n", "a.py:2: this is Python 2: except"),
         ("def registerCallbacks(reg):\n    x = 0777\n", "a.py:2: this is Python 2: an octal"),
+        (
+            "def registerCallbacks(reg):\n    x(async=1)\n",
+            "a.py:2: this is Python 2: async is",
+        ),
+        (
+            "from itertools import (\n  chain, izip)\nregisterCallbacks = 1\n",
+            "a.py:1: this is Python 2: Python 3 has no itertools.izip",
+        ),
+        (
+            "import email.Utils\nregisterCallbacks = 1\n",
+            "a.py:1: this is Python 2: Python 3 has no module email.Utils",
+        ),
+        (
+            "registerCallbacks = {}.keys()\nregisterCallbacks.sort()\n",
+            "a.py:2: this is Python 2: Python 3 has no dict_keys.sort",
+        ),
+        (
+            "registerCallbacks = iter([1]).next()\n",
+            "a.py:1: this is Python 2: Python 3 has no list_iterator.next",
+        ),
+        (
+            "try: 1 / 0\nexcept ZeroDivisionError as e: e.message  # registerCallbacks\n",
+            "a.py:2: this is Python 2: Python 3 has no ZeroDivisionError.message",
+        ),
         ("import urllib2\nregisterCallbacks = 1\n", "a.py:1: this is Python 2: Python 3 has no"),
         (
             "{}.iteritems()  # registerCallbacks\n",
@@ -171,6 +197,110 @@ def test_a_file_that_fails_is_reported_and_the_others_are_loaded(
     assert told.startswith("broken")
     assert reason.replace("{folder}", str(studio.folder / "studio")) in told
     assert "studio-demo-key" not in told
+
+
+def test_a_text_that_is_not_utf8_is_named_with_its_line(studio: ClassicStudio) -> None:
+    """A file may name another encoding; the fix says how."""
+    text = f"# no coding here\nNAME = 'Zo\u00eb'\n{ONE_CALLBACK}"
+    studio.write("studio/a.py", text).write_bytes(text.encode("cp1252"))
+    studio.write("studio/b.py", text).write_bytes(f"# coding: cp1252\n{text}".encode("cp1252"))
+    loaded = studio.load("studio")
+    assert [plugin.name for plugin in loaded.plugins] == ["classic:studio/b"]
+    assert "a.py:2: it is not UTF-8; save it" in status_lines(loaded)["classic:studio/a"]
+
+
+def test_a_file_whose_name_is_not_utf8_is_left_out(studio: ClassicStudio) -> None:
+    """No state, log or answer could hold it; the others are loaded."""
+    studio.write("studio/a.py", ONE_CALLBACK)
+    name = os.fsencode(studio.folder / "studio") + b"/b\xff.py"
+    Path(os.fsdecode(name)).write_text(ONE_CALLBACK)
+    settings = studio.settings("studio")
+    assert list(settings.classic_files) == ["classic:studio/a"]
+    (warning,) = settings.warnings
+    assert warning.message.endswith("b\\udcff.py is not called: its name is not UTF-8")
+
+
+def test_a_link_in_a_circle_is_the_only_broken_file(studio: ClassicStudio) -> None:
+    """The rest of the folder is read, and reported as such."""
+    studio.write("studio/a.py", ONE_CALLBACK)
+    (studio.folder / "studio" / "loop.py").symlink_to("loop.py")
+    assert studio.settings("studio").warnings == ()
+    assert status_lines(studio.load("studio"))["classic:studio/a"] == "enabled"
+
+
+def test_names_that_differ_in_a_dot_are_different_modules(studio: ClassicStudio) -> None:
+    """Neither takes the other's place in `sys.modules`."""
+    text = f"import sys\nME = sys.modules[__name__]\n{ONE_CALLBACK}"
+    for name in ("notify.v2", "notify_v2", "notify%2Ev2"):
+        studio.write(f"studio/{name}.py", text)
+    loaded = studio.load("studio")
+    assert [vars(plugin.plugin)["ME"] for plugin in loaded.plugins] == [
+        plugin.plugin for plugin in loaded.plugins
+    ]
+    assert [plugin.warnings for plugin in loaded.plugins] == [()] * 3
+
+
+def test_a_filter_that_grows_is_read_when_all_is_registered(studio: ClassicStudio) -> None:
+    """Callbacks that share a dict share what is put into it later, as in the classic daemon."""
+    studio.write(
+        "studio/a.py",
+        """
+        def registerCallbacks(reg):
+            wanted = {}
+            for name in ("Task", "Shot"):
+                wanted["Shotgun_%s_Change" % name] = ["code"]
+                reg.registerCallback("studio", "studio-demo-key", print, wanted)
+            wanted["Shotgun_Version_New"] = None
+        """,
+    )
+    shown = {callback.match.describe() for callback in studio.load("studio").callbacks}
+    types = "Shotgun_Task_Change(code),Shotgun_Shot_Change(code),Shotgun_Version_New"
+    assert shown == {f"matchEvents={types}"}
+
+
+MAIN_THREAD = """
+import asyncio, signal
+from sqlite3 import connect
+DATABASE = connect(":memory:")
+
+def registerCallbacks(reg):
+    reg.registerCallback("studio", "studio-demo-key", note)
+
+def note(sg, logger, event, args):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    asyncio.get_event_loop()
+    DATABASE.execute("SELECT 1")
+"""
+
+
+def test_what_needs_the_main_thread_is_warned_of(studio: ClassicStudio) -> None:
+    """The classic daemon makes all calls there; here, worker processes do."""
+    studio.write("studio/a.py", MAIN_THREAD)
+    (plugin,) = studio.load("studio").plugins
+    lines = [f"{studio.folder}/studio/a.py:{number}: " for number in (4, 10, 11)]
+    advice = "needs calls in the main thread, as the classic daemon makes them: give its lane"
+    assert sorted(plugin.warnings) == sorted(
+        f'{line}{function} {advice} executor = "process"'
+        for line, function in zip(
+            lines, ("sqlite3.connect", "signal.signal", "asyncio.get_event_loop"), strict=True
+        )
+    )
+    studio.write("apart/a.py", MAIN_THREAD)
+    (plugin,) = studio.load("apart", tables='[lanes.default]\nexecutor = "process"\n').plugins
+    assert plugin.warnings == ()
+
+
+def test_what_works_in_any_thread_is_not_warned_of(studio: ClassicStudio) -> None:
+    """A connection opened by the call itself, or for all threads; a handler set by loading."""
+    calls = """
+def later():
+    sqlite3.connect(":memory:")
+    logger.signal()
+"""
+    opens = 'import sqlite3\nsqlite3.connect(":memory:", check_same_thread=False)\n'
+    studio.write("studio/a.py", opens + ONE_CALLBACK + calls)
+    (plugin,) = studio.load("studio").plugins
+    assert plugin.warnings == ()
 
 
 def test_a_script_name_that_is_no_text_is_taken_as_one(studio: ClassicStudio) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_file_that_cannot_be_looked_at_has_not_changed(folder: Path) -> None:
     (folder / "a.py").unlink()
     (folder / "a.py").symlink_to("nowhere.py")
     assert look_twice(watch) == [("a.py", False)]
+
+
+def test_a_name_that_is_not_utf8_is_reported_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file is not a plugin, whenever it comes."""
+    watch = FolderWatch([ClassicFolder(path=folder)])
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py")).touch()
+    assert look_twice(watch) == []
+    assert [record.action for record in caplog.records] == ["classic.name_not_utf8"]  # type: ignore[attr-defined]  # an extra
 
 
 def test_a_file_is_reported_again_on_request(folder: Path) -> None:

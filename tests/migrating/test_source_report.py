@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from old_studio import OldStudio
 from sgevents_core.migrating.registrations import TypeFilter, filter_of, shown_filter
 from sgevents_core.migrating.source_report import SourceReport, report_on
 
+PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+MIME_TEXT = "Python 3 has no module email.MIMEText"
 KEY = "an-invented-key-4711-for-tests"
 
 
@@ -149,6 +152,10 @@ def test_python_2_is_told_with_its_line(studio: OldStudio, line: str) -> None:
         ("xrange(3)", "xrange"),
         ("sys.maxint", "sys.maxint"),
         ("isinstance(event, basestring)", "basestring"),
+        ("print >>sys.stderr, event", "print >>"),
+        ("event.sort(cmp=c)", "sorting with cmp="),
+        ("raise 'an error'", "raise with a string"),
+        ("event.im_func", ".im_func"),
     ],
 )
 def test_python_2_that_fails_later_is_told(studio: OldStudio, use: str, name: str) -> None:
@@ -157,6 +164,102 @@ def test_python_2_that_fails_later_is_told(studio: OldStudio, use: str, name: st
     found = report(studio, text)
     assert found.loads
     assert remarks(found) == [("differs", 4, f"{name} is Python 2, and fails when it is reached")]
+
+
+@pytest.mark.parametrize(
+    ("line", "remark"),
+    [
+        ("from itertools import izip", ("python 2", 2, "Python 3 has no itertools.izip")),
+        ("from email import Utils", ("python 2", 2, "Python 3 has no email.Utils")),
+        ("from email.MIMEText import MIMEText", ("python 2", 2, MIME_TEXT)),
+        ("from collections import Mapping", ("broken", 2, f"{PYTHON} has no collections.Mapping")),
+        (
+            "import collections; collections.Mapping",
+            ("differs", 2, f"{PYTHON} has no collections.Mapping: it fails when it is reached"),
+        ),
+        ("import os.nothing", ("broken", 2, f"{PYTHON} has no module os.nothing")),
+        ("print", ("differs", 2, "print without () is Python 2, and has no effect")),
+        ("__metaclass__ = type", ("differs", 2, "__metaclass__ is Python 2, and has no effect")),
+    ],
+)
+def test_what_this_python_lacks_is_told(
+    studio: OldStudio, line: str, remark: tuple[str, int, str]
+) -> None:
+    """Members of its standard library too, and words that no longer do anything."""
+    found = report(studio, f"def registerCallbacks(reg): pass\n{line}\n")
+    assert remarks(found) == [remark]
+
+
+def test_code_for_an_older_python_alone_is_not_told_of(studio: OldStudio) -> None:
+    """A condition on the version decides whether it is reached."""
+    found = report(
+        studio,
+        """
+        import sys
+        import string
+        if sys.version_info[0] < 3:
+            import cPickle
+            from urllib import urlencode
+            letters = string.letters
+        collections = sys
+        collections.Mapping
+
+        def registerCallbacks(reg): pass
+        """,
+    )
+    assert (found.loads, found.remarks) == (True, ())
+
+
+def test_what_needs_the_main_thread_is_told(studio: OldStudio) -> None:
+    """And the configuration calls plugins there."""
+    text = (
+        "import signal\ndef registerCallbacks(reg): pass\n"
+        "def work(a, b, c, d):\n    signal.signal(signal.SIGALRM, None)\n"
+    )
+    reason = "signal.signal needs calls in the main thread, as the classic daemon makes them"
+    assert remarks(report(studio, text)) == [("main thread", 4, reason)]
+    studio.write_conf()
+    studio.run("shotgunEventDaemon.conf")
+    written = studio.config.read_text()
+    assert f'# notify.py, line 4: {reason}\n[lanes.default]\nexecutor = "process"\n' in written
+
+
+def test_a_module_beside_a_folder_that_the_file_adds(studio: OldStudio) -> None:
+    """Where a file extends the search path, only loading shows what it finds."""
+    text = (
+        "import sys\nsys.path.append('/studio')\nimport tools\ndef registerCallbacks(reg): pass\n"
+    )
+    found = report(studio, text)
+    assert found.loads
+    (remark,) = found.remarks
+    assert "tools is not found here, but the file extends sys.path: --load" in remark.text
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("f = {}\nf.update(x)", "filter <f>, which only --load shows"),
+        ("f = {'Shotgun_Task_New': None}\ndel f['x']", "filter <f>, which only --load shows"),
+        ("f = dict(Shotgun_Task_Change=['code'])", "Shotgun_Task_Change [code]"),
+        ("f = dict(**x)", "filter <dict(**x)>, which only --load shows"),
+    ],
+)
+def test_filters_that_are_built_in_steps(studio: OldStudio, code: str, shown: str) -> None:
+    """A dict that is changed later is not taken for the empty one that it was."""
+    steps = "\n".join(f"    {line}" for line in code.splitlines())
+    text = f"def registerCallbacks(reg):\n{steps}\n    reg.registerCallback(N, K, len, f)\n"
+    (registration,) = report(studio, text).registrations
+    assert shown_filter(registration.match) == shown
+
+
+def test_arguments_that_are_unpacked_are_known_to_loading_alone(studio: OldStudio) -> None:
+    """Nothing is guessed about them."""
+    text = "def registerCallbacks(reg):\n    reg.registerCallback(*each, **more)\n"
+    (registration,) = report(studio, text).registrations
+    assert (registration.callback_name, shown_filter(registration.match)) == (
+        "<*>",
+        "filter <*>, which only --load shows",
+    )
 
 
 def test_a_file_for_both_pythons_is_fine(studio: OldStudio) -> None:
@@ -376,6 +479,24 @@ def test_a_broken_file_is_a_remark(studio: OldStudio, content: bytes) -> None:
     path.write_bytes(content)
     (remark,) = report_on(path).remarks
     assert remark.kind == "broken"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "text"),
+    [
+        (b"\nx = '\xff'\n", 2, "it is not UTF-8; save it as UTF-8"),
+        (b"f(\n", 1, "'(' was never closed"),
+    ],
+)
+def test_a_broken_file_is_named_with_line_and_reason(
+    studio: OldStudio, content: bytes, line: int, text: str
+) -> None:
+    """The same as when it is loaded."""
+    path = studio.write("studio/broken.py", "")
+    path.write_bytes(content)
+    (remark,) = report_on(path).remarks
+    assert remark.line == line
+    assert remark.text.startswith(text)
 
 
 def test_a_file_that_cannot_be_read_is_a_remark(studio: OldStudio) -> None:
