@@ -532,6 +532,8 @@ class StateError(SgEventsError):
     """The state {path} cannot be used: {reason}."""
 
     exit_code = 1
+    fix: ClassVar[str] = "free space on its disk, or allow the daemon to write there"
+    """What to do while it lasts, for people."""
     path: str
     reason: str
 
@@ -1132,6 +1134,8 @@ class NothingToReplay(SgEventsError):
 class BrokerError(StateError):
     """The NATS server {path} cannot be used: {reason}."""
 
+    fix = "see whether the NATS servers run and can be reached: sgevents check"
+
 
 class BrokerUnreachable(BrokerError):
     """The NATS server {path} does not answer: {reason}.
@@ -1144,7 +1148,7 @@ class BrokerUnreachable(BrokerError):
 
 class BrokerRefused(BrokerError):
     """The NATS server {path} refuses the connection: {reason}.
-    Check user and password, credentials or nkey, and the certificates in [state].
+    Check url in [state], user and password, credentials or nkey, and the certificates there.
     """
 
     exit_code = 2
@@ -1156,6 +1160,7 @@ class BrokerForbids(BrokerError):
     """
 
     exit_code = 2
+    fix = "give the user of [state] the rights that the page on NATS servers lists"
 
 
 class BrokerFull(BrokerError):
@@ -1163,6 +1168,8 @@ class BrokerFull(BrokerError):
     Nothing is lost, and all waits. Give it more room: raise max_file_store, or the limits of the
     account or of the stream.
     """
+
+    fix = "give it more room: raise max_file_store, or the limits of the account or of the stream"
 
 
 class StreamMissing(BrokerError):
@@ -1180,6 +1187,7 @@ class StreamLost(BrokerError):
     """
 
     exit_code = 4
+    fix = "stop all daemons, and restore the stream from a copy: sgevents cluster restore"
     stream: str
 
 
@@ -1189,6 +1197,12 @@ class FrontCut(SgEventsError):
     stream: str
     first: int
     wanted: int
+
+
+class UnconfirmedWrite(StateError):
+    """The state {path} cannot be used: {reason}."""
+
+    fix = BrokerError.fix
 
 
 class OutcomeNotKnown(SgEventsError):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sgevents_core.choices import AlertKind
+from sgevents_core.errors import StateError
 from sgevents_core.printable import counted, one_line
 from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 from sgevents_core.settings import format_duration
 from sgevents_core.state.letters import LetterGroup
+from sgevents_core.state.pulse import Pulse
 
 PROOF_AGE: Final = 3600.0
 """Seconds after which a log that no audit has proved to be complete needs a person."""
@@ -66,7 +68,8 @@ class Picture:
     Args:
         now: The time, in seconds since 1970.
         running_since: When the daemon began its work, in seconds since 1970.
-        overview: The state; None if it cannot be read.
+        overview: The state; None if it cannot be read: then not all that is wrong is known.
+        pulse: The daemon's pulse; None if it has not written one.
         letters: The dead letters, in groups.
         broken: Why plugins could not be loaded, by name.
         disk: The space of the state's disk; None if that is not known.
@@ -83,6 +86,12 @@ class Picture:
     disk: DiskSpace | None = None
     worker_deaths: Mapping[str, int] = field(default_factory=dict)
     crashed_at: float = 0.0
+    pulse: Pulse | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows all that is wrong."""
+        return self.overview is not None
 
 
 def conditions_in(picture: Picture, longest_lag: float) -> Iterator[Condition]:
@@ -110,12 +119,12 @@ def conditions_in(picture: Picture, longest_lag: float) -> Iterator[Condition]:
 
 
 def _state_conditions(picture: Picture) -> Iterator[Condition]:
-    daemon_pulse = picture.overview.pulse if picture.overview else None
+    daemon_pulse = picture.pulse
     if daemon_pulse is not None and daemon_pulse.journal is not None:
         problem_text = (
             f"Nothing can be written to the state: {_shorten(daemon_pulse.journal.error)}"
         )
-        fix = "free space on its disk, or let the daemon write there"
+        fix = daemon_pulse.journal.fix or StateError.fix
         yield Condition("disk", "", "written", problem_text, fix, may_pass=True)
     disk_space = picture.disk
     if disk_space is not None and disk_space.free < min(

@@ -84,6 +84,7 @@ def next_message(
     *,
     current_time: float,
     repeat_interval: float,
+    is_whole: bool = True,
 ) -> Message | None:
     """Return the message that a recipient is to get now; None if it knows all.
 
@@ -96,6 +97,7 @@ def next_message(
         announced: What the recipient knows of, by key.
         current_time: The time, in seconds since 1970.
         repeat_interval: The least seconds between two messages about a condition.
+        is_whole: Whether that is all that is wrong: else what is not among it may last.
     """
     current_conditions = {condition.key: condition for condition in conditions}
     begun_conditions = [
@@ -107,14 +109,19 @@ def next_message(
     ended_announcements = {
         key: announcement
         for key, announcement in announced.items()
-        if key not in current_conditions and announcement.ends and not announcement.ended_at
+        if is_whole
+        and key not in current_conditions
+        and announcement.ends
+        and not announcement.ended_at
     }
     if not begun_conditions and not ended_announcements:
         return None
     announced_after = {
         key: announcement
         for key, announcement in announced.items()
-        if key in current_conditions or current_time - announcement.at < repeat_interval
+        if key in current_conditions
+        or not is_whole
+        or current_time - announcement.at < repeat_interval
     }
     announced_after |= {
         key: msgspec.structs.replace(announcement, ended_at=current_time)

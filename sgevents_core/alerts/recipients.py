@@ -159,16 +159,22 @@ class Courier:
         self._redact = redact
         self._report_announced = on_announced
         self._conditions: Sequence[Condition] | None = None
+        self._is_whole = True
         self._news_arrived = threading.Condition()
         self._is_closing = False
         self._failure_count = 0
         self._thread = threading.Thread(target=self._run, name="alerts-courier", daemon=True)
         self._thread.start()
 
-    def tell(self, conditions: Sequence[Condition]) -> None:
-        """Let the recipient know what is wrong now; return at once."""
+    def tell(self, conditions: Sequence[Condition], *, is_whole: bool = True) -> None:
+        """Let the recipient know what is wrong now; return at once.
+
+        Args:
+            conditions: What is wrong.
+            is_whole: Whether that is everything: else nothing is told to be over.
+        """
         with self._news_arrived:
-            self._conditions = conditions
+            self._conditions, self._is_whole = conditions, is_whole
             self._news_arrived.notify_all()
 
     def close(self, timeout: float) -> None:
@@ -213,6 +219,7 @@ class Courier:
             self.announced,
             current_time=time.time(),
             repeat_interval=self._repeat_interval,
+            is_whole=self._is_whole,
         )
         if message is None:
             return None

@@ -26,6 +26,7 @@ from sgevents_core.settings import AlertSettings, Settings
 from sgevents_core.settings.spelling import dotted_key
 from sgevents_core.state.letters import LetterChoice, LetterGroup
 from sgevents_core.state.opening import open_state
+from sgevents_core.state.pulse import read_pulse
 
 logger = logging.getLogger("sgevents.alerts")
 
@@ -62,7 +63,7 @@ class AlertTable:
         lasting_conditions = self._lasting.filtered(conditions, picture.now)
         self.is_well = not any(condition.ends for condition in lasting_conditions)
         for courier in self.couriers:
-            courier.tell(lasting_conditions)
+            courier.tell(lasting_conditions, is_whole=picture.is_whole)
 
     def _is_about(self, condition: Condition) -> bool:
         table_plugins = self._settings.plugins
@@ -175,12 +176,21 @@ class AlertWatch:
 
     def _look_at_daemon(self) -> None:
         daemon = self._watched_daemon
-        if daemon is None:
+        picture = self._picture_start() if daemon is None else self._take_picture(daemon)
+        if picture is None:
             return
-        picture = self._take_picture(daemon)
         for table in self._alert_tables:
             table.look(picture)
         self._looked_at = time.monotonic()
+
+    def _picture_start(self) -> Picture | None:
+        """Return what is known of a daemon that waits before its start; None if it does not."""
+        daemon_pulse = read_pulse(self._state_folder, os.getpid())
+        if daemon_pulse is None:
+            return None
+        return Picture(
+            now=time.time(), running_since=self._started_at, overview=None, pulse=daemon_pulse
+        )
 
     def _take_picture(self, daemon: WatchedDaemon) -> Picture:
         try:
@@ -204,6 +214,7 @@ class AlertWatch:
                 lane_name: lane_workers.death_count for lane_name, lane_workers in lanes_of_workers
             },
             crashed_at=self._crashed_at,
+            pulse=read_pulse(self._state_folder, os.getpid()),
         )
 
     def _read_letters(self, letter_counts: list[tuple[str, int]]) -> list[LetterGroup]:

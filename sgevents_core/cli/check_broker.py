@@ -25,9 +25,10 @@ def broker_findings(settings: Settings) -> list[Finding]:
 
 
 def _tried_servers(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.cluster import connected_broker, wanted_streams
+    from sgevents_core.cli.cluster import connected_broker
     from sgevents_core.state.nats.server_checks import find_faults
     from sgevents_core.state.nats.stream_names import site_names
+    from sgevents_core.state.nats.streams import wanted_streams
 
     state = settings.state
     with connected_broker(settings, "sgevents check") as broker:

@@ -44,6 +44,8 @@ def init(config: Path) -> None:
     changes only how long leases last. Exits with 1 if a stream is there that could lose what it
     has confirmed, or that differs from the configuration.
     """
+    from sgevents_core.state.nats.streams import wanted_streams
+
     settings = read_configuration(config, uses_state=False)
     with connected_broker(settings, "sgevents cluster init") as broker:
         faults = [fault for wanted in wanted_streams(settings) for fault in _make(broker, wanted)]
@@ -82,6 +84,7 @@ def status(as_json: bool, config: Path) -> None:
     from sgevents_core.state.nats.cluster_overview import read_held_keys, read_streams
     from sgevents_core.state.nats.server_checks import find_faults
     from sgevents_core.state.nats.stream_names import site_names
+    from sgevents_core.state.nats.streams import wanted_streams
 
     settings = read_configuration(config, uses_state=False)
     names, wanted = site_names(settings.site.url), wanted_streams(settings)
@@ -179,20 +182,6 @@ def _print_faults(faults: Iterable[Fault], *, err: bool = False, before: str = "
             echo_line(line, err=err)
 
 
-def wanted_streams(settings: Settings) -> list[StreamDefinition]:
-    """Return everything that a configuration needs on its servers."""
-    from sgevents_core.state.nats.stream_names import site_names
-    from sgevents_core.state.nats.streams import definitions
-
-    return definitions(
-        site_names(settings.site.url),
-        settings.site.url,
-        settings.lanes,
-        replicas=settings.state.replicas,
-        lease=settings.state.lease,
-    )
-
-
 def refuse_servers(settings: Settings) -> None:
     """Refuse a run with servers that cannot keep the promise, and print what is wrong with others.
 
@@ -203,6 +192,7 @@ def refuse_servers(settings: Settings) -> None:
     with connected_broker(settings, "sgevents run") as broker:
         from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
         from sgevents_core.state.nats.stream_names import site_names
+        from sgevents_core.state.nats.streams import wanted_streams
 
         names, wanted = site_names(settings.site.url), wanted_streams(settings)
         faults = refuse_unsafe_servers(broker, settings.state, names, wanted)

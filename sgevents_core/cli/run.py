@@ -72,15 +72,12 @@ def run(
     if dry_run:
         _run_trial(settings, plugins, verbose=verbose, drain=drain, strict=strict)
         return
-    if settings.state.url is not None:
-        if drain:
-            fix = "stop one host after another instead: each gives what it has to the others"
-            raise click.UsageError(f"--drain is for a state of this host alone; {fix}")
-        from sgevents_core.cli.cluster import refuse_servers
-
-        refuse_servers(settings)
+    if settings.state.url is not None and drain:
+        fix = "stop one host after another instead: each gives what it has to the others"
+        raise click.UsageError(f"--drain is for a state of this host alone; {fix}")
     daemon = Daemon(settings, drain=drain, strict=strict, without=plugins, started=start_command)
     if rehearse:
+        _try_servers(settings)
         _rehearse(daemon, settings)
         return
     with _console_beside(config, wanted=console):
@@ -195,6 +192,14 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
             echo(f"{batch_text} still to be called")
         for name, plugin_state, reason in drain_result.stopped_plugins:
             echo_line(f"plugin {name} is {plugin_state}: {reason}")
+
+
+def _try_servers(settings: Settings) -> None:
+    """Refuse servers of `[state] url` that do not answer, or cannot keep the state."""
+    if settings.state.url is not None:
+        from sgevents_core.cli.cluster import refuse_servers
+
+        refuse_servers(settings)
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:

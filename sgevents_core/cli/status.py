@@ -153,6 +153,8 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
 
 def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
     """Return a line for each host: since when it is there, and what it has since when."""
+    if hosts.error:
+        return [f"who works at what is not known: {hosts.error}"]
     lines = []
     for host_name, since in hosts.hosts.items():
         works = [
@@ -194,8 +196,11 @@ def _call_lines(overview: Overview, now: float) -> list[str]:
     if pulse is None:
         return []
     shown_lines = [
-        f"the site has not answered for {duration_text(now - trouble.since)}: {trouble.error}"
-        for trouble in [pulse.site]
+        f"{what} for {duration_text(now - trouble.since)}: {trouble.error}"
+        for what, trouble in (
+            ("nothing could be written to the state", pulse.journal),
+            ("the site has not answered", pulse.site),
+        )
         if trouble
     ]
     shown_lines += [

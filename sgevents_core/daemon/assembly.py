@@ -215,6 +215,7 @@ class Assembly:
             children=self._children,
             liveness=liveness,
             syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
+            work=self._work,
         )
 
     def _find_recorded_lane(self, plugin_name: str) -> str:

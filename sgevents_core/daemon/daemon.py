@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from sgevents_core.alerts.opening import open_alerts
@@ -36,6 +36,8 @@ from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
+from sgevents_core.daemon.server_wait import ServerWait
+from sgevents_core.daemon.state_trouble import find_state_trouble
 from sgevents_core.daemon.turnover import WorkTurnover
 from sgevents_core.hosts.opening import open_work
 from sgevents_core.hosts.work import Work
@@ -165,7 +167,7 @@ class Daemon:
         with (
             closing(StateLock(state_folder)) as state_lock,
             closing(home.presence()) as presence,
-            closing(home.writer()) as state_writer,
+            ExitStack() as opened_state,
             closing(EvidenceRecorder(state_folder)) as recorder,
             guarded_process(state_folder),
             closing(LoadMailer(self._settings)) as mailer,
@@ -176,6 +178,12 @@ class Daemon:
             crashed_at = 0.0 if last_pulse is None else last_pulse.at
             alerts = opened_parts.enter_context(closing(open_alerts(self._settings, crashed_at)))
             monitoring = opened_parts.enter_context(closing(open_monitoring(self._settings)))
+            waiting = ServerWait(self._settings, self._is_over_within, monitoring.report_start)
+            state_writer = waiting.open_writer(home)
+            if state_writer is None:
+                logger.info("Stopped", extra={"action": "daemon.stopped"})
+                return Remains(0, ())
+            opened_state.enter_context(closing(state_writer))
             known_broken = find_known_broken(count_last_death(state_folder))
             leases = home.leases()
             if leases is None:  # else each lane's register is read once the lane is taken
@@ -227,6 +235,14 @@ class Daemon:
             )
             self._is_reloading, self.has_hung_threads = (run.is_reloading, run.has_hung_threads)
             return _describe_remains(state_writer, {plugin.name for plugin in loaded.plugins})
+
+    def _is_over_within(self, seconds: float) -> bool:
+        """Wait some seconds for an order, each of which ends a start that waits."""
+        try:
+            self._is_reloading = self._orders.get(timeout=seconds) == "reload"
+        except Empty:
+            return False
+        return True
 
     def _find_deadly_files(self, known_broken: Container[str]) -> dict[str, KnownBroken]:
         """Try the classic files that this process would load for the first time."""
@@ -359,6 +375,7 @@ def _watched_parts(parts: Parts) -> WatchedParts:
         find_feed=lambda: parts.following.feed,
         liveness=parts.liveness,
         stopping=parts.children.stopping,
+        state_trouble=partial(find_state_trouble, parts),
     )
 
 

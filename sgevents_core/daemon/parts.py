@@ -11,6 +11,7 @@ from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.daemon.following import SiteFollowing
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.hosts.work import Work
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.plugins.loading import (
     LoadedPlugin,
@@ -36,6 +37,7 @@ class Parts:
         children: The worker processes; it also knows whether a stop waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
         syncer_thread: The thread of `progress_syncer`.
+        work: What this process is to work at.
     """
 
     plugins: list[LoadedPlugin]
@@ -50,6 +52,7 @@ class Parts:
     children: Children
     liveness: Liveness
     syncer_thread: threading.Thread
+    work: Work
 
     def lane_of(self, lane_name: str) -> Lane | None:
         """Return the lane of this name; None if it has no plugins, or another process has it."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
@@ -17,6 +18,7 @@ from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.state_trouble import find_state_trouble
 from sgevents_core.daemon.turnover import WorkTurnover
 from sgevents_core.daemon.waking import WakeListener
 from sgevents_core.dispatch.overdue import OverdueCalls, hung_plugin_names, returned_plugins
@@ -146,6 +148,7 @@ class DaemonRun:
             overdue,
             state_writer.feed_trouble,
             parts.children.describe,
+            partial(find_state_trouble, parts),
         )
         with closing(
             VitalSigns(self._settings.state.path, watched_parts, parts.announcer)

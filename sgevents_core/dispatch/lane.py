@@ -29,6 +29,7 @@ from sgevents_core.dispatch.plan import Plan
 from sgevents_core.dispatch.strand import SLICE_SECONDS, LaneParts, Strand
 from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.observe import liveness
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.observe.observers import CallObserver, CallObservers, OneAtATime
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
@@ -102,7 +103,13 @@ class Lane:
         self.errands = Errands()
         self.ledger = LaneLedger(held_lane, stopped)
         self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
-        lane_writer.share_register(lane_name, self.ledger.fence, self._register, self._stop_event)
+        lane_writer.share_register(
+            lane_name,
+            self.ledger.fence,
+            self._register,
+            stopping=self._stop_event,
+            trouble=self.ledger.trouble,
+        )
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
             lane_plugin.services.part_records = self.ledger
@@ -230,6 +237,11 @@ class Lane:
     def hung_plugins(self) -> list[str]:
         """Return the names of the plugins whose threads hang, one for each thread."""
         return [one.plugin.name for one in self.lane_plugins if one.hung is not None]
+
+    @property
+    def state_trouble(self) -> LastingFailure | None:
+        """Why nothing can be recorded; None while it can. May be read from any thread."""
+        return self.ledger.trouble.lasting_failure
 
     @property
     def seq(self) -> int:

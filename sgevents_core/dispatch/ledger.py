@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -16,6 +15,7 @@ from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.held_lane import HeldLane
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.steps import Step
@@ -62,13 +62,12 @@ class LaneLedger:
 
     def __init__(self, held_lane: HeldLane, stopping: threading.Event) -> None:
         self._held_lane = held_lane
-        self._lane_name = held_lane.name
         self._state = held_lane.writer
         self._stop_event = stopping
         self._connection_lock = threading.RLock()
         self.fence = held_lane.fence
+        self.trouble = LaneTrouble(held_lane.name)
         self._failure_count = 0
-        self._failed_at = 0.0
 
     def read(self, after_seq: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries of the journal above `after_seq`."""
@@ -170,35 +169,19 @@ class LaneLedger:
             except StateError as error:
                 if self._stop_event.is_set() or isinstance(error, StateDamaged):
                     raise
-                wait_seconds = self._report_failure(error)
+                wait_seconds = self._record_failure(error)
                 report_alive(wait_seconds)
                 self._stop_event.wait(wait_seconds)
             else:
-                if self._failure_count:
-                    self._report_recovery()
+                self._failure_count = 0
+                self.trouble.record_success()
                 return result
 
-    def _report_failure(self, error: StateError) -> float:
-        """Report the first failure; return how long to wait, in seconds."""
-        if not self._failure_count:
-            self._failed_at = time.monotonic()
-            logger.error(
-                "%s Lane %s waits and tries again; nothing is lost.",
-                error,
-                self._lane_name,
-                extra={"action": "lane.not_written", "lane": self._lane_name},
-            )
+    def _record_failure(self, error: StateError) -> float:
+        """Count a failure; return how long to wait, in seconds."""
+        self.trouble.record_failure(error)
         self._failure_count += 1
         return min(FIRST_WAIT * 2.0 ** min(self._failure_count - 1, 10), LONGEST_WAIT)
-
-    def _report_recovery(self) -> None:
-        logger.info(
-            "Lane %s continues after %.1f s: the state can be used again",
-            self._lane_name,
-            time.monotonic() - self._failed_at,
-            extra={"action": "lane.written", "lane": self._lane_name},
-        )
-        self._failure_count = 0
 
 
 class DividedLedger:

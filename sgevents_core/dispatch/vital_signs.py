@@ -31,10 +31,6 @@ class FeedTroubles(Protocol):
     def site_trouble(self) -> LastingFailure | None:
         """Why the site does not answer; None while it does."""
 
-    @property
-    def journal_trouble(self) -> LastingFailure | None:
-        """Why the journal cannot be written; None while it can."""
-
 
 class WatchedParts(NamedTuple):
     """The parts of a daemon to look at.
@@ -45,6 +41,7 @@ class WatchedParts(NamedTuple):
         overdue: The monitor of running calls.
         feed_trouble: Reads the recorded trouble of the feed; raises StateError if it cannot.
         process_lanes: Returns the lanes with worker processes.
+        state_trouble: Returns why nothing can be written to the state; None while it can.
     """
 
     feed: FeedTroubles
@@ -52,6 +49,7 @@ class WatchedParts(NamedTuple):
     overdue: OverdueCalls
     feed_trouble: Callable[[], FeedTrouble]
     process_lanes: Callable[[], Sequence[ProcessLane]]
+    state_trouble: Callable[[], LastingFailure | None]
 
 
 class VitalSigns:
@@ -101,7 +99,7 @@ class VitalSigns:
             started=self._started_at,
             at=time.time(),
             site=watched_parts.feed.site_trouble,
-            journal=watched_parts.feed.journal_trouble,
+            journal=watched_parts.state_trouble(),
             calls=tuple(watched_parts.overdue.lasting_calls(current_time)),
             hung=tuple(hung_plugin_names(watched_parts.lanes)),
             blocked=tuple(filter(None, (lane.blocking() for lane in watched_parts.lanes))),

@@ -12,6 +12,7 @@ from typing import Final
 from sgevents_core.errors import HostNameTaken, StateError
 from sgevents_core.hosts.leases import HOST_PREFIX, HolderNote, read_note
 from sgevents_core.hosts.spread import FEED, PresentHost, decide_change, lane_work
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.protocols import HeldLease, LeaseEntry, Leases
 
 logger = logging.getLogger("sgevents.hosts")
@@ -58,7 +59,7 @@ class LeasedWork:
         self._is_closing = threading.Event()
         self._woken = threading.Event()
         self._renewed_at = float("-inf")
-        self._is_failing = False
+        self._trouble: LastingFailure | None = None
         self._error: HostNameTaken | None = None
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
@@ -71,6 +72,11 @@ class LeasedWork:
         """
         self._appear()
         self._thread.start()
+
+    @property
+    def trouble(self) -> LastingFailure | None:
+        """Why the leases cannot be renewed; None while they can. May be read from any thread."""
+        return self._trouble
 
     # For the main thread
 
@@ -155,10 +161,11 @@ class LeasedWork:
         try:
             self._turn()
         except StateError as error:
-            if not self._is_failing:
+            if self._trouble is None:
                 log_text = "%s No lane begins anything once its lease is over."
                 logger.error(log_text, error, extra={"action": "hosts.leases_unreachable"})
-            self._is_failing = True
+            since = time.time() if self._trouble is None else self._trouble.since
+            self._trouble = LastingFailure(str(error), since, fix=error.fix)
             return
         except HostNameTaken as error:
             self._error = error
@@ -168,9 +175,9 @@ class LeasedWork:
             log_text = "Leases cannot be renewed, and this host loses them"
             logger.exception(log_text, extra={"action": "hosts.failed"})
             return
-        if self._is_failing:
+        if self._trouble is not None:
             logger.info("Leases are renewed again", extra={"action": "hosts.leases_renewed"})
-        self._is_failing = False
+        self._trouble = None
 
     def _turn(self) -> None:
         self._return_leases()

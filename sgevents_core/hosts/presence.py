@@ -30,10 +30,12 @@ class HostsOverview(NamedTuple):
     Args:
         hosts: The hosts that are there: name -> since when, in seconds since 1970.
         work: The feed first, then the lanes, by name.
+        error: Why that is not known; empty if it is.
     """
 
     hosts: Mapping[str, float]
     work: tuple[HeldWork, ...]
+    error: str = ""
 
 
 def read_hosts(leases: Leases) -> HostsOverview:

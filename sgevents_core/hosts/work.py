@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from sgevents_core.hosts.spread import FEED, lane_work
+from sgevents_core.observe.lasting_failure import LastingFailure
 
 
 class Work(Protocol):
@@ -14,6 +15,10 @@ class Work(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes may take over: then the end of a lane is not the daemon's end."""
+
+    @property
+    def trouble(self) -> LastingFailure | None:
+        """Why this process cannot keep its right to work; None if it can."""
 
     def wanted(self) -> Collection[str]:
         """Return the work that this process is to do now; see `spread` for the names."""
@@ -45,6 +50,7 @@ class Everything:
     """
 
     is_shared = False
+    trouble = None
 
     def __init__(self, lane_names: Collection[str]) -> None:
         self._work_names = frozenset([FEED, *map(lane_work, lane_names)])

@@ -88,6 +88,8 @@ class DaemonFigures(Collector):
         yield from self._state_sizes.families()
         if parts is None:
             return
+        help_text = "Whether the daemon can write to the state."
+        yield _gauge_family("sgevents_state_writable", help_text, parts.state_trouble() is None)
         feed = parts.find_feed()
         if feed is not None:
             yield from _feed_families(feed)
@@ -179,8 +181,6 @@ def _feed_families(feed: Feed) -> Iterator[Metric]:
     yield _counter_family("sgevents_feed_late_events", help_text, feed_counts.late_rows)
     help_text = "Whether the feed's last call to the site was answered."
     yield _gauge_family("sgevents_site_up", help_text, feed.site_trouble is None)
-    help_text = "Whether the feed can write to the state."
-    yield _gauge_family("sgevents_state_writable", help_text, feed.journal_trouble is None)
 
 
 def _id_families(feed: FeedOverview) -> Iterator[Metric]:

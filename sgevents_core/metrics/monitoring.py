@@ -36,6 +36,7 @@ class HttpMonitoring:
         self.call_counts = (call_counts,)
         self._ready_within = settings.metrics.ready_within
         self._watched_parts: WatchedParts | None = None
+        self._waiting_reason = ""
         self._daemon_figures = DaemonFigures(settings, call_counts, lambda: self._watched_parts)
         self._last_exposition = (float("-inf"), b"")
         self._figures_thread = ThreadPoolExecutor(1, "figures")
@@ -47,6 +48,10 @@ class HttpMonitoring:
         address = str(self._answering_server.address)
         log_extra = {"action": "metrics.listening", "address": address}
         logger.info("Figures for monitoring are at http://%s/metrics", address, extra=log_extra)
+
+    def report_start(self, reason: str) -> None:
+        """Say why the start waits; empty once it goes on."""
+        self._waiting_reason = reason
 
     def watch(self, parts: WatchedParts) -> None:
         """Look at the parts of a run from now on."""
@@ -74,6 +79,8 @@ class HttpMonitoring:
         return _health_reply(unwell_reason(self._watched_parts))
 
     async def _answer_readiness(self) -> Reply:
+        if self._watched_parts is None and self._waiting_reason:
+            return _health_reply(self._waiting_reason)
         return _health_reply(unready_reason(self._watched_parts, self._ready_within))
 
 

@@ -21,6 +21,9 @@ class Monitoring(Protocol):
     def call_counts(self) -> Sequence[CallCounts]:
         """What is to be notified of calls and failures; empty if nobody asks for figures."""
 
+    def report_start(self, reason: str) -> None:
+        """Say why the start waits; empty once it goes on."""
+
     def watch(self, parts: WatchedParts) -> None:
         """Look at the parts of a run from now on."""
 
@@ -32,6 +35,9 @@ class NoMonitoring:
     """The monitoring of a daemon that does not listen."""
 
     call_counts: Final[Sequence[CallCounts]] = ()
+
+    def report_start(self, reason: str) -> None:
+        """Do nothing."""
 
     def watch(self, parts: WatchedParts) -> None:
         """Do nothing."""

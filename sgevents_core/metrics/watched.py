@@ -11,6 +11,7 @@ from typing import Final
 from sgevents_core.calling.context import Services
 from sgevents_core.children.lane_workers import LaneWorkers
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.observe.liveness import LIVENESS_MARGIN, Liveness
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.printable import counted
@@ -32,6 +33,7 @@ class WatchedParts:
         find_feed: Returns the feed; None while this process does not have it.
         liveness: Knows which loops hang.
         stopping: Set once the run ends.
+        state_trouble: Returns why nothing can be written to the state; None while it can.
     """
 
     plugins: Sequence[LoadedPlugin]
@@ -41,6 +43,7 @@ class WatchedParts:
     find_feed: Callable[[], Feed | None]
     liveness: Liveness
     stopping: threading.Event
+    state_trouble: Callable[[], LastingFailure | None]
 
 
 def feed_lag(feed: Feed) -> float | None:
@@ -73,14 +76,14 @@ def unready_reason(parts: WatchedParts | None, ready_within: float) -> str:
         return "the daemon starts"
     if parts.stopping.is_set():
         return "the daemon stops"
+    if parts.state_trouble() is not None:
+        return "nothing can be written to the state"
     feed = parts.find_feed()
     return "" if feed is None else _lateness_reason(feed, ready_within)
 
 
 def _lateness_reason(feed: Feed, ready_within: float) -> str:
     """Return why the feed does not follow its site closely enough; empty if it does."""
-    if feed.journal_trouble is not None:
-        return "nothing can be written to the state"
     lag_seconds = feed_lag(feed)
     if lag_seconds is None:
         return "the site has not answered yet"

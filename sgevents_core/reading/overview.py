@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sgevents_core.errors import StateError
 from sgevents_core.hosts.presence import HostsOverview, read_hosts
 from sgevents_core.printable import counted
 from sgevents_core.reading.daemon_standing import daemon_process
@@ -208,8 +209,11 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
 
 
 def _hosts_overview(folder: Path) -> HostsOverview | None:
-    leases = open_state(folder).leases()
-    return None if leases is None else read_hosts(leases)
+    try:
+        leases = open_state(folder).leases()
+        return None if leases is None else read_hosts(leases)
+    except StateError as error:  # the servers do not answer, and the rest is known
+        return HostsOverview({}, (), str(error))
 
 
 def _feed_overview(record: FeedRecord) -> FeedOverview:

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Final, NamedTuple
 
-from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable
+from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable, StateError
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.printable import counted
 
@@ -85,7 +85,10 @@ class Trouble:
         monotonic_now = time.monotonic()
         began_at = time.time() if self.lasting_failure is None else self.lasting_failure.since
         self.lasting_failure = LastingFailure(
-            str(failure_error), began_at, isinstance(failure_error, SiteRefused)
+            str(failure_error),
+            began_at,
+            isinstance(failure_error, SiteRefused),
+            failure_error.fix if isinstance(failure_error, StateError) else "",
         )
         if not self.failure_count:
             self._began_at = monotonic_now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state.pulse import STALE_AFTER, Pulse
@@ -93,9 +94,7 @@ def _state_needs(pulse: Pulse, now: float) -> Iterator[Need]:
     trouble = pulse.journal
     if trouble is not None and now - trouble.since >= LASTING_AFTER:
         text = f"Nothing can be written to the state: {trouble.error}"
-        yield Need(
-            "state_not_written", text, "free space on its disk, or allow the daemon to write there"
-        )
+        yield Need("state_not_written", text, trouble.fix or StateError.fix)
 
 
 def _site_needs(pulse: Pulse, now: float) -> Iterator[Need]:

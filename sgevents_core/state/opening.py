@@ -11,7 +11,7 @@ from sgevents_core.state.move_record import refuse_elsewhere
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.protocols import State, Storage
+    from sgevents_core.state.protocols import ServerTrial, State, Storage
 
 _other_homes: Final[dict[Path, State]] = {}
 """The states of this process whose home is not the disk, by folder."""
@@ -55,6 +55,19 @@ def use_state(settings: Settings) -> None:
 
     _other_homes[state_folder] = state_on_servers(settings.state, settings.site.url)
     _shared_folders.add(state_folder)
+
+
+def open_server_trial(settings: Settings) -> ServerTrial | None:
+    """Return what tries the servers of a configuration; None if its state is on this host's disk.
+
+    Args:
+        settings: The configuration.
+    """
+    if settings.state.url is None:
+        return None
+    from sgevents_core.state.nats.server_trial import BrokerTrial  # only where there are servers
+
+    return BrokerTrial(settings)
 
 
 def is_shared(state_folder: Path) -> bool:

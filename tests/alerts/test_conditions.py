@@ -54,7 +54,7 @@ def picture(
         pulse=pulse,
         set_aside=aside,
     )
-    return Picture(NOW, NOW - 7200, overview, **changed)
+    return Picture(NOW, NOW - 7200, overview, pulse=pulse, **changed)
 
 
 def pulse_with(**changed: Any) -> Pulse:
@@ -123,6 +123,16 @@ def test_nothing_is_wrong_with_a_daemon_that_is_well() -> None:
     )
     assert list(conditions_in(well, 600.0)) == []
     assert list(conditions_in(Picture(NOW, NOW, None), 600.0)) == []
+
+
+def test_a_state_that_cannot_even_be_read_is_a_condition() -> None:
+    """With what helps there; and nothing else is known, so that nothing else counts as over."""
+    trouble = LastingFailure("the servers are away", NOW, fix="see whether they run")
+    unread = Picture(NOW, NOW, None, pulse=pulse_with(journal=trouble))
+    (condition,) = conditions_in(unread, 600.0)
+    assert (condition.kind, condition.fix) == ("disk", "see whether they run")
+    assert "the servers are away" in condition.text
+    assert not unread.is_whole
 
 
 def test_an_outage_is_not_also_a_missing_proof() -> None:

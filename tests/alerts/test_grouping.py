@@ -21,10 +21,15 @@ class Told:
         self.announced: dict[str, Announced] = {}
         self.messages: list[Message] = []
 
-    def look(self, now: float, *conditions: Condition) -> bool:
+    def look(self, now: float, *conditions: Condition, is_whole: bool = True) -> bool:
         """Tell what is wrong at a moment; return whether there was a message."""
         message = next_message(
-            "studio", conditions, self.announced, current_time=now, repeat_interval=EVERY
+            "studio",
+            conditions,
+            self.announced,
+            current_time=now,
+            repeat_interval=EVERY,
+            is_whole=is_whole,
         )
         if message is None:
             return False
@@ -62,6 +67,16 @@ def test_what_comes_and_goes_is_told_once_in_a_while() -> None:
     assert times == [0, 5]
     assert told.look(3600.0, PAUSED)
     assert told.messages[-1].body.startswith("Plugin status is paused")
+
+
+def test_what_cannot_be_seen_is_not_over() -> None:
+    """While the state cannot be read, nothing is known of what was wrong before."""
+    told = Told()
+    assert told.look(0.0, PAUSED)
+    assert not told.look(9000.0, is_whole=False)
+    assert told.look(9001.0, LETTERS, is_whole=False)
+    assert told.look(9002.0, LETTERS)
+    assert told.messages[-1].body == "Over: Plugin status is paused"
 
 
 def test_what_has_no_end_is_told_once() -> None:

@@ -42,11 +42,12 @@ def settings_in(folder: Path, more: str = "") -> Settings:
 def parts_of(counts: FeedCounts, **changed: Any) -> Any:
     """Return the parts of a run, as far as health goes."""
     state = FeedState(anchor_id=7, anchor_at=int(time.time()) - 5000)
-    feed = SimpleNamespace(counts=counts, state=state, journal_trouble=None)
+    feed = SimpleNamespace(counts=counts, state=state)
     well = {
         "find_feed": lambda: feed,
         "liveness": Liveness(["feed"]),
         "stopping": threading.Event(),
+        "state_trouble": lambda: None,
     }
     return SimpleNamespace(**(well | changed))
 
@@ -87,8 +88,7 @@ def test_a_daemon_is_not_ready_before_it_works_and_once_it_stops() -> None:
     never = parts_of(FeedCounts())
     never.find_feed().state = None
     assert unready_reason(never, 120.0) == "the site has not answered yet"
-    full = parts_of(asked)
-    full.find_feed().journal_trouble = LastingFailure("disk full", 0.0)
+    full = parts_of(asked, state_trouble=lambda: LastingFailure("disk full", 0.0))
     assert unready_reason(full, 120.0) == "nothing can be written to the state"
     ending = parts_of(asked)
     ending.stopping.set()

@@ -14,6 +14,7 @@ import trustme
 from msgspec.structs import replace
 from nats_accounts import make_credentials, new_key, public
 from nats_server import NatsServer, running_nats, settings_for
+from waiting import wait_until
 
 from sgevents_core.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from sgevents_core.settings.broker_url import BrokerUrl
@@ -50,7 +51,7 @@ def test_a_user_with_a_password_comes_in(guarded: NatsServer) -> None:
         with pytest.raises(BrokerRefused, match="Authorization Violation") as caught:
             try_connection(replace(settings, user=user, password=Secret(password)))
         assert "secret" not in str(caught.value)
-    with pytest.raises(BrokerRefused, match="Check user and password"):
+    with pytest.raises(BrokerRefused, match="user and password, credentials or nkey"):
         try_connection(settings)
 
 
@@ -154,27 +155,91 @@ def test_nothing_is_sent_to_a_server_without_encryption(nats_server: NatsServer)
     assert received == [b""]
 
 
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"INFO {oops\r\n", b""])
-def test_what_is_no_nats_server_is_reported(greeting: bytes) -> None:
-    """After the time that a start waits."""
+@contextmanager
+def greeting_port(greeting: bytes, *, stays: bool = False) -> Iterator[int]:
+    """Have a port that greets whoever connects, and closes the connection unless it `stays`."""
+    kept: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         is_over = threading.Event()
 
         def greet() -> None:
-            while not is_over.is_set():
+            while True:
                 connection = listener.accept()[0]
-                with connection:
-                    connection.sendall(greeting)
+                kept.append(connection)
+                if is_over.is_set():
+                    return
+                connection.sendall(greeting)
+                if not stays:
+                    connection.close()
 
         thread = threading.Thread(target=greet)
         thread.start()
         port = int(listener.getsockname()[1])
-        with pytest.raises(BrokerUnreachable, match="does not answer: ") as caught:
-            try_connection(settings_for(port), 0.5)
-        assert "it is not connected yet" not in str(caught.value)
-        is_over.set()
-        socket.create_connection(("127.0.0.1", port)).close()
-        thread.join()
+        try:
+            yield port
+        finally:
+            is_over.set()
+            socket.create_connection(("127.0.0.1", port)).close()
+            thread.join()
+            for connection in kept:
+                connection.close()
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"220 mail ready\r\n", b"\0\xff"])
+def test_what_is_no_nats_server_is_refused(greeting: bytes) -> None:
+    """At once, with what it says: no waiting makes it one."""
+    refused = pytest.raises(BrokerRefused, match="what answers there is no NATS server")
+    with greeting_port(greeting) as port, refused as caught:
+        try_connection(settings_for(port))
+    assert "Check url in [state]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "stays", "reason"),
+    [
+        (b"INFO {oops\r\n", False, "json parse error"),
+        (b"", False, "it closes the connection at once"),
+        (b"", True, "it takes connections and says nothing"),
+    ],
+)
+def test_what_may_be_a_nats_server_is_waited_for(greeting: bytes, stays: bool, reason: str) -> None:
+    """A proxy whose server is away closes connections, and a server that hangs says nothing."""
+    with greeting_port(greeting, stays=stays) as port:
+        broker = Broker(settings_for(port))
+        try:
+            wait_until(lambda: broker.has_failed)
+            with pytest.raises(BrokerUnreachable, match=reason):
+                broker.connect(0.1)
+        finally:
+            broker.close()
+
+
+def test_a_name_that_does_not_resolve_is_waited_for() -> None:
+    """It may be entered yet, and the name server may be away; the reason names it."""
+    url = BrokerUrl(("no-such-host.invalid:4222",), is_encrypted=False)
+    broker = Broker(StateSettings(url=url))
+    try:
+        wait_until(lambda: broker.has_failed)
+        with pytest.raises(BrokerUnreachable, match=r"the name no-such-host\.invalid cannot be"):
+            broker.connect(0.1)
+    finally:
+        broker.close()
+
+
+def test_a_refusal_of_one_server_ends_nothing_while_another_lets_the_user_in(
+    guarded: NatsServer, nats_server: NatsServer
+) -> None:
+    """Only once all were tried, and none did, is there nothing to wait for."""
+    settings = replace(settings_for(guarded.port), user="anna", password=Secret("wrong-secret"))
+    for _ in range(4):  # they are tried in any order
+        both = (f"127.0.0.1:{guarded.port}", f"127.0.0.1:{nats_server.port}")
+        try_connection(replace(settings, url=BrokerUrl(both, is_encrypted=False)))
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free_port = int(closed.getsockname()[1])
+    others = (f"127.0.0.1:{guarded.port}", f"127.0.0.1:{free_port}")
+    with pytest.raises(BrokerRefused, match="nothing listens there") as caught:
+        try_connection(replace(settings, url=BrokerUrl(others, is_encrypted=False)))
+    assert f"127.0.0.1:{guarded.port}: Authorization Violation" in str(caught.value)
 
 
 def test_any_of_several_servers_will_do(nats_server: NatsServer) -> None:

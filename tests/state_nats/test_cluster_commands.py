@@ -15,7 +15,7 @@ from nats_server import NatsServer, new_site_url, running_nats
 from nats_sites import NatsSite, connected
 
 from sgevents_core.cli.check_broker import broker_findings
-from sgevents_core.cli.cluster import refuse_servers, wanted_streams
+from sgevents_core.cli.cluster import refuse_servers
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import ClusterNotReadyError
 from sgevents_core.settings import load_settings
@@ -23,6 +23,7 @@ from sgevents_core.state import opening
 from sgevents_core.state.nats.jetstream import call, stream_info
 from sgevents_core.state.nats.nats_state import NatsState
 from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
+from sgevents_core.state.nats.streams import wanted_streams
 
 PASSWORD = "hunter2-secret"
 
@@ -320,7 +321,7 @@ def test_a_run_without_streams_names_the_command_that_makes_them(studio: Studio)
     refused = studio("run")
     assert refused.exit_code == 2
     assert "sgevents cluster init" in " ".join(refused.output.split())
-    assert not (studio.config.parent / "state").exists()
+    assert not (studio.config.parent / "state" / "copy").exists()
 
 
 def test_a_start_says_what_is_wrong_and_what_helps_on_lines_of_their_own(

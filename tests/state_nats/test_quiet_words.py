@@ -13,6 +13,7 @@ from nats_states import nats_state
 from waiting import wait_until
 
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.nats import copy_reader
 from sgevents_core.state.nats.nats_state import NatsState
 from sgevents_core.state.progress import Progress
@@ -27,7 +28,9 @@ def share_slot(state: NatsState, opened: ExitStack, lane_name: str) -> tuple[Slo
     keys = [CallKey("notify", "notify:on_new")]
     register = Register(lane_register_path(state.folder, lane_name), keys)
     opened.callback(register.close)
-    writer.share_register(lane_name, fence, register, threading.Event())
+    writer.share_register(
+        lane_name, fence, register, stopping=threading.Event(), trouble=LaneTrouble("main")
+    )
     return register.slots[0], fence
 
 

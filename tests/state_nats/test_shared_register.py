@@ -13,6 +13,7 @@ from logs_in_memory import MemoryLogs
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.nats.nats_state import NatsState, NatsWriter
 from sgevents_core.state.nats.shared_register import SharedWords
 from sgevents_core.state.register import (
@@ -47,7 +48,9 @@ class House:
         fence = self.writers[host].take_lane("main")
         register = Register(lane_register_path(self.states[host].folder, "main"), KEYS, order_by)
         self._opened.callback(register.close)
-        self.writers[host].share_register("main", fence, register, self.stopping)
+        self.writers[host].share_register(
+            "main", fence, register, stopping=self.stopping, trouble=LaneTrouble("main")
+        )
         return register
 
     def noted(self, host: int) -> NotedLane:
@@ -142,7 +145,7 @@ def test_workers_words_go_together() -> None:
         is_sending.set()
         may_go_on.wait()
 
-    shared = SharedWords(send, 0.0, threading.Event())
+    shared = SharedWords(send, 0.0, threading.Event(), LaneTrouble("main"))
     numbers = [shared.note(place, place + 1) for place in range(1)]
     first = threading.Thread(target=shared.store, args=(numbers[0],))
     first.start()
@@ -165,7 +168,7 @@ def test_words_of_quick_calls_are_gathered(monkeypatch: pytest.MonkeyPatch) -> N
     seconds = 100.0
     monkeypatch.setattr("time.monotonic", lambda: seconds)
     sent: list[Mapping[int, int]] = []
-    shared = SharedWords(sent.append, 0.02, threading.Event())
+    shared = SharedWords(sent.append, 0.02, threading.Event(), LaneTrouble("main"))
     assert not shared.may_gather(0.0)
     shared.store(shared.note(0, 1))
     assert shared.may_gather(0.0019)

@@ -25,6 +25,7 @@ from sgevents_core.errors import SgEventsError, StateElsewhere, StreamLost
 from sgevents_core.settings import Settings, load_settings
 from sgevents_core.state import move_record
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.nats import counter, moving_in, moving_out, snapshots, stream_log
 from sgevents_core.state.nats.copy import Copy
@@ -131,7 +132,9 @@ def note_calls(state: State, seq: int) -> None:
         fence = writer.take_lane("main")
         path = lane_register_path(state.folder, "main")
         with closing(Register(path, keys, None)) as register:
-            writer.share_register("main", fence, register, threading.Event())
+            writer.share_register(
+                "main", fence, register, stopping=threading.Event(), trouble=LaneTrouble("main")
+            )
             slot = register.slots[0]
             slot.begun(LANE_WORD, seq, 0)
             slot.returned(LANE_WORD, seq, 0)

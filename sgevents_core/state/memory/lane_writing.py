@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.memory.reading import MemoryReader
 from sgevents_core.state.memory.step_writing import write_events_aside, write_step
 from sgevents_core.state.memory.tables import KeptLane
@@ -56,7 +57,13 @@ class MemoryLaneWriter(MemoryReader):
             )
 
     def share_register(
-        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+        self,
+        lane_name: str,
+        fence: int,
+        register: Register,
+        *,
+        stopping: threading.Event,
+        trouble: LaneTrouble,
     ) -> None:
         """Do nothing: a lane of this state starts again only in this process."""
 

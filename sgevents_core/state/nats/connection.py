@@ -13,12 +13,13 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
-from nats.errors import AuthorizationError
+from nats.errors import Error
 
 from sgevents_core.errors import BrokerError, BrokerForbids, BrokerRefused, BrokerUnreachable
 from sgevents_core.settings.broker_url import BrokerUrl
 from sgevents_core.settings.state_settings import StateSettings
-from sgevents_core.state.nats.client import BrokerClient, NotEncryptedError
+from sgevents_core.state.nats.attempts import Attempts, refuse_foreign
+from sgevents_core.state.nats.client import BrokerClient
 from sgevents_core.state.nats.exchange import (
     ConnectionLost,
     Exchange,
@@ -26,7 +27,7 @@ from sgevents_core.state.nats.exchange import (
     RequestForbidden,
     sent_size,
 )
-from sgevents_core.state.nats.key_files import KeyFileError, check_key_files
+from sgevents_core.state.nats.key_files import check_key_files
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,6 @@ _CONNECTED_WITHIN: Final = 5.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _END_WITHIN: Final = 5.0
-_REFUSALS: Final = (AuthorizationError, NotEncryptedError, KeyFileError, ssl.SSLError)
 T = TypeVar("T")
 Listener: TypeAlias = Callable[[Reply | None], None]
 """Called in the loop's thread for each message; with None after each new connection."""
@@ -60,8 +60,7 @@ class Broker:
         self._name = name
         self._process_id = os.getpid()
         self._listeners: list[tuple[str, Listener]] = []
-        self._failure = "it is not connected yet"
-        self._refusal: str | None = None
+        self._attempts = Attempts(self._url.servers)
         self._exchange: Exchange | None = None
         self._connections = 0
         self._connected = asyncio.Event()
@@ -88,9 +87,14 @@ class Broker:
         return self._connections
 
     @property
+    def has_failed(self) -> bool:
+        """Whether an attempt to connect has failed since the last connection."""
+        return self._attempts.has_failed
+
+    @property
     def failure(self) -> str:
-        """Why there was no connection at the last attempt, for people."""
-        return self._failure
+        """Why there was no connection at the last attempts, for people."""
+        return self._attempts.failure
 
     @property
     def refusals(self) -> list[str]:
@@ -209,11 +213,11 @@ class Broker:
     async def _await_connection(self, within: float, *, stops_at_refusal: bool = False) -> Exchange:
         deadline = self._loop.time() + within
         while self._exchange is None:
-            if stops_at_refusal and self._refusal is not None:
-                raise BrokerRefused(path=str(self), reason=self._refusal)
+            if stops_at_refusal and self._attempts.is_refused:
+                raise BrokerRefused(path=str(self), reason=self._attempts.failure)
             remaining = deadline - self._loop.time()
             if remaining <= 0:
-                self._raise_unreachable(self._failure)
+                self._raise_unreachable(self._attempts.failure)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._connected.wait(), min(remaining, 0.1))
         return self._exchange
@@ -260,7 +264,7 @@ class Broker:
                 pause = _FIRST_PAUSE
                 await self._serve(exchange)
             except Exception as error:  # whatever it is, the next attempt may succeed
-                self._note_failure(error)
+                self._attempts.note_failure(servers[-1], error)
             finally:
                 await client.end()
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
@@ -274,7 +278,12 @@ class Broker:
             exchange.lose()
 
         options = self._options(server) | {"closed_cb": lose, "error_cb": exchange.note_error}
-        await asyncio.wait_for(client.connect(**options), _CONNECTED_WITHIN)
+        try:
+            await asyncio.wait_for(client.connect(**options), _CONNECTED_WITHIN)
+        except (Error, asyncio.TimeoutError):
+            if not client.server_info:
+                await refuse_foreign(server)
+            raise
         await exchange.start()
         for subject, listener in self._listeners:
             await _subscribe(client, subject, listener)
@@ -282,7 +291,8 @@ class Broker:
 
     async def _serve(self, exchange: Exchange) -> None:
         """Let requests use a connection until it is lost."""
-        self._exchange, self._refusal = exchange, None
+        self._exchange = exchange
+        self._attempts.note_connection()
         self._connections += 1
         self._connected.set()
         logger.info("connected to the NATS server %s", self, extra={"action": "broker.connected"})
@@ -294,7 +304,6 @@ class Broker:
             self._exchange = None
             self._connected.clear()
             exchange.lose()
-        self._failure = "the connection was lost"
         logger.warning(
             "the connection to the NATS server %s was lost; trying again",
             self,
@@ -329,12 +338,6 @@ class Broker:
             context.load_cert_chain(self._settings.cert, self._settings.key)
         return context
 
-    def _note_failure(self, error: Exception) -> None:
-        self._failure = _reason_of(error)
-        is_refusal = isinstance(error, _REFUSALS)
-        if is_refusal or "authorization" in self._failure.lower():
-            self._refusal = self._failure
-
     def _raise_unreachable(self, reason: str, *, is_sent: bool = False) -> NoReturn:
         error = BrokerUnreachable(path=str(self), reason=reason)
         error.is_sent = is_sent
@@ -356,10 +359,3 @@ def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         context.get("exception") or context.get("message"),
         extra={"action": "broker.client_ended"},
     )
-
-
-def _reason_of(error: Exception) -> str:
-    """Return why a connection failed, for people."""
-    if isinstance(error, asyncio.TimeoutError):
-        return "no answer came in time"
-    return str(error).removeprefix("nats: ").strip().strip("'") or type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.reading import CopyConnection
 from sgevents_core.state.nats.session import HeldLane
@@ -58,7 +59,13 @@ class NatsLaneWriter(CopyConnection):
             self._record(held_lane, step_from_record(recorded_lane))
 
     def share_register(
-        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+        self,
+        lane_name: str,
+        fence: int,
+        register: Register,
+        *,
+        stopping: threading.Event,
+        trouble: LaneTrouble,
     ) -> None:
         """Let the words of a register go to the lane's stream; see `protocols.LaneWriter`."""
         held_lane = self._session.held_lane(lane_name, fence)
@@ -74,7 +81,7 @@ class NatsLaneWriter(CopyConnection):
                 self._settle_lane(held_lane)
                 self._session.send(held_lane.writer, messages.LaneWords(dict(words)))
 
-        share_slots(register, SharedWords(send, self._session.gather_seconds, stopping))
+        share_slots(register, SharedWords(send, self._session.gather_seconds, stopping, trouble))
 
     def pass_over(self, entry: Entry, plugin_names: Collection[str], reason_text: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need its event.

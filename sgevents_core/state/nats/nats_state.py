@@ -95,6 +95,7 @@ class NatsState:
         self._session: Session | None = None
         self._process_id = 0
         self._failed_at = float("-inf")
+        self._away_error: BrokerUnreachable | None = None
 
     def session(self) -> Session:
         """Return what this process shares; made anew after a fork.
@@ -117,11 +118,13 @@ class NatsState:
         if time.monotonic() < self._failed_at + _AWAY_SECONDS:
             return None
         try:
-            return self.session()
+            session = self.session()
+            self._away_error = None
+            return session
         except BrokerUnreachable as error:
             if not database_exists(self._copy_folder):
                 raise
-            self._failed_at = time.monotonic()
+            self._failed_at, self._away_error = time.monotonic(), error
             logger.warning(
                 "%s Shown is what this host knew last.", error, extra={"action": "copy.read_alone"}
             )
@@ -149,7 +152,13 @@ class NatsState:
         return session
 
     def leases(self) -> Leases:
-        """Return the leases by which hosts share the work."""
+        """Return the leases by which hosts share the work.
+
+        Raises:
+            BrokerUnreachable: The servers do not answer, or did not a moment ago.
+        """
+        if self._away_error is not None and time.monotonic() < self._failed_at + _AWAY_SECONDS:
+            raise self._away_error
         return self.session().logs.leases()
 
     def is_made(self) -> bool:

@@ -156,6 +156,8 @@ def _read_account(broker: Broker) -> tuple[Mapping[str, Any], Fault | None]:
         return call(broker, "INFO"), None
     except BrokerForbids as error:
         return {}, Fault("", f"not permitted: {error.reason}", _RIGHTS_FIX, "remark")
+    except BrokerUnreachable:
+        raise
     except BrokerError as error:
         fix = "add a block `jetstream` to the server, and enable it for the account of the user"
         return {}, Fault("", error.reason, fix)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.errors import OutcomeNotKnown, StaleWriter, StateError
+from sgevents_core.errors import OutcomeNotKnown, StaleWriter, UnconfirmedWrite
 from sgevents_core.state.feed_values import FeedState
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_reader import CopyReader
@@ -180,7 +180,7 @@ class Session:
             yield
         except OutcomeNotKnown as error:
             reason_text = f"{error.what}: {error.reason}"
-            raise StateError(path=str(self.copy.folder.parent), reason=reason_text) from error
+            raise UnconfirmedWrite(path=str(self.copy.folder.parent), reason=reason_text) from error
 
     # Writers
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.errors import StateError
+from sgevents_core.observe.liveness import report_alive
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.plain_files import read_plain_file, replace_plain_file
 from sgevents_core.state.register import (
     WORDS_PER_SLOT,
@@ -38,12 +40,20 @@ class SharedWords:
         send: Stores words by place, and returns once they are stored.
         gather_seconds: For how long the words of quick calls are gathered; 0 not to.
         stopping: Set when the lane must end.
+        trouble: Takes notice of words that cannot be stored.
     """
 
-    def __init__(self, send: SendWords, gather_seconds: float, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        send: SendWords,
+        gather_seconds: float,
+        stopping: threading.Event,
+        trouble: LaneTrouble,
+    ) -> None:
         self._send = send
         self._gather_seconds = gather_seconds
         self._stopping = stopping
+        self._trouble = trouble
         self._pending: dict[int, int] = {}
         self._noted = threading.Lock()
         self._sending = threading.Lock()
@@ -81,7 +91,9 @@ class SharedWords:
                 with self._sending:
                     if number > self._sent_number:
                         self._send_pending()
-            except StateError:
+            except StateError as error:
+                self._trouble.record_failure(error)
+                report_alive(pause)
                 if self._stopping.wait(pause):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -90,6 +102,7 @@ class SharedWords:
         with self._noted:
             words, last_number = dict(self._pending), self._last_number
         self._send(words)
+        self._trouble.record_success()
         self._sent_number, self._sent_at = last_number, time.monotonic()
         with self._noted:
             for place, word in words.items():

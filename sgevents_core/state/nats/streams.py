@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sgevents_core.errors import StreamMissing
+from sgevents_core.settings import Settings
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.jetstream import call, stream_info
-from sgevents_core.state.nats.stream_names import HINT, StreamNames, escape_name
+from sgevents_core.state.nats.stream_names import HINT, StreamNames, escape_name, site_names
 
 SITE_KEY: Final = "sgevents-site"
 """The key of a stream's metadata under which its site's address stands."""
@@ -86,6 +87,17 @@ def definitions(
             | {"max_msgs_per_subject": -1},
         ),
     ]
+
+
+def wanted_streams(settings: Settings) -> list[StreamDefinition]:
+    """Return everything that a configuration needs on its servers."""
+    return definitions(
+        site_names(settings.site.url),
+        settings.site.url,
+        settings.lanes,
+        replicas=settings.state.replicas,
+        lease=settings.state.lease,
+    )
 
 
 def lease_definition(

@@ -5,7 +5,13 @@ key, and a stale writer is refused. Reading is separate from writing, so that an
 read from a copy.
 """
 
-from sgevents_core.state.protocols.homes import Presence, State, Storage
+from sgevents_core.state.protocols.homes import (
+    Presence,
+    ServerRemark,
+    ServerTrial,
+    State,
+    Storage,
+)
 from sgevents_core.state.protocols.leases import HeldLease, LeaseEntry, Leases
 from sgevents_core.state.protocols.reading import Connection, Letters, Past, Reader
 from sgevents_core.state.protocols.writing import (
@@ -29,6 +35,8 @@ __all__ = [
     "Reader",
     "RecordedLane",
     "Requests",
+    "ServerRemark",
+    "ServerTrial",
     "State",
     "Storage",
     "Writer",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sgevents_core.state.inspection import Inspection, LogDamage
 from sgevents_core.state.protocols.leases import Leases
@@ -67,6 +67,40 @@ class State(Protocol):
 
     def presence(self) -> Presence:
         """Open the watch on the state's continued existence."""
+
+
+class ServerRemark(NamedTuple):
+    """Something about servers that is not as it should be, and prevents no run.
+
+    Args:
+        stream: The stream that it is about; empty for the servers.
+        problem: What is wrong.
+        fix: What to do about it.
+    """
+
+    stream: str
+    problem: str
+    fix: str
+
+
+class ServerTrial(Protocol):
+    """Servers that are tried before a state on them is opened."""
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether a server has answered, or an attempt has failed; else it is still connecting."""
+
+    def carry_out(self) -> Sequence[ServerRemark]:
+        """Try the servers once, and return what is wrong with them and prevents no run.
+
+        Raises:
+            BrokerUnreachable: They do not answer now.
+            BrokerRefused: One refuses this user, or what answers is none.
+            ClusterNotReadyError: They cannot keep the state.
+        """
+
+    def close(self) -> None:
+        """End the connection."""
 
 
 class Storage(Protocol):

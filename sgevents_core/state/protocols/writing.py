@@ -10,6 +10,7 @@ from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.imported import ImportedPosition
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols.reading import Connection, Reader
@@ -173,7 +174,13 @@ class LaneWriter(Reader, Protocol):
         """
 
     def share_register(
-        self, lane_name: str, fence: int, register: Register, stopping: Event
+        self,
+        lane_name: str,
+        fence: int,
+        register: Register,
+        *,
+        stopping: Event,
+        trouble: LaneTrouble,
     ) -> None:
         """Let whoever takes the lane over know what it notes in a new register.
 
@@ -187,6 +194,7 @@ class LaneWriter(Reader, Protocol):
                 them raises StaleWriter once another host has taken the lane over.
             stopping: Set when the lane must end: `begun` then raises StateError if its word cannot
                 be stored, and else it waits until it is.
+            trouble: Takes notice of words that cannot be stored.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, SetAside
+from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.progress import BEGINNING
 from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.register import Register
@@ -74,7 +75,13 @@ class SqliteLaneWriter(SqliteReader):
             )
 
     def share_register(
-        self, lane_name: str, fence: int, register: Register, stopping: threading.Event
+        self,
+        lane_name: str,
+        fence: int,
+        register: Register,
+        *,
+        stopping: threading.Event,
+        trouble: LaneTrouble,
     ) -> None:
         """Do nothing: a lane of this state starts again only on this host."""
 
