@@ -198,7 +198,7 @@ class FolderWatch:
             logger.error(
                 "%s is not called: its name is not UTF-8; rename the file",
                 one_line(file_path),
-                extra={"action": "classic.name_not_utf8"},
+                extra={"action": "classic.name_unusable"},
             )
 
     def _report(self, watched_folder: Path, read_error: OSError | None) -> None:

@@ -104,7 +104,7 @@ def test_a_name_that_is_not_utf8_is_reported_once(
     watch = FolderWatch([ClassicFolder(path=folder)])
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py")).touch()
     assert look_twice(watch) == []
-    assert [record.action for record in caplog.records] == ["classic.name_not_utf8"]  # type: ignore[attr-defined]  # an extra
+    assert [record.action for record in caplog.records] == ["classic.name_unusable"]  # type: ignore[attr-defined]  # an extra
 
 
 def test_a_file_is_reported_again_on_request(folder: Path) -> None:
