@@ -1086,6 +1086,15 @@ class NotReloadedError(SgEventsError):
     reason: str
 
 
+class RollStoppedError(SgEventsError):
+    """The reload of all hosts has stopped at {host}, which continues as before: {reason}
+    Hosts that have reloaded do the work. Fix it on {host}, then run `sgevents reload` there.
+    """
+
+    host: str
+    reason: str
+
+
 class NotTakenYet(SgEventsError):
     """Event {event_id} has not been read yet; the newest one is {newest}. It will be handled when
     it arrives.

@@ -26,6 +26,7 @@ def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
             "plugins": [],
             "set_aside": [],
             "hosts": None,
+            "reload": None,
         }
     return {
         "running": overview.pid is not None,
@@ -39,6 +40,7 @@ def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
         "plugins": [_plugin_json(need) for need in overview.plugins],
         "set_aside": [set_aside_json(need) for need in overview.set_aside],
         "hosts": _hosts_json(overview.hosts),
+        "reload": reload_json(overview.hosts),
     }
 
 
@@ -50,6 +52,7 @@ def _hosts_json(hosts: HostsOverview | None) -> list[dict[str, Any]] | None:
         {
             "host": host_name,
             "since": iso(since),
+            "differs": hosts.differences.get(host_name),
             "feed": any(work.host == host_name and not work.lane_name for work in hosts.work),
             "lanes": [
                 {"lane": work.lane_name, "since": iso(work.since)}
@@ -59,6 +62,21 @@ def _hosts_json(hosts: HostsOverview | None) -> list[dict[str, Any]] | None:
         }
         for host_name, since in hosts.hosts.items()
     ]
+
+
+def reload_json(hosts: HostsOverview | None) -> dict[str, Any] | None:
+    """Return how far a reload of all hosts is, as JSON values; None if there is none now."""
+    wanted = None if hosts is None or not hosts.rolls else hosts.wanted
+    if wanted is None:
+        return None
+    return {
+        "asked_on": wanted.asked_on,
+        "asked_at": iso(wanted.asked_at),
+        "reloading": wanted.reloading or None,
+        "waiting": list(wanted.waiting),
+        "stopped_on": wanted.stopped_on or None,
+        "reason": wanted.reason or None,
+    }
 
 
 def set_aside_json(set_aside: SetAside) -> dict[str, Any]:

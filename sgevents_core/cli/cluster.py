@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import NoBrokerError
 
 if TYPE_CHECKING:
+    from sgevents_core.hosts.presence import HostsOverview
     from sgevents_core.settings import Settings
     from sgevents_core.state.nats.cluster_overview import HeldKey, StreamFigures
     from sgevents_core.state.nats.connection import Broker
@@ -91,13 +93,16 @@ def status(as_json: bool, config: Path) -> None:
     with connected_broker(settings, "sgevents cluster status") as broker:
         version = str(broker.server_info.get("version", ""))
         streams, leases = read_streams(broker, wanted), read_held_keys(broker, names)
+        hosts = _read_hosts(broker, settings, streams) if leases else None
         faults = find_faults(broker, settings.state, names, wanted)
     if as_json:
-        echo_json(without_empty(_as_json(settings, version, streams, leases, faults)))
+        state_fields = _as_json(settings, version, streams, leases, faults)
+        echo_json(without_empty({**state_fields, **_hosts_as_json(hosts)}))
     else:
         echo_line(f"{settings.state.url}, nats-server {version}")
         _print_streams(streams)
         _print_leases(leases)
+        _print_differences(hosts)
         _print_faults(faults)
     is_wrong = any(fault.prevents_run(settings.state.durability) for fault in faults)
     sys.exit(1 if is_wrong else 0)
@@ -154,6 +159,51 @@ def _as_json(
             for fault in faults
         ],
     }
+
+
+def _read_hosts(
+    broker: Broker, settings: Settings, streams: Sequence[StreamFigures]
+) -> HostsOverview | None:
+    """Return the hosts and which version is wanted; None if a stream is missing."""
+    from sgevents_core.hosts.presence import read_hosts
+    from sgevents_core.state.nats.bucket_notes import BucketNotes
+    from sgevents_core.state.nats.leases import Leases
+    from sgevents_core.state.nats.snapshots import SnapshotStore
+    from sgevents_core.state.nats.stream_names import site_names
+    from sgevents_core.state.nats.streams import lease_definition
+
+    if not all(stream.is_there for stream in streams):
+        return None
+    names, state = site_names(settings.site.url), settings.state
+    bucket = lease_definition(names, settings.site.url, replicas=state.replicas, lease=state.lease)
+    notes = BucketNotes(SnapshotStore(broker, names.bucket))
+    return read_hosts(Leases(broker, bucket, state.lease), notes)
+
+
+def _hosts_as_json(hosts: HostsOverview | None) -> dict[str, Any]:
+    from sgevents_core.cli._status_json import reload_json
+
+    differences = {} if hosts is None else hosts.differences
+    return {
+        "differences": [
+            {"host": host_name, "text": text} for host_name, text in differences.items()
+        ],
+        "reload": reload_json(hosts),
+    }
+
+
+def _print_differences(hosts: HostsOverview | None) -> None:
+    """Print which hosts have not what is wanted, and how far a reload of all is."""
+    if hosts is None:
+        return
+    for host_name, difference in hosts.differences.items():
+        echo_line(f"{host_name} differs from what is wanted: {difference}")
+    if hosts.wanted is not None and hosts.rolls:
+        from sgevents_core.cli.status import describe_roll
+
+        echo_line(describe_roll(hosts.wanted, time.time()))
+        if hosts.wanted.reason:
+            echo_line(f"  {hosts.wanted.reason}")
 
 
 def _print_streams(streams: Sequence[StreamFigures]) -> None:

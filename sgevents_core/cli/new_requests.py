@@ -191,9 +191,9 @@ def _is_daemon_there(settings: Settings) -> bool:
     leases = open_state(settings.state.path).leases()
     if leases is None:
         return False
-    from sgevents_core.hosts.presence import read_hosts
+    from sgevents_core.hosts.leases import HOST_PREFIX
 
-    return bool(read_hosts(leases).hosts)
+    return any(key.startswith(HOST_PREFIX) for key in leases.read_all())
 
 
 def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from sgevents_core.cli.printing import echo, read_configuration
+from sgevents_core.cli.reload_progress import ReloadProgress
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import (
     ConfigError,
@@ -23,6 +24,7 @@ from sgevents_core.errors import (
 from sgevents_core.printable import one_line
 from sgevents_core.settings.config_file import state_path
 from sgevents_core.state import lock
+from sgevents_core.state.opening import is_shared
 from sgevents_core.state.running import Running, read_running_daemon
 
 POLL_INTERVAL: Final = 0.05
@@ -38,10 +40,27 @@ def reload(config: Path) -> None:
     daemon finishes the running callbacks and restarts itself: nothing is lost or repeated. If not,
     it continues unchanged, and this command says why and exits with 1. Sending SIGHUP to the daemon
     does the same.
+
+    If several hosts share the state, what this host has is wanted from then on: the other hosts
+    reload after it, one at a time. The command waits for all of them; it ends with 1 at the first
+    that cannot.
     """
     state_folder = _state_folder_of(config)
+    progress = ReloadProgress(state_folder) if is_shared(state_folder) else None
     running_before = _request_reload(state_folder)
-    for is_long_wait in _poll_daemon():
+    running_now = _await_reload(state_folder, running_before, progress)
+    _print_changes(running_before, running_now)
+    if progress is not None:
+        progress.follow()
+
+
+def _await_reload(
+    state_folder: Path, running_before: Running, progress: ReloadProgress | None
+) -> Running:
+    """Wait until the daemon of this host has reloaded; return its record."""
+    polls = _poll_daemon()
+    while True:
+        is_long_wait = next(polls)
         running_now = read_running_daemon(state_folder)
         if (
             running_now is not None
@@ -50,11 +69,12 @@ def reload(config: Path) -> None:
         ):
             raise NotReloadedError(reason=running_now.refusal.reason)
         if running_now is not None and running_now.run != running_before.run:
-            _print_changes(running_before, running_now)
-            return
+            return running_now
         if not _is_alive(running_before.pid):
             reason = "its process has ended; see its log"
             raise DaemonElsewhereError(path=state_folder, reason=reason)
+        if progress is not None:
+            progress.raise_if_stopped()
         if is_long_wait:
             echo("Waiting for the running callbacks ...", err=True)
 

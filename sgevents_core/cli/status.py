@@ -26,6 +26,7 @@ from sgevents_core.state.pulse import STALE_AFTER, BlockedLane
 
 if TYPE_CHECKING:
     from sgevents_core.hosts.presence import HostsOverview
+    from sgevents_core.hosts.wanted import WantedVersion
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 
 
@@ -165,12 +166,26 @@ def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
         ]
         work_text = ", ".join(works) or "nothing yet"
         lines.append(f"host {host_name}, for {duration_text(max(now - since, 0.0))}: {work_text}")
+        if host_name in hosts.differences:
+            lines.append(f"  differs from what is wanted: {hosts.differences[host_name]}")
     lines += [
         f"host {work.host} is gone or leaves, and still has {work.lane_name or 'the feed'}"
         for work in hosts.work
         if work.host not in hosts.hosts
     ]
+    lines += [describe_roll(hosts.wanted, now)] if hosts.wanted is not None and hosts.rolls else []
     return lines or ["no host works at this state: start the daemon on one"]
+
+
+def describe_roll(wanted: WantedVersion, now: float) -> str:
+    """Return how far a reload of all hosts is."""
+    seconds_ago = duration_text(max(now - wanted.asked_at, 0.0))
+    begun = f"reload asked for on {wanted.asked_on}, {seconds_ago} ago"
+    if wanted.stopped_on:
+        return f"{begun}: stopped at {wanted.stopped_on}"
+    reloading = f"{wanted.reloading} reloads now" if wanted.reloading else "nobody reloads yet"
+    next_hosts = [name for name in wanted.waiting if name != wanted.reloading]
+    return f"{begun}: {reloading}" + (f", then {', '.join(next_hosts)}" if next_hosts else "")
 
 
 def _running_text(overview: Overview, now: float) -> str:

@@ -34,11 +34,17 @@ from sgevents_core.daemon.file_trials import find_deadly_files
 from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
+from sgevents_core.daemon.reload_turns import ReloadTurns
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
 from sgevents_core.daemon.server_wait import ServerWait
 from sgevents_core.daemon.state_trouble import find_state_trouble
 from sgevents_core.daemon.turnover import WorkTurnover
+from sgevents_core.hosts.host_files import (
+    HostFiles,
+    describe_host_files,
+    read_classic_contents,
+)
 from sgevents_core.hosts.opening import open_work
 from sgevents_core.hosts.work import Work
 from sgevents_core.metrics.opening import Monitoring, open_monitoring
@@ -53,7 +59,7 @@ from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system
 from sgevents_core.state.exposures import state_exposures
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.protocols import Leases, Presence, Reader, Writer
+from sgevents_core.state.protocols import Presence, Reader, State, Writer
 from sgevents_core.state.pulse import read_last_pulse
 
 logger = logging.getLogger("sgevents.daemon")
@@ -215,7 +221,7 @@ class Daemon:
                         mailer=mailer,
                         feed_process=feed_process,
                         monitoring=monitoring,
-                        open_work=partial(self._open_work, leases, opened_parts),
+                        open_work=partial(self._open_work, home, opened_parts),
                         evidence=evidence,
                     )
             except LoadingStopped:
@@ -271,19 +277,22 @@ class Daemon:
         mailer: LoadMailer,
         feed_process: FeedProcess,
         monitoring: Monitoring,
-        open_work: Callable[[Collection[str]], Work],
+        open_work: Callable[[Collection[str], HostFiles], Work],
         evidence: DeathEvidence | None,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
         loaded_files = LoadedFiles(self._settings)
         versions = loaded_files.present_versions()
+        classic_contents = read_classic_contents(self._settings)
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
         for status in loaded.statuses:
             mailer.mail_failure(status)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
-        work = open_work(collect_lane_names(self._settings, loaded, state_writer))
+        lane_names = collect_lane_names(self._settings, loaded, state_writer)
+        files = describe_host_files(self._settings, loaded, classic_contents)
+        work = open_work(lane_names, files)
         assembly = Assembly(
             self._settings,
             loaded,
@@ -320,6 +329,7 @@ class Daemon:
             state_writer,
             orders=self._orders,
             reloader=reloader,
+            reload_turns=ReloadTurns(reloader, work.rolling),
             presence=presence,
             drain=self._is_drain,
             classic_files=classic_files,
@@ -336,10 +346,14 @@ class Daemon:
         return run, loaded
 
     def _open_work(
-        self, leases: Leases | None, opened_parts: ExitStack, lane_names: Collection[str]
+        self,
+        home: State,
+        opened_parts: ExitStack,
+        lane_names: Collection[str],
+        files: HostFiles,
     ) -> Work:
         """Return what this process is to work at; its leases are given back at the end."""
-        work = open_work(leases, self._settings, lane_names)
+        work = open_work(home, self._settings, lane_names, files)
         opened_parts.callback(work.close)
         return work
 

@@ -16,12 +16,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from sgevents_core import __version__
 from sgevents_core.alerts.opening import check_addresses
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import ListenError, StateError
+from sgevents_core.hosts.host_files import (
+    HostFiles,
+    describe_host_files,
+    read_classic_contents,
+)
 from sgevents_core.metrics.opening import check_extra, check_new_address
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
@@ -79,6 +85,9 @@ class Reloader:
         self._redact_secrets = Redactor.of(settings)
         self._is_requested = False
         self._rehearsal: _Rehearsal | None = None
+        self._refusal_reason = ""
+        self.rehearsed_files: HostFiles | None = None
+        """What the last trial has shown that a restart would run; None if it showed nothing."""
         self._running_note = Running(
             pid=os.getpid(),
             run=f"{os.getpid()}-{time.time_ns()}",
@@ -104,6 +113,7 @@ class Reloader:
             if not self._rehearsal.is_over():
                 return False
             rehearsal, self._rehearsal = self._rehearsal, None
+            self.rehearsed_files = None
             reason = self._redact_secrets(rehearsal.read_objection(self._find_objection))
             if not self._is_requested:
                 return self._finish_rehearsal(reason)
@@ -112,18 +122,32 @@ class Reloader:
             return self._start_rehearsal(self._start_command)
         return False
 
-    def leave_hung(self, current_time: float) -> None:
+    def leave_hung(self, current_time: float) -> bool:
         """Request a restart because threads of the daemon hang; after a refusal, wait a while.
 
         Args:
             current_time: The current monotonic time, in seconds.
+
+        Returns:
+            Whether it was requested now.
         """
-        if (
+        is_due = (
             self._rehearsal is None
             and not self._is_requested
             and current_time >= self._next_attempt_at
-        ):
+        )
+        if is_due:
             self._is_requested, self._next_attempt_at = True, current_time + RETRY_INTERVAL
+        return is_due
+
+    def refuse(self, reason: str) -> None:
+        """Continue as it was although the new state loads, and say why."""
+        self._refuse_reload(self._redact_secrets(reason))
+
+    def take_refusal(self) -> str:
+        """Return why the last request was refused, once; empty if none was since."""
+        reason, self._refusal_reason = self._refusal_reason, ""
+        return reason
 
     def note_changes(self, names: Collection[str], plugins: Sequence[LoadedPlugin]) -> None:
         """Note which plugins run after a change, for commands that compare them with the files.
@@ -148,6 +172,7 @@ class Reloader:
     def _find_objection(self, report: dict[str, Any]) -> str:
         """Return why a new state that loads is refused all the same; empty if it is not."""
         try:
+            self.rehearsed_files = msgspec.convert(report["files"], HostFiles)
             listen = report["listen"] and ListenAddress(*report["listen"])
             check_new_address(self._listen, listen, self._config_path)
         except ListenError as error:
@@ -178,6 +203,7 @@ class Reloader:
             reason,
             extra={"action": "daemon.not_reloaded"},
         )
+        self._refusal_reason = reason
         previous_refusal = self._running_note.refusal
         refusal = Refusal(1 if previous_refusal is None else previous_refusal.number + 1, reason)
         self._running_note = replace(self._running_note, refusal=refusal)
@@ -267,7 +293,9 @@ def describe_loaded(settings: Settings, loaded: Loaded) -> str:
     ]
     check_extra(settings)
     check_addresses(settings)
+    files = describe_host_files(settings, loaded, read_classic_contents(settings))
     report = {
+        "files": msgspec.to_builtins(files),
         "state": str(settings.state.path),
         "listen": settings.metrics.listen,
         "unusable": [

@@ -18,6 +18,7 @@ from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.late_lanes import LateLanes
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.reload_turns import ReloadTurns
 from sgevents_core.daemon.state_trouble import find_state_trouble
 from sgevents_core.daemon.turnover import WorkTurnover
 from sgevents_core.daemon.waking import WakeListener
@@ -54,6 +55,7 @@ class DaemonRun:
         state_writer: The connection of the main thread.
         orders: The orders that signals give.
         reloader: Handles requests to reload.
+        reload_turns: Knows when this process may be replaced.
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
         classic_files: Applies changes of classic files; None if there are none.
@@ -72,6 +74,7 @@ class DaemonRun:
         *,
         orders: SimpleQueue[SignalOrder],
         reloader: Reloader,
+        reload_turns: ReloadTurns,
         presence: Presence,
         drain: bool,
         classic_files: ClassicFollowing | None = None,
@@ -88,6 +91,7 @@ class DaemonRun:
         self._state = state_writer
         self._orders = orders
         self._reloader = reloader
+        self._reload_turns = reload_turns
         self._presence = presence
         self._is_drain = drain
         self._has_ended_batches = False
@@ -181,10 +185,10 @@ class DaemonRun:
         if signal_order == "stop":
             return True
         if signal_order == "reload":
-            self._reloader.request_reload()
+            self._reload_turns.request_reload()
         if overdue.check(time.monotonic()):
-            self._reloader.leave_hung(time.monotonic())
-        self.is_reloading = self._reloader.poll_rehearsal()
+            self._reload_turns.leave_hung(time.monotonic())
+        self.is_reloading = self._reload_turns.poll()
         return self.is_reloading or self._has_failed() or (self._is_drain and self._is_drained())
 
     def _await_order(self, seconds: float) -> SignalOrder | None:

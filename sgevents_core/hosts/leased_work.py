@@ -6,12 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from sgevents_core.errors import HostNameTaken, StateError
+from sgevents_core.hosts.host_files import HostFiles
 from sgevents_core.hosts.leases import HOST_PREFIX, HolderNote, read_note
+from sgevents_core.hosts.rolling import RollingReload
 from sgevents_core.hosts.spread import FEED, PresentHost, decide_change, lane_work
+from sgevents_core.hosts.wanted import HostVersion
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.protocols import HeldLease, LeaseEntry, Leases
 
@@ -21,6 +27,10 @@ LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at all leases."""
 _RENEWALS: Final = 4
 """How often a lease is renewed while it lasts."""
+FOLLOW_SECONDS: Final = 10.0
+"""For how long a host whose files change while it runs counts as one that has what it had."""
+_RECORD_PAUSE: Final = 5.0
+"""Seconds for which what is wanted is not asked for again after it could not be read."""
 _END_WITHIN: Final = 5.0
 
 
@@ -32,6 +42,7 @@ class LeasedWork:
         note: This process: its host, its files, its run, its version.
         lane_names: All lanes.
         describe_host: Returns what the configuration says about a host, by its name.
+        rolling: This host's part in what is wanted; None to take all hosts to be equal.
     """
 
     is_shared = True
@@ -42,7 +53,9 @@ class LeasedWork:
         note: HolderNote,
         lane_names: Collection[str],
         describe_host: Callable[[str], PresentHost],
+        rolling: RollingReload | None = None,
     ) -> None:
+        self.rolling: Final = rolling
         self._leases = leases
         self._note = note
         self._work_names = frozenset([FEED, *map(lane_work, lane_names)])
@@ -60,6 +73,10 @@ class LeasedWork:
         self._woken = threading.Event()
         self._renewed_at = float("-inf")
         self._trouble: LastingFailure | None = None
+        self._ready_hosts: frozenset[str] | None = None
+        self._record_due = float("-inf")
+        self._follows_until = float("inf")
+        self._is_note_old = False
         self._error: HostNameTaken | None = None
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
@@ -116,6 +133,22 @@ class LeasedWork:
             self._in_use.discard(work_name)
             self._released.discard(work_name)
             self._give_back(work_name)
+        self._woken.set()
+
+    def change_files(self, files: HostFiles) -> None:
+        """Show that this host runs something else now, because its files changed."""
+        if self.rolling is None or files.version() == self._note.version:
+            return
+        self.rolling.change_files(files)
+        wanted_version = self.rolling.wanted_version
+        with self._lock:
+            had_wanted = wanted_version in {self._note.version, self._note.previous}
+            previous = wanted_version if had_wanted else ""
+            self._note = msgspec.structs.replace(
+                self._note, version=files.version(), previous=previous
+            )
+            self._follows_until = self._leases.clock() + FOLLOW_SECONDS
+            self._is_note_old = True
         self._woken.set()
 
     def leave(self) -> None:
@@ -182,7 +215,9 @@ class LeasedWork:
     def _turn(self) -> None:
         self._return_leases()
         current_time = self._leases.clock()
-        if current_time - self._renewed_at >= self._leases.seconds / _RENEWALS:
+        self._end_following(current_time)
+        renewal_due = self._renewed_at + self._leases.seconds / _RENEWALS
+        if current_time >= renewal_due or self._is_note_old:
             self._renewed_at = current_time
             self._renew_all()
         if not self._is_leaving:
@@ -196,9 +231,11 @@ class LeasedWork:
     def _renew_all(self) -> None:
         """Renew every lease; one that is over is no longer this process's."""
         with self._lock:
-            held = dict(self._held)
+            held, shown_note = dict(self._held), self._note
+            self._is_note_old = False
         for key, lease in held.items():
-            renewed = self._leases.renew(lease)
+            shown = self._show_note(lease, shown_note) if key == self._host_key else None
+            renewed = self._leases.renew(lease, shown)
             with self._lock:
                 if self._held.get(key) is not lease:  # given back meanwhile
                     if renewed is not None and lease in self._given_back:
@@ -210,6 +247,20 @@ class LeasedWork:
                     self._report_lost(key)
         if self._host_key not in self._held and not self._is_leaving:
             self._appear()
+
+    def _show_note(self, lease: HeldLease, note: HolderNote) -> bytes:
+        """Return what this host's own lease says from now on: since when it is there stays."""
+        before = read_note(lease.holder)
+        since = note.since if before is None else before.since
+        return msgspec.structs.replace(note, since=since).encode()
+
+    def _end_following(self, current_time: float) -> None:
+        """No longer count as one that has what it had before its files changed."""
+        if current_time >= self._follows_until:
+            with self._lock:
+                self._follows_until = float("inf")
+                self._note = msgspec.structs.replace(self._note, previous="")
+                self._is_note_old = True
 
     def _keep(self, key: str, lease: HeldLease) -> None:
         self._held[key] = lease
@@ -278,14 +329,32 @@ class LeasedWork:
         return note.home == self._note.home and note.run != self._note.run
 
     def _present_hosts(self, notes: Mapping[str, HolderNote | None]) -> Sequence[PresentHost]:
-        names = {
-            note.host
+        versions = {
+            note.host: HostVersion(note.version, note.previous)
             for key, note in notes.items()
             if note is not None and key.startswith(HOST_PREFIX)
         }
-        return [self._describe_host(name) for name in sorted(names | {self._note.host})]
+        versions[self._note.host] = HostVersion(self._note.version, self._note.previous)
+        ready_hosts = self._find_ready_hosts(versions)
+        return [
+            replace(self._describe_host(name), is_ready=name in ready_hosts)
+            for name in sorted(versions)
+        ]
+
+    def _find_ready_hosts(self, versions: Mapping[str, HostVersion]) -> Collection[str]:
+        """Return the hosts that have what is wanted; as they were, while that cannot be read."""
+        current_time = self._leases.clock()
+        if self.rolling is None:
+            return versions
+        if self._ready_hosts is None or current_time >= self._record_due:
+            try:
+                self._ready_hosts = self.rolling.look(versions)
+            except StateError as error:
+                logger.debug("What is wanted cannot be read: %s", error)
+                self._record_due = current_time + _RECORD_PAUSE
+        return versions if self._ready_hosts is None else self._ready_hosts
 
 
 def replace_since(note: HolderNote) -> HolderNote:
     """Return a note of something that begins now."""
-    return HolderNote(note.host, note.home, note.run, time.time(), note.version)
+    return msgspec.structs.replace(note, since=time.time())

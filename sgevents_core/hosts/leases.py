@@ -24,6 +24,8 @@ class HolderNote(msgspec.Struct, frozen=True, omit_defaults=True):
         run: The id of the process.
         since: Since when it has it, in seconds since 1970, by its own clock.
         version: Of a host: the version of the configuration and the plugins that it has.
+        previous: Of a host: the version that it had until some seconds ago, if its files changed
+            while it runs.
     """
 
     host: str
@@ -31,6 +33,7 @@ class HolderNote(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str
     since: float
     version: str = ""
+    previous: str = ""
 
     def encode(self) -> bytes:
         """Return it as it is written."""

@@ -9,36 +9,44 @@ from collections.abc import Collection
 from functools import partial
 
 from sgevents_core.errors import StateError
+from sgevents_core.hosts.host_files import HostFiles
 from sgevents_core.hosts.leased_work import LeasedWork
 from sgevents_core.hosts.leases import HOME_FILE, HolderNote, read_home_id
+from sgevents_core.hosts.rolling import RollingReload
 from sgevents_core.hosts.spread import PresentHost
 from sgevents_core.hosts.work import Everything, Work
 from sgevents_core.settings import Settings
 from sgevents_core.settings.state_settings import HostSettings
-from sgevents_core.state.protocols import Leases
+from sgevents_core.state.protocols import State
 
 
-def open_work(leases: Leases | None, settings: Settings, lane_names: Collection[str]) -> Work:
+def open_work(
+    state: State, settings: Settings, lane_names: Collection[str], files: HostFiles
+) -> Work:
     """Return what this process is to work at; it has the lock of the state's folder.
 
     Args:
-        leases: The leases of the state; None if nobody shares it.
+        state: The state.
         settings: The configuration.
         lane_names: All lanes.
+        files: What this host runs.
 
     Raises:
         HostNameTaken: Another host of this name is there.
         StateError: The servers do not answer, or the state's folder cannot be written.
     """
-    if leases is None:
+    leases, notes = state.leases(), state.host_notes()
+    if leases is None or notes is None:
         return Everything(lane_names)
     try:
         home_id = read_home_id(settings.state.path)
     except OSError as error:
         path = str(settings.state.path / HOME_FILE)
         raise StateError(path=path, reason=error.strerror or str(error)) from None
-    note = HolderNote(host_name_of(settings), home_id, secrets.token_hex(8), time.time())
-    work = LeasedWork(leases, note, lane_names, partial(describe_host, settings))
+    host_name = host_name_of(settings)
+    note = HolderNote(host_name, home_id, secrets.token_hex(8), time.time(), files.version())
+    rolling = RollingReload(notes, host_name, files)
+    work = LeasedWork(leases, note, lane_names, partial(describe_host, settings), rolling)
     work.start()
     return work
 

@@ -1,13 +1,30 @@
-"""Which hosts are there, and who works at what since when, for people and for commands."""
+"""Which hosts are there, what each has and works at, and which version is wanted, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from sgevents_core.hosts.host_files import (
+    HostFiles,
+    difference_text,
+    find_differences,
+    read_host_files,
+)
 from sgevents_core.hosts.leases import HOST_PREFIX, HolderNote, read_note
+from sgevents_core.hosts.rolling import WANTED_FILES_KEY, WANTED_KEY, files_key
 from sgevents_core.hosts.spread import FEED, lane_of_work
-from sgevents_core.state.protocols import Leases
+from sgevents_core.hosts.wanted import (
+    HostVersion,
+    WantedVersion,
+    is_rolling,
+    read_wanted,
+    ready_hosts,
+)
+from sgevents_core.state.protocols import HostNotes, Leases
+
+UNKNOWN_DIFFERENCE = "what it has is not known"
 
 
 class HeldWork(NamedTuple):
@@ -31,26 +48,41 @@ class HostsOverview(NamedTuple):
         hosts: The hosts that are there: name -> since when, in seconds since 1970.
         work: The feed first, then the lanes, by name.
         error: Why that is not known; empty if it is.
+        differences: Host that has other files than are wanted -> in what it differs.
+        wanted: What is wanted, and who is still to reload; None if nobody has said so yet.
+        rolls: Whether hosts reload one after another now, or have stopped on the way.
     """
 
     hosts: Mapping[str, float]
     work: tuple[HeldWork, ...]
     error: str = ""
+    differences: Mapping[str, str] = MappingProxyType({})
+    wanted: WantedVersion | None = None
+    rolls: bool = False
 
 
-def read_hosts(leases: Leases) -> HostsOverview:
-    """Return which hosts are there, and who has what.
+def read_hosts(leases: Leases, notes: HostNotes) -> HostsOverview:
+    """Return which hosts are there, who has what, and which version is wanted.
 
     Raises:
         StateError: The servers do not answer.
     """
-    notes = {
+    held = {
         key: note
         for key, entry in leases.read_all().items()
         if (note := read_note(entry.holder)) is not None
     }
-    hosts = {note.host: note.since for key, note in notes.items() if key.startswith(HOST_PREFIX)}
-    return HostsOverview(dict(sorted(hosts.items())), tuple(sorted(_held_work(notes))))
+    hosts = {note.host: note for key, note in held.items() if key.startswith(HOST_PREFIX)}
+    stored = notes.read(WANTED_KEY)
+    wanted = None if stored is None else read_wanted(stored.content)
+    versions = {name: HostVersion(note.version, note.previous) for name, note in hosts.items()}
+    return HostsOverview(
+        {name: hosts[name].since for name in sorted(hosts)},
+        tuple(sorted(_held_work(held))),
+        differences={} if wanted is None else _find_differences(wanted, versions, notes),
+        wanted=wanted,
+        rolls=wanted is not None and is_rolling(wanted, versions),
+    )
 
 
 def _held_work(notes: Mapping[str, HolderNote]) -> list[HeldWork]:
@@ -59,3 +91,30 @@ def _held_work(notes: Mapping[str, HolderNote]) -> list[HeldWork]:
         for key, note in notes.items()
         if key == FEED or lane_of_work(key) is not None
     ]
+
+
+def _find_differences(
+    wanted: WantedVersion, versions: Mapping[str, HostVersion], notes: HostNotes
+) -> dict[str, str]:
+    """Return in what each host differs that has not what is wanted."""
+    waiting_hosts = sorted(versions.keys() - ready_hosts(wanted, versions))
+    changing_hosts = [name for name, shown in versions.items() if shown.previous]
+    other_hosts = sorted({*waiting_hosts, *changing_hosts})
+    if not other_hosts:
+        return {}
+    wanted_files = _read_files(notes, WANTED_FILES_KEY, wanted.version)
+    differences = {}
+    for host_name in other_hosts:
+        files = _read_files(notes, files_key(host_name), versions[host_name].version)
+        if files is None or wanted_files is None:
+            differences[host_name] = UNKNOWN_DIFFERENCE
+        else:
+            differences[host_name] = difference_text(find_differences(wanted_files, files))
+    return {name: text for name, text in differences.items() if text}
+
+
+def _read_files(notes: HostNotes, key: str, version: str) -> HostFiles | None:
+    """Return what a note says that a version is; None if it is about another one."""
+    note = notes.read(key)
+    stored = None if note is None else read_host_files(note.content)
+    return stored.files if stored is not None and stored.version == version else None

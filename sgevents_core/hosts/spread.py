@@ -36,7 +36,8 @@ class PresentHost:
         lanes: The lanes that it may work at; None for all.
         pinned: The lanes that it works at whenever it is ready.
         takes_feed: Whether it may follow the site.
-        is_ready: Whether it may take more: it is not leaving, and has the wanted version.
+        is_ready: Whether it has the wanted version; if not, it takes only what no other host may
+            do that has it.
     """
 
     name: str
@@ -125,7 +126,8 @@ def assign_work(
 
 def _find_candidates(work_name: str, hosts: Sequence[PresentHost]) -> list[str]:
     """Return the names of the hosts that may take a piece of work."""
-    able_hosts = [host for host in hosts if host.is_ready and host.may_do(work_name)]
+    able_hosts = [host for host in hosts if host.may_do(work_name)]
+    able_hosts = [host for host in able_hosts if host.is_ready] or able_hosts
     for may_take in (
         lambda host: lane_of_work(work_name) in host.pinned,
         lambda host: host.weight > 0,

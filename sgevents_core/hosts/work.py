@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.hosts.rolling import RollingReload
 from sgevents_core.hosts.spread import FEED, lane_work
 from sgevents_core.observe.lasting_failure import LastingFailure
 
@@ -20,8 +22,15 @@ class Work(Protocol):
     def trouble(self) -> LastingFailure | None:
         """Why this process cannot keep its right to work; None if it can."""
 
+    @property
+    def rolling(self) -> RollingReload | None:
+        """This host's part in a reload of all hosts; None if there are no others."""
+
     def wanted(self) -> Collection[str]:
         """Return the work that this process is to do now; see `spread` for the names."""
+
+    def change_files(self, files: HostFiles) -> None:
+        """Take notice that this process runs something else now, because its files changed."""
 
     def right_to(self, work_name: str) -> Callable[[], bool] | None:
         """Return what says whether something may be begun right now; None if it always may.
@@ -51,6 +60,7 @@ class Everything:
 
     is_shared = False
     trouble = None
+    rolling = None
 
     def __init__(self, lane_names: Collection[str]) -> None:
         self._work_names = frozenset([FEED, *map(lane_work, lane_names)])
@@ -58,6 +68,9 @@ class Everything:
     def wanted(self) -> Collection[str]:
         """Return everything."""
         return self._work_names
+
+    def change_files(self, files: HostFiles) -> None:
+        """Do nothing: there is nobody to compare with."""
 
     def right_to(self, work_name: str) -> Callable[[], bool] | None:
         """Return None: whatever is to be done may be begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from sgevents_core.state.attention import (
     ShownNeed,
     attention_needs,
     daemon_needs,
+    other_files_need,
     plugin_needs,
     refused_reload_need,
+    stopped_reload_need,
 )
 from sgevents_core.state.deferred import DeferredCount
 from sgevents_core.state.feed_values import FeedRecord, SetAside
@@ -158,6 +161,7 @@ class Overview:
         needs: list[Need | ShownNeed] = [*daemon_needs(self.pid, self.pulse, daemon_pulse)]
         needs += attention_needs(self.pulse, self.feed_trouble, daemon_pulse)
         needs += [refused_reload_need(self.refused)] if self.refused else []
+        needs += [] if self.hosts is None else _hosts_needs(self.hosts)
         for plugin in self.plugins:
             needs += plugin_needs(
                 plugin.name,
@@ -208,10 +212,25 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
         state.close()
 
 
+def _hosts_needs(hosts: HostsOverview) -> Iterator[ShownNeed]:
+    """Yield what needs a person because hosts do not have the same files."""
+    wanted = hosts.wanted
+    if wanted is None:
+        return
+    is_stopped = hosts.rolls and bool(wanted.stopped_on)
+    if is_stopped:
+        yield stopped_reload_need(wanted.stopped_on, wanted.reason)
+    for host_name, difference in hosts.differences.items():
+        is_about_to_reload = hosts.rolls and not is_stopped and host_name in wanted.waiting
+        if host_name != wanted.stopped_on and not is_about_to_reload:
+            yield other_files_need(host_name, difference)
+
+
 def _hosts_overview(folder: Path) -> HostsOverview | None:
+    state = open_state(folder)
     try:
-        leases = open_state(folder).leases()
-        return None if leases is None else read_hosts(leases)
+        leases, notes = state.leases(), state.host_notes()
+        return None if leases is None or notes is None else read_hosts(leases, notes)
     except StateError as error:  # the servers do not answer, and the rest is known
         return HostsOverview({}, (), str(error))
 

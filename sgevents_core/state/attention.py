@@ -128,6 +128,8 @@ ShownNeedKind: TypeAlias = Literal[
     "not_running",
     "not_moving",
     "not_reloaded",
+    "reload_stopped",
+    "other_files",
     "paused",
     "not_started",
     "not_loaded",
@@ -167,6 +169,23 @@ def refused_reload_need(reason_text: str) -> ShownNeed:
     """Return the need that reports a refused reload."""
     text = f"The last reload was refused, and the daemon continues as before: {reason_text}"
     return ShownNeed("not_reloaded", text, "fix that, then: sgevents reload")
+
+
+def stopped_reload_need(host_name: str, reason_text: str) -> ShownNeed:
+    """Return the need that reports a host at which the reload of all hosts has stopped."""
+    text = f"The reload of all hosts has stopped at {host_name}: {reason_text}"
+    fix = f"fix that on {host_name}, then: sgevents reload there"
+    return ShownNeed("reload_stopped", text, fix)
+
+
+def other_files_need(host_name: str, difference_text: str) -> ShownNeed:
+    """Return the need that reports a host with other files than are wanted."""
+    text = f"Host {host_name} has not what is wanted, and waits: {difference_text}"
+    fix = (
+        f"install the same on {host_name} and restart it there; or make what it has the wanted"
+        f" version: sgevents reload on {host_name}"
+    )
+    return ShownNeed("other_files", text, fix)
 
 
 def plugin_needs(

@@ -33,7 +33,7 @@ class ChangingWork(Everything):
     def leave(self):
         wanted_file.write_text("")
 
-daemon.open_work = lambda leases, settings, lane_names: ChangingWork(lane_names)
+daemon.open_work = lambda state, settings, lane_names, files: ChangingWork(lane_names)
 """
 """Lets a file say what the process is to work at."""
 STARTED = """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from leases_in_memory import Bucket, MemoryLeases
+from leases_in_memory import Bucket, MemoryLeases, MemoryNotes
 
 from sgevents_core.errors import HostNameTaken
-from sgevents_core.hosts.leased_work import LeasedWork
+from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.hosts.leased_work import FOLLOW_SECONDS, LeasedWork
 from sgevents_core.hosts.leases import HolderNote
+from sgevents_core.hosts.rolling import WANTED_KEY, RollingReload
 from sgevents_core.hosts.spread import FEED, PresentHost, lane_work
+from sgevents_core.hosts.wanted import WantedVersion, read_wanted
 from sgevents_core.hosts.work import Everything
+from sgevents_core.state.protocols import StoredNote
 
 LANES = ["one", "two", "three"]
 ALL_WORK = {FEED, *map(lane_work, LANES)}
@@ -23,12 +27,19 @@ class Cluster:
         self.leases: dict[str, MemoryLeases] = {}
         self.works: dict[str, LeasedWork] = {}
         self.doing: dict[str, set[str]] = {}
+        self.notes: dict[str, StoredNote] = {}
+        self.rolling: dict[str, RollingReload] = {}
 
-    def start(self, host_name: str, *, home: str = "", run: str = "1") -> LeasedWork:
+    def start(
+        self, host_name: str, *, home: str = "", run: str = "1", program: str = "1"
+    ) -> LeasedWork:
         """Let a host come; its thread does not run, the test takes its turns."""
         self.leases[host_name] = leases = MemoryLeases(self.bucket)
-        note = HolderNote(host_name, home or host_name, run, 0.0)
-        work = LeasedWork(leases, note, LANES, _describe)
+        files = HostFiles(program)
+        note = HolderNote(host_name, home or host_name, run, 0.0, files.version())
+        rolling = RollingReload(MemoryNotes(self.notes), host_name, files)
+        work = LeasedWork(leases, note, LANES, _describe, rolling)
+        self.rolling[host_name] = rolling
         work._appear()
         self.works[host_name], self.doing[host_name] = work, set()
         return work
@@ -51,6 +62,21 @@ class Cluster:
         """Let time pass until it is spread."""
         for _ in range(20):
             self.turn()
+
+    def stop(self, host_name: str) -> None:
+        """Let a host stop in order."""
+        work = self.works[host_name]
+        work.leave()
+        self.turn()
+        self.turn()
+        work.close()
+        del self.works[host_name], self.doing[host_name], self.rolling[host_name]
+
+    def wanted(self) -> WantedVersion:
+        """Return what is recorded."""
+        wanted = read_wanted(self.notes[WANTED_KEY].content)
+        assert wanted is not None
+        return wanted
 
     def shares(self) -> list[int]:
         """Return how much each host does."""
@@ -192,3 +218,96 @@ def test_host_whose_name_is_taken_while_it_was_away_stops_with_the_reason(cluste
     with pytest.raises(HostNameTaken):
         alpha.wanted()
     assert not alpha.wanted()
+
+
+def test_only_hosts_that_have_what_is_wanted_take_work(cluster: Cluster) -> None:
+    """A host with other files waits, named with what differs, until its files are wanted."""
+    cluster.start("alpha")
+    cluster.start("beta")
+    cluster.settle()
+    cluster.start("gamma", program="2")
+    cluster.settle()
+    assert (cluster.doing["gamma"], cluster.shares()) == (set(), [0, 2, 2])
+    objection = cluster.rolling["gamma"].find_objection(HostFiles("2"))
+    assert objection == "sgevents: 2, and 1 is wanted"
+    assert cluster.rolling["alpha"].find_objection(HostFiles("1")) == ""
+    cluster.stop("beta")
+    cluster.start("beta", run="2", program="2")
+    cluster.settle()
+    assert cluster.wanted().version == HostFiles("2").version()
+    assert (cluster.doing["alpha"], cluster.shares()) == (set(), [0, 2, 2])
+
+
+def test_request_is_answered_and_hosts_have_their_turns(cluster: Cluster) -> None:
+    """The one that was asked reloads at once; the next when that is back; each once."""
+    for host_name in ("alpha", "beta"):
+        cluster.start(host_name)
+    cluster.settle()
+    alpha, beta = cluster.rolling["alpha"], cluster.rolling["beta"]
+    alpha.ask(HostFiles("2"))
+    cluster.turn()
+    assert (alpha.answer, alpha.notice_turn(), beta.notice_turn()) == ("its turn", True, False)
+    assert not alpha.notice_turn()
+    cluster.stop("alpha")
+    cluster.start("alpha", run="2", program="2")
+    cluster.settle()
+    assert cluster.doing["alpha"] == ALL_WORK
+    assert (beta.notice_turn(), beta.notice_turn()) == (True, False)
+    beta.refuse("it does not load")
+    cluster.settle()
+    assert (cluster.wanted().stopped_on, cluster.wanted().reason) == ("beta", "it does not load")
+    assert cluster.doing["alpha"] == ALL_WORK
+    beta.ask(HostFiles("2"))
+    cluster.turn()
+    assert (beta.answer, cluster.wanted().stopped_on) == ("its turn", "")
+    cluster.stop("beta")
+    cluster.start("beta", run="2", program="2")
+    cluster.settle()
+    assert cluster.shares() == [2, 2]
+    assert cluster.wanted().waiting == ()
+
+
+def test_request_during_another_hosts_turn_is_for_later(cluster: Cluster) -> None:
+    """One host reloads at a time, whoever asks where."""
+    for host_name in ("alpha", "beta"):
+        cluster.start(host_name)
+    cluster.settle()
+    cluster.rolling["alpha"].ask(HostFiles("2"))
+    cluster.turn()
+    cluster.rolling["beta"].ask(HostFiles("2"))
+    cluster.turn()
+    assert cluster.rolling["beta"].answer == "later"
+    assert cluster.wanted().reloading == "alpha"
+
+
+def test_changed_files_are_followed_by_all_without_moving_anything(cluster: Cluster) -> None:
+    """A host whose files change while it runs keeps what it has while others follow."""
+    for host_name in ("alpha", "beta", "gamma"):
+        cluster.start(host_name)
+    cluster.settle()
+    before = {name: set(doing) for name, doing in cluster.doing.items()}
+    for work in cluster.works.values():
+        work.change_files(HostFiles("2"))
+        for _ in range(4):
+            cluster.turn()
+            assert cluster.doing == before
+    assert cluster.wanted().version == HostFiles("2").version()
+    cluster.works["alpha"].change_files(HostFiles("3"))
+    for _ in range(int(FOLLOW_SECONDS)):
+        cluster.turn()
+        assert cluster.doing == before
+    cluster.settle()
+    cluster.settle()
+    assert (cluster.doing["alpha"], cluster.shares()) == (set(), [0, 2, 2])
+
+
+def test_hosts_go_on_while_what_is_wanted_cannot_be_read(cluster: Cluster) -> None:
+    """The servers answer about leases, and not about notes: everybody stays as it was."""
+    cluster.start("alpha")
+    cluster.start("beta", program="2")
+    cluster.settle()
+    assert cluster.shares() == [0, 4]
+    for rolling in cluster.rolling.values():
+        rolling._notes.is_cut_off = True  # type: ignore[attr-defined]  # the test's own
+    cluster.settle()
+    assert cluster.shares() == [0, 4]

@@ -18,6 +18,10 @@ from sgevents_core.cli.check_broker import broker_findings
 from sgevents_core.cli.cluster import refuse_servers
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import ClusterNotReadyError
+from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.hosts.leases import HolderNote
+from sgevents_core.hosts.rolling import files_key
+from sgevents_core.hosts.wanted import WantedVersion
 from sgevents_core.settings import load_settings
 from sgevents_core.state import opening
 from sgevents_core.state.nats.jetstream import call, stream_info
@@ -176,22 +180,43 @@ def test_replicas_are_those_of_the_configuration(
 
 
 def test_status_shows_streams_and_leases(studio: Studio, streams: NatsSite) -> None:
-    """For people, and as JSON with the keys that the documentation lists."""
+    """For people, and as JSON with the keys that the documentation lists.
+
+    A host that has other files than are wanted is named with what differs, also one with an odd
+    name, and so is the host at which a reload has stopped.
+    """
     streams.journal().append(streams.page, b"x" * 1000, 0, "render01-1/1")
     assert streams.leases().take("feed", b"render01") is not None
     shown = studio("cluster", "status")
     assert shown.exit_code == 0
     assert re.search(r"_J +the journal +1 +1 +1 ", shown.stdout)
     assert re.search(r"feed +render01", shown.stdout)
+    wanted, other, odd_name = HostFiles("2"), HostFiles("1"), "render 0.2"
+    note = HolderNote(odd_name, "home", "run", 0.0, other.version())
+    assert streams.leases().take(f"host.{odd_name}", note.encode()) is not None
+    record = WantedVersion(
+        wanted.version(), asked_on="a", waiting=(odd_name,), stopped_on=odd_name, reason="a reason"
+    )
+    notes = streams.notes()
+    assert notes.read("wanted") is None
+    assert notes.replace("wanted", record.encode(), 0)
+    assert not notes.replace("wanted", record.encode(), 0)
+    assert notes.replace("wanted.files", wanted.encode(), 0)
+    assert notes.replace(files_key(odd_name), other.encode(), 0)
+    shown = studio("cluster", "status")
+    text = "sgevents: 1, and 2 is wanted"
+    assert f"{odd_name} differs from what is wanted: {text}" in shown.stdout
+    assert f"stopped at {odd_name}\n  a reason" in shown.stdout
     report = studio("cluster", "status", "--json")
     value = json.loads(report.stdout)
-    assert value["leases"] == [{"key": "feed", "holder": "render01"}]
+    assert value["leases"][0] == {"key": "feed", "holder": "render01"}
+    assert value["differences"] == [{"host": odd_name, "text": text}]
     assert value["streams"][0]["messages"] == 1
     page = (DOCS / "reference" / "json.md").read_text("utf-8")
     section = page.partition("## `sgevents cluster status`\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", section, re.MULTILINE))
     written = set(value)
-    for name in ("streams", "leases", "faults"):
+    for name in ("streams", "leases", "differences", "faults"):
         written |= {f"{name}[].{key}" for key in value[name][0]}
     assert written == documented
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from sgevents_core.errors import StateError
-from sgevents_core.state.protocols import HeldLease, LeaseEntry
+from sgevents_core.state.protocols import HeldLease, LeaseEntry, StoredNote
 
 
 class StoredKey(NamedTuple):
@@ -92,6 +92,32 @@ class MemoryLeases:
         revision, until = next(self._bucket.revisions), self._bucket.now + self.seconds
         self._bucket.keys[key] = StoredKey(holder, revision, until)
         return HeldLease(key, holder, revision, until - 0.3)
+
+    def _answer(self) -> None:
+        if self.is_cut_off:
+            raise StateError(path="nats://nowhere", reason="it does not answer")
+
+
+class MemoryNotes:
+    """One host's access to the notes that all share; `is_cut_off` as for leases."""
+
+    def __init__(self, stored: dict[str, StoredNote]) -> None:
+        self._stored = stored
+        self.is_cut_off = False
+
+    def read(self, key: str) -> StoredNote | None:
+        """Return a note."""
+        self._answer()
+        return self._stored.get(key)
+
+    def replace(self, key: str, content: bytes, revision: int) -> bool:
+        """Replace a note, unless another did."""
+        self._answer()
+        before = self._stored.get(key)
+        if revision != (0 if before is None else before.revision):
+            return False
+        self._stored[key] = StoredNote(content, revision + 1)
+        return True
 
     def _answer(self) -> None:
         if self.is_cut_off:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from leases_in_memory import Bucket, MemoryLeases
+from leases_in_memory import Bucket, MemoryLeases, MemoryNotes
 
 from sgevents_core.errors import FrontCut, OutcomeNotKnown
 from sgevents_core.state.nats.appending import Appended, StoredAt, Superseded
@@ -153,6 +153,10 @@ class MemoryLogs:
     def leases(self) -> MemoryLeases:
         """The leases, which nobody else has here."""
         return MemoryLeases(Bucket())
+
+    def host_notes(self) -> MemoryNotes:
+        """The notes, which nobody else has here."""
+        return MemoryNotes({})
 
     def close(self) -> None:
         """Nothing is open."""

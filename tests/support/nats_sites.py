@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from nats_server import new_site_url, settings_for
 
 from sgevents_core.choices import ReplicaCount
+from sgevents_core.state.nats.bucket_notes import BucketNotes
 from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.leases import Leases
+from sgevents_core.state.nats.snapshots import SnapshotStore
 from sgevents_core.state.nats.stream_log import StreamLog
 from sgevents_core.state.nats.stream_names import StreamNames, site_word
 from sgevents_core.state.nats.streams import create_streams, definitions, lease_definition
@@ -43,6 +45,10 @@ class NatsSite:
         """The leases."""
         bucket = lease_definition(self.names, self.url, replicas=1, lease=seconds)
         return Leases(self.broker, bucket, seconds)
+
+    def notes(self) -> BucketNotes:
+        """What hosts note for each other."""
+        return BucketNotes(SnapshotStore(self.broker, self.names.bucket))
 
     @property
     def page(self) -> str:

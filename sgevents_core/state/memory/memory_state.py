@@ -78,6 +78,9 @@ class MemoryState:
     def leases(self) -> None:
         """Return None: nobody shares this state."""
 
+    def host_notes(self) -> None:
+        """Return None: nobody shares this state."""
+
     def is_made(self) -> bool:
         """Return True: the state exists as long as this object."""
         return True

@@ -8,6 +8,7 @@ from typing import BinaryIO, Final
 
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.appending import Appended
+from sgevents_core.state.nats.bucket_notes import BucketNotes
 from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
@@ -199,6 +200,10 @@ class BrokerLogs:
             self._names, self._site_url, replicas=state.replicas, lease=state.lease
         )
         return Leases(self._broker, bucket, state.lease)
+
+    def host_notes(self) -> BucketNotes:
+        """Return what hosts note for each other."""
+        return BucketNotes(self._store)
 
     def close(self) -> None:
         """End the connection."""

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from sgevents_core.state.nats.appending import Appended
 from sgevents_core.state.nats.stream_log import LogMessage
-from sgevents_core.state.protocols import Leases
+from sgevents_core.state.protocols import HostNotes, Leases
 
 
 class Log(Protocol):
@@ -90,6 +90,9 @@ class Logs(Protocol):
 
     def leases(self) -> Leases:
         """Return the leases by which hosts share the work."""
+
+    def host_notes(self) -> HostNotes:
+        """Return what hosts note for each other."""
 
     def close(self) -> None:
         """End the connection."""

@@ -25,7 +25,7 @@ from sgevents_core.state.nats.logs import Logs
 from sgevents_core.state.nats.reading import CopyConnection, open_letters, open_past
 from sgevents_core.state.nats.requests import NatsRequests
 from sgevents_core.state.nats.session import Session
-from sgevents_core.state.protocols import Leases
+from sgevents_core.state.protocols import HostNotes, Leases
 from sgevents_core.state.sqlite.database import database_exists
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past_events import SqlitePast
@@ -160,6 +160,10 @@ class NatsState:
         if self._away_error is not None and time.monotonic() < self._failed_at + _AWAY_SECONDS:
             raise self._away_error
         return self.session().logs.leases()
+
+    def host_notes(self) -> HostNotes:
+        """Return what hosts note for each other."""
+        return self.session().logs.host_notes()
 
     def is_made(self) -> bool:
         """Return True: it is made with the streams, by `sgevents cluster init`."""

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from sgevents_core.errors import BrokerError
-from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
 from sgevents_core.state.nats.jetstream import (
     call,
     publish,
@@ -123,29 +123,36 @@ class SnapshotStore:
         ]
         return sorted(info["name"] for info in infos if not info.get("deleted"))
 
-    def read_pointer(self, key: str) -> Pointer | None:
+    def read_pointer(self, key: str, within: float = REQUEST_WITHIN) -> Pointer | None:
         """Return what a key points to, from the leader; None if nothing was ever written.
+
+        Args:
+            key: The key.
+            within: For how many seconds to wait.
 
         Raises:
             BrokerError: The server refused, or did not answer.
         """
         wanted = {"last_by_subj": f"$KV.{self._bucket}.{key}"}
-        message = read_from_leader(self._broker, f"KV_{self._bucket}", wanted)
+        message = read_from_leader(self._broker, f"KV_{self._bucket}", wanted, within)
         return None if message is None else Pointer(message.data, message.sequence)
 
-    def move_pointer(self, key: str, text: bytes, revision: int) -> int | None:
+    def move_pointer(
+        self, key: str, text: bytes, revision: int, within: float = REQUEST_WITHIN
+    ) -> int | None:
         """Let a key point elsewhere; return its new revision, None if another has moved it.
 
         Args:
             key: The key.
             text: What it points to from now on.
             revision: The revision that was read before; 0 if there was none.
+            within: For how many seconds to wait.
 
         Raises:
             BrokerError: The server refused, or did not answer; read the pointer then.
         """
         headers = {_EXPECTED_REVISION: str(revision)}
-        return write_expecting(self._broker, f"$KV.{self._bucket}.{key}", text, headers)
+        return write_expecting(self._broker, f"$KV.{self._bucket}.{key}", text, headers, within)
 
     def _chunk_subject(self, chunks: str) -> str:
         return f"$O.{self._bucket}.C.{chunks}"

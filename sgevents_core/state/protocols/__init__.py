@@ -12,6 +12,7 @@ from sgevents_core.state.protocols.homes import (
     State,
     Storage,
 )
+from sgevents_core.state.protocols.host_notes import HostNotes, StoredNote
 from sgevents_core.state.protocols.leases import HeldLease, LeaseEntry, Leases
 from sgevents_core.state.protocols.reading import Connection, Letters, Past, Reader
 from sgevents_core.state.protocols.writing import (
@@ -26,6 +27,7 @@ __all__ = [
     "Connection",
     "FeedWriter",
     "HeldLease",
+    "HostNotes",
     "LaneWriter",
     "LeaseEntry",
     "Leases",
@@ -39,5 +41,6 @@ __all__ = [
     "ServerTrial",
     "State",
     "Storage",
+    "StoredNote",
     "Writer",
 ]

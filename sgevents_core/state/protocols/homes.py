@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sgevents_core.state.inspection import Inspection, LogDamage
+from sgevents_core.state.protocols.host_notes import HostNotes
 from sgevents_core.state.protocols.leases import Leases
 from sgevents_core.state.protocols.reading import Letters, Past, Reader
 from sgevents_core.state.protocols.writing import FeedWriter, LaneWriter, Requests, Writer
@@ -36,6 +37,9 @@ class State(Protocol):
 
     def leases(self) -> Leases | None:
         """Return the leases by which hosts share the work; None if nobody shares this state."""
+
+    def host_notes(self) -> HostNotes | None:
+        """Return what hosts note for each other; None if nobody shares this state."""
 
     def is_made(self) -> bool:
         """Return whether the state exists.

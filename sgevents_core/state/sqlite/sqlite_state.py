@@ -73,6 +73,9 @@ class SqliteState:
     def leases(self) -> None:
         """Return None: nobody shares this state."""
 
+    def host_notes(self) -> None:
+        """Return None: nobody shares this state."""
+
     def is_made(self) -> bool:
         """Return whether the database exists.
 
