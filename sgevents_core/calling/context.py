@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.event_records import EventRecords, RecordKey
+from sgevents_core.calling.late_start import LateStart
 from sgevents_core.calling.parts import MAX_NAME, OncePart, PartRecords
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.errors import PartOutsideCallError
@@ -26,8 +27,6 @@ from sgevents_core.state.done_parts import DonePart
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
-
-    from sgevents_core.dispatch.late_start import LateStart
 
 _NEVER_ALIVE: Final = float("-inf")
 MAX_REASON: Final = 500

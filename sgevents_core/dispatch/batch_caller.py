@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -31,6 +31,7 @@ from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.batch_lines import BatchLine, LaneBatches
 from sgevents_core.dispatch.caller import Call, Caller, Steps
 from sgevents_core.dispatch.deferred_calls import can_be_called
+from sgevents_core.dispatch.gate import Gate
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.events import Event
 from sgevents_core.moments import seconds_of
@@ -46,9 +47,6 @@ from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART_WORD
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strands import strands_of_body
-
-if TYPE_CHECKING:
-    from sgevents_core.dispatch.strand import Gate
 
 _SITE_LOOK_SECONDS: Final = 1.0
 """Seconds between two looks whether the site answers, for a batch that waits for it."""

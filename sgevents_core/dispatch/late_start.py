@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
+from functools import partial
 from typing import NamedTuple
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe_error
-from sgevents_core.calling.outage import wait_after
+from sgevents_core.calling.late_start import LateStart
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.site.health import SiteHealth, Standing
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.steps import Step
 
@@ -27,80 +26,42 @@ class StartResult(NamedTuple):
     store_changes: StoreChanges | None = None
 
 
-class LateStart:
-    """The late start of one plugin, in its lane's thread; until then it gets no events.
+def start_if_due(
+    late_start: LateStart, plugin: LoadedPlugin, services: Services, announcer: Announcer
+) -> StartResult | None:
+    """Start a plugin if it is time; return the outcome, None while it waits.
 
     Args:
+        late_start: Its late start.
         plugin: The plugin.
-        services: The services of its calls; one of them found that the site did not answer.
-        site_health: The health of the site.
-        error_line: The error of its `startup`, in one line.
+        services: The services of its calls.
+        announcer: Reports that it waits.
     """
-
-    def __init__(
-        self, plugin: LoadedPlugin, services: Services, site_health: SiteHealth, error_line: str
-    ) -> None:
-        self.not_before: float | None = None
-        self._plugin = plugin
-        self._services = services
-        self._site_health = site_health
-        self._error_line = error_line
-        self._failed_at = services.contact.failed_at
-        self._try_count = 1
-        self._reported_outage = 0
-
-    def hold(self, plugin_record: PluginRecord) -> None:
-        """Record that the plugin waits for the site."""
-        plugin_record.hold(time.time(), f"its startup waits for the site: {self._error_line}")
-
-    def start_at_once(self) -> None:
-        """Try at the next turn, whatever the health of the site, because a person asked for it."""
-        self.not_before = 0.0
-
-    def start_if_due(self, announcer: Announcer) -> StartResult | None:
-        """Start the plugin if it is time; return the outcome, None while it waits."""
-        current_time = time.monotonic()
-        if self.not_before is None:
-            standing = self._site_health.standing(self._failed_at)
-            if standing is Standing.OWN:
-                return StartResult(self._error_line)
-            if standing is not Standing.OVER:
-                self._wait_for_site(standing, announcer)
-                return None
-            jitter = random.random()  # noqa: S311 - no secret
-            self.not_before = current_time + wait_after(self._try_count, jitter)
-        return None if current_time < self.not_before else self._start_plugin()
-
-    def _wait_for_site(self, standing: Standing, announcer: Announcer) -> None:
-        if standing is Standing.UNKNOWN and not self._site_health.is_wanted:
-            self._site_health.want()
-        if standing is Standing.DOWN and self._reported_outage != self._site_health.outages:
-            self._reported_outage = self._site_health.outages
-            announcer.waits_to_start(self._plugin.name, self._error_line)
-
-    def _start_plugin(self) -> StartResult | None:
-        began_at = time.monotonic()
-        context = CallContext(self._services, None, "startup")
-        startup_error = call_hook(context, self._services, self._plugin.hooks, "startup")
-        store_changes = context.end()
-        context.release_store()  # until the plugin has started, it is not called
-        if startup_error is None:
-            return StartResult(None, store_changes)
-        self._error_line = describe_error(startup_error, self._services.redact)[0]
-        if self._services.contact.failed_at < began_at:
-            return StartResult(self._error_line)
-        self._failed_at, self._try_count = self._services.contact.failed_at, self._try_count + 1
-        self.not_before = None
+    if late_start.is_own_fault:
+        return StartResult(late_start.error_line)
+    if not late_start.is_due(partial(announcer.waits_to_start, plugin.name)):
         return None
+    began_at = time.monotonic()
+    context = CallContext(services, None, "startup")
+    startup_error = call_hook(context, services, plugin.hooks, "startup")
+    store_changes = context.end()
+    context.release_store()  # until the plugin has started, it is not called
+    if startup_error is None:
+        return StartResult(None, store_changes)
+    late_start.error_line = describe_error(startup_error, services.redact)[0]
+    failed_at = services.contact.failed_at
+    if failed_at < began_at:
+        return StartResult(late_start.error_line)
+    late_start.fail_again(failed_at)
+    return None
 
 
 def late_start_of(
-    plugin: LoadedPlugin, services: Services, startup_error: BaseException, began_at: float
+    services: Services, startup_error: BaseException, began_at: float
 ) -> LateStart | None:
     """Return the late start of a plugin whose `startup` failed; None if the site was not the cause.
 
     Args:
-        plugin: The plugin.
         services: The services of its calls.
         startup_error: The exception that its `startup` raised.
         began_at: When that began, in monotonic seconds.
@@ -109,7 +70,9 @@ def late_start_of(
     if site_health is None or services.contact.failed_at < began_at:
         return None
     return LateStart(
-        plugin, services, site_health, describe_error(startup_error, services.redact)[0]
+        site_health,
+        services.contact.failed_at,
+        describe_error(startup_error, services.redact)[0],
     )
 
 

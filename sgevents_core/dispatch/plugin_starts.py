@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe_error
+from sgevents_core.calling.late_start import LateStart
 from sgevents_core.calling.store import recorded_changes
 from sgevents_core.dispatch.alerting import call_hook
-from sgevents_core.dispatch.late_start import LateStart, late_start_of
+from sgevents_core.dispatch.late_start import late_start_of
 from sgevents_core.errors import SgEventsError, StaleWriter, StateError
 from sgevents_core.plugins.load_watching import (
     LoadingStopped,
@@ -63,9 +64,7 @@ def start_plugins(
         if startup_error is not None:
             context.end()
             context.release_store()
-            plugin_services.late_start = late_start_of(
-                plugin, plugin_services, startup_error, began_at
-            )
+            plugin_services.late_start = late_start_of(plugin_services, startup_error, began_at)
             if plugin_services.late_start is not None:
                 _wait_for_site(plugin, plugin_services.late_start, held_lane)
                 ready_plugins.append(plugin)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypedDict
+from typing import Final, TypedDict
 
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
@@ -18,9 +18,10 @@ from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.batch_lines import LaneBatches
 from sgevents_core.dispatch.caller import Call, Caller, Steps, has_to_ask_filter
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
+from sgevents_core.dispatch.gate import Gate
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.late_start import settle_start
+from sgevents_core.dispatch.late_start import settle_start, start_if_due
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.errors import UnreadableEntry
@@ -73,19 +74,6 @@ class LaneParts:
     deferred_calls: DeferredCalls = field(default_factory=lambda: DeferredCalls(()))
     batches: LaneBatches | None = None
     read_batch: Callable[[str, str, int], list[BatchedEvent]] = lambda *_: []
-
-
-class Gate(Protocol):
-    """A gate that can hold back a callback of a divided lane although it is its turn."""
-
-    def leaves(self, call: Call) -> bool:
-        """Return whether the plugin leaves the strand before this call: paused, or it must wait."""
-
-    def admits(self, lane_plugin: LanePlugin) -> bool:
-        """Return whether another call of the plugin may run; if not, the strand is put aside."""
-
-    def over(self, lane_plugin: LanePlugin) -> None:
-        """Note that an admitted call is over."""
 
 
 class _CallerArguments(TypedDict):
@@ -349,7 +337,9 @@ class Strand:
         record, late_start = lane_plugin.record, lane_plugin.services.late_start
         if late_start is None or record.state != "held" or not isinstance(record, PluginRecord):
             return
-        start_result = late_start.start_if_due(self._lane_parts.announcer)
+        start_result = start_if_due(
+            late_start, lane_plugin.plugin, lane_plugin.services, self._lane_parts.announcer
+        )
         if start_result is None:
             return
         if start_result.error is None:
