@@ -164,7 +164,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Let three hosts and a NATS server meet kills, freezes and restarts; `-- --minutes 20`."""
+    """Kill, freeze and cut off three hosts and their NATS servers; `-- --minutes 20`."""
     install(session, "test")
     session.run("python", "tests/support/chaos_run.py", *session.posargs)
 

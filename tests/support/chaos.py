@@ -1,299 +1,473 @@
-"""Three hosts and a NATS server to which things happen at random, and what must be true then."""
+"""Three hosts, their servers and links to which things happen at random, and what must be true."""
 
 from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
-from host_processes import Host, Studio
+from chaos_network import SITE, Link, find_leader
+from chaos_oracle import CallOracle, CopyRows, judge_copy, judge_log, read_copy
+from chaos_plugins import BATCHED_TYPE, LANES, plugin_of, read_calls
+from chaos_records import Holders
+from chaos_studio import ChaosStudio, ChaosTraffic
+from host_processes import Host
 from nats_server import NatsServer
-from waiting import wait_until
+from takeover_times import Incident, TakeoverTimes
 
-LANES = ("day", "night", "farm", "disk")
-COUNTING = """
-    import os, time
-    from sgevents_core import hookimpl
+from sgevents_core.settings.broker_url import BrokerUrl
+from sgevents_core.settings.state_settings import StateSettings
+from sgevents_core.state.nats.broker_logs import BrokerLogs
+from sgevents_core.state.nats.stream_keys import REQUESTS
 
-    _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    @hookimpl
-    def on_event(event, ctx):
-        os.write(_file, f"{{event.id}} {{ctx.plugin}} every {{ctx.attempt}}\\n".encode())
-        if ctx.plugin in {{"plugin_day", "plugin_night"}}:
-            ctx.store["count"] = ctx.store.get("count", 0) + 1
-            ctx.store["last"] = event.id
-        time.sleep(0.015)  # so that a kill is often in a call
-"""
-"""A plugin that notes each call; two of four count their events in their stores.
-
-Of the others, the lane's register alone says where they are.
-"""
-COUNTERS = ("plugin_day", "plugin_night")
-EVENT_INTERVAL = 0.05
-LONGEST_CALM = 2.0
+TICK = 0.1
+PATIENCE = 240.0
+"""Seconds within which everything is done once nothing happens any more."""
+STOPS_WITHIN = 60.0
+_LOOK_INTERVAL = 0.5
 
 
 @dataclass
 class Tally:
     """What happened in a run, and what is wrong with the outcome."""
 
-    events: int = 0
+    rows: int = 0
     calls: int = 0
     repeated: int = 0
-    takeovers: int = 0
-    deeds: Counter[str] = field(default_factory=Counter)
+    late_begins: int = 0
+    holderships: int = 0
     requests: int = 0
+    deeds: Counter[str] = field(default_factory=Counter)
+    takeovers: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Return it in a line for people."""
+        """Return it for people."""
         deeds = ", ".join(f"{count} {deed}" for deed, count in sorted(self.deeds.items()))
-        return (
-            f"{self.events} events, {self.calls} calls, {self.repeated} repeated, "
-            f"{self.takeovers} holderships, {self.requests} requests; {deeds or 'nothing happened'}"
+        summary = (
+            f"{self.rows} rows, {self.calls} calls, {self.repeated} repeated, {self.late_begins} "
+            f"begun late, {self.holderships} holderships, {self.requests} requests"
         )
+        return "\n".join([summary, deeds or "nothing happened", *self.takeovers])
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad it is.
+
+    Args:
+        lease: How many seconds a lease lasts.
+        longest: How many seconds a host is away, or a link cut, at most.
+        calm: How many seconds pass between two things that happen, at most.
+    """
+
+    lease: float = 5.0
+    longest: float = 30.0
+    calm: float = 4.0
 
 
 class Chaos:
-    """A run: events come all the time, and every moment something happens to a host or the server.
+    """A run: rows come all the time, and every moment something happens.
 
     Args:
         studio: The hosts, not started.
-        server: Their server.
         seed: What determines the deeds.
+        weather: How bad it is.
     """
 
-    def __init__(self, studio: Studio, server: NatsServer, seed: int) -> None:
+    def __init__(self, studio: ChaosStudio, seed: int, weather: Weather) -> None:
         self._studio = studio
-        self._server = server
+        self._servers = {server.folder.name: server for server in studio.network.servers}
         self._random = random.Random(seed)
-        self._frozen: set[str] = set()
-        self._dead: set[str] = set()
-        self._ended = threading.Event()
-        self._event_ids: list[int] = []
+        self._traffic = ChaosTraffic(studio.site, seed)
+        self._weather = weather
+        self._ends: list[tuple[float, Callable[[], None]]] = []
+        self._hurt: dict[str, Incident] = {}
+        """Host -> what it suffers from: it is dead, frozen or about to stop."""
+        self._hurt_server = ""
+        self._cut: set[Link] = set()
+        self._cut_off: dict[str, Incident] = {}
+        self._incidents: list[Incident] = []
+        self._asking: threading.Thread | None = None
         self.tally = Tally()
 
     def run(self, seconds: float) -> Tally:
         """Let things happen for so long, then let everything calm down, and judge it."""
-        hosts = list(self._studio.hosts.values())
-        for host in hosts:
+        for host in self._studio.hosts.values():
             host.start()
-        wait_until(self._have_started)
+        self._await("the start", self._have_started)
         self._studio.await_spread(*self._studio.hosts)
-        events = threading.Thread(target=self._make_events)
-        events.start()
+        self._traffic.start()
         try:
-            until = time.monotonic() + seconds
-            while time.monotonic() < until:
-                self._do_something()
-                time.sleep(self._random.uniform(0.3, LONGEST_CALM))
+            self._let_things_happen(seconds)
         finally:
-            self._ended.set()
-            events.join()
+            self._traffic.stop()
         self._calm_down()
         self._judge()
         return self.tally
 
     def _have_started(self) -> bool:
-        """Return whether all daemons have begun their work; start again those that ended."""
-        hosts = list(self._studio.hosts.values())
-        for host in hosts:
-            self._supervise(host)
-        return all('"daemon.started"' in host.log() for host in hosts)
+        self._supervise_all()
+        return all(host.daemon.tells("daemon.started") for host in self._studio.hosts.values())
 
-    def _make_events(self) -> None:
-        while not self._ended.wait(EVENT_INTERVAL):
-            self._event_ids.append(self._studio.site.event("Studio_Ping"))
+    def _let_things_happen(self, seconds: float) -> None:
+        ends_at = time.monotonic() + seconds
+        next_at = time.monotonic()
+        while time.monotonic() < ends_at:
+            self._carry_out_ends(time.monotonic())
+            self._supervise_all()
+            if time.monotonic() >= next_at:
+                deed = self._choose()()
+                self.tally.deeds[deed or "quiet moments"] += 1
+                next_at = time.monotonic() + self._random.uniform(0.3, self._weather.calm)
+            time.sleep(TICK)
 
-    def _do_something(self) -> None:
-        deeds: list[Callable[[Host], str]] = [
-            self._kill,
-            self._kill_or_revive,
-            self._kill_or_revive,
-            self._freeze_or_thaw,
-            self._freeze_or_thaw,
-            self._stop,
-            self._hurt_server,
-            self._ask,
-        ]
-        for host in self._studio.hosts.values():
-            self._supervise(host)
-        host = self._random.choice(list(self._studio.hosts.values()))
-        deed = self._kill_or_revive if host.name in self._dead else self._random.choice(deeds)
-        self.tally.deeds[deed(host)] += 1
+    def _choose(self) -> Callable[[], str]:
+        deeds: dict[Callable[[], str], int] = {
+            self._kill: 2,
+            self._die: 3,
+            self._freeze: 3,
+            self._stop: 2,
+            self._cut_two_links: 4,
+            self._cut_host_off: 2,
+            self._trouble_server: 3,
+            self._ask: 2,
+        }
+        return self._random.choices(list(deeds), list(deeds.values()))[0]
 
-    def _supervise(self, host: Host) -> None:
-        """Start a daemon again that has ended by itself, as systemd does.
+    # Hosts
 
-        It may do so only if it could not reach the server while it started.
-        """
-        if host.name in self._dead or host.process is None or host.process.poll() is None:
-            return
-        last_words = host.log()[-3000:]
-        if host.process.poll() != 1 or "does not answer" not in last_words[-500:]:
-            self.tally.wrong.append(f"{host.name} has ended: {last_words}")
-        self.tally.deeds["starts in vain"] += 1
-        host.start()
+    def _some_host(self) -> Host | None:
+        """Return a host that is well; None if two suffer already."""
+        names = [name for name in self._studio.hosts if name not in self._hurt]
+        return self._studio.hosts[self._random.choice(names)] if len(names) > 1 else None
 
-    def _kill(self, host: Host) -> str:
-        self._frozen.discard(host.name)
+    def _kill(self) -> str:
+        host = self._some_host()
+        if host is None:
+            return ""
+        incident = self._note_host("kill", host)
         host.kill()
-        host.start()
+        self._start(host)
+        incident.end()
         return "kills"
 
-    def _kill_or_revive(self, host: Host) -> str:
-        """Kill a host for longer: others have to take its lanes over."""
-        if host.name in self._dead:
-            self._dead.discard(host.name)
-            host.start()
-            return "revived"
-        self._frozen.discard(host.name)
+    def _die(self) -> str:
+        """Kill a host for a while: others have to take its lanes over."""
+        host = self._some_host()
+        if host is None:
+            return ""
+        self._hurt[host.name] = self._note_host("death", host)
         host.kill()
-        self._dead.add(host.name)
+        self._later(partial(self._revive, host))
         return "deaths"
 
-    def _stop(self, host: Host) -> str:
-        if host.name in self._frozen:
-            return self._freeze_or_thaw(host)
-        code = host.stop()
-        if code not in {0, -signal.SIGTERM}:  # the latter before it has begun
-            self.tally.wrong.append(f"{host.name} stopped with {code}: {host.log()[-2000:]}")
-        host.start()
+    def _revive(self, host: Host) -> None:
+        self._hurt.pop(host.name).end()
+        self._start(host)
+
+    def _freeze(self) -> str:
+        host = self._some_host()
+        if host is None or host.process is None:
+            return ""
+        self._hurt[host.name] = self._note_host("freeze", host)
+        host.process.send_signal(signal.SIGSTOP)
+        self._later(partial(self._thaw, host))
+        return "freezes"
+
+    def _thaw(self, host: Host) -> None:
+        assert host.process is not None
+        self._hurt.pop(host.name).end()
+        host.process.send_signal(signal.SIGCONT)
+
+    def _stop(self) -> str:
+        """Stop a host in order; it is started again once it has ended."""
+        host = self._some_host()
+        if host is None or host.process is None:
+            return ""
+        self._hurt[host.name] = self._note_host("stop", host)
+        host.process.terminate()
         return "restarts"
 
-    def _freeze_or_thaw(self, host: Host) -> str:
+    def _supervise_all(self) -> None:
+        for host in self._studio.hosts.values():
+            self._supervise(host)
+
+    def _supervise(self, host: Host) -> None:
+        """Start a daemon again that has ended, as systemd does."""
+        suffering = self._hurt.get(host.name)
+        if suffering is not None and suffering.kind == "stop":
+            self._await_stop(host, suffering)
+        elif suffering is None and host.process is not None and host.process.poll() is not None:
+            self._judge_end(host, host.process.returncode)
+            self._start(host)
+
+    def _await_stop(self, host: Host, suffering: Incident) -> None:
         assert host.process is not None
-        if host.name in self._frozen:
-            self._frozen.discard(host.name)
-            host.process.send_signal(signal.SIGCONT)
-            return "thawed"
-        self._frozen.add(host.name)
-        host.process.send_signal(signal.SIGSTOP)
-        return "frozen"
+        code = host.process.poll()
+        if code is None and suffering.lasts() < STOPS_WITHIN:
+            return
+        if code is None:
+            host.kill()
+        if code not in {0, -signal.SIGTERM}:  # the latter before it has begun
+            self.tally.wrong.append(f"{host.name} stopped with {code}: {_last_words(host)}")
+        self._revive(host)
 
-    def _hurt_server(self, host: Host) -> str:
-        if self._random.random() < 0.5:
-            self._server.kill()
-            time.sleep(self._random.uniform(0.0, 1.0))
-            self._server.start()
-            return "server kills"
-        self._server.freeze()
-        time.sleep(self._random.uniform(0.1, 3.0))
-        self._server.thaw()
-        return "server freezes"
+    def _judge_end(self, host: Host, code: int) -> None:
+        """A daemon may end by itself only if it could not reach the servers as it started."""
+        self.tally.deeds["starts in vain"] += 1
+        if code != 1 or "does not answer" not in _last_words(host)[-1000:]:
+            self.tally.wrong.append(f"{host.name} has ended with {code}: {_last_words(host)}")
 
-    def _ask(self, host: Host) -> str:
+    def _start(self, host: Host) -> None:
+        log = self._studio.logs[host.name]
+        log.read()
+        log.forget_held()
+        host.start()
+
+    def _note_host(self, kind: str, host: Host) -> Incident:
+        held = frozenset(self._studio.logs[host.name].held_work())
+        incident = Incident(kind, host.name, held)
+        self._incidents.append(incident)
+        return incident
+
+    # Links
+
+    def _cut_two_links(self) -> str:
+        links = [link for link in self._studio.network.links if link not in self._cut]
+        if self._cut or len(links) < 2:
+            return ""
+        self._cut_links(self._random.sample(links, 2))
+        return "pairs of links cut"
+
+    def _cut_host_off(self) -> str:
+        """Cut a host off from all servers, and perhaps from the site."""
+        host = self._some_host()
+        if host is None or self._cut:
+            return ""
+        others = {SITE, *self._servers} if self._random.random() < 0.5 else set(self._servers)
+        self._cut_links(_links_of(host.name, self._studio.network.links, others))
+        return "hosts cut off"
+
+    def _cut_links(self, links: list[Link], seconds: float | None = None) -> None:
+        is_silent = self._random.random() < 0.7
+        for link in links:
+            self._studio.network.cut(link, is_silent=is_silent)
+        self._cut |= set(links)
+        self._note_cut_off()
+        is_forgetful = self._random.random() < 0.5
+        self._later(partial(self._mend_links, links, is_forgetful), seconds)
+
+    def _mend_links(self, links: list[Link], is_forgetful: bool) -> None:
+        for link in links:
+            self._studio.network.mend(link, is_forgetful=is_forgetful)
+        self._cut -= set(links)
+        self._note_cut_off()
+
+    def _note_cut_off(self) -> None:
+        """Note which hosts reach no server, since when and until when."""
+        for host in self._studio.hosts.values():
+            links = _links_of(host.name, self._studio.network.links, set(self._servers))
+            is_cut_off = set(links) <= self._cut
+            if is_cut_off and host.name not in self._cut_off:
+                self._cut_off[host.name] = self._note_host("cut", host)
+            elif not is_cut_off and host.name in self._cut_off:
+                self._cut_off.pop(host.name).end()
+
+    # Servers
+
+    def _trouble_server(self) -> str:
+        if self._hurt_server:
+            return ""
+        is_cluster = len(self._servers) > 1
+        name = self._random.choice(list(self._servers))
+        leader = find_leader(list(self._servers.values())) if self._random.random() < 0.4 else ""
+        name = leader or name
+        self._hurt_server = name
+        self._incidents.append(Incident(f"trouble of server {name}", ""))
+        deeds = [self._kill_server, self._freeze_server]
+        deed = self._random.choice([*deeds, self._cut_server_off] if is_cluster else deeds)
+        word = deed(self._servers[name])
+        return f"leader {word}" if leader else f"server {word}"
+
+    def _kill_server(self, server: NatsServer) -> str:
+        server.kill()
+        self._later(partial(self._end_trouble, server.start), self._random.uniform(0.0, 8.0))
+        return "kills"
+
+    def _freeze_server(self, server: NatsServer) -> str:
+        server.freeze()
+        self._later(partial(self._end_trouble, server.thaw), self._random.uniform(0.1, 8.0))
+        return "freezes"
+
+    def _cut_server_off(self, server: NatsServer) -> str:
+        name = server.folder.name
+        links = _links_of(name, self._studio.network.links, {*self._servers, *self._studio.hosts})
+        self._cut_links([link for link in links if link not in self._cut])
+        mend = self._ends.pop()
+        self._ends.append((mend[0], partial(self._end_trouble, mend[1])))
+        return "cut off"
+
+    def _end_trouble(self, change: Callable[[], None]) -> None:
+        change()
+        self._hurt_server = ""
+        for incident in self._incidents:
+            if not incident.machine and incident.ended_at is None:
+                incident.end()
+
+    # People
+
+    def _ask(self) -> str:
         """Pause a plugin and resume it, from a host that need not have it."""
-        plugin = f"plugin_{self._random.choice(LANES)}"
-        for command in ("pause", "resume"):
-            host.command(command, plugin, "--timeout", "0s", codes=(0, 1, 3))
-            self.tally.requests += 1
+        if self._asking is not None and self._asking.is_alive():
+            return ""
+        host = self._random.choice(list(self._studio.hosts.values()))
+        plugin = plugin_of(self._random.choice(list(LANES)))
+        self._asking = threading.Thread(target=self._pause_and_resume, args=(host, plugin))
+        self._asking.start()
         return "pauses"
 
-    def _calm_down(self) -> None:
-        """Let all hosts run, and wait until everything is handled."""
-        for host in self._studio.hosts.values():
-            if host.name in self._dead:
-                self._kill_or_revive(host)
-            if host.name in self._frozen:
-                self._freeze_or_thaw(host)
-            self._supervise(host)
-        for host in self._studio.hosts.values():
-            self._await_answers(host)
-        for plugin in _plugins():  # one whose request to go on did not reach the server
-            host.command("resume", plugin, codes=(0, 1))
-        self._studio.await_calls(self._event_ids)
-        self._studio.await_spread(*self._studio.hosts)
-        last = self._event_ids[-1] if self._event_ids else 0
-        for host in self._studio.hosts.values():
-            wait_until(partial(_has_come_to, host, last))
-        for host in self._studio.hosts.values():
-            assert host.stop() == 0
+    def _pause_and_resume(self, host: Host, plugin: str) -> None:
+        for command in ("pause", "resume"):
+            try:
+                host.command(command, plugin, "--timeout", "0s", codes=(0, 1, 3))
+            except AssertionError as error:
+                self.tally.wrong.append(f"{command} on {host.name}: {error}")
+            self.tally.requests += 1
 
-    def _await_answers(self, host: Host) -> None:
-        wait_until(lambda: not _query(host, "SELECT 1 FROM requests WHERE outcome IS NULL"))
+    # The end
+
+    def _later(self, change: Callable[[], None], seconds: float | None = None) -> None:
+        if seconds is None:
+            longest = self._weather.longest
+            seconds = self._random.uniform(*self._random.choice([(1.0, 8.0), (8.0, 30.0)]))
+            seconds = min(seconds, longest)
+        self._ends.append((time.monotonic() + seconds, change))
+
+    def _carry_out_ends(self, current_time: float) -> None:
+        due = [change for due_at, change in self._ends if due_at <= current_time]
+        self._ends = [entry for entry in self._ends if entry[0] > current_time]
+        for change in due:
+            change()
+
+    def _await(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait until something is so; note it if it never is."""
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > until:
+                logs = [f"{host.name}: {_last_words(host)}" for host in self._studio.hosts.values()]
+                self.tally.wrong.append("\n".join([f"waited in vain for {what}", *logs]))
+                return
+            time.sleep(_LOOK_INTERVAL)
+
+    def _calm_down(self) -> None:
+        """Let everything run, and wait until everything is handled."""
+        self._carry_out_ends(float("inf"))
+        if self._asking is not None:
+            self._asking.join()
+        hosts = list(self._studio.hosts.values())
+        self._await("the hosts to be back", self._are_well)
+        for lane_name in LANES:  # one whose request to go on did not reach the servers
+            hosts[0].command("resume", plugin_of(lane_name), codes=(0, 1))
+        self._await("all calls", self._are_all_called)
+        self._await("the copies", self._are_copies_complete)
+        with suppress(AssertionError):
+            self._studio.await_spread(*self._studio.hosts)
+        for host in hosts:
+            code = host.stop()
+            if code:
+                self.tally.wrong.append(f"{host.name} stopped with {code}: {_last_words(host)}")
+
+    def _are_well(self) -> bool:
+        self._supervise_all()
+        return not self._hurt and all(
+            self._studio.logs[host.name].is_started() for host in self._studio.hosts.values()
+        )
+
+    def _are_all_called(self) -> bool:
+        self._supervise_all()
+        rows = self._studio.site_rows()
+        batched = {row.event_id for row in rows.values() if row.event_type == BATCHED_TYPE}
+        done = {
+            (call.lane, call.callback, event_id)
+            for call in read_calls(self._studio.calls)
+            if call.outcome == "done"
+            for event_id in call.event_ids
+        }
+        return done >= {
+            (lane_name, callback, event_id)
+            for lane_name, rules in LANES.items()
+            for callback in rules.callbacks
+            for event_id in (batched if callback == "batch" else rows)
+        }
+
+    def _are_copies_complete(self) -> bool:
+        rows = self._studio.site_rows()
+        copies = [self._copy_of(host) for host in self._studio.hosts.values()]
+        return not any(list(judge_copy("", copy, rows)) for copy in copies)
+
+    def _copy_of(self, host: Host) -> CopyRows:
+        return read_copy(host.daemon.folder / "state")
 
     def _judge(self) -> None:
-        tally, wrong = self.tally, self.tally.wrong
-        calls = self._studio.noted_calls()
-        counts = Counter(calls)
-        holderships = Counter(
-            f"plugin_{record['lane']}"
-            for host in self._studio.hosts.values()
-            for record in host.daemon.told()
-            if record["action"] == "lane.taken"
-        )
-        tally.events, tally.calls = len(self._event_ids), len(calls)
-        tally.repeated, tally.takeovers = len(calls) - len(counts), holderships.total()
-        for plugin in _plugins():
-            events = [event_id for name, event_id in calls if name == plugin]
-            firsts = list(dict.fromkeys(events))
-            missing = set(self._event_ids) - set(firsts)
-            if missing:
-                wrong.append(f"{plugin} was not called for {sorted(missing)[:20]}")
-            if firsts != sorted(firsts):
-                wrong.append(f"{plugin} was not called in order: {_disorder(firsts)}")
-            repeats = len(events) - len(firsts)
-            if repeats >= max(holderships[plugin], 1):
-                wrong.append(f"{plugin}: {repeats} repeats in {holderships[plugin]} holderships")
-        for host in self._studio.hosts.values():
-            self._judge_copy(host)
+        studio, tally = self._studio, self.tally
+        for log in studio.logs.values():
+            log.read()
+        holders = Holders(list(studio.logs.values()))
+        rows, calls = studio.site_rows(), read_calls(studio.calls)
+        copies = {name: self._copy_of(host) for name, host in studio.hosts.items()}
+        for name, copy in copies.items():
+            tally.wrong += judge_copy(name, copy, rows)
+        first_copy = next(iter(copies.values()))
+        if any(copy.journal != first_copy.journal for copy in copies.values()):
+            tally.wrong.append("the hosts' copies have different journals")
+        oracle = CallOracle(rows, dict(first_copy.journal), calls, holders)
+        tally.wrong += oracle.wrong()
+        tally.wrong += self._judge_logs()
+        times = TakeoverTimes(self._incidents, holders, list(studio.hosts), self._weather.lease)
+        tally.wrong += times.wrong()
+        tally.takeovers = list(times.lines())
+        tally.rows, tally.calls = len(rows), len(calls)
+        tally.repeated, tally.late_begins = oracle.repeated, oracle.late_begins
+        tally.holderships = holders.count()
 
-    def _judge_copy(self, host: Host) -> None:
-        """See that a host's copy has each row once, and what the plugins counted exactly."""
-        rows = [row[0] for row in _query(host, "SELECT event_id FROM journal ORDER BY seq")]
-        if sorted(rows) != self._event_ids:
-            twice = [event_id for event_id, count in Counter(rows).items() if count > 1]
-            lost = sorted(set(self._event_ids) - set(rows))
-            self.tally.wrong.append(f"{host.name}: journal has {twice} twice and lacks {lost}")
-        counted = _stores(host, "count")
-        if counted != dict.fromkeys(COUNTERS, len(self._event_ids)):
-            self.tally.wrong.append(f"{host.name}: {len(self._event_ids)} events counted {counted}")
+    def _judge_logs(self) -> Iterator[str]:
+        """See that nobody has written to a stream after another had taken it."""
+        servers = tuple(f"{server.host}:{server.port}" for server in self._servers.values())
+        settings = StateSettings(path=Path(), url=BrokerUrl(servers, is_encrypted=False))
+        site_url = next(iter(self._studio.hosts.values())).daemon.url
+        logs = BrokerLogs(settings, site_url, "the oracle")
+        try:
+            for stream_key in logs.stream_keys():
+                if stream_key != REQUESTS:
+                    yield from judge_log(stream_key, logs.log(stream_key))
+        finally:
+            logs.close()
 
 
-def _has_come_to(host: Host, event_id: int) -> bool:
-    """Return whether those that count have come to an event, as a host's copy says."""
-    return _stores(host, "last") == dict.fromkeys(COUNTERS, event_id)
+def _links_of(machine: str, links: Iterable[Link], others: set[str]) -> list[Link]:
+    """Return the links of a machine to any of some others."""
+    return [link for link in links if machine in link and others & (set(link) - {machine})]
 
 
-def _plugins() -> list[str]:
-    return [f"plugin_{lane_name}" for lane_name in LANES]
+def _last_words(host: Host) -> str:
+    return host.log()[-3000:]
 
 
-def _disorder(event_ids: list[int]) -> list[tuple[int, int]]:
-    return [(first, second) for first, second in pairwise(event_ids) if second < first][:10]
-
-
-def _query(host: Host, sql: str) -> list[tuple[Any, ...]]:
-    """Return rows of a host's copy."""
-    path = host.daemon.folder / "state" / "copy" / "sgevents.db"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
-        return database.execute(sql).fetchall()
-
-
-def _stores(host: Host, key: str) -> dict[str, int]:
-    """Return what each plugin keeps under a key, in a host's copy."""
-    rows = _query(host, f"SELECT plugin, value FROM stores WHERE key = '{key}'")
-    return {plugin: int(value) for plugin, value in rows}
-
-
-def run_chaos(studio: Studio, server: NatsServer, *, seed: int, seconds: float) -> Tally:
+def run_chaos(studio: ChaosStudio, *, seed: int, seconds: float, weather: Weather) -> Tally:
     """Run it once, and return what happened; `wrong` is empty if all is right.
 
     Args:
-        studio: The hosts, not started, with the lanes `LANES`.
-        server: Their server.
+        studio: The hosts, not started.
         seed: What determines the deeds.
         seconds: For how long things happen.
+        weather: How bad it is.
     """
-    return Chaos(studio, server, seed).run(seconds)
+    return Chaos(studio, seed, weather).run(seconds)

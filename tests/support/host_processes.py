@@ -43,7 +43,7 @@ class Host:
 
     def start(self) -> None:
         """Start its daemon."""
-        command = [sys.executable, "-m", "sgevents_core", "run", "-c", str(self.daemon.config)]
+        command = self._command_line("run")
         with self.daemon.output.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=self.daemon.environment(), stdout=output, stderr=output
@@ -63,11 +63,15 @@ class Host:
 
     def command(self, *words: str, codes: Sequence[int] = (0,)) -> str:
         """Run a command on this host, which must end with one of `codes`; return what it prints."""
-        command = [sys.executable, "-m", "sgevents_core", *words, "-c", str(self.daemon.config)]
+        command = self._command_line(*words)
         environment = self.daemon.environment()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode in codes, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
+
+    def _command_line(self, *words: str) -> list[str]:
+        program = [*self.daemon.under, sys.executable, "-m", "sgevents_core"]
+        return [*program, *words, "-c", str(self.daemon.config)]
 
     def ask(self, *words: str) -> Any:
         """Return what a command prints as JSON."""
@@ -129,14 +133,7 @@ class Studio:
 
     def make_streams(self) -> None:
         """Make the streams, as a new user does."""
-        host = next(iter(self.hosts.values()))
-        command = [sys.executable, "-m", "sgevents_core", "cluster", "init"]
-        subprocess.run(
-            [*command, "-c", str(host.daemon.config)],
-            env=host.daemon.environment(),
-            check=True,
-            capture_output=True,
-        )
+        next(iter(self.hosts.values())).command("cluster", "init")
 
     def await_spread(self, *host_names: str) -> None:
         """Wait until the feed and all lanes are spread evenly over these hosts."""
@@ -189,10 +186,11 @@ def studio_of_hosts(
         studio = Studio(folder, site, server_url, host_names=host_names, lanes=lanes, plugin=plugin)
         studio.make_streams()
         for host in studio.hosts.values():
-            opened.callback(_end, host)
+            opened.callback(end_host, host)
         yield studio
 
 
-def _end(host: Host) -> None:
+def end_host(host: Host) -> None:
+    """Kill a host's daemon if it still runs, frozen or not."""
     if host.process is not None and host.process.poll() is None:
         host.kill()

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -35,21 +35,35 @@ class NatsServer:
         folder: The folder of its configuration, store and log.
         jetstream: Lines of the block `jetstream`, besides the store's folder.
         more: Lines of the configuration besides.
+        host: The address on which it listens.
+        port: The port; -1 for one that is free.
+        under: What to write in front of its command.
     """
 
     def __init__(
-        self, folder: Path, jetstream: str = "sync_interval: always", more: str = ""
+        self,
+        folder: Path,
+        jetstream: str = "sync_interval: always",
+        more: str = "",
+        *,
+        host: str = "127.0.0.1",
+        port: int = -1,
+        under: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self._jetstream = jetstream
         self._more = more
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = -1
+        self.host = host
+        self.port = port
+        self._under = under
+        self.monitor_url = ""
+        """Where its monitoring listens, if `more` opens it."""
 
     @property
     def url(self) -> str:
         """Its address, as [state] url takes it."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -58,13 +72,16 @@ class NatsServer:
             left_behind.unlink()
         config = self.folder / "server.conf"
         config.write_text(
-            f"listen: '127.0.0.1:{self.port}'\n"
+            f"listen: '{self.host}:{self.port}'\n"
             f"ports_file_dir: '{self.folder}'\n"
             f"jetstream {{ store_dir: '{self.folder}'\n{self._jetstream}\n}}\n{self._more}\n"
         )
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [server_program(), "-c", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*self._under, server_program(), "-c", config],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
         wait_until(self._is_ready, what="the server's ports file")
 

@@ -70,6 +70,7 @@ class RunningDaemon:
         self.packages = Packages(folder / "site-packages")
         self.host = "127.0.0.1"
         self.under: tuple[str, ...] = ()
+        self.variables: dict[str, str] = {}
         self._tables = ""
         self._groups = ""
         self.log = ""
@@ -133,7 +134,8 @@ class RunningDaemon:
         key = {"SGEVENTS_TEST_KEY": self.site.api_key}
         kept = str(self.folder.parent / "bytecode")
         compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": kept}
-        return {**os.environ, **key, **compiled, "PYTHONPATH": self._path()}
+        path = {"PYTHONPATH": self._path()}
+        return {**os.environ, **key, **compiled, **path, **self.variables}
 
     def _path(self) -> str:
         return os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])
