@@ -17,6 +17,7 @@ from sgevents_core.hosts.host_files import HostFiles
 from sgevents_core.hosts.leases import HOST_PREFIX, HolderNote, read_note
 from sgevents_core.hosts.rolling import RollingReload
 from sgevents_core.hosts.spread import FEED, PresentHost, decide_change, lane_work
+from sgevents_core.hosts.unclaimed import UnclaimedWork
 from sgevents_core.hosts.wanted import HostVersion
 from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.protocols import HeldLease, LeaseEntry, Leases
@@ -78,6 +79,7 @@ class LeasedWork:
         self._follows_until = float("inf")
         self._is_note_old = False
         self._error: HostNameTaken | None = None
+        self._unclaimed = UnclaimedWork()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -300,9 +302,16 @@ class LeasedWork:
             for key, name in holders.items()
             if key in self._work_names and key not in own_old
         }
+        current_time = self._leases.clock()
         change = decide_change(
-            self._note.host, self._work_names, holders, self._present_hosts(notes)
+            self._note.host,
+            self._work_names,
+            holders,
+            self._present_hosts(notes),
+            overdue=self._unclaimed.overdue(current_time),
+            avoided=self._unclaimed.avoided(current_time),
         )
+        self._unclaimed.note(change.awaited, current_time)
         for work_name in change.taken:
             if work_name not in self._in_use:
                 self._take_work(work_name, entries)

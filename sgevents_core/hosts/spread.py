@@ -7,7 +7,7 @@ harm: it only costs a refused attempt to take what somebody else has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -61,10 +61,12 @@ class WorkChange(NamedTuple):
     Args:
         taken: The work to take, which nobody has.
         released: The work to end and to give to others.
+        awaited: Work that nobody has -> the other host that should take it.
     """
 
     taken: tuple[str, ...]
     released: tuple[str, ...]
+    awaited: Mapping[str, str]
 
 
 def decide_change(
@@ -72,6 +74,9 @@ def decide_change(
     work_names: Iterable[str],
     holders: Mapping[str, str],
     hosts: Sequence[PresentHost],
+    *,
+    overdue: Collection[str] = (),
+    avoided: Collection[str] = (),
 ) -> WorkChange:
     """Return what a host is to take now, and what it is to give to others: one at a time.
 
@@ -80,19 +85,24 @@ def decide_change(
         work_names: All work there is: the feed, and each lane.
         holders: Work -> the host that has it.
         hosts: The hosts that are there.
+        overdue: Work that another host should have taken: whoever may take it does.
+        avoided: Hosts that took too long: they are given nothing.
     """
     assigned = assign_work(work_names, holders, hosts)
+    awaited = {work_name: name for work_name, name in assigned.items() if work_name not in holders}
     taken = [
         work_name
-        for work_name, name in assigned.items()
-        if name == host_name and work_name not in holders
+        for work_name, name in awaited.items()
+        if name == host_name
+        or (work_name in overdue and host_name in _find_candidates(work_name, hosts))
     ]
     released = [
         work_name
         for work_name, name in assigned.items()
-        if name != host_name and holders.get(work_name) == host_name
+        if name not in {host_name, *avoided} and holders.get(work_name) == host_name
     ]
-    return WorkChange(tuple(taken), tuple(released[:1]))
+    others = {work_name: name for work_name, name in awaited.items() if name != host_name}
+    return WorkChange(tuple(taken), tuple(released[:1]), others)
 
 
 def assign_work(

@@ -29,6 +29,8 @@ class Cluster:
         self.doing: dict[str, set[str]] = {}
         self.notes: dict[str, StoredNote] = {}
         self.rolling: dict[str, RollingReload] = {}
+        self.reluctant: set[str] = set()
+        """Hosts that show that they are there, and take nothing."""
 
     def start(
         self, host_name: str, *, home: str = "", run: str = "1", program: str = "1"
@@ -48,6 +50,9 @@ class Cluster:
         """Let half a second pass: each host looks, and its main thread begins and ends work."""
         self.bucket.pass_time(seconds)
         for host_name, work in self.works.items():
+            if host_name in self.reluctant:
+                work._renew_all()
+                continue
             work._turn_safely()
             doing, wanted = self.doing[host_name], set(work.wanted())
             for work_name in doing - wanted:
@@ -138,6 +143,41 @@ def test_host_that_is_cut_off_loses_its_rights_before_others_get_them(cluster: C
     cluster.leases["alpha"].is_cut_off = False
     cluster.settle()
     assert cluster.shares() == [2, 2]
+
+
+def test_host_that_is_there_and_takes_nothing_is_not_waited_for(cluster: Cluster) -> None:
+    """What it should take, others take two seconds later, and they give it nothing for a while."""
+    cluster.start("alpha")
+    cluster.start("beta")
+    cluster.start("gamma")
+    cluster.reluctant.add("gamma")
+    cluster.settle()
+    assert not cluster.doing["gamma"]
+    assert cluster.doing["alpha"] | cluster.doing["beta"] == ALL_WORK
+    for _ in range(30):
+        cluster.turn()
+        assert cluster.doing["alpha"] | cluster.doing["beta"] == ALL_WORK
+    cluster.reluctant.clear()
+    for _ in range(80):
+        cluster.turn()
+    assert cluster.shares() == [1, 1, 2]
+
+
+def test_two_hosts_that_die_one_after_the_other_are_replaced_in_time(cluster: Cluster) -> None:
+    """What one leaves is not kept for another that dies before it takes it."""
+    for host_name in ("alpha", "beta", "gamma"):
+        cluster.start(host_name)
+    cluster.settle()
+    del cluster.works["alpha"], cluster.doing["alpha"]
+    for _ in range(8):
+        cluster.turn()
+    had = set(cluster.doing["beta"])
+    del cluster.works["beta"], cluster.doing["beta"]
+    for _ in range(8):
+        cluster.turn()
+    assert cluster.doing["gamma"] >= ALL_WORK - had
+    cluster.settle()
+    assert cluster.doing["gamma"] == ALL_WORK
 
 
 def test_process_woken_after_a_minute_begins_nothing(cluster: Cluster) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sgevents_core.hosts.spread import (
     FEED,
     PresentHost,
-    WorkChange,
     assign_work,
     decide_change,
     lane_of_work,
@@ -73,7 +72,7 @@ def settle(hosts: list[PresentHost], holders: dict[str, str], seed: int = 0) -> 
                 if work_name not in holders:
                     holders[work_name] = host.name
                     taken_count += 1
-            has_changed = has_changed or change != WorkChange((), ())
+            has_changed = has_changed or bool(change.taken or change.released)
         if not has_changed:
             return taken_count
     raise AssertionError(f"{hosts} do not come to rest: {holders}")

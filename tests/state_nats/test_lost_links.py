@@ -21,6 +21,7 @@ from sgevents_core.errors import (
 )
 from sgevents_core.state.nats import appending, exchange, stream_log
 from sgevents_core.state.nats.appending import StoredAt, Superseded
+from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.jetstream import call, stream_info
 from sgevents_core.state.nats.stream_log import PART_BYTES
 
@@ -239,3 +240,36 @@ def test_a_broker_that_is_closed_ends_at_once(nats_server: NatsServer) -> None:
         assert [error.is_sent for error in failures] == [True]
         with pytest.raises(BrokerUnreachable, match="is closed"):
             broker.request("$JS.API.INFO")
+
+
+def test_server_behind_which_nobody_answers_is_left_for_another(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is cut off from the others answers pings, and no request.
+
+    With a single server, there is nothing better than to go on asking it.
+    """
+    monkeypatch.setattr(exchange, "_UNANSWERED_SECONDS", 0.2)
+    with linked(nats_server.port) as first, linked(nats_server.port) as second:
+        with connected(first.port, second.port) as broker:
+            deaf, other = (first, second) if first.has_connection else (second, first)
+            deaf.rule = _lose_requests
+            wait_until(partial(_is_answered, broker))
+            assert other.has_connection
+        with connected(deaf.port) as broker:
+            for _ in range(5):
+                assert not _is_answered(broker)
+            assert broker.connections == 1
+
+
+def _lose_requests(direction: str, line: bytes) -> Fate:
+    is_request = direction == "to server" and b"$JS.API" in line
+    return Fate.DROP if is_request else Fate.PASS
+
+
+def _is_answered(broker: Broker) -> bool:
+    try:
+        call(broker, "INFO", within=0.2)
+    except BrokerUnreachable:
+        return False
+    return True

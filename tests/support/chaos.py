@@ -215,15 +215,17 @@ class Chaos:
         if code is None and suffering.lasts() < STOPS_WITHIN:
             return
         if code is None:
+            code = -signal.SIGKILL
             host.kill()
-        if code not in {0, -signal.SIGTERM}:  # the latter before it has begun
+        is_early = not self._studio.logs[host.name].is_started()  # it has not begun
+        if code and not (is_early and (code == -signal.SIGTERM or _found_no_server(host))):
             self.tally.wrong.append(f"{host.name} stopped with {code}: {_last_words(host)}")
         self._revive(host)
 
     def _judge_end(self, host: Host, code: int) -> None:
         """A daemon may end by itself only if it could not reach the servers as it started."""
         self.tally.deeds["starts in vain"] += 1
-        if code != 1 or "does not answer" not in _last_words(host)[-1000:]:
+        if code != 1 or not _found_no_server(host):
             self.tally.wrong.append(f"{host.name} has ended with {code}: {_last_words(host)}")
 
     def _start(self, host: Host) -> None:
@@ -433,7 +435,7 @@ class Chaos:
         tally.wrong += self._judge_logs()
         times = TakeoverTimes(self._incidents, holders, list(studio.hosts), self._weather.lease)
         tally.wrong += times.wrong()
-        tally.takeovers = list(times.lines())
+        tally.takeovers = [*times.lines(), *times.slow_lines()]
         tally.rows, tally.calls = len(rows), len(calls)
         tally.repeated, tally.late_begins = oracle.repeated, oracle.late_begins
         tally.holderships = holders.count()
@@ -455,6 +457,10 @@ class Chaos:
 def _links_of(machine: str, links: Iterable[Link], others: set[str]) -> list[Link]:
     """Return the links of a machine to any of some others."""
     return [link for link in links if machine in link and others & (set(link) - {machine})]
+
+
+def _found_no_server(host: Host) -> bool:
+    return "does not answer" in _last_words(host)[-1000:]
 
 
 def _last_words(host: Host) -> str:

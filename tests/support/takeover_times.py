@@ -132,6 +132,22 @@ class TakeoverTimes:
                 f"median {_percentile(others, 0.5):.1f} s, longest {max(others):.1f} s"
             )
 
+    def slow_lines(self) -> Iterator[str]:
+        """Yield a line about each time that was too long, with what else happened."""
+        for takeover in self.times:
+            if takeover.seconds > LONGEST:
+                begin, end = takeover.at - 1.0, takeover.at + takeover.seconds
+                meanwhile = [
+                    f"{other.kind} {other.machine} {other.at - takeover.at:+.1f} s "
+                    f"for {other.lasts():.1f} s".replace("  ", " ")
+                    for other in self._incidents
+                    if other.overlaps(begin, end, STARTING) and other.at != takeover.at
+                ]
+                yield (
+                    f"{takeover.work} was without a holder for {takeover.seconds:.1f} s after "
+                    f"{takeover.kind} at {takeover.at:.3f}; meanwhile {'; '.join(meanwhile)}"
+                )
+
     def _clear_times(self) -> Mapping[str, Sequence[float]]:
         by_kind: dict[str, list[float]] = defaultdict(list)
         for takeover in self.times:

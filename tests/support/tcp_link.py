@@ -37,6 +37,11 @@ class Link:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
+    @property
+    def has_connection(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._sockets)
+
     def cut(self) -> None:
         """End all connections, and refuse new ones until it is mended."""
         self._is_whole = False

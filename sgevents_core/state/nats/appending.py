@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from sgevents_core.errors import BrokerError, BrokerUnreachable, OutcomeNotKnown, StreamLost
 from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.exchange import NO_RESPONDERS
 from sgevents_core.state.nats.jetstream import (
-    NO_RESPONDERS,
     api_error,
     decode_answer,
     raise_error,

@@ -21,6 +21,7 @@ from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.attempts import Attempts, refuse_foreign
 from sgevents_core.state.nats.client import BrokerClient
 from sgevents_core.state.nats.exchange import (
+    NO_RESPONDERS,
     ConnectionLost,
     Exchange,
     Reply,
@@ -232,9 +233,9 @@ class Broker:
     ) -> list[Reply]:
         deadline = self._loop.time() + within
         exchange = await self._await_connection(within)
+        sent_at = self._loop.time()
         try:
-            remaining = deadline - self._loop.time()
-            return await exchange.request(subject, data, headers, is_last, remaining)
+            replies = await exchange.request(subject, data, headers, is_last, deadline - sent_at)
         except ConnectionLost as error:
             remaining = deadline - self._loop.time()
             if error.is_sent or remaining <= 0:
@@ -245,7 +246,16 @@ class Broker:
             raise BrokerForbids(path=str(self), reason=str(error)) from None
         except asyncio.TimeoutError:
             reasons = [f"no answer came within {within:.1f} s", *exchange.refusals]
+            self._note_unanswered(exchange, sent_at)
             self._raise_unreachable("; ".join(reasons), is_sent=True)
+        if replies[0].status == NO_RESPONDERS:
+            self._note_unanswered(exchange, sent_at)
+        return replies
+
+    def _note_unanswered(self, exchange: Exchange, sent_at: float) -> None:
+        """Leave a server behind which nobody answers, if there are others."""
+        if exchange.note_unanswered(sent_at) and len(self._url.servers) > 1:
+            exchange.lose()
 
     async def _add_listener(self, subject: str, listener: Listener) -> None:
         self._listeners.append((subject, listener))

@@ -12,11 +12,20 @@ from nats.errors import Error
 
 from sgevents_core.state.nats.client import BrokerClient
 
+NO_RESPONDERS: Final = 503
+"""The status of the reply to a request that nobody is there to answer."""
 PING_INTERVAL: Final = 2.0
 """After how many quiet seconds a connection is tried."""
 _PONG_WITHIN: Final = 4
 _HEADER_LINE: Final = len("NATS/1.0\r\n\r\n")
 _STATUS: Final = "Status"
+
+
+_UNANSWERED_MOST: Final = 2
+"""After how many requests without an answer another server is tried."""
+_UNANSWERED_SECONDS: Final = 2.0
+"""For how many seconds there have to be some."""
+_REMEMBERED_SECONDS: Final = 6.0
 
 
 class Reply(NamedTuple):
@@ -88,6 +97,8 @@ class Exchange:
         self._inbox = client.new_inbox()
         self._waiting: dict[str, _Waiting] = {}
         self._lost = asyncio.Event()
+        self._unanswered: list[float] = []
+        """When each request was sent that got no answer of late."""
         self.refusals: list[str] = []
         """What the server did not permit besides requests: subscriptions."""
 
@@ -139,6 +150,23 @@ class Exchange:
         self._lost.set()
         for waiting in list(self._waiting.values()):
             waiting.fail(ConnectionLost(is_sent=True))
+
+    def note_unanswered(self, sent_at: float) -> bool:
+        """Take notice of a request that nobody behind the server has answered.
+
+        A server that is cut off from the others answers every ping, and hardly any request.
+
+        Args:
+            sent_at: When it was sent, by the loop's clock.
+
+        Returns:
+            Whether there have been so many that another server may do better.
+        """
+        current_time = asyncio.get_running_loop().time()
+        recent = [at for at in self._unanswered if at > current_time - _REMEMBERED_SECONDS]
+        self._unanswered = [*recent, sent_at]
+        has_lasted = current_time - min(self._unanswered) >= _UNANSWERED_SECONDS
+        return has_lasted and len(self._unanswered) >= _UNANSWERED_MOST
 
     async def note_error(self, error: Exception) -> None:
         """Take what the server reports beside the replies: which request it does not permit."""

@@ -11,10 +11,9 @@ import msgspec
 
 from sgevents_core.errors import BrokerError, BrokerFull, BrokerUnreachable, StreamMissing
 from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
-from sgevents_core.state.nats.exchange import Reply
+from sgevents_core.state.nats.exchange import NO_RESPONDERS, Reply
 
 API: Final = "$JS.API"
-NO_RESPONDERS: Final = 503
 NOT_FOUND: Final = 404
 _ANSWER_WITHIN: Final = 2.0
 """How many seconds one attempt waits before it is repeated."""

@@ -19,9 +19,9 @@ from sgevents_core.errors import (
 from sgevents_core.printable import counted
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.exchange import NO_RESPONDERS
 from sgevents_core.state.nats.faults import Fault
 from sgevents_core.state.nats.jetstream import (
-    NO_RESPONDERS,
     call,
     decode_answer,
     read_directly,
