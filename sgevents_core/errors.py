@@ -834,11 +834,12 @@ class MigratedAlreadyError(SgEventsError):
 
 
 class IniFileError(SgEventsError):
-    """{path}: {problem}. Name the configuration of the classic daemon: shotgunEventDaemon.conf."""
+    """{path}: {problem}. {advice}"""
 
     exit_code = 2
     path: Path | str
     problem: str
+    advice: str
 
 
 class IdFileError(SgEventsError):

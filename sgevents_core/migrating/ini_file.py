@@ -62,6 +62,10 @@ class IniOption(NamedTuple):
         return not self.value.strip() and not self.missing
 
 
+_WRONG_FILE: Final = "Name the configuration of the classic daemon: shotgunEventDaemon.conf."
+_ONE_OF_TWO: Final = "Remove one of the two; Python 2 took the last."
+
+
 class IniFile(NamedTuple):
     """The content of an ini file.
 
@@ -89,18 +93,19 @@ def read_ini_file(file_path: Path, environment: Mapping[str, str] = os.environ) 
     try:
         file_content = read_plain_file(file_path, _MOST_BYTES)
     except NotPlainError as parse_error:
-        raise IniFileError(path=file_path, problem=f"it {parse_error.problem_text}") from None
-    except OSError as parse_error:
-        raise IniFileError(
-            path=file_path, problem=f"it cannot be read: {parse_error.strerror}"
-        ) from None
+        problem_text = f"it {parse_error.problem_text}"
+        raise IniFileError(path=file_path, problem=problem_text, advice=_WRONG_FILE) from None
+    except OSError as read_error:
+        problem_text = f"it cannot be read: {read_error.strerror}"
+        raise IniFileError(path=file_path, problem=problem_text, advice=_WRONG_FILE) from None
     ini_text = _decoded(file_content)
     config_parser = configparser.RawConfigParser(interpolation=None)
     try:
         config_parser.read_string(ini_text)
     except configparser.MissingSectionHeaderError as parse_error:
         problem_text = "no section such as [shotgun] is above this line"
-        raise IniFileError(path=f"{file_path}:{parse_error.lineno}", problem=problem_text) from None
+        error_place = f"{file_path}:{parse_error.lineno}"
+        raise IniFileError(path=error_place, problem=problem_text, advice=_WRONG_FILE) from None
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as parse_error:
         given_twice = f"[{parse_error.section}]"
         if isinstance(parse_error, configparser.DuplicateOptionError):
@@ -108,11 +113,14 @@ def read_ini_file(file_path: Path, environment: Mapping[str, str] = os.environ) 
         problem_text = (
             f"{given_twice} is given twice, and the classic daemon does not start with it"
         )
-        raise IniFileError(path=f"{file_path}:{parse_error.lineno}", problem=problem_text) from None
+        error_place = f"{file_path}:{parse_error.lineno}"
+        raise IniFileError(path=error_place, problem=problem_text, advice=_ONE_OF_TWO) from None
     except configparser.ParsingError as parse_error:
         line_number = parse_error.errors[0][0] if parse_error.errors else 1
         raise IniFileError(
-            path=f"{file_path}:{line_number}", problem="this line is no option"
+            path=f"{file_path}:{line_number}",
+            problem="this line is no option",
+            advice="Write it as `name: value`, or remove it.",
         ) from None
     return _ini_file(file_path, ini_text, config_parser, environment)
 

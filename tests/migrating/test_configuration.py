@@ -239,19 +239,22 @@ def test_a_percent_sign_in_the_environment_does_no_harm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "says", "advice"),
     [
-        ("server: a\n", ":1: no section"),
-        ("[a]\nserver: a\nserver: b\n", ":3: server of [a] is given twice"),
-        ("[a]\n[a]\n", ":2: [a] is given twice"),
-        ("[a]\nsecret-words\n", ":2: this line is no option"),
+        ("server: a\n", ":1: no section", "Name the configuration"),
+        ("[a]\nserver: a\nserver: b\n", ":3: server of [a] is given twice", "Remove one"),
+        ("[a]\n[a]\n", ":2: [a] is given twice", "Remove one of the two"),
+        ("[a]\nsecret-words\n", ":2: this line is no option", "Write it as `name: value`"),
     ],
 )
-def test_what_is_no_ini_file_is_a_message(tmp_path: Path, text: str, says: str) -> None:
+def test_what_is_no_ini_file_is_a_message(
+    tmp_path: Path, text: str, says: str, advice: str
+) -> None:
     """It has the line, and nothing of what stands there."""
     with pytest.raises(IniFileError) as error:
         draft(tmp_path, text)
     assert says in str(error.value)
+    assert advice in str(error.value)
     assert "secret-words" not in str(error.value)
 
 
