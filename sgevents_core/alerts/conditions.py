@@ -204,7 +204,7 @@ def _plugin_conditions(
     if plugin.state == "paused":
         problem_text, fix = (
             f"Plugin {shown_name} is paused{reason_suffix}",
-            f"mend it, then: sgevents resume {shown_name}",
+            f"fix the cause, then: sgevents resume {shown_name}",
         )
         yield Condition("paused", plugin.name, "", problem_text, fix)
     elif plugin.state == "held":

@@ -203,11 +203,11 @@ def plugin_needs(
     if plugin_state == "paused":
         text = f"Plugin {plugin_name} is paused{reason_suffix}"
         yield ShownNeed(
-            "paused", text, f"mend it, then: sgevents resume {plugin_name}", plugin_name
+            "paused", text, f"fix the cause, then: sgevents resume {plugin_name}", plugin_name
         )
     elif plugin_state == "not started":
         text = f"Plugin {plugin_name} is not started{reason_suffix}"
-        yield ShownNeed("not_started", text, "mend its startup, then: sgevents reload", plugin_name)
+        yield ShownNeed("not_started", text, "fix its startup, then: sgevents reload", plugin_name)
     elif plugin_state == "not loaded":
         text = f"Plugin {plugin_name} is enabled, and the daemon has not loaded it"
         yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin_name)

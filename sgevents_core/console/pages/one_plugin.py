@@ -17,6 +17,7 @@ from sgevents_core.printable import one_line
 from sgevents_core.reading.figures import read_call_figures, read_callback_timeline, span_for
 from sgevents_core.reading.overview import PluginOverview, read_overview
 from sgevents_core.state.call_figures import CallFigure
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.letters import LetterChoice
 from sgevents_core.state.opening import open_state
 
@@ -73,10 +74,22 @@ class StoreValue(View, frozen=True, kw_only=True):
     value: str
 
 
+class FailedCall(View, frozen=True, kw_only=True):
+    """The newest call of a plugin that failed and left no dead letter."""
+
+    callback: str
+    event_id: int
+    at: datetime | None
+    error: str
+    traceback: str
+
+
 class PluginView(View, frozen=True, kw_only=True):
     """Everything about one plugin."""
 
     plugin: ShownPlugin
+    last_failed_call: FailedCall | None
+    """While it is paused or held; None otherwise."""
     traceback: str
     """Why it could not be loaded, if its code raised."""
     problems: list[str]
@@ -105,8 +118,10 @@ def read_plugin(visit: Visit, query: PluginQuery) -> PluginView:
     details: Mapping[str, Any] = inspection.result or {}
     status: Mapping[str, Any] = details.get("plugin") or {}
     store = _read_store(visit, query.name)
+    plugin = shown_plugin(query.name, status, overview)
     return PluginView(
-        plugin=shown_plugin(query.name, status, overview),
+        plugin=plugin,
+        last_failed_call=_read_failed_call(visit, query.name) if plugin.can_resume else None,
         traceback=status.get("traceback") or "",
         problems=[
             f"{problem['key']}: {problem['message']}; {problem['fix']}"
@@ -172,6 +187,32 @@ def _count_letters(visit: Visit, plugin_name: str) -> dict[str, int]:
         for group in letters.groups(LetterChoice(plugin=plugin_name)):
             counts[group.callback] = counts.get(group.callback, 0) + group.letters
     return counts
+
+
+def _read_failed_call(visit: Visit, plugin_name: str) -> FailedCall | None:
+    """Return the newest failed call of a plugin that left no dead letter."""
+    state = open_state(visit.site.state_folder)
+    with closing(state.letters()) as letters:
+        groups = letters.failure_groups(plugin_name)
+    if not groups:
+        return None
+    with closing(state.past()) as past:
+        failures = [
+            recorded.failure
+            for recorded in past.failures(groups[0].event_id)
+            if recorded.failure.plugin == plugin_name and not recorded.dead
+        ]
+    return _failed_call(failures[-1]) if failures else None
+
+
+def _failed_call(failure: Failure) -> FailedCall:
+    return FailedCall(
+        callback=failure.callback,
+        event_id=failure.event_id,
+        at=utc_time(failure.at),
+        error=failure.error,
+        traceback=failure.traceback,
+    )
 
 
 def _read_store(visit: Visit, plugin_name: str) -> dict[str, Any]:
