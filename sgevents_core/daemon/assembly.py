@@ -25,6 +25,7 @@ from sgevents_core.crashes.recovering import (
 from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.daemon.following import SiteFollowing
 from sgevents_core.daemon.parts import Parts
+from sgevents_core.daemon.running_files import RunningFiles
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
@@ -70,6 +71,7 @@ class Assembly:
         feed_process: The process that follows the log while the feed is far behind.
         services_class: The class of a plugin's services, which its calls share.
         work: What the process is to work at.
+        running_files: What the process runs, for other hosts.
         evidence: How the last process of this host died, if its lanes are still to be taken over.
         call_counts: Notified of calls and failures.
     """
@@ -81,6 +83,7 @@ class Assembly:
         state_writer: Writer,
         *,
         work: Work,
+        running_files: RunningFiles,
         evidence: DeathEvidence | None = None,
         recorder: EvidenceRecorder,
         presence: Presence,
@@ -94,6 +97,9 @@ class Assembly:
         self._settings = settings
         self._loaded = loaded
         self._work = work
+        self._running_files = running_files
+        self._changed_plugins: set[str] = set()
+        """Those that changed since their lane was last taken here: they resume after an error."""
         self._evidence = evidence
         self._lanes_taken: set[str] = set()
         self._state = state_writer
@@ -117,12 +123,13 @@ class Assembly:
             LoadingStopped: The watch was stopped.
         """
         parts = self._make_parts()
+        self._changed_plugins |= set(changed_plugins)
         self._children.connect(parts.services, self._script_names)
         wanted = self._work.wanted()
         all_lanes = collect_lane_names(self._settings, self._loaded, self._state)
         lane_names = [name for name in all_lanes if lane_work(name) in wanted]
         try:
-            self.take_loaded_lanes(parts, lane_names, watch, changed_plugins)
+            self.take_loaded_lanes(parts, lane_names, watch)
         except BaseException:
             parts.close_unstarted()
             raise
@@ -131,27 +138,50 @@ class Assembly:
         return parts
 
     def take_loaded_lanes(
-        self,
-        parts: Parts,
-        lane_names: Sequence[str],
-        watch: PluginWatch | None,
-        changed_plugins: Collection[str] = (),
+        self, parts: Parts, lane_names: Sequence[str], watch: PluginWatch | None
     ) -> list[threading.Thread]:
         """Take lanes with the plugins that were loaded for them; see `take_lanes`."""
-        loaded_names = {plugin.name for plugin in self._loaded.plugins}
-        changed = loaded_names.intersection(changed_plugins)
+        in_lanes = {plugin.name for plugin in self._loaded.plugins if plugin.lane in lane_names}
+        changed = in_lanes & self._changed_plugins
+        self._changed_plugins -= changed
         threads = self.take_lanes(parts, lane_names, self._loaded, changed, watch)
         self._children.warm_up(lane_names)
         return threads
 
-    def note_loaded(self, parts: Parts, lane_name: str, loaded: Loaded) -> bool:
+    def present_plugins(self, parts: Parts) -> Sequence[LoadedPlugin]:
+        """Return the plugins that this process has: those of lanes that others have too."""
+        return self._loaded.plugins if self._work.is_shared else parts.plugins
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether lanes may be taken by other processes too."""
+        return self._work.is_shared
+
+    def show_files(self) -> None:
+        """Let the other hosts know what this process runs now."""
+        self._running_files.show(self._loaded, self._work)
+
+    def note_loaded(
+        self,
+        parts: Parts,
+        lane_name: str,
+        loaded: Loaded,
+        changed_plugins: Collection[str] = (),
+    ) -> bool:
         """Take notice of what was loaded for a lane; return whether it can be taken with that now.
 
         On a shared state it cannot: the lane is taken like any other, by whoever is to have it. If
         this process has it already, without the plugins, it ends first.
+
+        Args:
+            parts: The parts of this run.
+            lane_name: The lane.
+            loaded: All its plugins, with their statuses.
+            changed_plugins: Those whose code has changed, so that they resume after an error.
         """
         if not self._work.is_shared:
             return True
+        self._changed_plugins |= set(changed_plugins)
         others = [plugin for plugin in self._loaded.plugins if plugin.lane != lane_name]
         other_statuses = [one for one in self._loaded.statuses if one.lane != lane_name]
         self._loaded = replace(
@@ -159,6 +189,7 @@ class Assembly:
             plugins=tuple(in_call_order([*others, *loaded.plugins], self._settings)),
             statuses=(*other_statuses, *loaded.statuses),
         )
+        self.show_files()
         lane = parts.lane_of(lane_name)
         if lane is not None:
             lane.stop()

@@ -22,6 +22,7 @@ from sgevents_core.classic.reloading import Change, ClassicReloading
 from sgevents_core.daemon.assembly import Assembly
 from sgevents_core.daemon.file_trials import FileTrials
 from sgevents_core.daemon.parts import Parts
+from sgevents_core.daemon.running_files import RunningFiles
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import LogFileError, StateError
 from sgevents_core.observe.logs import open_plugin_log
@@ -50,6 +51,7 @@ class ClassicFollowing:
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is loaded.
         loaded_files: Remembers which versions of the files are loaded.
+        running_files: What the process runs, for other hosts.
         mailer: Mails that a file cannot be loaded.
         without: Plugins that are left out of this run.
     """
@@ -64,6 +66,7 @@ class ClassicFollowing:
         parts: Parts,
         open_watch: OpenWatch,
         loaded_files: LoadedFiles,
+        running_files: RunningFiles,
         mailer: LoadMailer,
         without: Container[str] = (),
     ) -> None:
@@ -88,6 +91,7 @@ class ClassicFollowing:
         """Files that have changed and are still to be examined."""
         self._trials = FileTrials(settings)
         self._loaded_files = loaded_files
+        self._running_files = running_files
         self._versions: dict[str, str] = {}
         """The versions of the files that were loaded, before they were read."""
         self._untried: set[str] = set()
@@ -142,8 +146,13 @@ class ClassicFollowing:
             if name in self._settings.classic_files:
                 self._open_log_of(name)
                 self._versions |= self._loaded_files.present_versions([name])
+                contents = self._running_files.present_contents(name)
                 with self._open_watch() as watch:
-                    self._note(self._reloading.load(name, watch))
+                    change = self._reloading.load(name, watch)
+                if change is not None:
+                    self._running_files.note_contents(contents)
+                    self._assembly.show_files()
+                self._note(change)
 
     def _open_log_of(self, name: str) -> None:
         """Give a plugin that has come its own log file, if each has one."""
@@ -195,6 +204,8 @@ class ClassicFollowing:
         if time.monotonic() < self._waiting_lanes.get(name, 0.0):
             return set()
         parts = self._parts
+        if self._assembly.is_shared:
+            return self._hand_over(name)
         if name in parts.lane_threads and parts.lane_threads[name].is_alive():
             return set()
         for lane in parts.lanes:
@@ -211,9 +222,29 @@ class ClassicFollowing:
             return set()
         for lane_thread in threads:
             lane_thread.start()
-        self._loaded_files.note_loaded(list(changes), self._versions)
-        del self._changes[name]
         self._waiting_lanes.pop(name, None)
+        return self._finish(name)
+
+    def _hand_over(self, name: str) -> set[str]:
+        """Let whoever takes a lane next use its changed plugins; return them, none before that.
+
+        Another host may take it; here it ends first, between two callbacks.
+        """
+        lane = self._parts.lane_of(name)
+        if lane is not None:
+            lane.stop()
+            return set()
+        changes = self._changes[name]
+        with self._open_watch() as watch:
+            self._take_statuses(name, changes, watch)
+        loaded = self._loaded_in(name, changes)
+        self._assembly.note_loaded(self._parts, name, loaded, changes)
+        return self._finish(name)
+
+    def _finish(self, name: str) -> set[str]:
+        """Record that a lane has its changed plugins; return them."""
+        changes = self._changes.pop(name)
+        self._loaded_files.note_loaded(list(changes), self._versions)
         extra: dict[str, object] = {
             "action": "lane.replaced",
             "lane": name,
@@ -253,7 +284,8 @@ class ClassicFollowing:
         if has_processes(lane, self._settings):
             plugins = {name: one.plugin for name, one in self._elsewhere.items()}
         else:
-            plugins = {one.name: one for one in self._parts.plugins if one.lane == lane}
+            present = self._assembly.present_plugins(self._parts)
+            plugins = {one.name: one for one in present if one.lane == lane}
             plugins |= {name: change.plugin for name, change in changes.items()}
         there = tuple(plugin for plugin in plugins.values() if plugin is not None)
         statuses = tuple(status for status in self._statuses.values() if status.lane == lane)

@@ -37,14 +37,11 @@ from sgevents_core.daemon.reload import USABLE_STATUSES, Reloader
 from sgevents_core.daemon.reload_turns import ReloadTurns
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, SignalOrder
+from sgevents_core.daemon.running_files import RunningFiles
 from sgevents_core.daemon.server_wait import ServerWait
 from sgevents_core.daemon.state_trouble import find_state_trouble
 from sgevents_core.daemon.turnover import WorkTurnover
-from sgevents_core.hosts.host_files import (
-    HostFiles,
-    describe_host_files,
-    read_classic_contents,
-)
+from sgevents_core.hosts.host_files import HostFiles
 from sgevents_core.hosts.opening import open_work
 from sgevents_core.hosts.work import Work
 from sgevents_core.metrics.opening import Monitoring, open_monitoring
@@ -284,15 +281,14 @@ class Daemon:
         folders = FolderWatch(self._settings.classic_folders)  # before any file is read
         loaded_files = LoadedFiles(self._settings)
         versions = loaded_files.present_versions()
-        classic_contents = read_classic_contents(self._settings)
+        running_files = RunningFiles(self._settings)
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
         for status in loaded.statuses:
             mailer.mail_failure(status)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
         lane_names = collect_lane_names(self._settings, loaded, state_writer)
-        files = describe_host_files(self._settings, loaded, classic_contents)
-        work = open_work(lane_names, files)
+        work = open_work(lane_names, running_files.describe(loaded))
         assembly = Assembly(
             self._settings,
             loaded,
@@ -302,6 +298,7 @@ class Daemon:
             children=children,
             feed_process=feed_process,
             work=work,
+            running_files=running_files,
             evidence=evidence if work.is_shared else None,
             services_class=self._services_class,
             call_counts=monitoring.call_counts,
@@ -311,7 +308,7 @@ class Daemon:
         loaded_files.note_loaded([plugin.name for plugin in loaded.plugins], versions)
         monitoring.watch(_watched_parts(parts))
         classic_files = None
-        if self._settings.classic_folders and not self._is_drain and not work.is_shared:
+        if self._settings.classic_folders and not self._is_drain:
             classic_files = ClassicFollowing(
                 self._settings,
                 loaded,
@@ -320,6 +317,7 @@ class Daemon:
                 parts=parts,
                 open_watch=partial(self._open_loading_watch, recorder),
                 loaded_files=loaded_files,
+                running_files=running_files,
                 mailer=mailer,
                 without=self._left_out,
             )

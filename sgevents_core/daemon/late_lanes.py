@@ -60,7 +60,7 @@ class LateLanes:
         plugins = tuple(one.plugin for one in loaded_plugins.values() if one.plugin is not None)
         statuses = tuple(one.status for one in loaded_plugins.values())
         loaded = Loaded(plugins=plugins, statuses=statuses, registry=self._registry)
-        if not self._assembly.note_loaded(self._parts, lane_name, loaded):
+        if not self._assembly.note_loaded(self._parts, lane_name, loaded, loaded_plugins):
             return
         with self._open_watch() as watch:
             threads = self._assembly.take_lanes(

@@ -171,12 +171,12 @@ class DaemonRun:
         if self._classic_files is not None:
             changed_plugins = self._classic_files.turn()
             if changed_plugins:
-                self._reloader.note_changes(changed_plugins, self._parts.plugins)
+                self._reloader.note_changes(changed_plugins, self._turnover.present_plugins())
             if self._classic_files.is_waiting:
                 return  # a lane that ends takes no requests
         late_plugins = self._late_lanes.turn()
         if late_plugins:
-            self._reloader.note_changes(late_plugins, self._parts.plugins)
+            self._reloader.note_changes(late_plugins, self._turnover.present_plugins())
         self._parts.inbox.poll()
 
     def _is_over(self, overdue: OverdueCalls) -> bool:

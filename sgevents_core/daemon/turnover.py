@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -22,6 +22,7 @@ from sgevents_core.errors import (
 from sgevents_core.hosts.spread import FEED, lane_of_work, lane_work
 from sgevents_core.hosts.work import Work
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
+from sgevents_core.plugins.loading import LoadedPlugin
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -81,6 +82,10 @@ class WorkTurnover:
                     self._begin(work_name)
         except LoadingStopped:  # the stop follows
             return
+
+    def present_plugins(self) -> Sequence[LoadedPlugin]:
+        """Return the plugins that this process has, whether or not it has their lanes now."""
+        return self._assembly.present_plugins(self._parts)
 
     def leave(self) -> None:
         """Want nothing any more: whatever runs ends after the running calls."""

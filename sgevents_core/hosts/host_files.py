@@ -7,7 +7,7 @@ enabled plugins. Values of the configuration are only kept as digests, and secre
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -122,12 +122,20 @@ def read_host_files(stored: bytes) -> StoredFiles | None:
         return None
 
 
-def read_classic_contents(settings: Settings) -> dict[str, str]:
-    """Return a digest of each classic file, by plugin; call it before the files are loaded."""
+def read_classic_contents(
+    settings: Settings, plugin_names: Iterable[str] | None = None
+) -> dict[str, str]:
+    """Return a digest of each classic file, by plugin; call it before the files are loaded.
+
+    Args:
+        settings: The configuration.
+        plugin_names: The plugins; None for all.
+    """
     contents: dict[str, str] = {}
-    for plugin_name, file_path in list(settings.classic_files.items()):
+    files = settings.classic_files
+    for plugin_name in list(files) if plugin_names is None else plugin_names:
         try:
-            contents[plugin_name] = _digest(file_path.read_bytes())
+            contents[plugin_name] = _digest(files[plugin_name].read_bytes())
         except OSError:
             contents[plugin_name] = "unreadable"
     return contents
