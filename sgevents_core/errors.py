@@ -1210,9 +1210,13 @@ class FrontCut(SgEventsError):
 
 
 class UnconfirmedWrite(StateError):
-    """The state {path} cannot be used: {reason}."""
+    """The NATS server has not confirmed what was sent to {what}: {reason}.
+    It is sent again, and stored once. If this lasts, look at the server, its log and its disk: one
+    whose disk was full has to be restarted.
+    """
 
-    fix = BrokerError.fix
+    fix = "see the NATS server's log and disk: one whose disk was full has to be restarted"
+    what: str
 
 
 class OutcomeNotKnown(SgEventsError):

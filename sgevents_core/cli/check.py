@@ -139,9 +139,10 @@ def _state_findings(settings: Settings) -> list[Finding]:
 def _local_state_findings(settings: Settings) -> list[Finding]:
     """Check the state without asking the site."""
     from sgevents_core.cli.check_aside import aside_findings
-    from sgevents_core.cli.check_state import state_findings
+    from sgevents_core.cli.check_state import running_findings, state_findings
 
-    return state_findings(settings.state.path) + aside_findings(settings.state.path)
+    folder = settings.state.path
+    return state_findings(folder) + running_findings(folder) + aside_findings(folder)
 
 
 def _broker_findings(settings: Settings) -> list[Finding]:

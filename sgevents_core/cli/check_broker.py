@@ -26,7 +26,7 @@ def broker_findings(settings: Settings) -> list[Finding]:
 
 def _tried_servers(settings: Settings) -> list[Finding]:
     from sgevents_core.cli.cluster import connected_broker
-    from sgevents_core.state.nats.server_checks import find_faults
+    from sgevents_core.state.nats.server_checks import find_faults, find_full_servers
     from sgevents_core.state.nats.stream_names import site_names
     from sgevents_core.state.nats.streams import wanted_streams
 
@@ -35,7 +35,10 @@ def _tried_servers(settings: Settings) -> list[Finding]:
         version = broker.server_info.get("version", "")
         findings = [Finding("servers", "ok", f"{broker} answers: nats-server {version}")]
         wanted = wanted_streams(settings)
-        faults = find_faults(broker, state, site_names(settings.site.url), wanted)
+        names = site_names(settings.site.url)
+        faults = find_faults(broker, state, names, wanted)
+        if not any(fault.weight == "unusable" for fault in faults):
+            faults += find_full_servers(broker, names)
     if not faults:
         findings.append(Finding("servers", "ok", f"they keep the state: {len(wanted)} streams"))
     for fault in faults:

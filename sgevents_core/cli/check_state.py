@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.findings import Finding, state_problem
+from sgevents_core.errors import StateError
+from sgevents_core.reading.daemon_standing import daemon_process
 from sgevents_core.state.disk import NETWORK_FILE_SYSTEMS, detect_file_system, not_writable
 from sgevents_core.state.exposures import state_exposures
-from sgevents_core.state.lock import LOCK_FILE
+from sgevents_core.state.lock import LOCK_FILE, find_holder
 from sgevents_core.state.opening import open_storage
+from sgevents_core.state.pulse import read_pulse
 
 _UNCERTAIN_FILE_SYSTEMS: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _MEMORY_FILE_SYSTEMS: Final = ("tmpfs", "ramfs")
@@ -46,6 +49,17 @@ def state_findings(state_folder: Path) -> list[Finding]:
     findings += _file_system_findings(folder)
     findings += space_findings(folder, shutil.disk_usage(folder).free)
     return findings
+
+
+def running_findings(state_folder: Path) -> list[Finding]:
+    """Return why the daemon that runs on a state cannot write to it, if it cannot."""
+    process_id = daemon_process(find_holder(state_folder) or {})
+    daemon_pulse = read_pulse(state_folder, process_id)
+    trouble = daemon_pulse.journal if daemon_pulse else None
+    if trouble is None:
+        return []
+    message = f"the running daemon cannot write to it: {trouble.error}"
+    return [state_problem(message, trouble.fix or StateError.fix)]
 
 
 def _unwritable_reasons(folder: Path) -> list[str]:

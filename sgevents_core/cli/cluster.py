@@ -84,7 +84,7 @@ def status(as_json: bool, config: Path) -> None:
     Exits with 1 if something prevents a run on these servers.
     """
     from sgevents_core.state.nats.cluster_overview import read_held_keys, read_streams
-    from sgevents_core.state.nats.server_checks import find_faults
+    from sgevents_core.state.nats.server_checks import find_faults, find_full_servers
     from sgevents_core.state.nats.stream_names import site_names
     from sgevents_core.state.nats.streams import wanted_streams
 
@@ -95,6 +95,8 @@ def status(as_json: bool, config: Path) -> None:
         streams, leases = read_streams(broker, wanted), read_held_keys(broker, names)
         hosts = _read_hosts(broker, settings, streams) if leases else None
         faults = find_faults(broker, settings.state, names, wanted)
+        if not any(fault.weight == "unusable" for fault in faults):
+            faults += find_full_servers(broker, names)
     if as_json:
         state_fields = _as_json(settings, version, streams, leases, faults)
         echo_json(without_empty({**state_fields, **_hosts_as_json(hosts)}))

@@ -141,7 +141,7 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
                 echo_line(f"{plugin.name}: {_deferred_text(plugin)}")
     if overview.hosts is not None:
         echo()
-        for shown_line in _host_lines(overview.hosts, now):
+        for shown_line in _host_lines(overview.hosts, now, is_running=overview.pid is not None):
             echo_line(shown_line)
     print_workers(overview.pulse, now)
     needs = overview.needs(now)
@@ -152,7 +152,7 @@ def _print_overview(site: str, overview: Overview, now: float) -> None:
         echo_line(f"  to do: {need.fix}")
 
 
-def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
+def _host_lines(hosts: HostsOverview, now: float, *, is_running: bool) -> list[str]:
     """Return a line for each host: since when it is there, and what it has since when."""
     if hosts.error:
         return [f"who works at what is not known: {hosts.error}"]
@@ -174,7 +174,10 @@ def _host_lines(hosts: HostsOverview, now: float) -> list[str]:
         if work.host not in hosts.hosts
     ]
     lines += [describe_roll(hosts.wanted, now)] if hosts.wanted is not None and hosts.rolls else []
-    return lines or ["no host works at this state: start the daemon on one"]
+    if not lines:
+        advice = "" if is_running else ": start the daemon on one"
+        lines = [f"no host works at this state now{advice}"]
+    return lines
 
 
 def describe_roll(wanted: WantedVersion, now: float) -> str:

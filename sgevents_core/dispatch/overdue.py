@@ -65,6 +65,8 @@ class OverdueCalls:
         """
         seen_before, self._seen_calls = self._seen_calls, {}
         for lane in self._lanes:
+            if lane.state_trouble is not None:
+                continue  # its calls wait for their records, and no plugin is at fault
             for seq, callback, is_limited in lane.running_calls():
                 call_key = (lane.name, seq, callback.plugin, callback.name)
                 seen_call = seen_before.get(

@@ -83,13 +83,15 @@ class LeasedWork:
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
-        """Show that this host is there, and begin to take leases.
+        """Show that this host is there, and begin to take leases; later, if that is not possible.
 
         Raises:
             HostNameTaken: Another host of this name is there.
-            StateError: The servers do not answer.
         """
-        self._appear()
+        try:
+            self._appear()
+        except StateError as error:
+            self._note_trouble(error)
         self._thread.start()
 
     @property
@@ -196,11 +198,7 @@ class LeasedWork:
         try:
             self._turn()
         except StateError as error:
-            if self._trouble is None:
-                log_text = "%s No lane begins anything once its lease is over."
-                logger.error(log_text, error, extra={"action": "hosts.leases_unreachable"})
-            since = time.time() if self._trouble is None else self._trouble.since
-            self._trouble = LastingFailure(str(error), since, fix=error.fix)
+            self._note_trouble(error)
             return
         except HostNameTaken as error:
             self._error = error
@@ -213,6 +211,14 @@ class LeasedWork:
         if self._trouble is not None:
             logger.info("Leases are renewed again", extra={"action": "hosts.leases_renewed"})
         self._trouble = None
+
+    def _note_trouble(self, error: StateError) -> None:
+        """Take notice of servers that do not answer, or take nothing."""
+        if self._trouble is None:
+            log_text = "%s No lane begins anything once its lease is over."
+            logger.error(log_text, error, extra={"action": "hosts.leases_unreachable"})
+        since = time.time() if self._trouble is None else self._trouble.since
+        self._trouble = LastingFailure(str(error), since, fix=error.fix)
 
     def _turn(self) -> None:
         self._return_leases()

@@ -33,7 +33,7 @@ def open_work(
 
     Raises:
         HostNameTaken: Another host of this name is there.
-        StateError: The servers do not answer, or the state's folder cannot be written.
+        StateError: The state's folder cannot be written.
     """
     leases, notes = state.leases(), state.host_notes()
     if leases is None or notes is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from leases_in_memory import Bucket, MemoryLeases, MemoryNotes
+from waiting import wait_until
 
 from sgevents_core.errors import HostNameTaken
 from sgevents_core.hosts.host_files import HostFiles
@@ -235,6 +236,23 @@ def test_two_hosts_of_one_name_are_refused(cluster: Cluster) -> None:
     cluster.start("alpha", home="here")
     with pytest.raises(HostNameTaken, match="host = "):
         cluster.start("alpha", home="there")
+
+
+def test_host_that_starts_while_servers_take_nothing_waits_for_them(cluster: Cluster) -> None:
+    """It says why, and takes its leases once that is possible."""
+    leases = MemoryLeases(cluster.bucket)
+    leases.is_cut_off = True
+    work = LeasedWork(leases, HolderNote("alpha", "here", "1", 0.0), LANES, _describe)
+    work.start()
+    try:
+        assert work.trouble is not None
+        assert not work.wanted()
+        leases.is_cut_off = False
+        cluster.bucket.pass_time(2.0)
+        wait_until(lambda: set(work.wanted()) == ALL_WORK)
+        assert work.trouble is None
+    finally:
+        work.close()
 
 
 def test_state_that_nobody_shares_is_worked_at_for_ever() -> None:

@@ -156,6 +156,16 @@ def test_a_stream_that_could_lose_messages_is_refused(
         ({"allow_direct": False}, "it cannot be read directly"),
         ({"republish": None}, "it announces nothing"),
         ({"subjects": ["other.>"], "republish": None}, "its subjects are other.>"),
+        ({"retention": "interest"}, "its retention is interest: it drops messages by itself"),
+        ({"retention": "workqueue"}, "its retention is workqueue"),
+        ({"no_ack": True}, "it confirms nothing"),
+        ({"max_msg_size": 1000}, "it takes messages of at most 1,000 bytes"),
+        ({"deny_purge": True}, "nothing can be cut off it"),
+        ({"sources": [{"name": "other"}]}, "it takes messages from other streams too"),
+        (
+            {"subject_transform": {"src": ">", "dest": "else.>"}, "republish": None},
+            "it renames the subjects of its messages",
+        ),
     ],
 )
 def test_a_stream_that_is_something_else_is_shown(
@@ -164,6 +174,25 @@ def test_a_stream_that_is_something_else_is_shown(
     """Whoever made it."""
     remake(streams, streams.names.journal, **changes)
     assert any(reason in message for _status, message in studio.findings())
+
+
+def test_a_stream_that_is_sealed_is_shown(studio: Studio, streams: NatsSite) -> None:
+    """Which no operator can undo."""
+    edit(streams, streams.names.journal, sealed=True)
+    assert any("it is sealed" in message for _status, message in studio.findings())
+
+
+@pytest.mark.parametrize(("limit", "most"), [("max_bytes", 1200), ("max_msgs", 2)])
+def test_a_stream_that_is_nearly_full_is_shown(
+    studio: Studio, streams: NatsSite, limit: str, most: int
+) -> None:
+    """Before nothing fits any more."""
+    edit(streams, streams.names.journal, **{limit: most})
+    assert not any(limit in message for _status, message in studio.findings())
+    for number in range(2):
+        streams.journal().append(streams.page, b"x" * 400, number, f"render01-1/{number + 1}")
+    found = [(status, message) for status, message in studio.findings() if limit in message]
+    assert [status for status, _message in found] == ["warning"]
 
 
 def test_replicas_are_those_of_the_configuration(

@@ -113,6 +113,12 @@ class NatsServer:
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
 
+    def restart_with(self, jetstream: str) -> None:
+        """End it cleanly, and start it with other lines of the block `jetstream`."""
+        self.stop()
+        self._jetstream = jetstream
+        self.start()
+
     def _end(self, signal_number: int) -> None:
         if self._process is not None:
             self._process.send_signal(signal_number)

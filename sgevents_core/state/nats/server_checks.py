@@ -1,6 +1,7 @@
 """Try the servers and the streams of a site: is what they confirm kept, and is all permitted?
 
-Nothing is changed: messages that are tried name a last sequence that no stream has.
+Nothing is changed: messages that are tried name a last sequence that no stream has. Only whether
+there is room is tried by storing something: a number that nobody gets.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any, Final
 from sgevents_core.errors import (
     BrokerError,
     BrokerForbids,
+    BrokerFull,
     BrokerUnreachable,
     ClusterNotReadyError,
 )
 from sgevents_core.printable import counted
 from sgevents_core.settings.state_settings import StateSettings
 from sgevents_core.state.nats.connection import Broker
+from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import NO_RESPONDERS
 from sgevents_core.state.nats.faults import Fault
 from sgevents_core.state.nats.jetstream import (
@@ -29,15 +32,16 @@ from sgevents_core.state.nats.jetstream import (
     stream_info,
     write_expecting,
 )
-from sgevents_core.state.nats.stream_differences import differences
-from sgevents_core.state.nats.stream_log import PART_BYTES
+from sgevents_core.state.nats.stream_differences import (
+    COMFORTABLE_SHARE,
+    LEAST_PAYLOAD,
+    differences,
+)
 from sgevents_core.state.nats.stream_names import StreamNames
 from sgevents_core.state.nats.streams import StreamDefinition, create_stream, find_stream
 
 OLDEST_VERSION: Final = (2, 11, 0)
 ADVISED_VERSION: Final = (2, 12, 3)
-LEAST_PAYLOAD: Final = PART_BYTES + 4096
-_COMFORTABLE_SHARE: Final = 0.8
 _NO_SUCH_SEQUENCE: Final = str(2**62)
 _SETTINGS_SUBJECT: Final = "$SYS.REQ.SERVER.PING.VARZ"
 _SETTINGS_WITHIN: Final = 2.0
@@ -78,6 +82,27 @@ def find_faults(
     if any(fault.weight == "unusable" for fault in faults):
         return faults
     return faults + list(_rights_faults(broker, names, wanted))
+
+
+def find_full_servers(broker: Broker, names: StreamNames) -> list[Fault]:
+    """Return that the servers store nothing more, if so; a daemon that starts waits for room.
+
+    Args:
+        broker: The servers, connected.
+        names: The site's names.
+
+    Raises:
+        BrokerUnreachable: The servers do not answer.
+    """
+    try:
+        Counter(broker, names.numbers, names.number_subject).next_numbers()
+    except BrokerFull as error:
+        return [Fault("", f"it stores nothing more: {error.reason}", BrokerFull.fix)]
+    except BrokerUnreachable:
+        raise
+    except BrokerError:  # a missing right or stream is a fault of its own
+        return []
+    return []
 
 
 def refuse_unsafe_servers(
@@ -165,7 +190,7 @@ def _read_account(broker: Broker) -> tuple[Mapping[str, Any], Fault | None]:
 
 def _limit_faults(account: Mapping[str, Any]) -> Iterator[Fault]:
     most, used = account.get("limits", {}).get("max_storage", -1), account.get("storage", 0)
-    if most > 0 and used > most * _COMFORTABLE_SHARE:
+    if most > 0 and used > most * COMFORTABLE_SHARE:
         problem = f"the account uses {used / 1e6:,.0f} MB of the {most / 1e6:,.0f} MB it may store"
         yield Fault("", problem, "raise the account's limit; when it is full, all waits", "remark")
 

@@ -175,12 +175,12 @@ class Session:
 
     @contextmanager
     def translated(self, writer: StreamWriter) -> Iterator[None]:
-        """Raise what is not known as a StateError, for which callers try again."""
+        """Raise what is not known as an UnconfirmedWrite, for which callers try again."""
         try:
             yield
         except OutcomeNotKnown as error:
-            reason_text = f"{error.what}: {error.reason}"
-            raise UnconfirmedWrite(path=str(self.copy.folder.parent), reason=reason_text) from error
+            path = str(self.copy.folder.parent)
+            raise UnconfirmedWrite(path=path, what=error.what, reason=error.reason) from error
 
     # Writers
 
