@@ -11,9 +11,6 @@ from sgevents_core.errors import NotAnsweredError
 from sgevents_core.requests.dry_run import ReadOnlySite
 from sgevents_core.testing.recorded_filters import field_reader, meets_filters
 
-_FIND_OPTIONS: Final = frozenset(
-    {"order", "limit", "filter_operator", "retired_only", "include_archived_projects"}
-)
 FIRST_MADE_UP_ID: Final = 9001
 """The id of the first record that a recorder creates."""
 
@@ -117,21 +114,29 @@ class Recorder:
             raise AttributeError(attribute_name)
         raise NotAnsweredError(asked=f"sg.{attribute_name}")
 
-    def find(
-        self, entity_type: str, filters: Any, fields: Iterable[str] | None = None, **options: Any
+    def find(  # noqa: PLR0917 - as the client has it
+        self,
+        entity_type: str,
+        filters: Any,
+        fields: Iterable[str] | None = None,
+        order: Any = None,
+        filter_operator: str | None = None,
+        limit: int = 0,
+        retired_only: bool = False,
+        page: int = 0,
+        include_archived_projects: bool = True,
+        additional_filter_presets: Any = None,
     ) -> list[dict[str, Any]]:
         """Return the matching records, each with its type, id and the requested fields."""
-        if options.keys() - _FIND_OPTIONS:
-            raise NotAnsweredError(
-                asked=f"sg.find with {', '.join(sorted(options.keys() - _FIND_OPTIONS))}"
-            )
-        known_records = self._retired if options.get("retired_only") else self._records
+        if additional_filter_presets:
+            raise NotAnsweredError(asked="sg.find with additional_filter_presets")
+        known_records = self._retired if retired_only else self._records
         readers = [
             (record, field_reader(record, self._records))
             for (kind, _), record in known_records.items()
             if kind == entity_type
         ]
-        operator = options.get("filter_operator") or "all"
+        operator = filter_operator or "all"
         matching = [
             (record, read_field)
             for record, read_field in readers
@@ -142,11 +147,32 @@ class Recorder:
             {name: deepcopy(read_field(name)) for name in names} for _, read_field in matching
         ]
         records = [record for record, _ in matching]
-        return _in_order(results, records, options.get("order"))[: options.get("limit") or None]
+        page_start = limit * max(page - 1, 0)
+        page_end = page_start + limit if limit else None
+        return _in_order(results, records, order)[page_start:page_end]
 
-    def find_one(self, *args: Any, **options: Any) -> dict[str, Any] | None:
+    def find_one(  # noqa: PLR0917 - as the client has it
+        self,
+        entity_type: str,
+        filters: Any,
+        fields: Iterable[str] | None = None,
+        order: Any = None,
+        filter_operator: str | None = None,
+        retired_only: bool = False,
+        include_archived_projects: bool = True,
+        additional_filter_presets: Any = None,
+    ) -> dict[str, Any] | None:
         """Return the first matching record, or None."""
-        results = self.find(*args, **options)
+        results = self.find(
+            entity_type,
+            filters,
+            fields,
+            order,
+            filter_operator,
+            retired_only=retired_only,
+            include_archived_projects=include_archived_projects,
+            additional_filter_presets=additional_filter_presets,
+        )
         return results[0] if results else None
 
     def create(
@@ -200,13 +226,15 @@ class Recorder:
         """Make the writes one by one."""
         return [self._carry_out_request(request) for request in requests]
 
-    def upload(
+    def upload(  # noqa: PLR0917 - as the client has it
         self,
         entity_type: str,
         entity_id: int,
         path: str,
         field_name: str | None = None,
-        **options: object,
+        display_name: str | None = None,
+        tag_list: str | None = None,
+        created_at: Any = None,
     ) -> int:
         """Record the upload of a file."""
         self._next_id += 1

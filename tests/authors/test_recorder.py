@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from sgevents_core.errors import NotAnsweredError
 from sgevents_core.sandbox.filter_relations import POSITIVE_RELATIONS, RELATIONS_BY_TYPE
+from sgevents_core.site_client import SiteClient
 from sgevents_core.testing import Recorder, Write
 from sgevents_core.testing.recorded_filters import _TESTS
 
@@ -182,6 +184,25 @@ def test_fields_order_and_limit(sg: Recorder) -> None:
     assert sg.find_one("Task", []) is None
 
 
+def test_arguments_may_be_given_by_position(sg: Recorder) -> None:
+    """As with the client, in its order: order, operator, limit, retired, page."""
+    order = [{"field_name": "id", "direction": "desc"}]
+    found = sg.find("Shot", [["code", "in", ["a", "b", "c"]]], ["code"], order, "any", 1, False, 2)
+    assert found == [{"type": "Shot", "id": 2, "code": "b"}]
+    assert sg.find_one("Shot", [], ["code"], order) == {"type": "Shot", "id": 3, "code": "c"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["find", "find_one", "create", "update", "delete", "revive", "batch", "upload"],
+)
+def test_methods_take_what_those_of_the_client_take(method: str) -> None:
+    """By the same names, in the same order."""
+    ours = inspect.signature(getattr(Recorder, method)).parameters
+    theirs = inspect.signature(getattr(SiteClient, method)).parameters
+    assert list(ours) == list(theirs)
+
+
 def test_written_values_can_be_read_back(sg: Recorder, writes: list[Write]) -> None:
     """Writes are recorded in order, and change the records."""
     note = sg.create("Note", {"subject": "hi"})
@@ -248,7 +269,10 @@ def test_recorded_writes_do_not_change(sg: Recorder, writes: list[Write]) -> Non
         (lambda sg: sg.find("Shot", [["cut", "less_than", "three"]]), "'less_than' of 'cut'"),
         (lambda sg: sg.find("Shot", [["cut", "in_last", 3, "FORTNIGHT"]]), "'in_last' of 'cut'"),
         (lambda sg: sg.find("Shot", [["cut", "between", 3]]), "'between' of 'cut'"),
-        (lambda sg: sg.find("Shot", [], page=2), "sg.find with page"),
+        (
+            lambda sg: sg.find("Shot", [], additional_filter_presets=[{"preset_name": "LATEST"}]),
+            "sg.find with additional_filter_presets",
+        ),
         (lambda sg: sg.schema_read(), r"sg\.schema_read"),
     ],
 )
