@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sgevents_core.hosts.host_files import (
     HostFiles,
@@ -20,11 +20,13 @@ from sgevents_core.hosts.wanted import (
     WantedVersion,
     is_rolling,
     read_wanted,
-    ready_hosts,
 )
 from sgevents_core.state.protocols import HostNotes, Leases
 
-UNKNOWN_DIFFERENCE = "what it has is not known"
+UNKNOWN_DIFFERENCE: Final = "what it has is not known"
+SILENT_DIFFERENCE: Final = (
+    "its sgevents is too old to say what it has, so all hosts count as equal while it is there"
+)
 
 
 class HeldWork(NamedTuple):
@@ -97,13 +99,16 @@ def _find_differences(
     wanted: WantedVersion, versions: Mapping[str, HostVersion], notes: HostNotes
 ) -> dict[str, str]:
     """Return in what each host differs that has not what is wanted."""
-    waiting_hosts = sorted(versions.keys() - ready_hosts(wanted, versions))
-    changing_hosts = [name for name, shown in versions.items() if shown.previous]
-    other_hosts = sorted({*waiting_hosts, *changing_hosts})
-    if not other_hosts:
-        return {}
-    wanted_files = _read_files(notes, WANTED_FILES_KEY, wanted.version)
-    differences = {}
+    silent_hosts = sorted(name for name, shown in versions.items() if not shown.version)
+    other_hosts = sorted(
+        name
+        for name, shown in versions.items()
+        if shown.version and shown.version != wanted.version
+    )
+    differences = dict.fromkeys(silent_hosts, SILENT_DIFFERENCE)
+    wanted_files = None
+    if other_hosts:
+        wanted_files = _read_files(notes, WANTED_FILES_KEY, wanted.version)
     for host_name in other_hosts:
         files = _read_files(notes, files_key(host_name), versions[host_name].version)
         if files is None or wanted_files is None:

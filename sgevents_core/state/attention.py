@@ -180,7 +180,7 @@ def stopped_reload_need(host_name: str, reason_text: str) -> ShownNeed:
 
 def other_files_need(host_name: str, difference_text: str) -> ShownNeed:
     """Return the need that reports a host with other files than are wanted."""
-    text = f"Host {host_name} has not what is wanted, and waits: {difference_text}"
+    text = f"Host {host_name} differs from what is wanted: {difference_text}"
     fix = (
         f"install the same on {host_name} and restart it there; or make what it has the wanted"
         f" version: sgevents reload on {host_name}"

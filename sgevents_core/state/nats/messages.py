@@ -1,8 +1,8 @@
 """What the logs hold: each write of a state as a typed message, and its form in bytes.
 
-A message is a byte, `R` or `Z` for compressed; its version, two bytes, which a host of an older
-version can read before anything else; and a MessagePack map. It says everything that its effect
-depends on, so that every host makes the same of it.
+A message is a byte, `R` or `Z` for compressed; the version of its kind, two bytes, which a host of
+an older version can read before anything else; and a MessagePack map. It says everything that its
+effect depends on, so that every host makes the same of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sgevents_core.state.nats.step_words import StepWords
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
 
 VERSION: Final = 1
-"""The newest version of messages that this version of sgevents writes and reads."""
+"""The newest version of messages that this version of sgevents reads."""
 WORDS: Final = "w"
 """The last word of the subject of a register's words, of which hosts take no immediate notice."""
 _PLAIN: Final = b"R"
@@ -44,6 +44,12 @@ class Message(Struct, kw_only=True, omit_defaults=True, tag_field="k"):
 
     subject_kind: ClassVar[str] = "x"
     """The last word of its subject, for people who look into the streams."""
+    version: ClassVar[int] = 1
+    """The version of messages from which on its kind is as it is now.
+
+    A host that reads only earlier versions stops at it. All others it reads, so that during an
+    upgrade of one host after another only those stop that would miss something.
+    """
 
     after: dict[str, int] = field(default_factory=dict)
 
@@ -424,7 +430,7 @@ def encode_message(message: AnyMessage) -> bytes:
     mark = _PLAIN
     if len(content) >= _COMPRESSED_FROM:
         mark, content = _COMPRESSED, zlib.compress(content, 1)
-    return mark + VERSION.to_bytes(_PREFIX_LENGTH - 1, "big") + content
+    return mark + message.version.to_bytes(_PREFIX_LENGTH - 1, "big") + content
 
 
 def decode_message(data: bytes, host_name: str) -> AnyMessage:
