@@ -89,7 +89,7 @@ def refuse_elsewhere(state_folder: Path, *, is_on_servers: bool) -> None:
         return
     if not move_record.is_complete:
         reason_text = (
-            "moving it was cut off; continue with `sgevents state move"
+            "moving it is not complete; if that was cut off, continue with `sgevents state move"
             f" {move_record.target}`, with url in [state]"
         )
         raise StateElsewhere(path=str(state_folder), reason=reason_text)

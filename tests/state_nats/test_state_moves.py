@@ -39,6 +39,7 @@ from sgevents_core.state.protocols import State
 from sgevents_core.state.register import LANE_WORD, Register, lane_register_path
 from sgevents_core.state.sqlite.database import DATABASE, Database
 from sgevents_core.state.sqlite.log_copy import COPY_TABLES, prepare_copy, read_tables
+from sgevents_core.state.sqlite.moved_files import write_moved_file
 from sgevents_core.state.steps import Step
 
 LANES = ("main", "other")
@@ -302,6 +303,56 @@ def test_nobody_works_at_a_state_that_moved(studio: MovingStudio) -> None:
     with pytest.raises(StateElsewhere, match="sgevents state move servers"):
         studio.on_servers("gamma")
     use_state(studio.settings("alpha", on_servers=False))
+
+
+def ask_to_pause(state: State) -> None:
+    """Ask like a command, or the console, that has had the state open for a while."""
+    with closing(state.requests()) as requests:
+        requests.ask("pause", "notify", {}, "anna@host")
+
+
+@pytest.mark.parametrize("moment", ["_read_to_marks", "export_copy"])
+def test_what_is_asked_during_a_move_to_the_disk_is_moved_or_refused(
+    studio: MovingStudio, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whoever asks on another host gets an error, or the request is in the state on the disk."""
+    studio.move("servers")
+    step = getattr(moving_out, moment)
+    with closing(studio.host("beta")) as beta:
+        ask_to_pause(beta)
+
+        def be_asked_meanwhile(*values: Any) -> Any:
+            with pytest.raises(StateElsewhere, match="it was moved to the disk of host alpha"):
+                ask_to_pause(beta)
+            return step(*values)
+
+        monkeypatch.setattr(moving_out, moment, be_asked_meanwhile)
+        before = len(studio.on_servers("gamma")["requests"])
+        studio.move("disk")
+    assert len(studio.on_disk()["requests"]) == before
+    studio.move("servers")
+    assert len(studio.on_servers("delta")["requests"]) == before
+
+
+def test_what_is_asked_during_a_move_to_the_servers_is_moved_or_refused(
+    studio: MovingStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a process that has had the state open since long before."""
+    step = write_moved_file
+    with closing(open_disk_state(studio.state_folder("alpha")).requests()) as requests:
+        requests.ask("pause", "notify", {}, "anna@host")
+
+        def be_asked_meanwhile(*values: Any) -> Any:
+            with pytest.raises(StateElsewhere, match="moving it is not complete"):
+                requests.ask("pause", "notify", {}, "anna@host")
+            return step(*values)
+
+        monkeypatch.setattr(moving_in, "write_moved_file", be_asked_meanwhile)
+        before = len(studio.on_disk()["requests"])
+        studio.move("servers")
+        with pytest.raises(StateElsewhere, match="it was moved to NATS servers"):
+            requests.ask("pause", "notify", {}, "anna@host")
+    assert len(studio.on_servers("beta")["requests"]) == before
 
 
 def test_move_is_refused_while_somebody_works(studio: MovingStudio) -> None:

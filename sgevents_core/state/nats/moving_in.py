@@ -38,6 +38,7 @@ from sgevents_core.state.nats.stream_keys import JOURNAL
 from sgevents_core.state.register import remove_registers
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.moved_files import (
+    await_requests,
     newest_number,
     read_journal,
     set_database_aside,
@@ -63,6 +64,7 @@ def move_in(logs: BrokerLogs, folder: Path, host_name: str, move_record: MoveRec
             begins anew.
     """
     write_move(folder, move_record)
+    await_requests(folder)
     if not is_moved_in(logs, move_record):
         move_record = _send_state(logs, folder, host_name, move_record)
     set_database_aside(folder)

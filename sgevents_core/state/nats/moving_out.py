@@ -22,7 +22,7 @@ from sgevents_core.state.nats.copy_reader import CopyReader
 from sgevents_core.state.nats.copy_snapshots import remake
 from sgevents_core.state.nats.messages import Elsewhere, decode_message
 from sgevents_core.state.nats.moved_logs import Mark, read_mark, write_mark
-from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS, REQUESTS
+from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS
 from sgevents_core.state.register import remove_registers
 from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.sqlite.moved_files import export_copy
@@ -68,13 +68,15 @@ def _is_of(mark: Mark, token: str) -> bool:
 
 
 def _mark_logs(logs: BrokerLogs, says: Elsewhere) -> None:
-    """Let each stream with a single writer end, the journal's first: it decides for all hosts."""
+    """Let each stream end, the journal's first: it decides for all hosts.
+
+    What anybody asks or notes behind its end is refused, as all copies learn; before it, it moves.
+    """
     for stream_key in logs.stream_keys():
-        if stream_key != REQUESTS:
-            log = logs.log(stream_key)
-            mark = read_mark(log)
-            if mark is None or not _is_of(mark, says.token):
-                write_mark(log, says)
+        log = logs.log(stream_key)
+        mark = read_mark(log)
+        if mark is None or not _is_of(mark, says.token):
+            write_mark(log, says)
 
 
 def _read_to_marks(copy: Copy, logs: BrokerLogs) -> None:
@@ -104,15 +106,11 @@ def _read_to_marks(copy: Copy, logs: BrokerLogs) -> None:
 
 
 def _has_everything(copy: Copy, logs: BrokerLogs) -> bool:
-    """Return whether the next message of each stream is its mark, and all requests are read."""
+    """Return whether the next message of each stream is its mark."""
     if JOURNAL_ROWS in copy.positions:
         return False
     for stream_key in logs.stream_keys():
-        log = logs.log(stream_key)
-        unread = log.read_after(copy.positions.get(stream_key, 0))
-        if stream_key == REQUESTS:
-            if unread:
-                return False
-        elif not unread or not isinstance(decode_message(unread[0].data, ""), Elsewhere):
+        unread = logs.log(stream_key).read_after(copy.positions.get(stream_key, 0))
+        if not unread or not isinstance(decode_message(unread[0].data, ""), Elsewhere):
             return False
     return True

@@ -30,6 +30,16 @@ def read_journal(database: Database) -> Iterator[tuple[Any, ...]]:
     )
 
 
+def await_requests(folder: Path) -> None:
+    """Wait until nobody writes a request any more who did not know of the move when beginning.
+
+    Whoever begins later looks at the folder's record of the move, and is refused.
+    """
+    if (folder / DATABASE).exists():
+        with closing(Database(folder)) as database, database.transaction():
+            pass
+
+
 def newest_number(database: Database) -> int:
     """Return the highest number that a failure or a dead letter ever had."""
     return max(

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.state.letters import LetterChange
+from sgevents_core.state.move_record import refuse_elsewhere
 from sgevents_core.state.requests import (
     LAST_REQUESTS,
     ReplayEvent,
@@ -45,6 +46,7 @@ class SqliteRequests:
     """
 
     def __init__(self, state_folder: Path) -> None:
+        self._state_folder = state_folder
         self._database = Database(state_folder)
 
     def close(self) -> None:
@@ -71,8 +73,13 @@ class SqliteRequests:
         return self.ask_all([(request_kind, plugin_name, request_detail, events)], asked_by)[0]
 
     def ask_all(self, request_drafts: Iterable[RequestDraft], asked_by: str) -> list[int]:
-        """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
+        """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`.
+
+        Raises:
+            StateElsewhere: The state was moved, or is on its way.
+        """
         with self._database.transaction() as connection:
+            refuse_elsewhere(self._state_folder, is_on_servers=False)
             return [
                 write_new_request(connection, asked_by, request_draft)
                 for request_draft in request_drafts
