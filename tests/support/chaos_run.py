@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, help="a folder to keep everything in")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.namespaces and not options.inside:
         return _run_in_namespaces(arguments)
     machines = Namespaces(options.inside, _machines()) if options.inside else None
@@ -126,7 +128,12 @@ def _run_in_namespaces(arguments: Sequence[str]) -> int:
         return 2
     with namespaces(_machines()) as machines:
         command = [*machines.command_in(SITE), sys.executable, __file__, *arguments]
-        return subprocess.run([*command, "--inside", machines.prefix]).returncode
+        run = subprocess.Popen([*command, "--inside", machines.prefix])
+        try:
+            return run.wait()
+        finally:
+            run.terminate()  # it ends what it has started
+            run.wait()
 
 
 if __name__ == "__main__":
