@@ -17,7 +17,7 @@ from journal_rows import AT, event_row
 from logs_in_memory import MemoryLogs, ViewOfLogs
 from state_values import CHANGES, STEPS, failure
 
-from sgevents_core.errors import StaleWriter, StateError
+from sgevents_core.errors import BrokerUnreachable, StaleWriter, StateError
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, MinuteFigures
 from sgevents_core.state.deferred import DeferredCall, DeferredEvent, IgnoredCall
 from sgevents_core.state.done_parts import DonePart
@@ -26,6 +26,8 @@ from sgevents_core.state.feed_values import FeedChange, FeedState, SetAside
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.nats_state import NatsState, NatsWriter
+from sgevents_core.state.nats.stream_keys import lane_key
+from sgevents_core.state.nats.stream_log import LogMessage
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane
@@ -340,6 +342,26 @@ def test_earliest_answer_stays_on_every_host() -> None:
 
 def _assert_answer(answer: RequestAnswer | None) -> None:
     assert answer == DONE
+
+
+def test_stream_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """While one of them has no leader, the others are read and applied."""
+    with closing(Hosts(tmp_path)) as hosts:
+        hosts.look(1)
+        silent_log = hosts.views[1].log(lane_key("main"))
+        silent_log.read_after, read_after = _find_no_leader, silent_log.read_after
+        hosts.writers[0].take_lane("other")
+        hosts.views[1].look()
+        session, places = hosts.states[1].session(), hosts.logs.last_places()
+        session.reader.wake()
+        session.copy.wait_for({lane_key("other"): places[lane_key("other")]}, 30)
+        assert isinstance(session.reader.trouble, BrokerUnreachable)
+        silent_log.read_after = read_after
+        hosts.look(1)
+
+
+def _find_no_leader(sequence: int) -> Sequence[LogMessage]:
+    raise BrokerUnreachable(path="nats://nowhere", reason="the stream has no leader")
 
 
 def test_what_pruning_leaves_behind_goes_with_its_lane() -> None:

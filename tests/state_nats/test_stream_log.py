@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from nats_server import NatsServer
 from nats_sites import NatsSite, nats_site
 from tcp_link import linked
 from waiting import wait_until
 
-from sgevents_core.errors import BrokerError, FrontCut, StreamLost, StreamMissing
+from sgevents_core.errors import (
+    BrokerError,
+    BrokerUnreachable,
+    FrontCut,
+    OutcomeNotKnown,
+    StreamLost,
+    StreamMissing,
+)
+from sgevents_core.state.nats import appending, stream_log
 from sgevents_core.state.nats.appending import StoredAt, Superseded
+from sgevents_core.state.nats.connection import Broker
 from sgevents_core.state.nats.exchange import Reply
-from sgevents_core.state.nats.jetstream import call
+from sgevents_core.state.nats.jetstream import call, stream_info
 from sgevents_core.state.nats.stream_log import PART_BYTES, LogMessage, StreamLog
 
 LONG = bytes(range(256)) * (3 * PART_BYTES // 256) + b"end"
@@ -123,6 +134,55 @@ def test_a_stream_that_ends_before_the_place_is_lost(site: NatsSite) -> None:
         log.read_after(7)
     with pytest.raises(StreamLost, match="ends at 1, and 7 was its last"):
         log.append(site.page, b"x", 7, "render01-1/8")
+
+
+def test_a_leader_that_is_cut_off_is_not_believed_at_once(
+    site: NatsSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several servers, a leader may lack what others have stored, and not know it yet.
+
+    Only a stream that ends too early for half a minute is lost, and no writer says so.
+    """
+    log = site.journal()
+    log.append(site.page, b"x", 0, "render01-1/1")
+    monkeypatch.setattr(stream_log, "stream_info", _say_replicated)
+    monkeypatch.setattr(appending, "stream_info", _say_replicated)
+    monkeypatch.setattr(stream_log, "_LOOK_EVERY", 0.0)
+    with pytest.raises(BrokerUnreachable, match="is behind the others: it ends at message 1"):
+        log.read_after(7)
+    assert log.read_after(7) == []
+    with pytest.raises(OutcomeNotKnown, match="ends at 1, and 7 was its last"):
+        log.append(site.page, b"x", 7, "render01-1/8", within=0.3, is_repeat=True)
+    for place in range(1, 7):
+        log.append(site.page, b"x", place, f"render01-1/{place}")
+    assert log.read_after(7) == []
+    monkeypatch.setattr(stream_log, "_BEHIND_FOR", 0.0)
+    with pytest.raises(StreamLost, match="ends at message 7, and 9 was read before"):
+        log.read_after(9)
+
+
+def _say_replicated(broker: Broker, name: str, within: float = 5.0) -> dict[str, Any]:
+    """Return what the server says about a stream as if several had it."""
+    info = stream_info(broker, name, within)
+    return {**info, "config": {**info["config"], "num_replicas": 3}}
+
+
+def test_what_is_stored_is_read_while_a_stream_has_no_leader(
+    site: NatsSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any server has it; whether the stream is still the one that it was, is looked at later."""
+    log = site.journal()
+    log.append(site.page, b"x", 0, "render01-1/1")
+    assert len(log.read_after(0)) == 1
+    monkeypatch.setattr(stream_log, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(stream_log, "stream_info", _find_no_leader)
+    assert len(log.read_after(0)) == 1
+    with pytest.raises(BrokerUnreachable, match="no leader"):
+        site.journal().read_after(0)
+
+
+def _find_no_leader(broker: Broker, name: str, within: float = 5.0) -> dict[str, Any]:
+    raise BrokerUnreachable(path=str(broker), reason=f"{name} has no leader")
 
 
 def test_a_deleted_stream_is_lost(site: NatsSite) -> None:

@@ -377,7 +377,7 @@ class Chaos:
         hosts = list(self._studio.hosts.values())
         self._await("the hosts to be back", self._are_well)
         for lane_name in LANES:  # one whose request to go on did not reach the servers
-            hosts[0].command("resume", plugin_of(lane_name), codes=(0, 1))
+            hosts[0].command("resume", plugin_of(lane_name), "--timeout", "60s", codes=(0, 1))
         self._await("all calls", self._are_all_called)
         self._await("the copies", self._are_copies_complete)
         with suppress(AssertionError):

@@ -12,6 +12,7 @@ from sgevents_core.state.nats.exchange import NO_RESPONDERS
 from sgevents_core.state.nats.jetstream import (
     api_error,
     decode_answer,
+    is_replicated,
     raise_error,
     read_from_leader,
     stream_info,
@@ -111,9 +112,12 @@ class PartAttempt:
         if message is not None:
             token = message.headers.get(WRITER_HEADER, "")
             return StoredAt(place) if token == self._token else Superseded(place, token)
-        state = stream_info(self._broker, self._stream)["state"]
+        info = stream_info(self._broker, self._stream)
+        state = info["state"]
         if state["last_seq"] < self._expected:
             reason = f"it ends at {state['last_seq']}, and {self._expected} was its last message"
+            if is_replicated(info):  # a leader that is no more; readers find out if it is true
+                raise BrokerUnreachable(path=str(self._broker), reason=reason)
             raise StreamLost(path=str(self._broker), stream=self._stream, reason=reason)
         return Superseded(place, "") if state["last_seq"] > self._expected else None
 

@@ -12,7 +12,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.errors import FrontCut, SgEventsError, StateDamaged, StateError, StreamLost
+from sgevents_core.errors import (
+    BrokerUnreachable,
+    FrontCut,
+    SgEventsError,
+    StateDamaged,
+    StateError,
+    StreamLost,
+)
 from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_snapshots import remake
@@ -90,9 +97,16 @@ class CopyReader:
         with self._lock:
             unread, self._unread = self._unread, set()
         has_moved = False
+        trouble: StateError | None = None
         for stream_key in self._stream_keys:
-            is_newly_read = stream_key in unread and self._fetch(stream_key)
+            try:
+                is_newly_read = stream_key in unread and self._fetch(stream_key)
+            except BrokerUnreachable as error:  # that of one stream keeps no other waiting
+                trouble = error
+                continue
             has_moved |= self._apply_fetched(stream_key, is_newly_read=is_newly_read)
+        if trouble is not None:
+            raise trouble
         return has_moved
 
     def _begin_again(self) -> bool:

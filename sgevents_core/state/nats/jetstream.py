@@ -110,6 +110,11 @@ def stream_info(broker: Broker, stream: str, within: float = REQUEST_WITHIN) -> 
     return call(broker, "STREAM.INFO", stream=stream, within=within)
 
 
+def is_replicated(info: Mapping[str, Any]) -> bool:
+    """Return whether several servers store a stream: then one may say what is no longer true."""
+    return int(info["config"]["num_replicas"]) > 1
+
+
 def read_from_leader(
     broker: Broker, stream: str, wanted: Mapping[str, Any], within: float = REQUEST_WITHIN
 ) -> StoredMessage | None:

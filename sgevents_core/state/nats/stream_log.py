@@ -28,6 +28,7 @@ from sgevents_core.state.nats.connection import REQUEST_WITHIN, Broker
 from sgevents_core.state.nats.jetstream import (
     StoredMessage,
     call,
+    is_replicated,
     publish,
     read_directly,
     read_from_leader,
@@ -43,6 +44,14 @@ _GONE_AFTER: Final = 3.0
 """For how many seconds a stream has to be missing before it counts as gone."""
 _LOOK_EVERY: Final = 5.0
 """After how many seconds the stream itself is looked at: is it still the one it was?"""
+_LOOK_WITHIN: Final = 1.0
+"""How many seconds a reader spends on that while it can read."""
+_BEHIND_FOR: Final = 30.0
+"""For how many seconds a stream of several servers has to end too early before it counts as lost.
+
+A leader that is cut off from the others does not know it for ten seconds, and lacks what they have
+stored since.
+"""
 
 
 class LogMessage(NamedTuple):
@@ -75,6 +84,7 @@ class StreamLog:
         self._identity = identity
         self._looked_at = 0.0
         self._looked_over = 0
+        self._behind_since: float | None = None
 
     @property
     def stream_name(self) -> str:
@@ -231,31 +241,53 @@ class StreamLog:
         except BrokerUnreachable:
             self._look_at_stream(place)
             raise
-        is_new_connection = self._broker.connections != self._looked_over
-        if is_new_connection or time.monotonic() > self._looked_at + _LOOK_EVERY:
+        if self._broker.connections != self._looked_over:
             self._look_at_stream(place)
+        elif time.monotonic() > self._looked_at + _LOOK_EVERY:
+            self._look_if_possible(place)
         return stored
 
-    def _look_at_stream(self, place: int) -> None:
+    def _look_if_possible(self, place: int) -> None:
+        """Look at the stream, unless it has no leader now: what its servers have can be read."""
+        try:
+            self._look_at_stream(place, _LOOK_WITHIN)
+        except BrokerUnreachable:
+            self._looked_at = time.monotonic()
+
+    def _look_at_stream(self, place: int, within: float = REQUEST_WITHIN) -> None:
         """Check that the stream is still the one it was, and reaches up to `place`."""
         connection = self._broker.connections
-        info = self._read_info()
+        info = self._read_info(within)
         self._looked_at, self._looked_over = time.monotonic(), connection
         self._identity = self._identity or info["created"]
-        first, last = info["state"]["first_seq"], info["state"]["last_seq"]
+        first = info["state"]["first_seq"]
         if info["created"] != self._identity:
             self._raise_lost("it was deleted and made anew")
-        if last < place:
-            self._raise_lost(f"it ends at message {last}, and {place} was read before")
+        self._check_end(info, place)
         if first > place + 1:
             raise FrontCut(stream=self._stream, first=first, wanted=place + 1)
 
-    def _read_info(self) -> dict[str, Any]:
+    def _check_end(self, info: dict[str, Any], place: int) -> None:
+        """Check that a stream reaches up to `place`; one server of several may be behind."""
+        last = info["state"]["last_seq"]
+        if last >= place:
+            self._behind_since = None
+            return
+        reason = f"it ends at message {last}, and {place} was read before"
+        current_time = time.monotonic()
+        if self._behind_since is None:
+            self._behind_since = current_time
+        if is_replicated(info) and current_time < self._behind_since + _BEHIND_FOR:
+            reason = f"the server that answers for {self._stream} is behind the others: {reason}"
+            raise BrokerUnreachable(path=str(self._broker), reason=reason)
+        self._raise_lost(reason)
+
+    def _read_info(self, within: float) -> dict[str, Any]:
         """Return what the leader says; a stream that is missing for a while is gone."""
         gone_at = time.monotonic() + _GONE_AFTER
         while True:
             try:
-                return stream_info(self._broker, self._stream)
+                return stream_info(self._broker, self._stream, within)
             except StreamMissing:
                 if not self._identity:
                     raise
