@@ -139,10 +139,14 @@ def _state_findings(settings: Settings) -> list[Finding]:
 def _local_state_findings(settings: Settings) -> list[Finding]:
     """Check the state without asking the site."""
     from sgevents_core.cli.check_aside import aside_findings
+    from sgevents_core.cli.check_database import opening_findings
     from sgevents_core.cli.check_state import running_findings, state_findings
 
     folder = settings.state.path
-    return state_findings(folder) + running_findings(folder) + aside_findings(folder)
+    findings = state_findings(folder)
+    if settings.state.url is None and folder.is_dir():
+        findings += opening_findings(folder)
+    return findings + running_findings(folder) + aside_findings(folder)
 
 
 def _broker_findings(settings: Settings) -> list[Finding]:

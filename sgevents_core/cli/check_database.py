@@ -14,7 +14,8 @@ from sgevents_core.printable import counted
 from sgevents_core.state import lock
 from sgevents_core.state.inspection import Inspection
 from sgevents_core.state.opening import open_state, open_storage
-from sgevents_core.state.protocols import State
+from sgevents_core.state.protocols import State, Storage
+from sgevents_core.state.running import RUNNING_FILE
 
 _MAX_ERRORS: Final = 5
 _NOT_WRITABLE_FIX: Final = (
@@ -35,15 +36,8 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
     findings = [_lock_finding(folder)]
     try:
         inspection = storage.inspection()
-    except StateNotWritable as error:
-        return [
-            *findings,
-            Finding("state", "problem", f"not checked: {error.reason}", _NOT_WRITABLE_FIX),
-        ]
-    except StateTooNew as error:
-        return [*findings, Finding("state", "problem", str(error), _NEWER_VERSION_FIX)]
     except StateError as error:
-        return [*findings, Finding("state", "problem", str(error), storage.repair)]
+        return [*findings, _error_finding(error, storage.repair)]
     try:
         findings += _format_findings(inspection)
         findings += _integrity_findings(inspection, storage.repair, quick=quick)
@@ -54,6 +48,52 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
     finally:
         inspection.close()
     return findings + file_findings(storage)
+
+
+def opening_findings(folder: Path) -> list[Finding]:
+    """Return why a start could not use the state in a folder; change nothing.
+
+    Args:
+        folder: The state's folder.
+    """
+    state, storage = open_state(folder), open_storage(folder)
+    try:
+        if not state.is_made():
+            return _remainder_findings(folder)
+        if storage.is_outdated():
+            return _remainder_findings(folder) if _is_empty(storage) else []
+        with closing(state.reader()) as reader:
+            reader.load_feed()
+            reader.plugins()
+            reader.dead_letter_counts()
+    except StateNotWritable:
+        return []  # the check of the folder reports it
+    except StateError as error:
+        return [_error_finding(error, storage.repair)]
+    return []
+
+
+def _is_empty(storage: Storage) -> bool:
+    """Return whether a database has no content, as after a copy to a full disk."""
+    with closing(storage.inspection()) as inspection:
+        return inspection.format_version()[0] == 0
+
+
+def _remainder_findings(folder: Path) -> list[Finding]:
+    """Return a warning if daemons have worked in a folder that holds no state any more."""
+    if not (folder / RUNNING_FILE).exists():
+        return []
+    message = f"{folder} was used, and what plugins have handled is not in it any more"
+    fix = "restore the whole folder; a start without it begins at the newest event"
+    return [Finding("state", "warning", message, fix)]
+
+
+def _error_finding(error: StateError, repair: str) -> Finding:
+    """Return why a state cannot be opened, and what to do."""
+    if isinstance(error, StateNotWritable):
+        return Finding("state", "problem", f"not checked: {error.reason}", _NOT_WRITABLE_FIX)
+    fix = _NEWER_VERSION_FIX if isinstance(error, StateTooNew) else repair
+    return Finding("state", "problem", str(error), fix)
 
 
 def _lock_finding(folder: Path) -> Finding:

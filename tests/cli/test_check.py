@@ -6,9 +6,11 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,9 @@ from sgevents_core.cli.check_state import space_findings, state_findings
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state.disk import file_system_of
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.running import Running, write_running_daemon
+from sgevents_core.state.sqlite.database import DATABASE
 
 KEY = "demo-key-of-the-check"
 PLUGIN_KEY = "another-key-of-a-plugin"
@@ -417,6 +422,75 @@ def test_space_is_judged(tmp_path: Path, megabytes: int, status: str) -> None:
     (finding,) = space_findings(tmp_path, megabytes * 1_000_000)
     assert finding.status == status
     assert f"{megabytes:,} MB" in finding.message
+
+
+def damage_text(database: Path) -> None:
+    """Overwrite the database with something else."""
+    database.write_bytes(b"hello " * 1000)
+
+
+def damage_version(database: Path) -> None:
+    """Let a newer version have written it."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA user_version = 9999")
+
+
+def damage_table(database: Path) -> None:
+    """Take a table away."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE failures")
+
+
+def damage_half(database: Path) -> None:
+    """Cut it off, as a copy that did not end."""
+    content = database.read_bytes()
+    database.write_bytes(content[: len(content) // 2])
+
+
+def damage_folder(database: Path) -> None:
+    """Put a folder in its place."""
+    database.unlink()
+    database.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says", "fix"),
+    [
+        (damage_text, "is damaged: file is not a database", "backup"),
+        (damage_version, "its schema has version 9999", "install the version that wrote it"),
+        (damage_table, "is damaged: no such table: failures", "backup"),
+        (damage_half, "is damaged", "backup"),
+        (damage_folder, "sgevents.db is not a plain file", "backup"),
+    ],
+)
+def test_a_state_that_no_start_could_use_is_a_problem(
+    check: Check, tmp_path: Path, damage: Callable[[Path], None], says: str, fix: str
+) -> None:
+    """A run would end at once, so the check does not say that all is well."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    open_state(folder).writer().close()
+    state_table = '[state]\npath = "state"\n'
+    assert check(state_table).of("state", "problem") == []
+    damage(folder / DATABASE)
+    result = check(state_table)
+    (problem,) = result.of("state", "problem")
+    assert says in problem
+    assert fix in problem
+    assert result.code == 1
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_what_is_left_of_a_state_is_warned_of(check: Check, tmp_path: Path, is_empty: bool) -> None:
+    """A start would take it for a new one, and begin at the newest event."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    write_running_daemon(folder, Running(1, "run", "1.0", {}))
+    if is_empty:
+        (folder / DATABASE).touch()
+    warnings = check('[state]\npath = "state"\n').of("state", "warning")
+    (warning,) = [text for text in warnings if "was used" in text]
+    assert "restore the whole folder" in warning
 
 
 # the plugins
