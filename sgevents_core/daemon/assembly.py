@@ -195,28 +195,35 @@ class Assembly:
             lane.stop()
         return False
 
-    def give_up_lane(self, parts: Parts, lane: Lane, watch: PluginWatch) -> None:
+    def give_up_lane(self, parts: Parts, lane_name: str, watch: PluginWatch) -> None:
         """Shut down the plugins of a lane that has ended, for another process to have it.
+
+        It may also be one that could not be begun, of which there is only a part.
 
         Args:
             parts: The parts of this run.
-            lane: The lane; its thread has ended.
+            lane_name: The lane; its thread has ended.
             watch: Watches the plugins' code.
         """
-        lane_plugins = [plugin for plugin in parts.plugins if plugin.lane == lane.name]
-        services = {plugin.name: parts.services[plugin.name] for plugin in lane_plugins}
-        working_plugins = returned_plugins(lane_plugins, [lane])
+        lane = parts.lane_of(lane_name)
+        lane_plugins = [plugin for plugin in parts.plugins if plugin.lane == lane_name]
+        services = {
+            plugin.name: parts.services[plugin.name]
+            for plugin in self._loaded.plugins
+            if plugin.lane == lane_name and plugin.name in parts.services
+        }
+        working_plugins = returned_plugins(lane_plugins, [] if lane is None else [lane])
         error = stop_plugins(working_plugins, services, parts.held_lanes, watch)
         if error is not None:
             logger.warning("%s", error, extra={"action": "lane.shutdown_not_noted"})
-        parts.progress_syncer.replace_lane(parts.remove_lane(lane.name), None)
-        parts.plugins[:] = [plugin for plugin in parts.plugins if plugin.lane != lane.name]
+        parts.progress_syncer.replace_lane(parts.remove_lane(lane_name), None)
+        parts.plugins[:] = [plugin for plugin in parts.plugins if plugin.lane != lane_name]
         parts.announcer.listen_with(
             [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
         )
-        for plugin in lane_plugins:
-            del parts.services[plugin.name]
-        del parts.held_lanes[lane.name]
+        for plugin_name in services:
+            del parts.services[plugin_name]
+        parts.held_lanes.pop(lane_name, None)
 
     def _make_parts(self) -> Parts:
         """Return the parts without any lane."""

@@ -153,7 +153,7 @@ class WorkTurnover:
         """Shut down the plugins of a lane that has ended, and let others have it."""
         lane_name = lane.name
         with self._open_watch() as watch:
-            self._assembly.give_up_lane(self._parts, lane, watch)
+            self._assembly.give_up_lane(self._parts, lane_name, watch)
         extra: dict[str, object] = {"action": "lane.given_up", "lane": lane_name}
         self._report_end(f"Lane {lane_name}", lane.error, extra)
         self._parts.inbox.forget(lane_name)
@@ -213,7 +213,8 @@ class WorkTurnover:
         if lane_name is None:
             self._parts.following.forget()
         else:
-            self._parts.held_lanes.pop(lane_name, None)
+            with self._open_watch() as watch:
+                self._assembly.give_up_lane(self._parts, lane_name, watch)
         self._work.finish(work_name)
 
 

@@ -36,6 +36,23 @@ class ChangingWork(Everything):
 daemon.open_work = lambda state, settings, lane_names, files: ChangingWork(lane_names)
 """
 """Lets a file say what the process is to work at."""
+FAILING_ONCE = """
+import sys
+from sgevents_core.errors import StateError
+from sgevents_core.requests.inbox import Inbox
+
+fails_file = pathlib.Path({fails!r})
+poll = Inbox.poll
+
+def fail_once(inbox):
+    if sys._getframe(1).f_code.co_name == "_begin_lane" and fails_file.exists():
+        fails_file.unlink()
+        raise StateError(path="nats://nowhere", reason="it does not answer")
+    poll(inbox)
+
+Inbox.poll = fail_once
+"""
+"""Lets the state be away in the moment in which a lane has been taken, if a file says so."""
 STARTED = """
     from sgevents_core import hookimpl
 
@@ -68,6 +85,7 @@ class Turnover:
         )
         self.state = folder / "state"
         self._wanted = folder / "wanted"
+        self.fails = folder / "fails"
         self._launching = launching
 
     def want(self, *work_names: str) -> None:
@@ -79,6 +97,7 @@ class Turnover:
     def start(self) -> Run:
         """Start it."""
         before = CHANGING_WORK.format(wanted=str(self._wanted))
+        before += FAILING_ONCE.format(fails=str(self.fails))
         return self._launching.start(self.daemon, before=before)
 
     def event(self) -> None:
@@ -174,3 +193,30 @@ def test_lane_that_somebody_else_has_taken_ends_alone(turnover: Turnover) -> Non
     assert (given_up["level"], given_up["lane"]) == ("warning", "default")
     assert run.stop() == 0
     assert turnover.has("day", 2, starts=2, ends=1)
+
+
+def test_lane_that_cannot_be_begun_is_given_up_whole_and_tried_again(turnover: Turnover) -> None:
+    """Its plugins are shut down; a stop right then finds nothing of it left."""
+    turnover.want("feed", "lane.other")
+    run = turnover.start()
+    wait_until(lambda: "daemon.started" in turnover.actions())
+    turnover.fails.touch()
+    turnover.want("feed", "lane.default", "lane.other")
+    wait_until(lambda: "hosts.not_taken" in turnover.actions())
+    turnover.want("feed", "lane.other")
+    turnover.event()
+    wait_until(lambda: turnover.has("night", 1, starts=1))
+    assert turnover.has("day", 0, starts=1, ends=1)
+    assert run.stop() == 0
+    turnover.fails.touch()
+    turnover.want("feed", "lane.default", "lane.other")
+    run = turnover.start()
+    wait_until(lambda: turnover.has("day", 1, starts=2, ends=1))
+    turnover.want("feed", "lane.other")
+    wait_until(lambda: turnover.has("day", 1, starts=2, ends=2))
+    turnover.want("feed", "lane.default", "lane.other")
+    wait_until(lambda: turnover.actions().count("hosts.not_taken") == 2)
+    turnover.event()
+    wait_until(lambda: turnover.has("day", 2, starts=4, ends=3))
+    assert run.stop() == 0
+    assert turnover.has("day", 2, starts=4, ends=4)

@@ -70,7 +70,7 @@ class Weather:
 
     lease: float = 5.0
     longest: float = 30.0
-    calm: float = 4.0
+    calm: float = 6.0
 
 
 class Chaos:

@@ -99,6 +99,12 @@ class TakeoverTimes:
     def _is_clear(self, incident: Incident, until: float) -> bool:
         """Return whether nothing else was in the way of the others until a moment."""
         meanwhile = [other for other in self._incidents if other is not incident]
+        just_before = incident.at - LONGEST
+        if any(
+            other.machine == incident.machine and other.overlaps(just_before, incident.at)
+            for other in meanwhile
+        ):
+            return False  # what it held was about to be taken already
         if any(not other.machine and other.overlaps(incident.at, until) for other in meanwhile):
             return False
         return any(
