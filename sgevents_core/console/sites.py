@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,6 +38,8 @@ class ConsoleSite:
         self.dry_runs = DryRuns(settings.path)
         self.inspections = Inspections(settings.path, self._inspection_mark)
         """What only loading the plugins tells."""
+        self.config_name = ""
+        """The name of its configuration, if another site has the same host."""
 
     def _inspection_mark(self) -> Hashable:
         running = read_running_daemon(self.state_folder)
@@ -72,6 +74,11 @@ class ConsoleSite:
         return self._config_problem
 
     @property
+    def config_path(self) -> Path:
+        """The file of its configuration."""
+        return self._settings.path
+
+    @property
     def state_folder(self) -> Path:
         """The folder of the site's state."""
         return self._settings.state.path
@@ -102,8 +109,9 @@ class ConsoleSite:
 
     @property
     def title(self) -> str:
-        """The site's host, for people."""
-        return urlsplit(self.address).netloc or self.address
+        """The site's host, and the configuration if another one has that host; for people."""
+        host = urlsplit(self.address).netloc or self.address
+        return f"{host} ({self.config_name})" if self.config_name else host
 
     @property
     def redactor(self) -> Redactor:
@@ -123,6 +131,8 @@ class Sites:
         for settings in all_settings:
             slug = self._free_slug(settings)
             self._by_slug[slug] = ConsoleSite(settings, slug)
+        for sites_of_host in _by_title(self._by_slug.values()):
+            _tell_apart(sites_of_host)
 
     def _free_slug(self, settings: Settings) -> str:
         site_host = urlsplit(settings.site.url).hostname or "site"
@@ -145,6 +155,23 @@ class Sites:
     def get(self, slug: str) -> ConsoleSite | None:
         """Return the site with a name; None if there is none."""
         return self._by_slug.get(slug)
+
+
+def _by_title(sites: Iterable[ConsoleSite]) -> list[list[ConsoleSite]]:
+    """Return the sites with one title in lists."""
+    by_title: dict[str, list[ConsoleSite]] = {}
+    for site in sites:
+        by_title.setdefault(site.title, []).append(site)
+    return list(by_title.values())
+
+
+def _tell_apart(sites_of_host: Sequence[ConsoleSite]) -> None:
+    """Add the names of their configurations to the titles of sites of one host."""
+    stems = {site.config_path.stem for site in sites_of_host}
+    has_own_stems = len(stems) == len(sites_of_host)
+    for site in sites_of_host if len(sites_of_host) > 1 else ():
+        config_path = site.config_path
+        site.config_name = config_path.stem if has_own_stems else config_path.parent.name
 
 
 def _file_mark(config_path: Path) -> tuple[int, int, int] | None:

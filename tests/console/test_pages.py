@@ -124,4 +124,6 @@ def test_two_sites_of_one_host_have_names_of_their_own(tmp_path: Path) -> None:
     with console_client([first, second]) as client:
         sites = client.get("/api/v1/sites").json()["sites"]
         assert [site["slug"] for site in sites] == ["studio", "studio-2"]
+        host = "studio.shotgrid.autodesk.com"
+        assert [site["title"] for site in sites] == [f"{host} (studio)", f"{host} (second)"]
         assert client.get("/sites/studio-2/").status_code == 200
