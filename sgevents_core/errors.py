@@ -554,6 +554,21 @@ class MoveRefused(SgEventsError):
     reason: str
 
 
+class RestoreRefused(SgEventsError):
+    """The streams cannot be restored from the copy {path} without loss: the servers hold what it
+    does not have.
+
+    {listing}
+
+    Use the host whose copy has most, or restore a stream from the servers' own backup. With
+    --force, what is listed is lost, and what was called for it may be called again.
+    """
+
+    exit_code = 2
+    path: str
+    listing: str
+
+
 class StateNotWritable(StateError):
     """The state {path} cannot be used: {reason}.
     Reading it also writes files beside it: run this as a user who may write there, or read a copy

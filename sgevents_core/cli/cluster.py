@@ -111,19 +111,21 @@ def status(as_json: bool, config: Path) -> None:
 
 
 @cluster.command("restore")
+@click.option("--force", is_flag=True, help="Also if the servers hold what the copy cannot take.")
 @config_option
-def restore(config: Path) -> None:
+def restore(force: bool, config: Path) -> None:
     """Write the state on the servers anew, from a host's copy.
 
     For when a stream was lost.
 
     Stop the daemons of all hosts before, make what is missing with `sgevents cluster init`, and use
-    the host whose copy has most. What the servers have beyond that copy is lost. On all other
-    hosts, remove the folder `copy` of the state afterwards.
+    the host whose copy has most. The copy takes what it lacks of streams that were not lost; what
+    it cannot take is named, and the command refused without --force. On all other hosts, remove the
+    folder `copy` of the state afterwards.
     """
     from sgevents_core.cli.cluster_restore import restore_servers
 
-    restore_servers(config)
+    restore_servers(config, is_forced=force)
 
 
 def _as_json(

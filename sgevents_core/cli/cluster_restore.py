@@ -8,10 +8,11 @@ from pathlib import Path
 from sgevents_core.cli.cluster import refuse_servers
 from sgevents_core.cli.printing import echo_line, read_configuration
 from sgevents_core.cli.state_move import begin_move, move_to_servers, open_move_logs
+from sgevents_core.printable import counted
 from sgevents_core.state.lock import StateLock
 
 
-def restore_servers(config: Path) -> None:
+def restore_servers(config: Path, *, is_forced: bool) -> None:
     """Write the state on the servers anew; see `sgevents cluster restore`."""
     from sgevents_core.crashes.recovering import fold_registers
 
@@ -20,12 +21,24 @@ def restore_servers(config: Path) -> None:
     refuse_servers(settings)
     with closing(StateLock(folder, "cluster restore")), open_move_logs(settings) as logs:
         from sgevents_core.state.nats.moved_logs import is_moved_in, refuse_hosts
-        from sgevents_core.state.nats.restoring import open_restored, restore_database
+        from sgevents_core.state.nats.nats_state import host_name_of
+        from sgevents_core.state.nats.restoring import (
+            complete_copy,
+            has_restored,
+            open_restored,
+            restore_database,
+        )
 
         move_record = begin_move(folder, "servers")
         refuse_hosts(logs, str(folder))
         if not is_moved_in(logs, move_record):
-            restore_database(folder, move_record)
+            if not has_restored(folder, move_record):
+                host_name = host_name_of(settings.state)
+                count = complete_copy(folder, host_name, logs, is_forced=is_forced)
+                if count:
+                    lacked = counted(count, "message")
+                    echo_line(f"The copy has taken {lacked} more from streams that were not lost")
+                restore_database(folder, move_record)
             with closing(open_restored(folder)) as writer:
                 fold_registers(folder, writer)
                 writer.forget_registers()

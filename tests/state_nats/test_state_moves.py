@@ -32,6 +32,7 @@ from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.messages import MovedRows, decode_message
 from sgevents_core.state.nats.nats_state import NatsState, state_on_servers
+from sgevents_core.state.nats.stream_log import StreamLog
 from sgevents_core.state.opening import open_disk_state, use_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
@@ -513,6 +514,74 @@ def test_lost_stream_is_restored_from_a_copy(studio: MovingStudio) -> None:
     with closing(studio.host("delta")) as delta, closing(delta.reader()) as reader:
         assert reader.lane_progress("main") == Progress(12)
     assert "this host has no copy of it" in studio.cluster("alpha", "restore").stderr
+
+
+def lose_stream(studio: MovingStudio, lane: str) -> None:
+    """Delete the stream of a lane as an operator could, and make it anew."""
+    with connected(studio.server.port) as broker:
+        site = NatsSite(broker, studio.site_url)
+        call(broker, "STREAM.DELETE", {}, stream=site.names.lane(lane))
+        site.make_streams(("default", *LANES))
+
+
+def test_restore_takes_what_the_copy_lacks_of_streams_that_were_not_lost(
+    studio: MovingStudio,
+) -> None:
+    """A copy that is behind reads on before the state is restored from it."""
+    studio.move("servers")
+    studio.on_servers("beta")
+    with closing(studio.host("gamma")) as gamma, closing(gamma.writer()) as writer:
+        grow(writer, [event_row(number) for number in range(200, 203)])
+    saved = studio.on_servers("gamma")
+    lose_stream(studio, "other")
+    result = studio.cluster("beta", "restore")
+    assert result.exit_code == 0, result.output
+    assert "The copy has taken 2 messages more" in result.output
+    assert studio.on_servers("delta")["journal"] == saved["journal"]
+
+
+def test_restore_that_would_lose_something_is_refused_with_its_name(studio: MovingStudio) -> None:
+    """The host whose copy has more restores all of it; --force takes what one copy has."""
+    studio.move("servers")
+    studio.on_servers("beta")
+    with closing(studio.host("gamma")) as gamma:
+        live_a_day(gamma, 1)
+        with closing(gamma.writer()) as writer:  # behind what it knows of the other lane
+            gamma.session().wait_for_own()
+            writer.record("main", writer.take_lane("main"), Step(progress=Progress(9)))
+    saved = studio.on_servers("gamma")
+    lose_stream(studio, "other")
+    with connected(studio.server.port) as broker:
+        site = NatsSite(broker, studio.site_url)
+        subject = site.names.lane_subject("other", "s")
+        StreamLog(broker, site.names.lane("other")).append(subject, b"x", 0, "somebody-1/1")
+    refused = studio.cluster("beta", "restore")
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert f"{site.names.lane('other')}: it was deleted and made anew, and holds 1 message" in said
+    assert f"{site.names.lane('main')}: " in said
+    assert "rest on others that are lost" in said
+    assert "With --force, what is listed is lost" in said
+    assert not (studio.state_folder("beta") / DATABASE).exists()
+    forced = studio.cluster("gamma", "restore", "--force")
+    assert forced.exit_code == 0, forced.output
+    restored = studio.on_servers("delta")
+    assert {name for name in saved if restored[name] != saved[name]} <= {
+        "lanes",
+        "deaths",
+        "attempts",
+    }
+
+
+def test_restore_of_a_state_that_was_moved_is_refused(studio: MovingStudio) -> None:
+    """The newest state is on a disk then."""
+    studio.move("servers")
+    studio.on_servers("beta")
+    studio.move("disk")
+    lose_stream(studio, "other")
+    refused = studio.cluster("beta", "restore")
+    assert refused.exit_code == 1
+    assert "it was moved to the disk of host alpha" in " ".join(refused.stderr.split())
 
 
 def test_killed_at_any_point_it_is_continued(studio: MovingStudio) -> None:

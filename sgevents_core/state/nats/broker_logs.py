@@ -36,6 +36,15 @@ class BrokerLog:
         """What tells the stream from another of its name; empty until it was looked at."""
         return self._stream_log.identity
 
+    @property
+    def stream_name(self) -> str:
+        """The stream's name on the servers."""
+        return self._stream_log.stream_name
+
+    def message_count(self) -> int:
+        """Return how many messages the stream holds."""
+        return self._stream_log.message_count()
+
     def last_sequence(self) -> int:
         """Return the place of the newest message ever stored."""
         return self._stream_log.last_sequence()

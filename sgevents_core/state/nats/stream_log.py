@@ -105,6 +105,10 @@ class StreamLog:
         """
         return int(stream_info(self._broker, self._stream)["state"]["last_seq"])
 
+    def message_count(self) -> int:
+        """Return how many messages the stream holds; see `last_sequence`."""
+        return int(stream_info(self._broker, self._stream)["state"]["messages"])
+
     def append(
         self,
         subject: str,
@@ -296,6 +300,7 @@ class StreamLog:
             time.sleep(_RETRY_PAUSE)
 
     def _raise_lost(self, reason: str) -> None:
+        self._looked_over = 0  # whoever reads on all the same is told the same
         raise StreamLost(path=str(self._broker), stream=self._stream, reason=reason)
 
 
