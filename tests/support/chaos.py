@@ -70,7 +70,7 @@ class Weather:
 
     lease: float = 5.0
     longest: float = 30.0
-    calm: float = 6.0
+    calm: float = 8.0
 
 
 class Chaos:
@@ -92,8 +92,10 @@ class Chaos:
         self._hurt: dict[str, Incident] = {}
         """Host -> what it suffers from: it is dead, frozen or about to stop."""
         self._hurt_server = ""
+        self._server_trouble = Incident("", "")
         self._cut: set[Link] = set()
         self._cut_off: dict[str, Incident] = {}
+        self._cut_servers: Incident | None = None
         self._incidents: list[Incident] = []
         self._asking: threading.Thread | None = None
         self.tally = Tally()
@@ -135,9 +137,9 @@ class Chaos:
             self._die: 3,
             self._freeze: 3,
             self._stop: 2,
-            self._cut_two_links: 4,
-            self._cut_host_off: 2,
-            self._trouble_server: 3,
+            self._cut_two_links: 3,
+            self._cut_host_off: 3,
+            self._trouble_server: 2,
             self._ask: 2,
         }
         return self._random.choices(list(deeds), list(deeds.values()))[0]
@@ -264,6 +266,7 @@ class Chaos:
             self._studio.network.cut(link, is_silent=is_silent)
         self._cut |= set(links)
         self._note_cut_off()
+        self._note_cut_servers()
         is_forgetful = self._random.random() < 0.5
         self._later(partial(self._mend_links, links, is_forgetful), seconds)
 
@@ -272,6 +275,7 @@ class Chaos:
             self._studio.network.mend(link, is_forgetful=is_forgetful)
         self._cut -= set(links)
         self._note_cut_off()
+        self._note_cut_servers()
 
     def _note_cut_off(self) -> None:
         """Note which hosts reach no server, since when and until when."""
@@ -283,6 +287,16 @@ class Chaos:
             elif not is_cut_off and host.name in self._cut_off:
                 self._cut_off.pop(host.name).end()
 
+    def _note_cut_servers(self) -> None:
+        """Note since when and until when servers do not reach each other."""
+        is_cut = any(set(link) <= set(self._servers) for link in self._cut)
+        if is_cut and self._cut_servers is None:
+            self._cut_servers = Incident("cut between servers", "")
+            self._incidents.append(self._cut_servers)
+        elif not is_cut and self._cut_servers is not None:
+            self._cut_servers.end()
+            self._cut_servers = None
+
     # Servers
 
     def _trouble_server(self) -> str:
@@ -293,7 +307,8 @@ class Chaos:
         leader = find_leader(list(self._servers.values())) if self._random.random() < 0.4 else ""
         name = leader or name
         self._hurt_server = name
-        self._incidents.append(Incident(f"trouble of server {name}", ""))
+        self._server_trouble = Incident(f"trouble of server {name}", "")
+        self._incidents.append(self._server_trouble)
         deeds = [self._kill_server, self._freeze_server]
         deed = self._random.choice([*deeds, self._cut_server_off] if is_cluster else deeds)
         word = deed(self._servers[name])
@@ -320,9 +335,7 @@ class Chaos:
     def _end_trouble(self, change: Callable[[], None]) -> None:
         change()
         self._hurt_server = ""
-        for incident in self._incidents:
-            if not incident.machine and incident.ended_at is None:
-                incident.end()
+        self._server_trouble.end()
 
     # People
 

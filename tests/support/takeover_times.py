@@ -12,7 +12,7 @@ from chaos_records import Holders
 
 LONGEST: Final = 10.0
 """Seconds within which others have to take over."""
-STARTING: Final = 15.0
+STARTING: Final = 8.0
 """Seconds after its start for which a host does not count as ready to take anything."""
 
 
