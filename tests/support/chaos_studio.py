@@ -22,7 +22,7 @@ from sgevents_core.sandbox import Sandbox
 
 HOSTS: Final = ("alpha", "beta", "gamma")
 _ENTITIES: Final = 12
-_EVENT_INTERVAL: Final = 0.1
+_EVENT_INTERVAL: Final = 0.2
 _FEED: Final = 'poll_interval = "100ms"\nbacklog_timeout = "60s"\nstart = 1\npage_size = 50\n'
 
 
