@@ -376,15 +376,28 @@ def route_of(event: Event) -> tuple[str, str | None, str | None]:
     Nearly every row says all three in so many words; only the others are looked at more closely.
     """
     row = event._row
-    kind, name, link = row.get("event_type"), row.get("attribute_name"), row.get("entity")
-    if type(kind) is str and type(link) is dict and not kind.endswith("_View"):
-        linked = link.get("type")
-        if type(linked) is str and linked:
-            if type(name) is str and name:
-                return kind, name, linked
-            if name is None and not kind.endswith("_Change"):
-                return kind, None, linked
-    return Route(event.event_type, event.attribute, event.entity_type)
+    link = row.get("entity")
+    linked = link.get("type") if type(link) is dict else None
+    said = said_route(row.get("event_type"), row.get("attribute_name"), linked)
+    return said or Route(event.event_type, event.attribute, event.entity_type)
+
+
+def said_route(
+    kind: object, name: object, linked: object
+) -> tuple[str, str | None, str | None] | None:
+    """Return the route of a row that says all three in so many words; None for any other.
+
+    Args:
+        kind: Its `event_type`.
+        name: Its `attribute_name`.
+        linked: The type of its `entity`.
+    """
+    if type(kind) is str and type(linked) is str and linked and not kind.endswith("_View"):
+        if type(name) is str and name:
+            return kind, name, linked
+        if name is None and not kind.endswith("_Change"):
+            return kind, None, linked
+    return None
 
 
 def stock_row_of(event: Event) -> dict[str, Any]:

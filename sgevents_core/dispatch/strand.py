@@ -163,14 +163,23 @@ class Strand:
 
     def handle(self, entry: Entry) -> bool:
         """Call one event's callbacks for the plugins with the lane; return False if cut short."""
-        call_steps = self._call_plan.by_type[entry.event_type]
+        route = entry.route
+        call_steps = (
+            self._call_plan.by_type[entry.event_type]
+            if route is None
+            else self._call_plan.by_route[route]
+        )
         done_callbacks, self.done = self.done, _NO_CALLBACKS
-        if (call_steps or entry.whole is False) and not self._hand_out(entry, done_callbacks):
+        if (call_steps or entry.whole is False) and not self._hand_out(
+            entry, call_steps, done_callbacks
+        ):
             return False
         self.finished = entry.seq
         return True
 
-    def _hand_out(self, entry: Entry, done_callbacks: frozenset[CallKey]) -> bool:
+    def _hand_out(
+        self, entry: Entry, call_steps: Steps, done_callbacks: frozenset[CallKey]
+    ) -> bool:
         self.caller.resumed = done_callbacks
         if entry.event_id <= self._highest_imported:
             done_callbacks |= self._imported_events.callbacks_done(entry)
@@ -180,7 +189,8 @@ class Strand:
             with_lane = [one for one in self.lane_plugins if not one.record.apart]
             self._set_aside(entry, error, with_lane)
             return True
-        call_steps = self._call_plan.by_route[route_of(event)]
+        route = entry.route
+        call_steps = self._call_plan.by_route[route_of(event)] if route is None else call_steps
         gate, call_keys, plugin_of_callback = self.gate, self._call_keys, self._plugin_of_callback
         step_number = 0
         try:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from sgevents_core.events import Event, acting_links
+from sgevents_core.events import Event, acting_links, said_route
 from sgevents_core.moments import seconds_of
 from sgevents_core.scripts import API_USER, scripts_on
 from sgevents_core.site.bodies import (
@@ -26,7 +26,7 @@ from sgevents_core.site.bodies import (
     in_whole_characters,
 )
 from sgevents_core.site.questions import Odd
-from sgevents_core.state.entries import Row
+from sgevents_core.state.entries import Route, Row
 from sgevents_core.state.strands import pack_linked_strands, strands_of
 from sgevents_core.stock_values import stock_text
 
@@ -65,6 +65,7 @@ class _RowHead(Struct, gc=False):
 
     id: int
     event_type: str | None = None
+    attribute_name: Any = None
     created_at: str | None = None
     entity: _Link | None = None
     project: _Link | None = None
@@ -142,6 +143,7 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
     event_type = stock_text(row_head.event_type or "")
     created_at = _seconds(time_text) if time_text and len(time_text) <= _LONGEST_TIME else None
     entity_link, project_link = row_head.entity, row_head.project
+    route: Route | None = None
     if entity_link is None or entity_link.type is None or entity_link.id is None:
         packed_strands = strands_of(decoded(row_body))
     elif event_type.endswith("_View"):
@@ -151,8 +153,15 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
         packed_strands = pack_linked_strands(
             row_head.id, entity_link.type, entity_link.id, project_id
         )
+        route = said_route(row_head.event_type, row_head.attribute_name, entity_link.type)
     return Row(
-        row_head.id, created_at or 0, event_type, row_body, created_at is not None, packed_strands
+        row_head.id,
+        created_at or 0,
+        event_type,
+        row_body,
+        created_at is not None,
+        packed_strands,
+        route,
     )
 
 

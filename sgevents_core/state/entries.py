@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
 MOST_ENTRIES_PRUNED: Final = 500
 """Entries removed at once, in a transaction of some milliseconds, while other writers wait."""
+
+Route: TypeAlias = tuple[str, str | None, str | None]
+"""An event's type, attribute and entity type as its row says them: see `events.route_of`."""
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -20,6 +23,7 @@ class Row(Struct, frozen=True, gc=False):
         body: The whole row as JSON.
         dated: Whether the row has a valid time of its own; if not, `at` is its neighbour's.
         strands: Its strands, as `strands.strands_of` packs them; None to find them from the body.
+        route: Its route, if the row says it in so many words; None to find it from the body.
     """
 
     id: int
@@ -28,6 +32,7 @@ class Row(Struct, frozen=True, gc=False):
     body: bytes
     dated: bool = True
     strands: int | None = None
+    route: Route | None = None
 
 
 IN_TURN: Final = 0
@@ -61,6 +66,7 @@ class Entry(Struct, frozen=True, gc=False):
         whole: Whether its checksum is right; None if an older version wrote it without one.
         strands: Its strands, as `strands.strands_of` packs them; None if an older version wrote it.
         by_audit: Whether an audit found it, late; older versions did not say so.
+        route: Its route, where that is stored beside the row; None to find it from the body.
     """
 
     seq: int
@@ -73,6 +79,7 @@ class Entry(Struct, frozen=True, gc=False):
     whole: bool | None = None
     strands: int | None = None
     by_audit: bool = False
+    route: Route | None = None
 
 
 class JournalStart(NamedTuple):

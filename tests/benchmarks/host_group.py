@@ -19,6 +19,7 @@ from waiting import wait_until
 
 from sgevents_core.state.nats.copy import COPY_FOLDER
 from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.journal_reading import END_QUERY
 
 FEED: Final = "the feed"
 DEFAULT_LANE: Final = "default"
@@ -78,7 +79,7 @@ class GroupHost:
         database_file = copy_file if copy_file.exists() else state_folder / DATABASE
         try:
             with closing(sqlite3.connect(f"file:{database_file}?mode=ro", uri=True)) as connection:
-                row = connection.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
+                row = connection.execute(END_QUERY).fetchone()
         except sqlite3.OperationalError:  # it is not made yet
             return 0
         return int(row[0])

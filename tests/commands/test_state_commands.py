@@ -79,14 +79,14 @@ def test_index_that_does_not_fit_is_found_by_the_thorough_check(
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         db.execute("PRAGMA writable_schema = 1")
         db.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'era, event_id', 'era, created_at')"
-            " WHERE name = 'journal_event'"
+            "UPDATE sqlite_master SET sql = replace(sql, 'era, last_id', 'era, first_id')"
+            " WHERE name = 'journal_page_ids'"
         )
         db.commit()
     assert sgevents("state", "check", "--quick").code == 0
     said = sgevents("state", "check")
     assert said.code == 1
-    assert "sgevents.db is damaged: row 1 missing from index journal_event" in said.text
+    assert "sgevents.db is damaged: row 1 missing from index journal_page_ids" in said.text
 
 
 def test_what_is_no_database_is_told(sgevents: Commands, folder: Path) -> None:

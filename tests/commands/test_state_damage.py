@@ -38,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
     """A state with something of everything, closed."""
     with closing(open_state(tmp_path).writer()) as state:
         rows = [event_row(number, filler="x" * 3000) for number in range(1, 60)]
-        grow(state, rows)
+        grow(state, rows[:30])  # too few for a page
+        grow(state, rows[30:])
         fence = state.take_lane("main")
         records = [
             PluginRecord("notify", "main", Progress(20), apart=True),
@@ -65,6 +66,17 @@ def change(sql: str) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
         with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
             db.execute(sql)
+
+    return changed
+
+
+def in_page(sql: str) -> Callable[[Path], None]:
+    """Return what appends a page of the events 101 to 150, and then changes it."""
+
+    def changed(folder: Path) -> None:
+        with closing(open_state(folder).writer()) as state:
+            grow(state, [event_row(number, filler="x" * 30) for number in range(101, 151)])
+        change(sql)(folder)
 
     return changed
 
@@ -116,7 +128,20 @@ def log_flipped(folder: Path) -> None:
 
 
 REPLACED = "body = CAST(replace(CAST(body AS TEXT), 'xxx', 'xyx') AS BLOB)"
+IN_PAGE = "UPDATE journal_pages SET {0} = CAST(replace(CAST({0} AS TEXT), '{1}', '{2}') AS BLOB)"
 KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "event in a page": (
+        in_page(IN_PAGE.format("bodies", '"id": 107', '"id": 108')),
+        "event 107 in the journal cannot be read",
+    ),
+    "heads of a page": (
+        in_page(IN_PAGE.format("heads", "[101,102", "[101,103")),
+        "event 101 in the journal cannot be read",
+    ),
+    "page": (
+        in_page("UPDATE journal_pages SET heads = x'7b7d', bodies = x'7b7d'"),
+        "a page of the journal",
+    ),
     "event that waits": (
         change(f"UPDATE journal SET {REPLACED} WHERE event_id = 50"),
         "event 50 in the journal cannot be read",

@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_rows import event_row
+from journal_rows import event_row, grow
 from lane_house import House
+from msgspec.structs import replace
 
+from sgevents_core.filters import Match
 from sgevents_core.state.opening import open_state
+from sgevents_core.state.sqlite import journal_pages
 from sgevents_core.state.sqlite.database import DATABASE
 
 pytestmark = pytest.mark.disk
@@ -78,6 +81,25 @@ def test_other_columns_are_held_to_what_was_written(house: House, change_to: str
     house.run()
     assert house.calls == ["1 a.note", "3 a.note"]
     assert [one.event for one in house.state.set_aside_events()] == ["2"]
+
+
+def test_event_of_a_page_that_no_filter_wants_is_not_decoded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its route, which is stored beside it, says so: nobody would notice that it is no JSON."""
+    monkeypatch.setattr(journal_pages, "FEWEST_EVENTS", 2)
+    house.plugin("a", "note", match=Match(attribute=("sg_status_list",)))
+    house.run()
+    kind, field = "Shotgun_Task_Change", "sg_status_list"
+    rows = [
+        replace(event_row(1, kind), body=b"{", route=(kind, "code", "Task")),
+        replace(event_row(2, kind, attribute_name=field), route=(kind, field, "Task")),
+        event_row(3, kind, attribute_name=field),
+    ]
+    grow(house.state, rows)
+    assert [entry.route for entry in house.state.read(0, 9)] == [row.route for row in rows]
+    house.run()
+    assert house.calls == ["2 a.note", "3 a.note"]
 
 
 def test_plugin_that_catches_up_passes_it_over_as_well(house: House) -> None:

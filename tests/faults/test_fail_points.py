@@ -15,7 +15,7 @@ LIST = Path(__file__).with_name("fail_points.txt")
 POINTS = LIST.read_text("utf-8").splitlines()
 UPGRADE, MENDING, REPLAYS = 1, 2, 3
 KINDS = {
-    "a statement": "before catching_up.commit_step: INSERT INTO journal",
+    "a statement": "before catching_up.commit_step: INSERT INTO journal_pages",
     "a COMMIT": "after caller._succeed: COMMIT",
     "the lane's word": "after register: begun lane",
     "the word of a plugin on its own": "before register: returned apart",

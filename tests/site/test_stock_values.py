@@ -15,7 +15,7 @@ from shotgun_api3.shotgun import Shotgun
 from site_records import ROW, Connect, settings
 
 from sgevents_core.calling.journal_events import event_of
-from sgevents_core.events import Event
+from sgevents_core.events import Event, route_of
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site.bodies import encoded
 from sgevents_core.site.client import EventLog
@@ -116,6 +116,7 @@ class Both:
         (found,) = self.stock.find("EventLogEntry", [], [*FIELDS, *MORE_FIELDS], limit=20)
         (row,) = self.log.ask(Page(6, 20, None)).rows
         assert row.strands == strands_of(record)
+        assert row.route in {None, route_of(Event(record))}
         return dict(found), row.body
 
 

@@ -12,6 +12,7 @@ from nats_states import nats_state
 
 from sgevents_core.state.opening import kept_in_memory, kept_open, open_state
 from sgevents_core.state.protocols import State, Writer
+from sgevents_core.state.sqlite import journal_pages
 
 LANES = ("default", "main", "other", "one", "two", "unused")
 """The lanes that the tests name."""
@@ -24,10 +25,19 @@ def quick_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServe
         yield server
 
 
-@pytest.fixture(params=["sqlite", "memory", "nats"])
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two events that came in turn be a page of the journal, where it takes many otherwise."""
+    monkeypatch.setattr(journal_pages, "FEWEST_EVENTS", 2)
+
+
+@pytest.fixture(params=["sqlite", "sqlite in pages", "memory", "nats"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
     """A state that nobody has opened, in `tmp_path`."""
     if request.param == "sqlite":
+        yield open_state(tmp_path)
+    elif request.param == "sqlite in pages":
+        request.getfixturevalue("small_pages")
         yield open_state(tmp_path)
     elif request.param == "memory":
         with kept_in_memory(tmp_path) as state:

@@ -47,7 +47,8 @@ ROWS = [
 @pytest.fixture
 def searched(home: State, state: Writer) -> State:
     """A state with the rows above, the fifth late; a plugin has failed on the first and third."""
-    grow(state, ROWS, late=[3])
+    for rows in (ROWS[:4], ROWS[4:5], ROWS[5:]):
+        grow(state, rows, late=[3])
     fence = state.take_lane("main")
     state.record("main", fence, Step(progress=Progress(1), failure=failure(seq=1), dead=True))
     state.record("main", fence, Step(progress=Progress(3), failure=failure("count", seq=3)))

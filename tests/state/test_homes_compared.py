@@ -42,24 +42,34 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane, State, Writer
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
+from sgevents_core.state.sqlite import journal_pages
 from sgevents_core.state.steps import CallDeaths, Step
 from sgevents_core.state.strand_places import StrandPlaces
 
 NUMBERS = st.integers(1, 5)
 LANES = st.sampled_from(["main", "other"])
 NAMES = st.sampled_from(PLUGINS)
-ROWS = st.lists(
-    st.builds(
-        lambda event_id, at, late, strands: LateRow(
-            replace(event_row(event_id, at=AT + at), strands=strands), late
-        ),
-        st.integers(1, 30),
-        st.integers(0, 9),
-        st.booleans(),
-        st.none() | st.sampled_from([0, 16, 32]),
-    ),
+
+
+def late_row(event_id: int, at: int, late: bool, strands: int | None) -> LateRow:
+    """A row of the journal."""
+    return LateRow(replace(event_row(event_id, at=AT + at), strands=strands), late)
+
+
+SOME_STRANDS = st.none() | st.sampled_from([0, 16, 32])
+ANY_ROWS = st.lists(
+    st.builds(late_row, st.integers(1, 30), st.integers(0, 9), st.booleans(), SOME_STRANDS),
     max_size=4,
 )
+PAGES = st.lists(st.integers(1, 40), min_size=2, max_size=5, unique=True).flatmap(
+    lambda event_ids: st.tuples(
+        *(
+            st.builds(late_row, st.just(one), st.integers(0, 9), st.just(False), SOME_STRANDS)
+            for one in sorted(event_ids)
+        )
+    ).map(list)
+)
+ROWS = ANY_ROWS | PAGES
 DEATHS = st.builds(
     CallDeaths,
     NAMES,
@@ -191,6 +201,8 @@ class Homes(RuleBasedStateMachine):
         super().__init__()
         self._open = ExitStack()
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
+        patched = self._open.enter_context(pytest.MonkeyPatch.context())
+        patched.setattr(journal_pages, "FEWEST_EVENTS", 2)
         in_memory = self._open.enter_context(kept_in_memory(folder / "memory"))
         logs = MemoryLogs(["main", "other"])
         shared = self._open.enter_context(

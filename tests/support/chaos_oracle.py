@@ -16,6 +16,7 @@ from chaos_records import Holders
 from sgevents_core.errors import FrontCut
 from sgevents_core.state.nats.logs import Log
 from sgevents_core.state.nats.messages import FeedFence, LaneFence, decode_message
+from sgevents_core.state.opening import open_state
 
 _SHOWN: Final = 8
 _PASSING: Final = {"Retry", "Defer"}
@@ -199,8 +200,9 @@ class CopyRows(NamedTuple):
 def read_copy(state_folder: Path) -> CopyRows:
     """Read a host's copy."""
     path = state_folder / "copy" / "sgevents.db"
+    with closing(open_state(path.parent).reader()) as state:
+        journal = [(entry.event_id, entry.seq) for entry in state.read(0, 1_000_000)]
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
-        journal = database.execute("SELECT event_id, seq FROM journal ORDER BY seq").fetchall()
         stores = database.execute("SELECT plugin, key, value FROM stores").fetchall()
     return CopyRows(journal, {(plugin, key): _text_of(value) for plugin, key, value in stores})
 

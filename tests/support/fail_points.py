@@ -97,7 +97,9 @@ def _at_once() -> None:
     from sgevents_core.daemon import housekeeping, run
     from sgevents_core.dispatch.divided_lane import DividedLane
     from sgevents_core.dispatch.lane import Lane
+    from sgevents_core.state.sqlite import journal_pages
 
+    vars(journal_pages).update(FEWEST_EVENTS=2)
     vars(housekeeping).update(PRUNE_INTERVAL=0.01)
     vars(deferral).update(SHORTEST_DEFER=0.0)
     vars(run).update(DRAIN_TICK_SECONDS=0.002)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite import schema
@@ -287,8 +288,6 @@ def install(daemon: RunningDaemon) -> None:
 
 
 _KEPT = {
-    "journal": "SELECT era, event_id, event_type FROM journal WHERE event_id > 5 ORDER BY 1, 2",
-    "seqs": "SELECT max(seq), max(seq) - min(seq) + 1 = count(*) FROM journal",
     "lanes": "SELECT name, seq, done FROM lanes",
     "plugins": "SELECT name, lane, apart, CASE apart WHEN 1 THEN cursor END, done, state, reason"
     " FROM plugins",
@@ -322,14 +321,27 @@ A death in a call that its plugin still stands at is counted until that call suc
 def kept(folder: Path) -> dict[str, list[Any]]:
     """Return what a state holds, as far as kills must not change it."""
     with closing(sqlite3.connect(folder / DATABASE)) as db:
-        return {what: db.execute(sql).fetchall() for what, sql in _KEPT.items()}
+        found = {what: db.execute(sql).fetchall() for what, sql in _KEPT.items()}
+    entries = journal_entries(folder)
+    seqs = [entry.seq for entry in entries]
+    newer = sorted((one.era, one.event_id, one.event_type) for one in entries if one.event_id > 5)
+    return {
+        "journal": newer,
+        "seqs": [(max(seqs), seqs == [*range(min(seqs), max(seqs) + 1)])],
+        "bodies": [(entry.event_id,) for entry in entries if not entry.whole],
+        **found,
+    }
+
+
+def journal_entries(folder: Path) -> list[Entry]:
+    """Return all entries of the journal, in its order, as they are read."""
+    with closing(open_state(folder).reader()) as state:
+        return state.read(0, 9999)
 
 
 def journal(folder: Path) -> list[str]:
     """Return era and id of all events of the journal, in its order."""
-    with closing(sqlite3.connect(folder / DATABASE)) as db:
-        found = db.execute("SELECT era, event_id FROM journal ORDER BY seq").fetchall()
-    return [f"{era}:{event}" for era, event in found]
+    return [f"{entry.era}:{entry.event_id}" for entry in journal_entries(folder)]
 
 
 def differences(wanted: dict[str, list[Any]], got: dict[str, list[Any]]) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -22,7 +21,6 @@ from waiting import wait_until
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.writes import Transaction
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.sqlite.database import DATABASE
 
 ORDER = ["mike", "zulu", "alpha", "bravo"]
 """The plugins in call order: group `second` comes before `first`, names by code point."""
@@ -195,7 +193,7 @@ class Checked:
 
     def _places(self, notes: list[Noted]) -> Iterator[tuple[int, int, bool]]:
         """Return the places of calls in the journal and in the call order."""
-        with closing(sqlite3.connect(self._state / DATABASE)) as db:
-            seqs = dict(db.execute("SELECT event_id, seq FROM journal"))
+        with closing(open_state(self._state).reader()) as state:
+            seqs = {entry.event_id: entry.seq for entry in state.read(0, 1_000_000)}
         for note in notes:
             yield seqs[note.event_id], ORDER.index(note.plugin), note.callback == "changed"

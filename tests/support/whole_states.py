@@ -23,13 +23,16 @@ from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import State, Writer
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
-from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.moved_files import read_journal
 from sgevents_core.state.steps import CallDeaths, Step
 from sgevents_core.state.strand_places import StrandPlaces
 
 ENTITY: OrderBy = "entity"
 _DIFFERENT = {("lanes", "fence"), ("set_aside", "number")}
 """Columns that say nothing but who writes, and in which order records are numbered."""
+_PAGE_EVENTS = 40
+"""Events that come together, and are one record on a disk."""
 
 
 def live_a_day(state: State, day: int) -> None:
@@ -65,6 +68,8 @@ def _follow_the_site(writer: Writer, day: int) -> None:
         dropped=[(first + 17, first + 18)],
     )
     writer.append(writer.end(), rows, change)
+    page = [LateRow(event_row(first + number), False) for number in range(21, 21 + _PAGE_EVENTS)]
+    writer.append(writer.end(), page, FeedChange(change.state))
     writer.set_aside(first + 19, "it is odd", "site", 5.0)
     (entry,) = writer.read(writer.end() - 1, 1)
     writer.pass_over(entry, ["notify"], "damaged")
@@ -74,7 +79,7 @@ def _follow_the_site(writer: Writer, day: int) -> None:
 
 
 def _work_in_lanes(writer: Writer, day: int) -> None:
-    seq = 7 * day + 1
+    seq = (7 + _PAGE_EVENTS) * day + 1
     held = PluginRecord("notify", "main", Progress(seq), apart=True)
     held.pause("a person asked")
     fence = writer.take_lane("main")
@@ -110,13 +115,20 @@ def _work_in_lanes(writer: Writer, day: int) -> None:
 
 
 def everything_in(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all that the database of a folder holds, as far as it says anything, by table."""
+    """Return all that the database of a folder holds, as far as it says anything, by table.
+
+    The journal is one table, whatever is stored as a page.
+    """
+    with closing(Database(folder, read_only=True)) as database:
+        journal = [*read_journal(database)]
     with closing(sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True)) as database:
         names = database.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'log\\_%'"
             " ESCAPE '\\' AND name <> 'sqlite_sequence' AND name NOT LIKE 'sqlite_stat%'"
         ).fetchall()
-        return {name: _rows_of(database, name) for (name,) in names}
+        tables = {name: _rows_of(database, name) for (name,) in names}
+    del tables["journal_pages"]
+    return {**tables, "journal": journal}
 
 
 def _rows_of(database: sqlite3.Connection, table_name: str) -> list[tuple[Any, ...]]:

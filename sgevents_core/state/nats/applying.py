@@ -24,11 +24,7 @@ from sgevents_core.state.requests import RequestDraft, RequestStep
 from sgevents_core.state.sqlite.database import Database, Transaction
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.feed_writing import (
-    delete_entries,
     forget_passed_over,
-    insert_entries,
-    insert_moved_entries,
-    mend_entries,
     write_feed,
     write_new_era,
     write_script_names,
@@ -36,6 +32,13 @@ from sgevents_core.state.sqlite.feed_writing import (
 from sgevents_core.state.sqlite.figures import write_figures
 from sgevents_core.state.sqlite.forgetting import forget_lane_calls, forget_lane_failures
 from sgevents_core.state.sqlite.importing import write_import
+from sgevents_core.state.sqlite.journal_reading import END_QUERY
+from sgevents_core.state.sqlite.journal_writing import (
+    delete_entries,
+    insert_entries,
+    insert_moved_entries,
+    mend_entries,
+)
 from sgevents_core.state.sqlite.lane_writing import (
     raise_fence,
     write_first_cursors,
@@ -84,7 +87,7 @@ class CopyTables:
 
     def end(self) -> int:
         """Return the journal's end."""
-        return self.database.fetch_number("SELECT coalesce(max(seq), 0) FROM journal")
+        return self.database.fetch_number(END_QUERY)
 
 
 @dataclass(frozen=True, slots=True)

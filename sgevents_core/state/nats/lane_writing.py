@@ -19,6 +19,7 @@ from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.register import Register
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.done_parts import find_part_seq
+from sgevents_core.state.sqlite.journal_reading import find_entry
 from sgevents_core.state.sqlite.lane_writing import read_first_cursors
 from sgevents_core.state.sqlite.log_copy import is_aside
 from sgevents_core.state.steps import GivenValues, Step
@@ -137,16 +138,17 @@ class NatsLaneWriter(CopyConnection):
             ),
             answered_at=time.time() if request is not None and request.answer is not None else None,
             part_seq=(
-                None if step.done_part is None else find_part_seq(self._database, step.done_part)
+                None
+                if step.done_part is None
+                else find_part_seq(self._database.fetch_all, step.done_part)
             ),
         )
         return words
 
     def _event_at(self, seq: int, event_id: int) -> ReplayEvent:
         """Return the event of an entry, with an empty row if the journal does not have it."""
-        entry_row = self._database.fetch_one("SELECT era, body FROM journal WHERE seq = ?", seq)
-        era, body = entry_row or (1, b"")
-        return ReplayEvent(era, seq, event_id, body)
+        event = find_entry(self._database.fetch_all, seq)
+        return event or ReplayEvent(1, seq, event_id, b"")
 
 
 def _number_of(words: StepWords) -> int:

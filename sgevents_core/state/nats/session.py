@@ -21,7 +21,7 @@ from sgevents_core.state.nats.snapshot_keeping import SnapshotKeeping
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key
 from sgevents_core.state.nats.stream_writing import StreamWriter
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.log_copy import known_event_ids
+from sgevents_core.state.sqlite.journal_reading import END_QUERY, known_event_ids
 from sgevents_core.state.sqlite.reading import read_feed_state
 
 _LOOK_EVERY: Final = 0.5
@@ -40,7 +40,7 @@ class HeldFeed:
     def __init__(self, writer: StreamWriter, database: Database) -> None:
         self.writer: Final = writer
         self._database = database
-        self.end = database.fetch_number("SELECT coalesce(max(seq), 0) FROM journal")
+        self.end = database.fetch_number(END_QUERY)
         self.last_state: FeedState | None = read_feed_state(database)
         self.is_stated = False
         """Whether a message of this writer has given the feed's state whole."""
@@ -62,7 +62,7 @@ class HeldFeed:
         """Return those of some ids that the journal holds already."""
         while self._unapplied and self._unapplied[0][0] <= applied_place:
             self._unapplied.popleft()
-        known = set(known_event_ids(self._database, feed_era, event_ids))
+        known = set(known_event_ids(self._database.fetch_all, feed_era, event_ids))
         for _, page_era, page_ids in self._unapplied:
             known |= event_ids & page_ids if page_era == feed_era else set()
         return known

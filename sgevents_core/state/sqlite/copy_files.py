@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
 
 from sgevents_core.state.sqlite.database import DATABASE, Database, Transaction
+from sgevents_core.state.sqlite.journal_reading import JOURNAL_TABLES
 from sgevents_core.state.sqlite.log_copy import prepare_copy, read_tables
-
-_JOURNAL: Final = "journal"
 
 
 def write_copy_file(database: Database, folder: Path) -> Path:
@@ -28,7 +26,7 @@ def write_copy_file(database: Database, folder: Path) -> Path:
     with closing(Database(folder)) as target:
         prepare_copy(target)
         with attached(target, database.file_path), target.transaction() as connection:
-            copy_tables(connection, read_tables(target) - {_JOURNAL})
+            copy_tables(connection, read_tables(target) - JOURNAL_TABLES)
         target.fetch_all("PRAGMA journal_mode = DELETE")  # so that it is a single file
     return folder / DATABASE
 
@@ -48,8 +46,9 @@ def restore_copy_file(database: Database, source_folder: Path, rows_key: str) ->
         prepare_copy(source)
         source.fetch_all("PRAGMA journal_mode = DELETE")
     with attached(database, source_folder / DATABASE), database.transaction() as connection:
-        connection.execute(f"DELETE FROM {_JOURNAL}")  # noqa: S608 - our own
-        copy_tables(connection, read_tables(database) - {_JOURNAL})
+        connection.execute("DELETE FROM journal")
+        connection.execute("DELETE FROM journal_pages")
+        copy_tables(connection, read_tables(database) - JOURNAL_TABLES)
         connection.execute("INSERT INTO log_positions VALUES (?, 0)", (rows_key,))
 
 

@@ -26,6 +26,11 @@ _CHECKPOINT_SIZE: Final = 4_096_000
 """Bytes of the write-ahead log after which a commit moves them into the database."""
 _DAMAGE_MESSAGES: Final = ("malformed", "not a database", "no such table", "no such column")
 """SQLite's messages for a file that is no longer a state; error codes need Python 3.11."""
+_NO_PAGES: Final = (
+    "CREATE TEMP TABLE journal_pages (last_seq INTEGER PRIMARY KEY, first_seq, era, first_id,"
+    " last_id, latest_at, sum, heads, bodies)"
+)
+"""An empty table for a connection that reads an older schema, which has no pages."""
 
 
 def database_exists(state_folder: Path) -> bool:
@@ -59,6 +64,7 @@ class Database:
         self._database_path = state_folder / DATABASE
         self._synced_data_version: int | None = None
         self._has_unsynced_commits = True
+        self._lacks_pages = False
         self.before_read: Callable[[], None] | None = None
         """Called before each query; of a copy, it waits for what this process has written."""
         _check_files_are_plain(self._database_path)
@@ -82,6 +88,9 @@ class Database:
                     schema.prepare_for_writing(self._connection)
                     self.set_checkpoint_size(_CHECKPOINT_SIZE)
                 schema.check_version(self._connection, self._database_path, oldest_version)
+                if not schema.has_pages(self._connection):
+                    self._connection.execute(_NO_PAGES)
+                    self._lacks_pages = True
             except BaseException:
                 self._connection.close()
                 raise
@@ -112,17 +121,29 @@ class Database:
 
     def fetch_all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query; a mapping as the only value fills in names."""
-        if self.before_read is not None:
-            self.before_read()
+        self._prepare_read()
         with self.translate_errors():
             return self._connection.execute(sql, _query_parameters(values)).fetchall()
 
     def fetch_each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, as `fetch_all` returns them."""
-        if self.before_read is not None:
-            self.before_read()
+        self._prepare_read()
         with self.translate_errors():
             yield from self._connection.execute(sql, _query_parameters(values))
+
+    def _prepare_read(self) -> None:
+        """Wait for what has to be read; look where the pages are, which an older schema lacks."""
+        if self.before_read is not None:
+            self.before_read()
+        if self._lacks_pages:
+            with self.translate_errors():
+                self._find_pages()
+
+    def _find_pages(self) -> None:
+        """Look for the pages in the database itself once another process has added them."""
+        if schema.has_pages(self._connection):
+            self._connection.execute("DROP TABLE temp.journal_pages")
+            self._lacks_pages = False
 
     def fetch_one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row of a query, None if there is none."""

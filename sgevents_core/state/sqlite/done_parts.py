@@ -7,6 +7,7 @@ from typing import Final
 
 from sgevents_core.state.done_parts import DonePart
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.journal_reading import Fetch, fetch_with, find_event
 
 _NEEDED_LATER: Final = (
     "EXISTS (SELECT 1 FROM failures WHERE failures.event_id = done_parts.event_id"
@@ -27,20 +28,19 @@ def write_done_part(
         done_part: The part.
         given_seq: The event's place in the journal; None to look it up.
     """
+    if given_seq is None:
+        given_seq = find_part_seq(fetch_with(connection), done_part)
     connection.execute(
         "INSERT OR IGNORE INTO done_parts (plugin, callback, era, event_id, name, seq)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, (SELECT seq FROM journal"
-        " WHERE era = ?3 AND event_id = ?4), 0))",
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (*done_part, given_seq),
     )
 
 
-def find_part_seq(database: Database, done_part: DonePart) -> int:
+def find_part_seq(fetch: Fetch, done_part: DonePart) -> int:
     """Return the place in the journal of a part's event; 0 if it has none."""
-    seq_row = database.fetch_one(
-        "SELECT seq FROM journal WHERE era = ? AND event_id = ?", done_part.era, done_part.event_id
-    )
-    return 0 if seq_row is None else int(seq_row[0])
+    event = find_event(fetch, done_part.era, done_part.event_id)
+    return 0 if event is None else event.seq
 
 
 def read_part_done(database: Database, done_part: DonePart) -> bool:

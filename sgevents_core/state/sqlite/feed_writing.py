@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,23 +15,26 @@ from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestDraft, RequestStep
 from sgevents_core.state.sqlite.batches import forget_settled
-from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
+from sgevents_core.state.sqlite.checksums import checksum_of
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.events_aside import delete_events_aside, write_events_aside
 from sgevents_core.state.sqlite.forgetting import forget_calls
+from sgevents_core.state.sqlite.journal_writing import (
+    delete_entries,
+    insert_entries,
+    mend_entries,
+)
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_new_request, write_request_step
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
 _encode_json: Final = msgspec.json.Encoder().encode
-_ROWS_PER_STATEMENT: Final = (100, 10, 1)
 _CHECKPOINT_SIZE: Final = 16_384_000
 """Bytes of the write-ahead log after which an append moves them into the database.
 
 Four times the limit of lanes, so that catching up waits less often for the disk, and the log stays
 short while events come singly.
 """
-_ENTRY_PLACEHOLDERS: Final = f"({', '.join('?' * 9)})"
 
 
 class SqliteFeedWriter(SqliteReader):
@@ -214,18 +217,12 @@ def find_prune_end(
 ) -> int:
     """Return the lowest `seq` that stays when some of the oldest entries are removed."""
     first_seq_kept = state_reader.lowest() + entry_limit
-    newer_row = state_reader.database.fetch_one(
-        "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
-        first_seq_kept,
-        created_before,
-    )
-    return int(min(first_kept_seq, state_reader.end(), first_seq_kept, *(newer_row or ())))
-
-
-def delete_entries(connection: sqlite3.Connection, first_kept_seq: int) -> int:
-    """Remove all entries below a `seq`, and return how many."""
-    cursor = connection.execute("DELETE FROM journal WHERE seq < ?", (first_kept_seq,))
-    return int(cursor.rowcount)
+    newer_seqs = [
+        entry.seq
+        for entry in state_reader.read(state_reader.lowest() - 1, entry_limit)
+        if entry.created >= created_before
+    ]
+    return min(first_kept_seq, state_reader.end(), first_seq_kept, *newer_seqs[:1])
 
 
 def write_new_era(
@@ -266,23 +263,6 @@ def find_passed_over(database: Database, feed_era: int, event_id: int) -> list[t
     ]
 
 
-def mend_entries(
-    connection: sqlite3.Connection, feed_era: int, mended_row: Row, seqs: Iterable[int]
-) -> None:
-    """Replace the entries of an event by its row."""
-    for seq in seqs:
-        connection.execute(
-            "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
-            (
-                mended_row.event_type,
-                mended_row.at,
-                mended_row.body,
-                _checksum_of_row(feed_era, mended_row),
-                seq,
-            ),
-        )
-
-
 def mended_replays(
     passed_over: Iterable[tuple[int, str]], feed_era: int, mended_row: Row
 ) -> list[RequestDraft]:
@@ -308,41 +288,6 @@ def forget_passed_over(
     """Remove records that an event was passed over."""
     connection.executemany("DELETE FROM passed_over WHERE seq = ? AND plugin = ?", passed_over)
     delete_events_aside(connection, feed_era, [str(event_id)], ASIDE_IN_JOURNAL)
-
-
-def _checksum_of_row(feed_era: int, site_row: Row) -> int:
-    type_bytes = site_row.event_type.encode()
-    return row_checksum(feed_era, site_row.id, type_bytes, site_row.at, site_row.body)
-
-
-def insert_entries(
-    connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
-) -> None:
-    """Insert rows, many per statement: each gives other threads the interpreter's lock."""
-    for rows_at_once in _ROWS_PER_STATEMENT:
-        row_count = len(late_rows) // rows_at_once * rows_at_once
-        placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)
-        insert_statement = f"INSERT INTO journal VALUES {placeholders}"  # noqa: S608 - our own
-        for batch_start in range(0, row_count, rows_at_once):
-            connection.execute(
-                insert_statement,
-                [
-                    column
-                    for seq, (row, late) in enumerate(
-                        late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
-                    )
-                    for column in (seq, era, row.id, row.event_type, row.at, late, row.body,
-                                   _checksum_of_row(era, row), row.strands)
-                ],
-            )  # fmt: skip
-        first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
-
-
-def insert_moved_entries(
-    connection: sqlite3.Connection, entries: Iterable[tuple[Any, ...]]
-) -> None:
-    """Insert entries of a journal just as another table has them, their checksums included."""
-    connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", entries)
 
 
 def write_feed(

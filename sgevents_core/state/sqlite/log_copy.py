@@ -5,9 +5,7 @@ These tables are in copies only.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable
 from typing import Final
 
 from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
@@ -104,17 +102,6 @@ def read_first_number(database: Database, position: int) -> int | None:
         "SELECT first_number FROM log_requests WHERE position = ?", position
     )
     return None if number_row is None else int(number_row[0])
-
-
-def known_event_ids(database: Database, feed_era: int, event_ids: Iterable[int]) -> list[int]:
-    """Return those of some ids whose events of an era the journal holds."""
-    id_rows = database.fetch_all(
-        "SELECT event_id FROM journal WHERE era = ?"
-        " AND event_id IN (SELECT value FROM json_each(?))",
-        feed_era,
-        json.dumps([*event_ids]),
-    )
-    return [int(event_id) for (event_id,) in id_rows]
 
 
 def is_aside(database: Database, event_aside: SetAside) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from heapq import merge
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,8 @@ from sgevents_core.errors import StateError
 from sgevents_core.state.sqlite.backup import flush_to_disk
 from sgevents_core.state.sqlite.copy_files import attached, copy_tables
 from sgevents_core.state.sqlite.database import DATABASE, Database, Transaction
+from sgevents_core.state.sqlite.journal_reading import JOURNAL_TABLES, JournalReader
+from sgevents_core.state.sqlite.journal_writing import row_values
 from sgevents_core.state.sqlite.log_copy import (
     COPY_TABLES,
     prepare_copy,
@@ -24,10 +28,12 @@ MOVED_DATABASE: Final = "sgevents.moved.db"
 
 def read_journal(database: Database) -> Iterator[tuple[Any, ...]]:
     """Yield the entries of the journal with all their columns, oldest first."""
-    return database.fetch_each(
+    entry_rows = database.fetch_each(
         "SELECT seq, era, event_id, event_type, created_at, late, body, sum, strands FROM journal"
         " ORDER BY seq"
     )
+    in_pages = chain.from_iterable(JournalReader(database).pages("TRUE"))
+    return merge(entry_rows, map(row_values, in_pages))
 
 
 def await_requests(folder: Path) -> None:
@@ -64,7 +70,7 @@ def write_moved_file(database: Database, folder: Path, positions: Mapping[str, i
     with closing(Database(folder)) as target:
         prepare_copy(target)
         with attached(target, database.file_path), target.transaction() as connection:
-            copy_tables(connection, read_tables(target) - {"journal", *COPY_TABLES})
+            copy_tables(connection, read_tables(target) - JOURNAL_TABLES - {*COPY_TABLES})
             _number_asides(connection)
             for stream_key, position in positions.items():
                 write_position(connection, stream_key, position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +17,17 @@ from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.requests import ReplayEvent
-from sgevents_core.state.sqlite.checksums import checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.deferred import read_deferred_calls, read_ignored_reasons
-from sgevents_core.state.sqlite.event_search import choice_condition, ids_condition
+from sgevents_core.state.sqlite.event_search import (
+    ERAS_QUERY,
+    choice_condition,
+    entry_condition,
+    failed_query,
+    page_condition,
+)
 from sgevents_core.state.sqlite.figures import read_call_figures, read_feed_figures
-from sgevents_core.state.sqlite.reading import ENTRY_COLUMNS, build_entries, strands_column
+from sgevents_core.state.sqlite.journal_reading import JournalReader, entries_between, find_event
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
 _EVENT_COLUMNS: Final = "era, seq, event_id, body"
@@ -39,8 +45,7 @@ class SqlitePast:
 
     def __init__(self, state_folder: Path) -> None:
         self._database = Database(state_folder, read_only=True)
-        self._checksum_column = checksum_column(self._database)
-        self._strands_column = strands_column(self._database)
+        self._journal = JournalReader(self._database)
 
     @property
     def database(self) -> Database:
@@ -53,45 +58,74 @@ class SqlitePast:
 
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
-        event_row = self._database.fetch_one(
-            f"SELECT {_EVENT_COLUMNS} FROM journal WHERE {ids_condition()} ORDER BY era DESC",  # noqa: S608 - our own
-            {"first_id": event_id, "last_id": event_id},
-        )
-        return None if event_row is None else ReplayEvent(*event_row)
+        for (era,) in sorted(self._database.fetch_all(ERAS_QUERY), reverse=True):
+            event = find_event(self._database.fetch_all, era, event_id)
+            if event is not None:
+                return event
+        return None
 
     def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
-        return self._select_events("event_id BETWEEN ? AND ?", era, first, last)
+        events = self._select_rows("event_id BETWEEN ? AND ?", era, first, last)
+        condition = "era = ? AND last_id >= ? AND first_id <= ?"
+        for entries in self._journal.pages(condition, era, first, last):
+            events += [_event_of(entry) for entry in entries if first <= entry.event_id <= last]
+        return sorted(events, key=_seq_of)
 
     def since(self, era: int, created_since: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
-        return self._select_events("created_at >= ?", era, created_since)
+        events = self._select_rows("created_at >= ?", era, created_since)
+        for entries in self._journal.pages("era = ? AND latest_at >= ?", era, created_since):
+            events += [_event_of(entry) for entry in entries if entry.created >= created_since]
+        return sorted(events, key=_seq_of)
 
     def chosen(
         self, choice: EventChoice, scripts: Scripts, *, above: int, below: int, limit: int
     ) -> list[Entry]:
         """Return the chosen entries between two places of the journal, the newest first."""
-        sql_condition, sql_values = choice_condition(choice, self._strands_column)
-        entry_rows = self._database.fetch_each(
-            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
-            f" WHERE {sql_condition} ORDER BY seq DESC",
-            {**sql_values, "above": above, "below": below},
-        )
-        entries: Iterator[Entry] = (
-            entry for entry_row in entry_rows for entry in build_entries([entry_row])
+        sql_condition, sql_values = choice_condition(choice, self._journal.strands_column)
+        sql_values |= {"above": above, "below": below}
+        entries: Iterator[Entry] = merge(
+            self._journal.chosen_rows(sql_condition, sql_values),
+            self._chosen_in_pages(choice, above, below),
+            key=_seq_of,
+            reverse=True,
         )
         if choice.needs_row:
             entries = filter(lambda entry: choice.matches_row(entry.body, scripts), entries)
         return list(islice(entries, limit))
 
+    def _chosen_in_pages(self, choice: EventChoice, above: int, below: int) -> Iterator[Entry]:
+        """Yield the entries of pages that may be chosen, the newest first."""
+        failed_seqs, may_match = self._failed_seqs(choice, above, below), entry_condition(choice)
+        condition, values = page_condition(choice)
+        values |= {"above": above, "below": below}
+        for entries in self._journal.pages(condition, values, is_descending=True):
+            for entry in entries_between(entries, above + 1, below - 1)[::-1]:
+                if may_match(entry) and (failed_seqs is None or entry.seq in failed_seqs):
+                    yield entry
+
+    def _failed_seqs(self, choice: EventChoice, above: int, below: int) -> set[int] | None:
+        """Return the places on which a callback failed, if the choice is of those; else None."""
+        if not (choice.failed or choice.failed_plugin is not None):
+            return None
+        failure_rows = self._database.fetch_all(
+            failed_query(),
+            {"failed_plugin": choice.failed_plugin, "above": above, "below": below},
+        )
+        return {seq for (seq,) in failure_rows}
+
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which on the journal is complete."""
         event_row = self._database.fetch_one(
-            "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
+            "SELECT seq, event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
             era,
         )
-        return None if event_row is None else JournalStart(*event_row)
+        in_pages = next(self._journal.pages("era = ?", era), [])[:1]
+        if in_pages and (event_row is None or in_pages[0].seq < event_row[0]):
+            return JournalStart(in_pages[0].event_id, in_pages[0].created)
+        return None if event_row is None else JournalStart(*event_row[1:])
 
     def left_out(
         self, left_out_kind: LeftOut, era: int, reaching: int = 0
@@ -145,7 +179,7 @@ class SqlitePast:
         """Return why callbacks did nothing with an event, for those that say so."""
         return read_ignored_reasons(self._database, seq)
 
-    def _select_events(
+    def _select_rows(
         self, sql_condition: str, era: int, *condition_values: Any
     ) -> list[ReplayEvent]:
         event_rows = self._database.fetch_all(
@@ -162,3 +196,11 @@ class SqlitePast:
             self._database.fetch_one("SELECT 1 FROM sqlite_master WHERE name = ?", table_name)
             is not None
         )
+
+
+def _event_of(entry: Entry) -> ReplayEvent:
+    return ReplayEvent(entry.era, entry.seq, entry.event_id, entry.body)
+
+
+def _seq_of(entry: Entry | ReplayEvent) -> int:
+    return entry.seq

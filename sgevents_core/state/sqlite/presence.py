@@ -26,6 +26,8 @@ _SAMPLE_QUERIES: Final = (
     "SELECT * FROM plugins",
     "SELECT * FROM journal WHERE seq = (SELECT min(seq) FROM journal)",
     "SELECT * FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
+    "SELECT * FROM journal_pages WHERE last_seq = (SELECT min(last_seq) FROM journal_pages)",
+    "SELECT * FROM journal_pages WHERE last_seq = (SELECT max(last_seq) FROM journal_pages)",
 )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from functools import lru_cache
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -15,7 +14,7 @@ from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import LATE_BY_AUDIT, Entry
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
     FeedRecord,
@@ -33,7 +32,6 @@ from sgevents_core.state.sqlite.batches import read_batch, read_event_batches, r
 from sgevents_core.state.sqlite.checksums import (
     checksum_column,
     decode_record,
-    row_checksum,
     verify_checksum,
 )
 from sgevents_core.state.sqlite.database import Database
@@ -46,8 +44,8 @@ from sgevents_core.state.sqlite.deferred import (
 from sgevents_core.state.sqlite.done_parts import read_part_done
 from sgevents_core.state.sqlite.events_aside import read_events_aside
 from sgevents_core.state.sqlite.imported import read_imported
+from sgevents_core.state.sqlite.journal_reading import JournalReader
 from sgevents_core.state.sqlite.progress_records import (
-    STRANDS_SINCE_VERSION,
     read_plugin_records,
     read_progress,
     read_strand_places,
@@ -55,7 +53,6 @@ from sgevents_core.state.sqlite.progress_records import (
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
-from sgevents_core.state.strands import STRAND_SHIFTS, STRANDS, strand_of
 
 _SCRIPTS_SINCE_VERSION: Final = 5
 """The version of the schema that first had the table `scripts`."""
@@ -63,9 +60,6 @@ _PARKED_SINCE_VERSION: Final = 3
 """The version of the schema that first had the table `parked`."""
 _ENTRIES_WITH_TYPES: Final = 20_000
 """The number of newest entries that show which event types a site has."""
-ENTRY_COLUMNS: Final = (
-    "seq, event_id, CAST(event_type AS BLOB), created_at, late, body, era"  # bytes, to be cached
-)
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_json: Final = msgspec.json.Decoder().decode
 
@@ -87,7 +81,7 @@ class SqliteReader:
     def __init__(self, state_folder: Path) -> None:
         self._database = Database(state_folder, read_only=self._is_read_only)
         self._checksum_column = checksum_column(self._database)
-        self._strands_column = strands_column(self._database)
+        self._journal = JournalReader(self._database)
 
     @property
     def database(self) -> Database:
@@ -105,51 +99,40 @@ class SqliteReader:
 
     def end(self) -> int:
         """Return the highest `seq`, 0 for an empty journal."""
-        return self._database.fetch_number("SELECT coalesce(max(seq), 0) FROM journal")
+        return self._journal.end()
 
     def lowest(self) -> int:
         """Return the lowest `seq` that is kept; the next one for an empty journal."""
-        return self._database.fetch_number("SELECT coalesce(min(seq), 1) FROM journal")
+        return self._journal.lowest()
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
-        entry_rows = self._database.fetch_all(
-            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column}"  # noqa: S608 - our own
-            " FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
-            after,
-            limit,
+        return self._journal.read(after, limit)
+
+    def read_strand(
+        self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
+    ) -> list[Entry]:
+        """Return up to `limit` entries of one strand with a `seq` above `after`, ascending."""
+        return self._journal.read_strand(
+            strand_number, order_by, after=after, until=until, limit=limit
         )
-        return build_entries(entry_rows)
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`; None if there is none."""
-        found_row = self._database.fetch_one(
-            "SELECT created_at FROM journal WHERE seq > ? ORDER BY seq LIMIT 1", seq
-        )
-        return None if found_row is None else int(found_row[0])
+        next_entries = self._journal.read(seq, 1)
+        return next_entries[0].created if next_entries else None
 
     def seq_before_event(self, event_id: int) -> int:
         """Return the `seq` below the first entry whose event id reaches a value."""
-        return self._seq_before("event_id", event_id)
+        return self._journal.seq_before_event(event_id)
 
     def seq_before_time(self, created_since: int) -> int:
         """Return the `seq` below the first entry created at a time or later."""
-        return self._seq_before("created_at", created_since)
-
-    def _seq_before(self, column_name: str, lowest_value: int) -> int:
-        seq_row = self._database.fetch_one(
-            f"SELECT min(seq) - 1 FROM journal WHERE {column_name} >= ?",  # noqa: S608 - of the two above
-            lowest_value,
-        )
-        return self.end() if seq_row is None or seq_row[0] is None else int(seq_row[0])
+        return self._journal.seq_before_time(created_since)
 
     def event_types(self) -> list[str]:
         """Return the event types of the last entries, each once."""
-        found_rows = self._database.fetch_all(
-            "SELECT DISTINCT event_type FROM journal WHERE seq > ?",
-            self.end() - _ENTRIES_WITH_TYPES,
-        )
-        return [event_type for (event_type,) in found_rows]
+        return sorted(self._journal.event_types(self.end() - _ENTRIES_WITH_TYPES))
 
     def load_feed(self) -> FeedRecord | None:
         """Return the feed's state, None before the first start."""
@@ -211,42 +194,6 @@ class SqliteReader:
         if self._database.fetch_number("PRAGMA user_version") < _SCRIPTS_SINCE_VERSION:
             return {}
         return dict(self._database.fetch_all("SELECT id, name FROM scripts"))
-
-    def read_strand(
-        self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
-    ) -> list[Entry]:
-        """Return up to `limit` entries of one strand with a `seq` above `after`, ascending."""
-        strand_entries: list[Entry] = []
-        while (entries_lacking := limit - len(strand_entries)) > 0:
-            strand_rows = self._select_strand_rows(
-                strand_number, order_by, after, until, entries_lacking
-            )
-            strand_entries += [
-                entry
-                for entry in build_entries(strand_rows)
-                if strand_of(entry, order_by) == strand_number
-            ]
-            if len(strand_rows) < entries_lacking:
-                break
-            after = strand_rows[-1][0]
-        return strand_entries
-
-    def _select_strand_rows(
-        self, strand_number: int, order_by: OrderBy, after: int, until: int, limit: int
-    ) -> list[tuple[Any, ...]]:
-        """Return the rows of a strand, and rows of an older version, whose strand is not stored."""
-        return self._database.fetch_all(
-            f"SELECT {ENTRY_COLUMNS}, {self._checksum_column}, {self._strands_column} FROM journal"  # noqa: S608 - our own
-            f" WHERE seq > ? AND seq <= ? AND coalesce({self._strands_column} >> ? & ?, ?) = ?"
-            " ORDER BY seq LIMIT ?",
-            after,
-            until,
-            STRAND_SHIFTS[order_by],
-            STRANDS - 1,
-            strand_number,
-            strand_number,
-            limit,
-        )
 
     def lane_progress(self, lane_name: str) -> Progress | None:
         """Return a lane's last recorded position; None for a lane never seen."""
@@ -381,69 +328,3 @@ def read_feed_state(database: Database, sum_column: str = "sum") -> FeedState | 
         return None
     verify_checksum(database, "the record of the feed", feed_row[1], feed_row[0])
     return decode_record(database, "the record of the feed", _decode_feed, feed_row[0])
-
-
-def strands_column(database: Database) -> str:
-    """Return the column of an entry's packed strands; a database opened for reading may lack it."""
-    schema_version = database.fetch_number("PRAGMA user_version")
-    return "strands" if schema_version >= STRANDS_SINCE_VERSION else "NULL"
-
-
-def build_entries(entry_rows: Sequence[tuple[Any, ...]]) -> list[Entry]:
-    """Return the entries of rows with `ENTRY_COLUMNS`, a checksum and packed strands."""
-    try:
-        return [
-            Entry(
-                seq,
-                event_id,
-                _type_text(type_bytes),
-                created_at,
-                is_late != 0,
-                row_json,
-                event_era,
-                None
-                if stored_checksum is None
-                else stored_checksum
-                == row_checksum(event_era, event_id, type_bytes, created_at, row_json),
-                packed_strands,
-                is_late == LATE_BY_AUDIT,
-            )
-            for (
-                seq,
-                event_id,
-                type_bytes,
-                created_at,
-                is_late,
-                row_json,
-                event_era,
-                stored_checksum,
-                packed_strands,
-            ) in entry_rows
-        ]
-    except TypeError:  # a flipped byte may change a value's type
-        if len(entry_rows) > 1:
-            return [entry for entry_row in entry_rows for entry in build_entries([entry_row])]
-        return [_damaged_entry(*entry_rows[0])]
-
-
-def _damaged_entry(seq: int, event_id: int, type_value: Any, *other_values: Any) -> Entry:
-    """Return an entry whose values are not of the types that were written."""
-    created_at, is_late, row_json, event_era, _, packed_strands = other_values
-    return Entry(
-        seq,
-        event_id,
-        str(type_value),
-        created_at,
-        bool(is_late),
-        row_json,
-        event_era,
-        False,
-        packed_strands,
-        is_late == LATE_BY_AUDIT,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _type_text(type_bytes: bytes) -> str:
-    """Return an event type as text, the same object each time; a flipped byte must not matter."""
-    return type_bytes.decode("utf-8", "surrogateescape")

@@ -19,6 +19,7 @@ _PAGE_SIZE: Final = 16_384
 
 Appending and reading events costs less than with SQLite's 4 KiB: there are a quarter of the pages.
 """
+_PAGES_SINCE_VERSION: Final = 17
 
 
 def prepare_for_writing(connection: sqlite3.Connection) -> None:
@@ -59,6 +60,11 @@ def check_version(
             " before the upgrade"
         )
         raise StateTooNew(path=str(database_path), reason=reason_text)
+
+
+def has_pages(connection: sqlite3.Connection) -> bool:
+    """Return whether the schema has pages of the journal; a later start may add them."""
+    return _schema_version(connection) >= _PAGES_SINCE_VERSION
 
 
 @cache

@@ -13,6 +13,7 @@ from sgevents_core.state.sqlite.batches import write_batches
 from sgevents_core.state.sqlite.call_deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.checksums import checksum_of
 from sgevents_core.state.sqlite.deferred import write_deferrals
+from sgevents_core.state.sqlite.journal_reading import fetch_with, find_entry
 from sgevents_core.state.sqlite.letters import insert_failure
 from sgevents_core.state.sqlite.progress_records import (
     progress_columns,
@@ -91,10 +92,8 @@ def _write_failure(
     given_number: int | None,
 ) -> int:
     if step.failure_event is None:
-        entry_row = connection.execute(
-            "SELECT body, era FROM journal WHERE seq = ?", (failure.seq,)
-        ).fetchone()
-        row_json, event_era = entry_row or (None, 1)
+        event = find_entry(fetch_with(connection), failure.seq)
+        row_json, event_era = (None, 1) if event is None else (event.body, event.era)
     else:
         row_json, event_era = step.failure_event.body, step.failure_event.era
     failure_number = insert_failure(
