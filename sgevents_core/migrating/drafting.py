@@ -35,6 +35,7 @@ from sgevents_core.migrating.registrations import (
     filter_of,
 )
 from sgevents_core.migrating.source_report import SourceReport, report_on
+from sgevents_core.migrating.source_texts import read_source
 from sgevents_core.migrating.written_keys import is_placeholder
 from sgevents_core.migrating.written_values import FromEnvironment, Named, shown
 
@@ -78,7 +79,7 @@ def draft_package(plugin_path: Path, draft_names: DraftNames) -> DraftedPackage:
     source_report = report_on(plugin_path)
     if source_report.entrance is None:
         raise NotDraftedError(path=plugin_path, reason=_why_not(source_report))
-    package_source = plugin_path.read_text("utf-8", "surrogateescape")
+    package_source = read_source(plugin_path)
     module_tree = ast.parse(package_source)
     reason_texts = list(_reasons(module_tree, source_report.entrance))
     moved_code = moved_source(
@@ -91,7 +92,7 @@ def draft_package(plugin_path: Path, draft_names: DraftNames) -> DraftedPackage:
     neighbour_modules = modules_beside(plugin_path, module_tree)
     template_values = {
         **draft_names._asdict(),
-        "imports": packages_to_add([plugin_path, *neighbour_modules]),
+        "imports": packages_to_add(plugin_path, neighbour_modules),
         "file": plugin_path.name,
         "description": toml_text(f"{plugin_path.name}, moved over"),
     }
@@ -110,7 +111,9 @@ def draft_package(plugin_path: Path, draft_names: DraftNames) -> DraftedPackage:
         if neighbour_modules
         else moved_code.text,
         **{
-            f"{draft_names.package}/{module_path.name}": moved_module(module_path, draft_names.name)
+            _path_in_draft(module_path, plugin_path, draft_names): moved_module(
+                module_path, draft_names.name
+            )
             for module_path in neighbour_modules
         },
         f"{draft_names.package}/plugin.py": plugin_source,
@@ -122,6 +125,11 @@ def draft_package(plugin_path: Path, draft_names: DraftNames) -> DraftedPackage:
     }
     mark_count = sum(template_text.count("TRANSLATE:") for template_text in package_files.values())
     return DraftedPackage(package_files, reason_texts, mark_count)
+
+
+def _path_in_draft(module_path: Path, plugin_path: Path, draft_names: DraftNames) -> str:
+    """Return where in the package's folder a module goes that is beside the plugin."""
+    return f"{draft_names.package}/{module_path.relative_to(plugin_path.parent).as_posix()}"
 
 
 def _why_not(source_report: SourceReport) -> str:

@@ -180,7 +180,7 @@ class _Lines:
     """A source in which places of a syntax tree can be found: those count bytes of UTF-8."""
 
     def __init__(self, file_source: str) -> None:
-        self._source_content = file_source.encode("utf-8", "surrogateescape")
+        self._source_content = file_source.encode()
         self._line_offsets = [0]
         for line_number in self._source_content.splitlines(keepends=True):
             self._line_offsets.append(self._line_offsets[-1] + len(line_number))
@@ -228,7 +228,7 @@ class _Lines:
                 + source_edit.text
                 + source_content[source_edit.end :]
             )
-        return source_content.decode("utf-8", "surrogateescape")
+        return source_content.decode()
 
 
 def with_lines(source_text: str, added_lines: str) -> str:

@@ -172,6 +172,50 @@ def test_hooks_are_drafted_with_filters(
     ]
 
 
+ELSEWHERE = """\
+# -*- coding: {coding} -*-
+import tools
+from studio_pipeline import names
+
+def registerCallbacks(reg):
+    reg.registerCallback("a", "b", note, {{"Shotgun_Task_Change": ["content"]}})
+
+def note(sg, logger, event, args):
+    assert names.PLACE == tools.PLACE == "Zürich", tools.PLACE
+"""
+
+
+@pytest.mark.parametrize("coding", ["latin-1", "utf-8-sig"])
+def test_files_in_any_encoding_and_packages_beside_are_taken_over(
+    studio: OldStudio, coding: str
+) -> None:
+    """The draft is UTF-8, and says so; it has the packages that the plugin imports."""
+    named = coding.removesuffix("-sig")
+    files = {
+        "notify.py": ELSEWHERE.format(coding=named),
+        "tools.py": f'# coding: {named}\r\nPLACE = "Zürich"\r\n',
+        "studio_pipeline/__init__.py": "",
+        "studio_pipeline/names.py": f"# coding: {named}\nfrom .deep import PLACE\n",
+        "studio_pipeline/deep/__init__.py": f'# coding: {named}\nPLACE = "Zürich"\n',
+    }
+    for name, text in files.items():
+        studio.write(f"studio/{name}", "").write_bytes(text.encode(coding))
+    folder = draft(studio, "notify")
+    written = (folder / "notify" / "callbacks.py").read_text("utf-8")
+    assert "# -*- coding: utf-8 -*-" in written
+    assert '"Zürich"' in written
+    assert "TRANSLATE: add the packages" not in texts(folder)
+    own_tests(folder)
+
+
+def test_a_comment_in_no_encoding_is_taken_over(studio: OldStudio) -> None:
+    """Python does not mind it; the characters are replaced."""
+    text = ELSEWHERE.format(coding="x").partition("\n")[2].replace("import tools\n", "# caf\xe9\n")
+    text = text.replace("from studio_pipeline import names\n", "").replace("Zürich", "")
+    studio.write("studio/notify.py", "").write_bytes(text.encode("latin-1"))
+    assert "# caf\ufffd" in texts(draft(studio, "notify"))
+
+
 def test_what_is_computed_registers_as_ever(
     studio: OldStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
