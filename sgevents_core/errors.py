@@ -534,6 +534,8 @@ class StateError(SgEventsError):
     exit_code = 1
     fix: ClassVar[str] = "free space on its disk, or allow the daemon to write there"
     """What to do while it lasts, for people."""
+    is_lasting: ClassVar[bool] = False
+    """Whether no waiting mends it, so that whatever works at the state has to end."""
     path: str
     reason: str
 
@@ -541,9 +543,13 @@ class StateError(SgEventsError):
 class StateTooNew(StateError):
     """The state {path} cannot be used: {reason}."""
 
+    is_lasting = True
+
 
 class StateElsewhere(StateError):
     """The state {path} cannot be used: {reason}."""
+
+    is_lasting = True
 
 
 class MoveRefused(SgEventsError):
@@ -580,6 +586,8 @@ class StateDamaged(StateError):
     """The state {path} is damaged: {reason}.
     No more callbacks are called. `sgevents state check` says what is wrong and how to repair it.
     """
+
+    is_lasting = True
 
 
 class BackupError(SgEventsError):
@@ -1208,12 +1216,23 @@ class StreamMissing(BrokerError):
 
 class StreamLost(BrokerError):
     """The stream {stream} on the NATS server {path} is no longer what it was: {reason}.
-    No more callbacks are called, since their record would be incomplete. Restore the stream.
+    No more callbacks are called, since their record would be incomplete. Stop the daemons of all
+    hosts, then restore it from a host's copy: sgevents cluster init, and sgevents cluster restore.
     """
 
     exit_code = 4
+    is_lasting = True
     fix = "stop all daemons, and restore the stream from a copy: sgevents cluster restore"
     stream: str
+
+
+class LogsUnreadable(StateError):
+    """The state {path} cannot be used: {reason}.
+    No more callbacks are called. Report it, with the log.
+    """
+
+    exit_code = 4
+    is_lasting = True
 
 
 class FrontCut(SgEventsError):

@@ -15,9 +15,7 @@ from sgevents_core.errors import (
     MessageTooNew,
     SgEventsError,
     StaleWriter,
-    StateDamaged,
     StateError,
-    StreamLost,
 )
 from sgevents_core.hosts.spread import FEED, lane_of_work, lane_work
 from sgevents_core.hosts.work import Work
@@ -28,8 +26,6 @@ logger = logging.getLogger("sgevents.daemon")
 
 RETRY_SECONDS: Final = 2.0
 """Seconds after which work is tried again that could not be taken."""
-_LASTING: Final = (StateDamaged, StreamLost, MessageTooNew)
-"""What no waiting mends."""
 
 
 class WorkTurnover:
@@ -110,7 +106,7 @@ class WorkTurnover:
         return (
             self._work.is_shared
             and isinstance(error, StaleWriter | StateError)
-            and not isinstance(error, _LASTING)
+            and not _is_lasting(error)
         )
 
     # Ending
@@ -177,7 +173,7 @@ class WorkTurnover:
             elif lane_name not in self._parts.held_lanes:
                 self._begin_lane(lane_name)
         except (StaleWriter, StateError) as error:
-            if isinstance(error, _LASTING):
+            if _is_lasting(error):
                 raise
             self._retry_later(work_name, error)
         else:
@@ -216,6 +212,11 @@ class WorkTurnover:
             with self._open_watch() as watch:
                 self._assembly.give_up_lane(self._parts, lane_name, watch)
         self._work.finish(work_name)
+
+
+def _is_lasting(error: BaseException) -> bool:
+    """Return whether no waiting mends an error, on this host or another."""
+    return isinstance(error, MessageTooNew) or (isinstance(error, StateError) and error.is_lasting)
 
 
 def _report_feed_begun() -> None:

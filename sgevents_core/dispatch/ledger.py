@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from sgevents_core.choices import OrderBy
-from sgevents_core.errors import StateDamaged, StateError
+from sgevents_core.errors import StateError
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
@@ -56,8 +56,8 @@ class LaneLedger:
 
     Args:
         held_lane: The lane, with its own connection to the journal and the ledger.
-        stopping: Set when the lane must end: a failing write then raises StateError. Damage raises
-            StateDamaged at once, since waiting does not repair it.
+        stopping: Set when the lane must end: a failing write then raises StateError. What no
+            waiting mends, such as damage, raises at once.
     """
 
     def __init__(self, held_lane: HeldLane, stopping: threading.Event) -> None:
@@ -167,7 +167,7 @@ class LaneLedger:
                 with self._connection_lock:
                     result = state_call()
             except StateError as error:
-                if self._stop_event.is_set() or isinstance(error, StateDamaged):
+                if self._stop_event.is_set() or error.is_lasting:
                     raise
                 wait_seconds = self._record_failure(error)
                 report_alive(wait_seconds)

@@ -17,7 +17,6 @@ from sgevents_core.errors import (
     SiteError,
     SiteFault,
     SiteRefused,
-    StateDamaged,
     StateError,
 )
 from sgevents_core.observe import liveness
@@ -460,8 +459,8 @@ class Feed:
         return True
 
     def _wait_for_journal(self, error: StateError) -> None:
-        """Wait until the journal can be written again, which never happens if it is damaged."""
-        if isinstance(error, StateDamaged):
+        """Wait until the journal can be written again, unless no waiting mends it."""
+        if error.is_lasting:
             raise error
         self._stopping.wait(self._journal_trouble.record_failure(error))
 

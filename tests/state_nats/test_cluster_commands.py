@@ -182,6 +182,16 @@ def test_a_stream_that_is_sealed_is_shown(studio: Studio, streams: NatsSite) -> 
     assert any("it is sealed" in message for _status, message in studio.findings())
 
 
+def test_a_log_with_a_hole_is_shown(studio: Studio, streams: NatsSite) -> None:
+    """A host that makes its copy anew would not know that something is missing."""
+    for number in range(3):
+        streams.journal().append(streams.page, b"x", number, f"render01-1/{number + 1}")
+    call(streams.broker, "STREAM.MSG.DELETE", {"seq": 2}, stream=streams.names.journal)
+    problems = [message for status, message in studio.findings() if status == "problem"]
+    assert len(problems) == 1
+    assert "1 message was deleted in the middle of it" in problems[0]
+
+
 @pytest.mark.parametrize(("limit", "most"), [("max_bytes", 1200), ("max_msgs", 2)])
 def test_a_stream_that_is_nearly_full_is_shown(
     studio: Studio, streams: NatsSite, limit: str, most: int

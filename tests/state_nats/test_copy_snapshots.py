@@ -203,6 +203,19 @@ def test_snapshots_are_made_by_the_feeds_host_once_streams_have_grown(
         keeping.stop()
 
 
+def test_snapshot_that_was_deleted_is_made_anew(site: Site) -> None:
+    """At once, whatever has grown: no new host can begin without one."""
+    copy = site.state.session().copy
+    keeping = SnapshotKeeping(copy, site.logs, lambda: True)
+    site.writer.record("main", site.fence, Step(store={"notify": {"n": 1}}))
+    site.writer.end()
+    assert [keeping.look(), keeping.look()] == [True, False]
+    site.logs.files.clear()
+    assert [keeping.look(), keeping.look()] == [True, False]
+    assert len(site.logs.files) == 1
+    keeping.stop()
+
+
 def test_snapshot_goes_through_the_servers(tmp_path: Path) -> None:
     """A host whose streams were cut begins with what another one stored there."""
     with ExitStack() as opened:

@@ -141,3 +141,6 @@ def test_leases_of_a_bucket_that_is_gone_begin_anew(site: NatsSite) -> None:
     assert leases.read_all() == {}
     assert leases.renew(held) is None
     assert leases.take("feed", b"render02") is not None
+    call(site.broker, "STREAM.DELETE", stream=f"KV_{site.names.lease_bucket}")
+    assert leases.renew(held) is None  # without anybody's look at all leases before
+    assert leases.take("feed", b"render03") is not None

@@ -9,7 +9,7 @@ import threading
 import pytest
 from nats_sites import NatsSite
 
-from sgevents_core.errors import BrokerError
+from sgevents_core.errors import BrokerError, StreamMissing
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.jetstream import call, stream_info
 from sgevents_core.state.nats.snapshots import Pointer, SnapshotStore
@@ -83,3 +83,16 @@ def test_numbers_are_given_once(site: NatsSite) -> None:
         thread.join()
     assert sorted(given) == list(range(1, 81))
     assert stream_info(site.broker, site.names.numbers)["state"]["messages"] == 1
+
+
+def test_counter_that_was_deleted_gives_no_number_twice(site: NatsSite) -> None:
+    """Without it, there is none; made anew, it begins behind what is known."""
+    counter = Counter(site.broker, site.names.numbers, site.names.number_subject)
+    assert [counter.number_above(known) for known in (0, 1, 2)] == [1, 2, 3]
+    call(site.broker, "STREAM.DELETE", stream=site.names.numbers)
+    with pytest.raises(StreamMissing, match="sgevents cluster init"):
+        counter.next_numbers()
+    site.make_streams()
+    first = counter.number_above(3)
+    assert first > 3
+    assert counter.number_above(first) == first + 1

@@ -109,7 +109,7 @@ class MemoryLogs:
         places = {key: log.last_sequence() for key, log in self._logs.items()}
         return {key: place for key, place in places.items() if place}
 
-    def next_number(self) -> int:
+    def next_number(self, above: int) -> int:
         """A number that comes once."""
         return next(self._numbers)
 
@@ -134,6 +134,10 @@ class MemoryLogs:
             return False
         target.write(self.files[file_name])
         return True
+
+    def has_file(self, file_name: str) -> bool:
+        """Return whether there is a file."""
+        return file_name in self.files
 
     def delete_file(self, file_name: str) -> None:
         """Remove a file."""

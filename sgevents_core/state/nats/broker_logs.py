@@ -123,6 +123,10 @@ class BrokerLogs:
         self._identities: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def __str__(self) -> str:
+        """Return the servers' address, for people."""
+        return str(self._broker)
+
     def log(self, stream_key: str) -> BrokerLog:
         """Return a stream."""
         with self._lock:
@@ -153,9 +157,9 @@ class BrokerLogs:
         lane_names = filter(None, map(self._names.lane_of, lane_streams))
         return [JOURNAL, REQUESTS, *sorted(map(lane_key, lane_names))]
 
-    def next_number(self) -> int:
-        """Return a number that nobody else gets."""
-        return self._counter.next_numbers()[0]
+    def next_number(self, above: int) -> int:
+        """Return a number that nobody else gets, higher than one that is known."""
+        return self._counter.number_above(above)
 
     def raise_numbers(self, least_number: int) -> None:
         """Let the next number be higher than another."""
@@ -188,6 +192,10 @@ class BrokerLogs:
     def get_file(self, file_name: str, target: BinaryIO) -> bool:
         """Read a file that hosts share; return whether there is one of the name."""
         return self._store.get(file_name, target)
+
+    def has_file(self, file_name: str) -> bool:
+        """Return whether there is a file that hosts share."""
+        return self._store.has(file_name)
 
     def delete_file(self, file_name: str) -> None:
         """Remove a file that hosts share."""

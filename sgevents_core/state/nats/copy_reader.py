@@ -15,10 +15,9 @@ from typing import Final
 from sgevents_core.errors import (
     BrokerUnreachable,
     FrontCut,
+    LogsUnreadable,
     SgEventsError,
-    StateDamaged,
     StateError,
-    StreamLost,
 )
 from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.copy import Copy
@@ -186,7 +185,7 @@ class CopyReader:
                 return
             except Exception as error:
                 reason_text = f"its logs cannot be read: {type(error).__name__}: {error}"
-                self._copy.fail(StateError(path=str(self._copy.folder), reason=reason_text))
+                self._copy.fail(LogsUnreadable(path=str(self._copy.folder), reason=reason_text))
                 raise
             if not has_moved and not self._unread and not self._stopping.is_set():
                 if self._copy.elsewhere is not None:
@@ -204,9 +203,9 @@ class CopyReader:
             self._fetched.clear()
             remake(self._copy, self._logs, front_cut)
             has_moved = True
-        except (StateDamaged, StreamLost):
-            raise
         except StateError as error:
+            if error.is_lasting:
+                raise
             self._trouble = error
             self._fetched.clear()
             self._copy.reload_if_possible()

@@ -57,10 +57,15 @@ def read_snapshot_pointer(logs: Logs) -> tuple[SnapshotPointer | None, int]:
     return (None, 0) if pointer is None else (_decode_pointer(pointer[0]), pointer[1])
 
 
-def make_snapshot(copy: Copy, logs: Logs) -> bool:
+def make_snapshot(copy: Copy, logs: Logs, *, is_missing: bool = False) -> bool:
     """Make a snapshot of a copy, and cut the streams; return whether it is the newest now.
 
     Any host may do this at any time. One whose copy is behind the newest snapshot does nothing.
+
+    Args:
+        copy: The copy.
+        logs: The logs.
+        is_missing: Whether the newest snapshot was lost, so that one of the same place is wanted.
 
     Raises:
         StateError: The servers do not answer, or the disk is full.
@@ -70,7 +75,9 @@ def make_snapshot(copy: Copy, logs: Logs) -> bool:
     before, revision = read_snapshot_pointer(logs)
     with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, dir=copy.folder) as folder:
         packed_path, positions = _pack(copy, Path(folder))
-        if before is not None and not _is_ahead(positions, before.positions):
+        if before is not None and not (
+            _is_ahead(positions, before.positions) or (is_missing and positions == before.positions)
+        ):
             return False
         file_name = f"{_FOLDER_PREFIX}{secrets.token_hex(8)}.db.gz"
         size = packed_path.stat().st_size
@@ -111,13 +118,13 @@ def remake(copy: Copy, logs: Logs, front_cut: FrontCut | None = None) -> None:
             f"it begins with message {front_cut.first}, the copy needs {front_cut.wanted}, and no"
             " snapshot holds it"
         )
-        raise StreamLost(path=str(copy.folder), stream=front_cut.stream, reason=reason_text)
+        raise StreamLost(path=str(logs), stream=front_cut.stream, reason=reason_text)
     with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, dir=copy.folder) as folder:
         packed_path = Path(folder) / "packed"
         with packed_path.open("wb") as packed_file:
             if not logs.get_file(pointer.file, packed_file):
                 reason_text = f"its snapshot {pointer.file} is gone"
-                raise StreamLost(path=str(copy.folder), stream=JOURNAL, reason=reason_text)
+                raise StreamLost(path=str(logs), stream=JOURNAL, reason=reason_text)
         with gzip.open(packed_path) as packed, (Path(folder) / DATABASE).open("wb") as target:
             shutil.copyfileobj(packed, target)
         copy.restore(Path(folder))

@@ -224,7 +224,7 @@ class NatsFeedWriter(CopyConnection):
 
     def _letter_number(self, step: RequestStep) -> int | None:
         is_new = step.letter is not None and step.letter.number is None
-        return self._session.logs.next_number() if is_new else None
+        return self._next_number() if is_new else None
 
     def _refuse_known(
         self, feed: HeldFeed, feed_era: int, appended_rows: Sequence[LateRow]

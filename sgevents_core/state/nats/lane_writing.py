@@ -126,15 +126,15 @@ class NatsLaneWriter(CopyConnection):
 
     def _words_of(self, step: Step) -> StepWords:
         """Return a step with all that its effect depends on."""
-        logs, request = self._session.logs, step.request
+        request = step.request
         letter = None if request is None else request.letter
         words = StepWords.of(step, GivenValues())
         if step.failure is not None and step.failure_event is None:
             words.failure_event = self._event_at(step.failure.seq, step.failure.event_id)
         words.given = GivenValues(
-            failure_number=None if step.failure is None else logs.next_number(),
+            failure_number=None if step.failure is None else self._next_number(),
             letter_number=(
-                logs.next_number() if letter is not None and letter.number is None else None
+                self._next_number() if letter is not None and letter.number is None else None
             ),
             answered_at=time.time() if request is not None and request.answer is not None else None,
             part_seq=(

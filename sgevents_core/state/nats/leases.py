@@ -63,9 +63,8 @@ class Leases:
         try:
             entries = read_entries(self._broker, self._bucket.name, self._within)
         except BrokerUnreachable:
-            if find_stream(self._broker, self._bucket.name) is not None:
+            if not self._remake_bucket():
                 raise
-            create_stream(self._broker, self._bucket)
             return {}
         return {_key_of(word): entry for word, entry in entries.items()}
 
@@ -141,12 +140,24 @@ class Leases:
         """Write a key if its revision is the expected one; None if it is not."""
         sent_at = self.clock()
         conditions = {_EXPECTED_REVISION: str(revision), **(headers or {})}
-        written = write_expecting(
-            self._broker, f"{self._start}{_word_of(key)}", holder, conditions, self._within
-        )
+        try:
+            written = write_expecting(
+                self._broker, f"{self._start}{_word_of(key)}", holder, conditions, self._within
+            )
+        except BrokerUnreachable as error:
+            if error.is_sent or not self._remake_bucket():
+                raise
+            return None
         if written is None:
             return None
         return HeldLease(key, holder, written, sent_at + self.seconds - SAFETY_SECONDS)
+
+    def _remake_bucket(self) -> bool:
+        """Make the bucket anew if it was deleted, since nothing rests on it; return whether."""
+        if find_stream(self._broker, self._bucket.name) is not None:
+            return False
+        create_stream(self._broker, self._bucket)
+        return True
 
     def _newest(self, key: str) -> StoredMessage | None:
         wanted = {"last_by_subj": f"{self._start}{_word_of(key)}"}

@@ -67,8 +67,12 @@ class Logs(Protocol):
     def stream_keys(self) -> list[str]:
         """Return the keys of all logs that there are."""
 
-    def next_number(self) -> int:
-        """Return a number that nobody else gets, of a failure or a dead letter."""
+    def next_number(self, above: int) -> int:
+        """Return a number that nobody else gets, of a failure or a dead letter.
+
+        Args:
+            above: The highest that this host knows.
+        """
 
     def listen(self, take_news: Callable[[str | None], None]) -> None:
         """Call a function with the key of a log that has grown, or None if any may have."""
@@ -78,6 +82,9 @@ class Logs(Protocol):
 
     def get_file(self, file_name: str, target: BinaryIO) -> bool:
         """Read a file that hosts share; return whether there is one of the name."""
+
+    def has_file(self, file_name: str) -> bool:
+        """Return whether there is a file that hosts share."""
 
     def delete_file(self, file_name: str) -> None:
         """Remove a file that hosts share."""

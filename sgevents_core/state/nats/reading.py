@@ -6,6 +6,7 @@ from sgevents_core.state.nats.session import Session
 from sgevents_core.state.nats.shared_register import read_own
 from sgevents_core.state.register import NotedLane
 from sgevents_core.state.sqlite.letters import SqliteLetters
+from sgevents_core.state.sqlite.moved_files import newest_number
 from sgevents_core.state.sqlite.past_events import SqlitePast
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.shared_registers import read_shared_register
@@ -22,6 +23,10 @@ class CopyConnection(SqliteReader):
         super().__init__(session.copy.folder)
         self._session = session
         self._database.before_read = session.wait_for_own
+
+    def _next_number(self) -> int:
+        """Return a number of a failure or a dead letter that nobody else gets."""
+        return self._session.logs.next_number(newest_number(self._database))
 
     def noted_lane(self, lane_name: str) -> NotedLane:
         """Return what a lane has noted in its register, on whatever host that is."""

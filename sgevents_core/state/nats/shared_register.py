@@ -92,6 +92,8 @@ class SharedWords:
                     if number > self._sent_number:
                         self._send_pending()
             except StateError as error:
+                if error.is_lasting:
+                    raise
                 self._trouble.record_failure(error)
                 report_alive(pause)
                 if self._stopping.wait(pause):

@@ -42,19 +42,20 @@ class SnapshotKeeping:
         self._thread.join()
 
     def look(self) -> bool:
-        """Make a snapshot if it is time; return whether it is the newest now.
+        """Make a snapshot if it is time, or none is left; return whether it is the newest now.
 
         Raises:
             StateError: It cannot be made.
         """
-        growth = self._copy.applied_bytes - self._bytes_before
-        if growth < LEAST_GROWTH or not self._holds_feed():
+        if not self._holds_feed():
             return False
+        growth = self._copy.applied_bytes - self._bytes_before
         newest, _ = read_snapshot_pointer(self._logs)
-        if newest is not None and growth < newest.size:
+        is_missing = newest is None or not self._logs.has_file(newest.file)
+        if not is_missing and newest is not None and growth < max(LEAST_GROWTH, newest.size):
             return False
         bytes_now = self._copy.applied_bytes
-        is_made = make_snapshot(self._copy, self._logs)
+        is_made = make_snapshot(self._copy, self._logs, is_missing=is_missing)
         self._bytes_before = bytes_now
         return is_made
 

@@ -96,6 +96,15 @@ class SnapshotStore:
             raise BrokerError(path=str(self._broker), reason=f"{name} is damaged in {self._bucket}")
         return True
 
+    def has(self, name: str) -> bool:
+        """Return whether something is stored under a name; whether it is whole is not known.
+
+        Raises:
+            BrokerError: The server refused, or did not answer.
+        """
+        info = self._read_info(name)
+        return info is not None and not info.get("deleted")
+
     def delete(self, name: str) -> None:
         """Remove what is stored under a name; does nothing if there is no such name.
 

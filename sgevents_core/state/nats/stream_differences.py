@@ -42,7 +42,7 @@ def differences(definition: StreamDefinition, info: Mapping[str, Any]) -> list[F
         for compare in compared
         for problem, fix, weight in compare(definition, info["config"])
     ]
-    return [*faults, *_find_nearly_full(definition, info)]
+    return [*faults, *_find_deleted(definition, info), *_find_nearly_full(definition, info)]
 
 
 def is_only_older(definition: StreamDefinition, info: Mapping[str, Any]) -> bool:
@@ -103,6 +103,17 @@ def _compare_taking(definition: StreamDefinition, config: Mapping[str, Any]) -> 
     if config.get("persist_mode", "default") not in {"", "default"}:
         problem = f"persist_mode is {config['persist_mode']}: a power cut loses what it confirmed"
         yield problem, f"make the stream {name} anew, without persist_mode", "unsafe"
+
+
+def _find_deleted(definition: StreamDefinition, info: Mapping[str, Any]) -> list[Fault]:
+    """Return that messages were deleted in the middle of a log, of which nobody could know."""
+    deleted_count = info["state"].get("num_deleted", 0)
+    if not deleted_count or "republish" not in definition.config:
+        return []
+    deleted = counted(deleted_count, "message was", "messages were")
+    problem = f"{deleted} deleted in the middle of it, so that new copies lack something"
+    fix = "stop all daemons, then `sgevents cluster restore` on a host that had everything"
+    return [Fault(definition.name, problem, fix, "unsafe")]
 
 
 def _find_nearly_full(definition: StreamDefinition, info: Mapping[str, Any]) -> list[Fault]:
