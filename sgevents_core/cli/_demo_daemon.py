@@ -17,6 +17,8 @@ from typing import Any, Final
 RETURNED_ACTION: Final = "callback.returned"
 FAILED_ACTIONS: Final = frozenset({"callback.held", "callback.dead_lettered", "callback.skipped"})
 PLUGIN_LOGGER: Final = "sgevents.plugin."
+_END_WITHIN: Final = 60.0
+"""Seconds within which a command or the daemon ends, also on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class DemoDaemon:
             check=False,
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=_END_WITHIN,
         )
         if completed.returncode:
             self.complaints.append(completed.stderr.strip())
@@ -125,8 +127,8 @@ class DemoDaemon:
             return 0
         if self._daemon_process.poll() is None:
             self._daemon_process.send_signal(end_signal)
-        exit_code = self._daemon_process.wait(timeout=10)
-        self._log_reader.join(timeout=10)
+        exit_code = self._daemon_process.wait(timeout=_END_WITHIN)
+        self._log_reader.join(timeout=_END_WITHIN)
         return exit_code
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:

@@ -12,8 +12,11 @@ from sgevents_core.cli._demo_promises import Evidence, expected_plugins
 from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 
-CALL_PATIENCE: Final = 8.0
-"""Seconds to wait for the plugins' calls before the demo continues without them."""
+CALL_PATIENCE: Final = 60.0
+"""Seconds to wait for the plugins' calls before the demo continues without them.
+
+A busy machine takes long to start a daemon, and no promise is one of speed.
+"""
 BURST_SIZE: Final = 40
 CALLS_BEFORE_KILL: Final = 12
 

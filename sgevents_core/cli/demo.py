@@ -86,7 +86,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
     try:
         day.play_scenes()
         evidence = day.evidence()
-        evidence.status = daemon.status_when_caught_up(seconds=3.0)
+        evidence.status = daemon.status_when_caught_up(seconds=30.0)
         evidence.was_imported = trace.exists()
         promises = list(judge_promises(evidence))
         screen.print_promises(promises)
