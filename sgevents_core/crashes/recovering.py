@@ -73,12 +73,16 @@ def take_over_lanes(
     *,
     changed_plugins: Collection[str] = (),
     evidence: DeathEvidence | None = None,
+    is_shared: bool = False,
 ) -> dict[str, HeldLane]:
     """Take lanes that do not run, and bring their records up to date; return them by name.
 
     Each lane's register is folded into the ledger. A plugin that is not in its lane now (not
     enabled, or broken) keeps its own cursor, so that it loses nothing. One that moves from one of
-    the lanes to another is first released by the one, and then adopted by the other.
+    the lanes to another is first released by the one, and then adopted by the other. Where lanes
+    are shared, another process may still work with it in the lane that it leaves: it stays in that
+    lane, whatever the configuration says, until whoever takes that lane with the same
+    configuration has released it.
 
     Args:
         lane_names: The lanes.
@@ -87,6 +91,7 @@ def take_over_lanes(
         state: The state.
         changed_plugins: Those whose code has changed, so that they resume after an error.
         evidence: How the process that had the lanes died; None if that is not known.
+        is_shared: Whether other processes may have other lanes.
     """
     held_lanes = {lane_name: _take_lane(lane_name, state) for lane_name in lane_names}
     for held_lane in held_lanes.values():
@@ -96,7 +101,7 @@ def take_over_lanes(
         if lane_name in held_lanes:
             _release_plugins(held_lanes[lane_name], settings, lane_by_plugin, evidence)
     for held_lane in held_lanes.values():
-        _recover_lane(held_lane, settings, loaded, evidence)
+        _recover_lane(held_lane, settings, loaded, evidence, is_shared=is_shared)
     state.record_first_cursors()
     return held_lanes
 
@@ -188,6 +193,8 @@ def _release_plugins(
     records = _records_of(held_lane.name, held_lane.writer.plugins())
     start = _join_register(held_lane, records)
     _separate_plugins(start, records, settings, lane_by_plugin)
+    for record in records.values():
+        record.lane = lane_by_plugin.get(record.name, record.lane)
     _record_start(start, records, held_lane, evidence)
     register.remove_register(register.lane_register_path(folder, held_lane.name))
 
@@ -205,7 +212,12 @@ def _separate_plugins(
 
 
 def _recover_lane(
-    held_lane: HeldLane, settings: Settings, loaded: Loaded, evidence: DeathEvidence | None
+    held_lane: HeldLane,
+    settings: Settings,
+    loaded: Loaded,
+    evidence: DeathEvidence | None,
+    *,
+    is_shared: bool,
 ) -> None:
     """Bring one lane's records up to date with its register and the configuration."""
     lane_name, state, folder = held_lane.name, held_lane.writer, settings.state.path
@@ -219,8 +231,8 @@ def _recover_lane(
         table = settings.plugins[plugin_name]
         if plugin_name not in all_records:
             records[plugin_name] = _create_record(plugin_name, lane_name, table, state)
-        elif plugin_name in lane_by_plugin and all_records[plugin_name].apart:
-            records[plugin_name] = all_records[plugin_name]  # its former lane has released it
+        elif plugin_name in lane_by_plugin and all_records[plugin_name].apart and not is_shared:
+            records[plugin_name] = all_records[plugin_name]  # nobody has its former lane
             records[plugin_name].lane = lane_name
         if plugin_name in records:
             _check_retention(records[plugin_name], table, state)

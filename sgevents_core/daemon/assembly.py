@@ -24,6 +24,7 @@ from sgevents_core.crashes.recovering import (
 )
 from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.daemon.following import SiteFollowing
+from sgevents_core.daemon.moving_plugins import MovingPlugins
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.running_files import RunningFiles
 from sgevents_core.dispatch.alerting import Announcer
@@ -102,6 +103,7 @@ class Assembly:
         """Those that changed since their lane was last taken here: they resume after an error."""
         self._evidence = evidence
         self._lanes_taken: set[str] = set()
+        self._moving_plugins = MovingPlugins()
         self._state = state_writer
         self._recorder = recorder
         self._presence = presence
@@ -194,6 +196,13 @@ class Assembly:
         if lane is not None:
             lane.stop()
         return False
+
+    def begin_arrived_plugins(self, parts: Parts) -> None:
+        """End the lanes that begin again with a plugin that another lane has let go."""
+        for lane_name in self._moving_plugins.find_arrived(parts.held_lanes, self._state):
+            lane = parts.lane_of(lane_name)
+            if lane is not None:
+                lane.stop()
 
     def give_up_lane(self, parts: Parts, lane_name: str, watch: PluginWatch) -> None:
         """Shut down the plugins of a lane that has ended, for another process to have it.
@@ -294,7 +303,9 @@ class Assembly:
             self._state,
             changed_plugins=changed_plugins,
             evidence=None if self._lanes_taken.intersection(lane_names) else self._evidence,
+            is_shared=self._work.is_shared,
         )
+        loaded = self._moving_plugins.leave_out(loaded, lane_names, self._state.plugins())
         self._lanes_taken.update(lane_names)
         held_lanes = {name: self._as_work(held) for name, held in held_lanes.items()}
         parts.held_lanes.update(held_lanes)

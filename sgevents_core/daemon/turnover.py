@@ -69,6 +69,7 @@ class WorkTurnover:
         if not self._work.is_shared:
             return
         wanted = set(self._work.wanted())
+        self._assembly.begin_arrived_plugins(self._parts)
         self._end_feed_unless(FEED in wanted)
         for lane_name in list(self._parts.held_lanes):
             self._end_lane_unless(lane_name, lane_work(lane_name) in wanted)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -116,3 +118,52 @@ def test_hosts_upgraded_by_hand_wait_until_more_than_half_have_it(studio: Studio
     restart(gamma)
     studio.await_spread(*NAMES)
     await_calls_once(studio, 5)
+
+
+def test_plugin_moves_to_the_lane_of_another_host(studio: Studio) -> None:
+    """It is called in one lane alone at any time, although another host has the one it leaves."""
+    for host in studio.hosts.values():
+        text = host.daemon.config.read_text()
+        moved = text.replace('name = "night"\nlane = "night"', 'name = "night"\nlane = "day"')
+        assert moved != text
+        host.daemon.config.write_text(moved)
+    holder = next(host for host in studio.hosts.values() if "day" in host.work())
+    assert "night" not in holder.work()
+    with events_all_the_time(studio) as event_ids:
+        assert "Reloaded" in holder.command("reload")
+        wait_until(lambda: lane_of_plugin(holder, "plugin_night") == "day")
+        reached = len(event_ids)
+        wait_until(lambda: len(event_ids) > reached + 10)
+    studio.await_calls(event_ids)
+    assert set(studio.call_counts().values()) == {1}
+    firsts = [event_id for name, event_id in studio.noted_calls() if name == "plugin_night"]
+    assert firsts == sorted(firsts)
+
+
+@contextmanager
+def events_all_the_time(studio: Studio) -> Iterator[list[int]]:
+    """Let events come while the block lasts; their ids are in the list."""
+    event_ids: list[int] = []
+    ended = threading.Event()
+
+    def make_events() -> None:
+        while not ended.wait(0.02):
+            event_ids.append(studio.site.event("Studio_Ping"))
+
+    maker = threading.Thread(target=make_events)
+    maker.start()
+    try:
+        yield event_ids
+    finally:
+        ended.set()
+        maker.join()
+
+
+def lane_of_plugin(host: Host, plugin_name: str) -> str:
+    """Return the lane that a plugin is in, as a host's state says."""
+    (lane,) = [
+        plugin["lane"]
+        for plugin in host.ask("status", "--json")["plugins"]
+        if plugin["name"] == plugin_name
+    ]
+    return str(lane)
