@@ -63,16 +63,16 @@ def hook_source(
     match_conditions.append(
         f'on_error="{"pause" if registration.stop_on_error else "dead-letter"}"'
     )
-    mark_count = []
+    mark_lines = []
     if not may_be_called(type_filter):
         mark_sentence = f"{type_filter.event_type} has no such attribute; is it ever called?"
-        mark_count.append(f"# TRANSLATE: {mark_sentence}\n")
+        mark_lines.append(f"# TRANSLATE: {mark_sentence}\n")
     if type_filter.attributes == ():
         match_conditions.append("where=lambda event: False")
     if type_filter.is_bare:
-        mark_count.append("# TRANSLATE: the attribute was a bare string, in which was searched.\n")
+        mark_lines.append("# TRANSLATE: the attribute was a bare string, in which was searched.\n")
     return (
-        f"\n\n{''.join(mark_count)}"
+        f"\n\n{''.join(mark_lines)}"
         f'@hookimpl(specname="{hook_name}")\n'
         f"@match({', '.join(match_conditions)})\n"
         f"def {function_name}(event: Event, ctx: Context) -> None:\n"

@@ -135,11 +135,11 @@ def _path_in_draft(module_path: Path, plugin_path: Path, draft_names: DraftNames
 def _why_not(source_report: SourceReport) -> str:
     for source_remark in source_report.remarks:
         if source_remark.kind in {"python 2", "broken", "helper"}:
-            line_number = f"line {source_remark.line}: " if source_remark.line else ""
+            line_text = f"line {source_remark.line}: " if source_remark.line else ""
             python_hint = (
                 "it is Python 2, convert it first: " if source_remark.kind == "python 2" else ""
             )
-            return f"{python_hint}{line_number}{source_remark.text}"
+            return f"{python_hint}{line_text}{source_remark.text}"
     return f"it has no function {ENTRANCE} of its own"
 
 
@@ -211,15 +211,15 @@ class _Drafting:
         self._plugin_entrance = plugin_entrance
         self._module_tree = module_tree
         self._moved_source = moved_source
-        self._written_values = template_values
+        self._template_values = template_values
 
     def registering(self, reason_texts: Sequence[str]) -> tuple[str, str]:
         """Return a module that registers as before, and a test of it."""
-        line_numbers = [
+        reason_lines = [
             f"# TRANSLATE: {reason}, so it registers its callbacks as before."
             for reason in reason_texts
         ]
-        template_values = {**self._written_values, "reasons": "\n".join(line_numbers)}
+        template_values = {**self._template_values, "reasons": "\n".join(reason_lines)}
         return _filled("plugin_register.py", template_values), _filled(
             "test_register.py", template_values
         )
@@ -228,55 +228,55 @@ class _Drafting:
         """Return a module with a hook for each filter of each callback, and tests of them."""
         constant_lines: dict[str, str] = {}
         hook_sources, test_source = [], []
-        draft_names: list[str] = []
+        callback_names: list[str] = []
         for registration in self._plugin_entrance.registrations:
             args_values = args_of(registration, self._plugin_entrance) or ConstantArgs("", "None")
             if args_values.constant:
                 constant_lines[args_values.constant] = args_values.source
             for type_filter in filter_of(registration.match) or ():
-                draft_names.append(registration.callback_name)
-                function_node = hook_function_name(
-                    registration.callback_name, draft_names.count(registration.callback_name)
+                callback_names.append(registration.callback_name)
+                function_name = hook_function_name(
+                    registration.callback_name, callback_names.count(registration.callback_name)
                 )
                 hook_sources.append(
                     hook_source(
-                        registration, type_filter, function_node, args_values.constant or "None"
+                        registration, type_filter, function_name, args_values.constant or "None"
                     )
                 )
                 if may_be_called(type_filter):
-                    test_source.append(self._test(registration, type_filter, function_node))
+                    test_source.append(self._test(registration, type_filter, function_name))
         shared_lines = [
-            f"{plugin_name}: Any = {package_source}"
-            for plugin_name, package_source in constant_lines.items()
+            f"{shared_name}: Any = {shared_source}"
+            for shared_name, shared_source in constant_lines.items()
         ]
         constants_text = "\n" + "\n".join(shared_lines) + "\n" if shared_lines else ""
         template_values = {
-            **self._written_values,
+            **self._template_values,
             "constants": constants_text,
             "hooks": "".join(hook_sources),
             "rest": self._rest(),
             "tests": "".join(test_source),
             "callbacks": ", ".join(
-                python_text(plugin_name) for plugin_name in dict.fromkeys(draft_names)
+                python_text(callback_name) for callback_name in dict.fromkeys(callback_names)
             ),
         }
         return _filled("plugin_hooks.py", template_values), _filled(
             "test_hooks.py", template_values
         )
 
-    def _test(self, registration: Registration, type_filter: TypeFilter, function_node: str) -> str:
+    def _test(self, registration: Registration, type_filter: TypeFilter, function_name: str) -> str:
         call_count = sum(
-            other_hooks.callback_name == registration.callback_name
+            other_registration.callback_name == registration.callback_name
             and any(
                 meets(other_filter, type_filter)
-                for other_filter in filter_of(other_hooks.match) or ()
+                for other_filter in filter_of(other_registration.match) or ()
             )
-            for other_hooks in self._plugin_entrance.registrations
+            for other_registration in self._plugin_entrance.registrations
         )
         return _filled(
             "test_one_hook.py",
             {
-                "test": f"{function_node}_is_called",
+                "test": f"{function_name}_is_called",
                 "callback": registration.callback_name,
                 "wanted": filter_words(type_filter),
                 "event": event_source(type_filter),
@@ -288,17 +288,17 @@ class _Drafting:
         """Return a comment with the other statements of `registerCallbacks`."""
         if not self._moved_source.entrance_rest:
             return ""
-        line_numbers = [
+        comment_lines = [
             "",
             "",
             f"# TRANSLATE: {ENTRANCE} also did this, if it is still needed:",
             "#",
         ]
-        line_numbers += [
-            f"# {line_number}".rstrip()
-            for line_number in self._moved_source.entrance_rest.splitlines()
+        comment_lines += [
+            f"# {statement_line}".rstrip()
+            for statement_line in self._moved_source.entrance_rest.splitlines()
         ]
-        return "\n".join(line_numbers)
+        return "\n".join(comment_lines)
 
 
 def _table(
@@ -307,29 +307,29 @@ def _table(
     """Return the README's section on the plugin's script and environment variables."""
     script_names = {shown(registration.script_name) for registration in source_report.registrations}
     key_variable = f"SGEVENTS_{draft_names.package.upper()}_KEY"
-    line_numbers = []
+    table_lines = []
     for registration in source_report.registrations[:1]:
-        plugin_name = registration.script_name
-        if isinstance(plugin_name, FromEnvironment):
-            line_numbers.append(f"script_name = {{ env = {toml_text(plugin_name.variable)} }}")
-        elif isinstance(plugin_name, str) and not is_placeholder(plugin_name):
-            line_numbers.append(f"script_name = {toml_text(plugin_name)}")
+        script_name = registration.script_name
+        if isinstance(script_name, FromEnvironment):
+            table_lines.append(f"script_name = {{ env = {toml_text(script_name.variable)} }}")
+        elif isinstance(script_name, str) and not is_placeholder(script_name):
+            table_lines.append(f"script_name = {toml_text(script_name)}")
         else:
-            line_numbers.append(
+            table_lines.append(
                 'script_name = "..."         # TRANSLATE: the script that it signs in as'
             )
-        key = registration.script_key
-        variable_name = key.variable if isinstance(key, FromEnvironment) else key_variable
-        line_numbers.append(f"api_key = {{ env = {toml_text(variable_name)} }}")
-    if len(script_names) > 1:
-        line_numbers.append(
-            "# TRANSLATE: it registered with several scripts; here a plugin has one"
+        script_key = registration.script_key
+        variable_name = (
+            script_key.variable if isinstance(script_key, FromEnvironment) else key_variable
         )
+        table_lines.append(f"api_key = {{ env = {toml_text(variable_name)} }}")
+    if len(script_names) > 1:
+        table_lines.append("# TRANSLATE: it registered with several scripts; here a plugin has one")
     variable_sentences = [
         f"The key of line {line_number} is taken from the environment variable {variable_name}."
         for variable_name, line_number in moved_source.variables
     ]
     return {
-        "credentials": "\n".join(line_numbers),
+        "credentials": "\n".join(table_lines),
         "variables": "\n".join([*variable_sentences, ""]) + "\n" if variable_sentences else "",
     }

@@ -89,11 +89,11 @@ def _count_half_done(plugin_record: PluginRecord, state_reader: Reader) -> int:
         return len(plugin_record.progress.done)
     strand_places = state_reader.lane_places(plugin_record.lane)
     if strand_places is None:
-        lane_name = state_reader.lane_progress(plugin_record.lane) or BEGINNING
-        return len(lane_name.of(plugin_record.name).done)
+        lane_progress = state_reader.lane_progress(plugin_record.lane) or BEGINNING
+        return len(lane_progress.of(plugin_record.name).done)
     own_progress = {
-        lane_strand: strand_record.progress
-        for lane_strand, strand_record in plugin_record.strands.items()
+        strand_number: strand_record.progress
+        for strand_number, strand_record in plugin_record.strands.items()
     }
     of_strands = (
         own_progress.get(strand_number, strand_place)
@@ -127,20 +127,18 @@ class _Standing:
 
     @classmethod
     def of(
-        cls, plugin_record: PluginRecord, state_reader: Reader, imported_positions: ImportedPosition
+        cls, plugin_record: PluginRecord, state_reader: Reader, imported_position: ImportedPosition
     ) -> _Standing:
         """Return the progress of the plugin with this record."""
         if plugin_record.apart:
-            return cls(
-                Progress(plugin_record.cursor), None, plugin_record.above, imported_positions
-            )
+            return cls(Progress(plugin_record.cursor), None, plugin_record.above, imported_position)
         strand_places = state_reader.lane_places(plugin_record.lane)
         if strand_places is not None:
-            for lane_strand, strand_record in plugin_record.strands.items():
-                strand_places = strand_places.with_place(lane_strand, strand_record.progress)
-            return cls(BEGINNING, _without_calls(strand_places), None, imported_positions)
-        lane_name = state_reader.lane_progress(plugin_record.lane) or BEGINNING
-        return cls(Progress(lane_name.finished), None, None, imported_positions)
+            for strand_number, strand_record in plugin_record.strands.items():
+                strand_places = strand_places.with_place(strand_number, strand_record.progress)
+            return cls(BEGINNING, _without_calls(strand_places), None, imported_position)
+        lane_progress = state_reader.lane_progress(plugin_record.lane) or BEGINNING
+        return cls(Progress(lane_progress.finished), None, None, imported_position)
 
     def has_finished(self, journal_entry: Entry) -> bool:
         """Return whether the plugin no longer needs an event."""
@@ -152,9 +150,9 @@ class _Standing:
             )
         if journal_entry.seq <= self.progress.finished:
             return True
-        seq_above = self.above
-        return seq_above is not None and seq_above.is_finished(
-            journal_entry.seq, strand_of(journal_entry, seq_above.order_by)
+        places_above = self.above
+        return places_above is not None and places_above.is_finished(
+            journal_entry.seq, strand_of(journal_entry, places_above.order_by)
         )
 
 
@@ -191,18 +189,18 @@ class _Sum:
 
     def position(self, feed_state: FeedRecord, current_time: datetime) -> StoredPosition:
         """Return the position."""
-        imported_positions = self.standing.imported if self.era == IMPORTED_ERA else _NOTHING_HAD
-        last_id = max(self.highest, imported_positions.last_id)
+        imported_position = self.standing.imported if self.era == IMPORTED_ERA else _NOTHING_HAD
+        last_id = max(self.highest, imported_position.last_id)
         if last_id < 0:
             last_id = min(self.unfinished) - 1 if self.unfinished else feed_state.state.frontier
         self.backlog = [event_id for event_id in self.unfinished if event_id <= last_id]
         waits_until = dict.fromkeys(self.backlog, current_time + _HANDLED_WITHIN)
         unseen_ids = [
             *_hot_ids(feed_state, last_id),
-            *_unread_ids(imported_positions, feed_state.state.frontier),
+            *_unread_ids(imported_position, feed_state.state.frontier),
         ]
         unseen_ids = [
-            event_id for event_id in unseen_ids if not imported_positions.has_had(event_id)
+            event_id for event_id in unseen_ids if not imported_position.has_had(event_id)
         ]
         return StoredPosition(
             last_id, {**dict.fromkeys(unseen_ids, current_time + WAITED_FOR), **waits_until}
@@ -211,14 +209,14 @@ class _Sum:
 
 def _hot_ids(feed_state: FeedRecord, last_id: int) -> Iterator[int]:
     """Yield the ids up to an event that the feed waits for."""
-    for missing_ranges in feed_state.missing:
-        if missing_ranges.hot:
-            yield from range(missing_ranges.first, min(missing_ranges.last, last_id) + 1)
+    for missing_range in feed_state.missing:
+        if missing_range.hot:
+            yield from range(missing_range.first, min(missing_range.last, last_id) + 1)
 
 
-def _unread_ids(imported_positions: ImportedPosition, feed_frontier: int) -> Iterator[int]:
+def _unread_ids(imported_position: ImportedPosition, feed_frontier: int) -> Iterator[int]:
     """Yield the ids of an imported backlog that the feed has not reached."""
-    for first_id, last_id in imported_positions.missing:
+    for first_id, last_id in imported_position.missing:
         yield from range(max(first_id, feed_frontier + 1), last_id + 1)
 
 
@@ -232,10 +230,10 @@ def by_folder(
         plugin_folders: Folder -> stem of a file -> plugin.
     """
     return {
-        folder_plugins: {
+        folder_path: {
             file_stem: plugin_positions[plugin_name]
             for file_stem, plugin_name in plugin_names.items()
             if plugin_name in plugin_positions
         }
-        for folder_plugins, plugin_names in plugin_folders.items()
+        for folder_path, plugin_names in plugin_folders.items()
     }

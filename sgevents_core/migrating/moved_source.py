@@ -86,12 +86,12 @@ def moved_source(
         source_edits = [
             source_edit for source_edit in source_edits if source_edit not in inner_edits
         ]
-        source_edits.append(source_lines.edit(plugin_entrance.function, "", decorated_line=True))
+        source_edits.append(source_lines.edit(plugin_entrance.function, "", with_decorators=True))
         kept_edits = {source_edit.begin for source_edit in source_edits}
         key_variables = [
-            replaced_node
-            for replaced_node in key_variables
-            if _is_kept(replaced_node, source_edits, kept_edits)
+            key_variable
+            for key_variable in key_variables
+            if _is_kept(key_variable, source_edits, kept_edits)
         ]
     source_text = source_lines.changed(source_edits)
     if key_variables:
@@ -125,10 +125,10 @@ def with_path(source_text: str) -> str:
 
 
 def _is_kept(
-    variable_name: tuple[str, int], source_edits: Sequence[_Edit], kept_begins: set[int]
+    key_variable: tuple[str, int], source_edits: Sequence[_Edit], kept_begins: set[int]
 ) -> bool:
     return any(
-        variable_name[0].encode() in source_edit.text and source_edit.begin in kept_begins
+        key_variable[0].encode() in source_edit.text and source_edit.begin in kept_begins
         for source_edit in source_edits
     )
 
@@ -182,16 +182,16 @@ class _Lines:
     def __init__(self, file_source: str) -> None:
         self._source_content = file_source.encode()
         self._line_offsets = [0]
-        for line_number in self._source_content.splitlines(keepends=True):
-            self._line_offsets.append(self._line_offsets[-1] + len(line_number))
+        for source_line in self._source_content.splitlines(keepends=True):
+            self._line_offsets.append(self._line_offsets[-1] + len(source_line))
 
     def edit(
-        self, syntax_node: ast.expr | ast.stmt, source_text: str, *, decorated_line: bool = False
+        self, syntax_node: ast.expr | ast.stmt, source_text: str, *, with_decorators: bool = False
     ) -> _Edit:
         """Return the change of a node to a text; with its decorators if wanted."""
         line_number, column_offset = syntax_node.lineno, syntax_node.col_offset
         if (
-            decorated_line
+            with_decorators
             and isinstance(syntax_node, ast.FunctionDef)
             and syntax_node.decorator_list
         ):

@@ -249,13 +249,13 @@ class Left(NamedTuple):
 
 
 def export_positions(
-    config_settings: Settings, folder_path: Path, ini_file: IniFile | None, current_time: datetime
+    config_settings: Settings, id_path: Path, ini_file: IniFile | None, current_time: datetime
 ) -> Left:
     """Write the classic plugins' positions to a file that the classic daemon reads.
 
     Args:
         config_settings: The configuration of sgevents; its daemon must not run.
-        folder_path: The file to write.
+        id_path: The file to write.
         ini_file: The classic daemon's configuration, which says how it writes folders.
         current_time: The local time, without a time zone.
 
@@ -271,37 +271,37 @@ def export_positions(
         raise NothingToExportError(path=state_folder)
     with (
         closing(StateLock(state_folder, "migrate")),
-        closing(open_state(state_folder).writer()) as state_path,
+        closing(open_state(state_folder).writer()) as state_writer,
     ):
-        fold_registers(state_folder, state_path)
+        fold_registers(state_folder, state_writer)
         plugin_folders = {
-            written_folders: _plugins_in(folder_report, state_path.plugins())
-            for written_folders, folder_report in _written_folders(config_settings, ini_file)
+            written_path: _plugins_in(classic_folder, state_writer.plugins())
+            for written_path, classic_folder in _written_folders(config_settings, ini_file)
         }
-        file_names = [
+        plugin_names = [
             plugin_name
             for folder_plugins in plugin_folders.values()
             for plugin_name in folder_plugins.values()
         ]
-        plugin_positions = positions_left(state_path, file_names, current_time)
-        record_counts = state_path.dead_letter_counts()
-        trouble_text = state_path.feed_trouble()
+        plugin_positions = positions_left(state_writer, plugin_names, current_time)
+        letter_counts = state_writer.dead_letter_counts()
+        feed_trouble = state_writer.feed_trouble()
     if not plugin_positions:
         raise NothingToExportError(path=state_folder)
     stored_state = {
-        plugin_name: left_positions.position
-        for plugin_name, left_positions in plugin_positions.items()
+        plugin_name: left_position.position
+        for plugin_name, left_position in plugin_positions.items()
     }
-    write_id_file(folder_path, by_folder(stored_state, plugin_folders))
+    write_id_file(id_path, by_folder(stored_state, plugin_folders))
     return Left(
         plugin_positions,
-        [plugin_name for plugin_name in file_names if plugin_name not in plugin_positions],
+        [plugin_name for plugin_name in plugin_names if plugin_name not in plugin_positions],
         sum(
-            record_counts[plugin_name][0]
-            for plugin_name in file_names
-            if plugin_name in record_counts
+            letter_counts[plugin_name][0]
+            for plugin_name in plugin_names
+            if plugin_name in letter_counts
         ),
-        trouble_text.parked_count,
+        feed_trouble.parked_count,
     )
 
 
@@ -310,28 +310,28 @@ def _written_folders(
 ) -> Iterator[tuple[str, ClassicFolder]]:
     """Yield each folder of classic plugins with the text by which the classic daemon knows it."""
     known_paths = draft_of(ini_file).folders if ini_file is not None else []
-    for folder_report in config_settings.classic_folders:
-        is_same = [
+    for classic_folder in config_settings.classic_folders:
+        written_texts = [
             classic_path.written
             for classic_path in known_paths
-            if os.path.normpath(classic_path.path) == str(folder_report.path)
+            if os.path.normpath(classic_path.path) == str(classic_folder.path)
         ]
-        yield (is_same[0] if is_same else str(folder_report.path)), folder_report
+        yield (written_texts[0] if written_texts else str(classic_folder.path)), classic_folder
 
 
-def _plugins_in(folder_report: ClassicFolder, known_paths: Iterable[str]) -> dict[str, str]:
+def _plugins_in(classic_folder: ClassicFolder, known_plugins: Iterable[str]) -> dict[str, str]:
     """Return the plugins of a folder by the stem of their file, also of files that are gone now.
 
     Args:
-        folder_report: The folder.
-        known_paths: The plugins that the state knows.
+        classic_folder: The folder.
+        known_plugins: The plugins that the state knows.
     """
-    file_reports: dict[str, Path] = {}
+    plugin_paths: dict[str, Path] = {}
     with suppress(OSError):
-        file_reports = plugin_files(folder_report)
-    name_prefix = plugin_name(folder_report, "")
-    file_names = [
-        *file_reports,
-        *(file_name for file_name in known_paths if file_name.startswith(name_prefix)),
+        plugin_paths = plugin_files(classic_folder)
+    name_prefix = plugin_name(classic_folder, "")
+    plugin_names = [
+        *plugin_paths,
+        *(known_name for known_name in known_plugins if known_name.startswith(name_prefix)),
     ]
-    return {file_name.removeprefix(name_prefix): file_name for file_name in file_names}
+    return {known_name.removeprefix(name_prefix): known_name for known_name in plugin_names}

@@ -222,7 +222,7 @@ def _takes(function_node: ast.FunctionDef, argument_count: int) -> bool:
     function_arguments = function_node.args
     positional_count = len(function_arguments.posonlyargs) + len(function_arguments.args)
     needed_count = positional_count - len(function_arguments.defaults)
-    if any(default_count is None for default_count in function_arguments.kw_defaults):
+    if any(default_value is None for default_value in function_arguments.kw_defaults):
         return False
     return needed_count <= argument_count and (
         argument_count <= positional_count or function_arguments.vararg is not None
