@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sgevents_core.cli._status_workers import duration_text
 from sgevents_core.cli.printing import (
     cell,
     echo,
     echo_json,
     echo_line,
+    iso,
     read_configuration,
     without_empty,
 )
@@ -92,7 +94,8 @@ def status(as_json: bool, config: Path) -> None:
     names, wanted = site_names(settings.site.url), wanted_streams(settings)
     with connected_broker(settings, "sgevents cluster status") as broker:
         version = str(broker.server_info.get("version", ""))
-        streams, leases = read_streams(broker, wanted), read_held_keys(broker, names)
+        streams = read_streams(broker, names, wanted)
+        leases = read_held_keys(broker, names)
         hosts = _read_hosts(broker, settings, streams) if leases else None
         faults = find_faults(broker, settings.state, names, wanted)
         if not any(fault.weight == "unusable" for fault in faults):
@@ -152,7 +155,7 @@ def _as_json(
             }
             for stream in streams
         ],
-        "leases": [lease._asdict() for lease in leases],
+        "leases": [_lease_json(lease) for lease in leases],
         "faults": [
             {
                 "stream": fault.subject,
@@ -220,14 +223,41 @@ def _print_streams(streams: Sequence[StreamFigures]) -> None:
     print_table(table)
 
 
+def _lease_json(lease: HeldKey) -> dict[str, Any]:
+    from sgevents_core.hosts.leases import read_note
+
+    note = read_note(lease.holder)
+    return {
+        "key": lease.key,
+        "host": None if note is None else note.host,
+        "since": None if note is None else iso(note.since),
+    }
+
+
 def _print_leases(leases: Sequence[HeldKey]) -> None:
+    """Print who has what for how long: a line for each lease, and for each host without any."""
     if not leases:
         echo("No host works at anything.")
         return
-    table = new_table("what", "held by")
-    for lease in leases:
-        table.add_row(cell(lease.key), cell(lease.holder))
+    table = new_table("host", "works at", "for")
+    for row in sorted(_lease_rows(leases)):
+        table.add_row(*map(cell, row))
     print_table(table)
+
+
+def _lease_rows(leases: Sequence[HeldKey]) -> Iterator[tuple[str, str, str]]:
+    from sgevents_core.hosts.leases import HOST_PREFIX, read_note
+
+    notes = {lease.key: read_note(lease.holder) for lease in leases}
+    working = {note.host for key, note in notes.items() if note and not key.startswith(HOST_PREFIX)}
+    for key, note in notes.items():
+        duration = "" if note is None else duration_text(max(time.time() - note.since, 0.0))
+        host_name = "unknown" if note is None else note.host
+        if key.startswith(HOST_PREFIX):
+            if host_name not in working:
+                yield host_name, "nothing yet", duration
+        else:
+            yield host_name, "the feed" if key == "feed" else key.replace(".", " ", 1), duration
 
 
 def _print_faults(faults: Iterable[Fault], *, err: bool = False, before: str = "") -> None:

@@ -225,11 +225,16 @@ def test_status_shows_streams_and_leases(studio: Studio, streams: NatsSite) -> N
     name, and so is the host at which a reload has stopped.
     """
     streams.journal().append(streams.page, b"x" * 1000, 0, "render01-1/1")
-    assert streams.leases().take("feed", b"render01") is not None
+    for key in ("feed", "lane.my lane", "host.render01", "host.render02"):
+        host_name = key.removeprefix("host.") if "host." in key else "render01"
+        assert streams.leases().take(key, HolderNote(host_name, "h", "r", 50.0).encode())
+    assert streams.leases().take("lane.new", b"what a newer version writes")
     shown = studio("cluster", "status")
     assert shown.exit_code == 0
     assert re.search(r"_J +the journal +1 +1 +1 ", shown.stdout)
-    assert re.search(r"feed +render01", shown.stdout)
+    for row in ("render01 +the feed", "render01 +lane my lane", "render02 +nothing yet"):
+        assert re.search(rf"{row} +[\d,.]+ (d|h)", shown.stdout), row
+    assert re.search("unknown +lane new", shown.stdout)
     wanted, other, odd_name = HostFiles("2"), HostFiles("1"), "render 0.2"
     note = HolderNote(odd_name, "home", "run", 0.0, other.version())
     assert streams.leases().take(f"host.{odd_name}", note.encode()) is not None
@@ -248,8 +253,10 @@ def test_status_shows_streams_and_leases(studio: Studio, streams: NatsSite) -> N
     assert f"stopped at {odd_name}\n  a reason" in shown.stdout
     report = studio("cluster", "status", "--json")
     value = json.loads(report.stdout)
-    assert value["leases"][0] == {"key": "feed", "holder": "render01"}
-    assert value["differences"] == [{"host": odd_name, "text": text}]
+    since = "1970-01-01T00:00:50.000+00:00"
+    assert value["leases"][0] == {"key": "feed", "host": "render01", "since": since}
+    assert {"key": "lane.new", "host": None, "since": None} in value["leases"]
+    assert {"host": odd_name, "text": text} in value["differences"]
     assert value["streams"][0]["messages"] == 1
     page = (DOCS / "reference" / "json.md").read_text("utf-8")
     section = page.partition("## `sgevents cluster status`\n")[2].partition("\n## ")[0]
@@ -258,6 +265,16 @@ def test_status_shows_streams_and_leases(studio: Studio, streams: NatsSite) -> N
     for name in ("streams", "leases", "differences", "faults"):
         written |= {f"{name}[].{key}" for key in value[name][0]}
     assert written == documented
+
+
+def test_stream_of_a_former_lane_is_shown(studio: Studio, streams: NatsSite) -> None:
+    """It is kept, and nobody has to wonder what it is."""
+    streams.make_streams(["my lane.2"])
+    shown = studio("cluster", "status")
+    assert shown.exit_code == 0
+    assert "the lane my lane.2, which is not in the configuration" in " ".join(shown.stdout.split())
+    rows = json.loads(studio("cluster", "status", "--json").stdout)["streams"]
+    assert [row["is_there"] for row in rows] == [True] * 8
 
 
 def test_streams_that_are_missing_are_named_once(studio: Studio) -> None:

@@ -558,7 +558,8 @@ def test_restore_that_would_lose_something_is_refused_with_its_name(studio: Movi
     refused = studio.cluster("beta", "restore")
     assert refused.exit_code == 2
     said = " ".join(refused.stderr.split())
-    assert f"{site.names.lane('other')}: it was deleted and made anew, and holds 1 message" in said
+    assert f"{site.names.lane('other')}: it was deleted and made anew, or url" in said
+    assert "than before, and holds 1 message" in said
     assert f"{site.names.lane('main')}: " in said
     assert "rest on others that are lost" in said
     assert "With --force, what is listed is lost" in said

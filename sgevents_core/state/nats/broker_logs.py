@@ -12,14 +12,14 @@ from sgevents_core.state.nats.bucket_notes import BucketNotes
 from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
 from sgevents_core.state.nats.counter import Counter
 from sgevents_core.state.nats.exchange import Reply
-from sgevents_core.state.nats.jetstream import StoredMessage, call
+from sgevents_core.state.nats.jetstream import StoredMessage
 from sgevents_core.state.nats.leases import Leases
 from sgevents_core.state.nats.messages import WORDS
 from sgevents_core.state.nats.snapshots import SnapshotStore
 from sgevents_core.state.nats.stream_keys import JOURNAL, REQUESTS, lane_key, lane_of
 from sgevents_core.state.nats.stream_log import LogMessage, StreamLog
 from sgevents_core.state.nats.stream_names import HINT, StreamNames, site_names, unescape_name
-from sgevents_core.state.nats.streams import lease_definition
+from sgevents_core.state.nats.streams import lane_streams, lease_definition
 
 _POINTER: Final = "snapshot"
 
@@ -146,15 +146,7 @@ class BrokerLogs:
 
     def stream_keys(self) -> list[str]:
         """Return the keys of all streams that there are."""
-        prefix = self._names.lane_subject("", "")[:-2]
-        lane_streams: list[str] = []
-        while True:
-            argument = {"subject": f"{prefix}.>", "offset": len(lane_streams)}
-            answer = call(self._broker, "STREAM.NAMES", argument)
-            lane_streams += answer.get("streams") or []
-            if len(lane_streams) >= answer.get("total", 0):
-                break
-        lane_names = filter(None, map(self._names.lane_of, lane_streams))
+        lane_names = filter(None, map(self._names.lane_of, lane_streams(self._broker, self._names)))
         return [JOURNAL, REQUESTS, *sorted(map(lane_key, lane_names))]
 
     def next_number(self, above: int) -> int:

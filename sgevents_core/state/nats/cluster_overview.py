@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sgevents_core.state.nats.connection import Broker
-from sgevents_core.state.nats.leases import read_entries
+from sgevents_core.state.nats.leases import key_of, read_entries
 from sgevents_core.state.nats.stream_names import StreamNames
-from sgevents_core.state.nats.streams import StreamDefinition, find_stream
+from sgevents_core.state.nats.streams import StreamDefinition, find_stream, lane_streams
 
 
 class StreamFigures(NamedTuple):
@@ -39,31 +39,39 @@ class HeldKey(NamedTuple):
     """A lease.
 
     Args:
-        key: What it is about, such as `feed`.
+        key: What it is about: `feed`, or `lane.` or `host.` and a name.
         holder: What its holder wrote.
     """
 
     key: str
-    holder: str
+    holder: bytes
 
 
-def read_streams(broker: Broker, wanted: Sequence[StreamDefinition]) -> list[StreamFigures]:
-    """Return all streams of a site, those that are missing too.
+def read_streams(
+    broker: Broker, names: StreamNames, wanted: Sequence[StreamDefinition]
+) -> list[StreamFigures]:
+    """Return all streams of a site: those that are missing too, and those of former lanes.
 
     Raises:
         BrokerError: The servers do not answer.
     """
-    return [_read_stream(broker, definition) for definition in wanted]
+    purposes = {definition.name: definition.purpose for definition in wanted}
+    former = {
+        stream_name: f"the lane {lane_name}, which is not in the configuration"
+        for stream_name in lane_streams(broker, names)
+        if stream_name not in purposes and (lane_name := names.lane_of(stream_name)) is not None
+    }
+    return [_read_stream(broker, name, purpose) for name, purpose in (purposes | former).items()]
 
 
-def _read_stream(broker: Broker, definition: StreamDefinition) -> StreamFigures:
-    info = find_stream(broker, definition.name)
+def _read_stream(broker: Broker, stream_name: str, purpose: str) -> StreamFigures:
+    info = find_stream(broker, stream_name)
     if info is None:
-        return StreamFigures(definition.name, definition.purpose, is_there=False)
+        return StreamFigures(stream_name, purpose, is_there=False)
     state = info["state"]
     return StreamFigures(
-        definition.name,
-        definition.purpose,
+        stream_name,
+        purpose,
         is_there=True,
         messages=state["messages"],
         first=state["first_seq"],
@@ -82,4 +90,4 @@ def read_held_keys(broker: Broker, names: StreamNames) -> list[HeldKey]:
     if find_stream(broker, f"KV_{names.lease_bucket}") is None:
         return []
     entries = read_entries(broker, f"KV_{names.lease_bucket}")
-    return [HeldKey(key, entries[key].holder.decode("utf-8", "replace")) for key in sorted(entries)]
+    return sorted(HeldKey(key_of(word), entry.holder) for word, entry in entries.items())

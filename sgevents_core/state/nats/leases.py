@@ -66,7 +66,7 @@ class Leases:
             if not self._remake_bucket():
                 raise
             return {}
-        return {_key_of(word): entry for word, entry in entries.items()}
+        return {key_of(word): entry for word, entry in entries.items()}
 
     def take(self, key: str, holder: bytes) -> HeldLease | None:
         """Take a key that nobody holds; None if somebody does.
@@ -192,7 +192,7 @@ def _word_of(key: str) -> str:
     return f"{kind}{dot}{escape_name(name)}"
 
 
-def _key_of(word: str) -> str:
+def key_of(word: str) -> str:
     """Return the key that a word of the bucket stands for."""
     kind, dot, name = word.partition(".")
     return f"{kind}{dot}{unescape_name(name)}"

@@ -266,7 +266,9 @@ class StreamLog:
         self._identity = self._identity or info["created"]
         first = info["state"]["first_seq"]
         if info["created"] != self._identity:
-            self._raise_lost("it was deleted and made anew")
+            self._raise_lost(
+                "it was deleted and made anew, or url in [state] names other servers than before"
+            )
         self._check_end(info, place)
         if first > place + 1:
             raise FrontCut(stream=self._stream, first=first, wanted=place + 1)

@@ -173,6 +173,22 @@ def update_stream(broker: Broker, definition: StreamDefinition) -> None:
     call(broker, "STREAM.UPDATE", definition.config, stream=definition.name)
 
 
+def lane_streams(broker: Broker, names: StreamNames) -> list[str]:
+    """Return the names of the streams of all lanes that there are, whoever has them.
+
+    Raises:
+        BrokerError: The servers do not answer.
+    """
+    prefix = names.lane_subject("", "")[:-2]
+    stream_names: list[str] = []
+    while True:
+        argument = {"subject": f"{prefix}.>", "offset": len(stream_names)}
+        answer = call(broker, "STREAM.NAMES", argument)
+        stream_names += answer.get("streams") or []
+        if len(stream_names) >= answer.get("total", 0):
+            return stream_names
+
+
 def find_stream(broker: Broker, name: str) -> dict[str, Any] | None:
     """Return what the server says about a stream; None if there is none."""
     try:
