@@ -205,7 +205,7 @@ def _try_servers(settings: Settings) -> None:
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load everything that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import inspect_apart
-    from sgevents_core.daemon.reload import describe_loaded
+    from sgevents_core.daemon.rehearsal import describe_loaded
     from sgevents_core.observe.signal_mask import release_signals
 
     release_signals()  # this process holds nothing that must be stopped in order

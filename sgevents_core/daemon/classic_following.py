@@ -19,8 +19,8 @@ from sgevents_core.classic.helper_files import report_helper_files
 from sgevents_core.classic.loaded_files import LoadedFiles
 from sgevents_core.classic.mailing import LoadMailer
 from sgevents_core.classic.reloading import Change, ClassicReloading
-from sgevents_core.daemon.assembly import Assembly
 from sgevents_core.daemon.file_trials import FileTrials
+from sgevents_core.daemon.lane_taking import LaneTaking
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.running_files import RunningFiles
 from sgevents_core.dispatch.lane import Lane
@@ -47,7 +47,7 @@ class ClassicFollowing:
         settings: The configuration; its classic plugins are kept up to date.
         loaded: The plugins that were loaded at the start.
         folders: The watch over the folders.
-        assembly: Restarts lanes.
+        lane_taking: Restarts lanes.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is loaded.
         loaded_files: Remembers which versions of the files are loaded.
@@ -62,7 +62,7 @@ class ClassicFollowing:
         loaded: Loaded,
         folders: FolderWatch,
         *,
-        assembly: Assembly,
+        lane_taking: LaneTaking,
         parts: Parts,
         open_watch: OpenWatch,
         loaded_files: LoadedFiles,
@@ -73,7 +73,7 @@ class ClassicFollowing:
         self._settings = settings
         self._registry: Final = loaded.registry
         self._folders = folders
-        self._assembly = assembly
+        self._lane_taking = lane_taking
         self._parts = parts
         self._open_watch = open_watch
         self._reloading = ClassicReloading(
@@ -151,7 +151,7 @@ class ClassicFollowing:
                     change = self._reloading.load(name, watch)
                 if change is not None:
                     self._running_files.note_contents(contents)
-                    self._assembly.show_files()
+                    self._lane_taking.show_files()
                 self._note(change)
 
     def _open_log_of(self, name: str) -> None:
@@ -204,7 +204,7 @@ class ClassicFollowing:
         if time.monotonic() < self._waiting_lanes.get(name, 0.0):
             return set()
         parts = self._parts
-        if self._assembly.is_shared:
+        if self._lane_taking.is_shared:
             return self._hand_over(name)
         if name in parts.lane_threads and parts.lane_threads[name].is_alive():
             return set()
@@ -216,7 +216,7 @@ class ClassicFollowing:
             with self._open_watch() as watch:
                 self._take_statuses(name, changes, watch)
                 loaded = self._loaded_in(name, changes)
-                threads = self._assembly.take_lanes(parts, [name], loaded, changes, watch)
+                threads = self._lane_taking.take_lanes(parts, [name], loaded, changes, watch)
         except StateError as error:
             self._wait_for_state(name, error)
             return set()
@@ -238,7 +238,7 @@ class ClassicFollowing:
         with self._open_watch() as watch:
             self._take_statuses(name, changes, watch)
         loaded = self._loaded_in(name, changes)
-        self._assembly.note_loaded(self._parts, name, loaded, changes)
+        self._lane_taking.note_loaded(self._parts, name, loaded, changes)
         return self._finish(name)
 
     def _finish(self, name: str) -> set[str]:
@@ -268,7 +268,7 @@ class ClassicFollowing:
                 self._statuses[change.name] = change.loaded.statuses[0]
         self._elsewhere = {}
         if has_processes(lane, self._settings):
-            self._elsewhere = self._assembly.load_elsewhere(lane, watch)
+            self._elsewhere = self._lane_taking.load_elsewhere(lane, watch)
             self._statuses |= {name: one.status for name, one in self._elsewhere.items()}
             self._report_broken(changes)
 
@@ -284,7 +284,7 @@ class ClassicFollowing:
         if has_processes(lane, self._settings):
             plugins = {name: one.plugin for name, one in self._elsewhere.items()}
         else:
-            present = self._assembly.present_plugins(self._parts)
+            present = self._lane_taking.present_plugins(self._parts)
             plugins = {one.name: one for one in present if one.lane == lane}
             plugins |= {name: change.plugin for name, change in changes.items()}
         there = tuple(plugin for plugin in plugins.values() if plugin is not None)

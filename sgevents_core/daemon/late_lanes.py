@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from sgevents_core.daemon.assembly import Assembly
+from sgevents_core.daemon.lane_taking import LaneTaking
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
@@ -21,7 +21,7 @@ class LateLanes:
 
     Args:
         loaded: The plugins that were loaded at the start.
-        assembly: Starts lanes.
+        lane_taking: Starts lanes.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is started.
     """
@@ -30,12 +30,12 @@ class LateLanes:
         self,
         loaded: Loaded,
         *,
-        assembly: Assembly,
+        lane_taking: LaneTaking,
         parts: Parts,
         open_watch: Callable[[], AbstractContextManager[PluginWatch]],
     ) -> None:
         self._registry = loaded.registry
-        self._assembly = assembly
+        self._lane_taking = lane_taking
         self._parts = parts
         self._open_watch = open_watch
         self._loaded_lanes: dict[str, Mapping[str, LoadedElsewhere]] = {}
@@ -60,10 +60,10 @@ class LateLanes:
         plugins = tuple(one.plugin for one in loaded_plugins.values() if one.plugin is not None)
         statuses = tuple(one.status for one in loaded_plugins.values())
         loaded = Loaded(plugins=plugins, statuses=statuses, registry=self._registry)
-        if not self._assembly.note_loaded(self._parts, lane_name, loaded, loaded_plugins):
+        if not self._lane_taking.note_loaded(self._parts, lane_name, loaded, loaded_plugins):
             return
         with self._open_watch() as watch:
-            threads = self._assembly.take_lanes(
+            threads = self._lane_taking.take_lanes(
                 self._parts, [lane_name], loaded, frozenset(loaded_plugins), watch
             )
         for lane_thread in threads:

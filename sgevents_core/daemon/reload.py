@@ -6,29 +6,22 @@ never reloaded in place: imported code stays as it is until the process is repla
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import subprocess
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from sgevents_core import __version__
-from sgevents_core.alerts.opening import check_addresses
+from sgevents_core.daemon.rehearsal import USABLE_STATUSES, Rehearsal
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import ListenError, StateError
-from sgevents_core.hosts.host_files import (
-    HostFiles,
-    describe_host_files,
-    read_classic_contents,
-)
-from sgevents_core.metrics.opening import check_extra, check_new_address
+from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.metrics.opening import check_new_address
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.settings import ListenAddress, Settings
@@ -36,14 +29,10 @@ from sgevents_core.state.running import Refusal, Running, write_running_daemon
 
 logger = logging.getLogger("sgevents.daemon")
 
-REHEARSE_OPTION: Final = "--rehearse"
-"""The option with which `sgevents run` only prints, as JSON, what it would run."""
 REHEARSAL_TIMEOUT: Final = 60.0
 """Seconds the rehearsal may take."""
-USABLE_STATUSES: Final = ("enabled", "disabled")
 RETRY_INTERVAL: Final = 60.0
 """Seconds after which a daemon whose threads hang tries to restart again."""
-_MAX_ERROR_LENGTH: Final = 2000
 
 
 class Reloader:
@@ -84,7 +73,7 @@ class Reloader:
         self.can_restart = start_command is not None
         self._redact_secrets = Redactor.of(settings)
         self._is_requested = False
-        self._rehearsal: _Rehearsal | None = None
+        self._rehearsal: Rehearsal | None = None
         self._refusal_reason = ""
         self.rehearsed_files: HostFiles | None = None
         """What the last trial has shown that a restart would run; None if it showed nothing."""
@@ -182,7 +171,7 @@ class Reloader:
     def _start_rehearsal(self, start_command: CommandLine) -> bool:
         """Try the new state in a separate process, if one can be started at all."""
         try:
-            self._rehearsal = _Rehearsal(start_command, self._rehearsal_timeout)
+            self._rehearsal = Rehearsal(start_command, self._rehearsal_timeout)
         except OSError as error:
             return self._finish_rehearsal(f"a process to try it in cannot be started: {error}")
         return False
@@ -218,94 +207,6 @@ class Reloader:
             logger.warning("%s", error, extra={"action": "daemon.not_noted"})
 
 
-class _Rehearsal:
-    """A process that loads the new state and reports the result."""
-
-    def __init__(self, start_command: CommandLine, rehearsal_timeout: float) -> None:
-        self._rehearsal_timeout = rehearsal_timeout
-        self._deadline = time.monotonic() + rehearsal_timeout
-        self._timed_out = False
-        with ExitStack() as opened_files:  # in memory: there may be no folder to write to
-            self._output_file = opened_files.enter_context(_memory_file())
-            self._error_file = opened_files.enter_context(_memory_file())
-            self._process = subprocess.Popen(
-                [*start_command.command_words, REHEARSE_OPTION],
-                cwd=start_command.usable_folder(),
-                env=start_command.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=self._output_file,
-                stderr=self._error_file,
-            )
-            opened_files.pop_all()
-
-    def is_over(self) -> bool:
-        """Return whether it has ended; end it if it takes too long."""
-        if self._process.poll() is None and time.monotonic() > self._deadline:
-            self._timed_out = True
-            self._process.kill()
-            self._process.wait()
-        return self._process.poll() is not None
-
-    def kill_process(self) -> None:
-        """Kill the process, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        self._close_files()
-
-    def read_objection(self, find_objection: Callable[[dict[str, Any]], str]) -> str:
-        """Return why the new state is refused; empty if it is accepted.
-
-        Args:
-            find_objection: Returns that for the report of a state that loads.
-        """
-        output_text, error_text = _read_text(self._output_file), _read_text(self._error_file)
-        exit_code = self._process.returncode
-        self._close_files()
-        if self._timed_out:
-            return f"loading it took more than {self._rehearsal_timeout:.0f} s"
-        if exit_code:
-            return (
-                error_text.removeprefix("sgevents: ")
-                or f"loading it ended with exit code {exit_code}"
-            )
-        try:
-            report = json.loads(output_text.splitlines()[-1])
-        except (ValueError, IndexError):
-            return f"loading it ended the process before it could report more. {error_text}".strip()
-        return find_objection(report)
-
-    def _close_files(self) -> None:
-        self._output_file.close()
-        self._error_file.close()
-
-
-def describe_loaded(settings: Settings, loaded: Loaded) -> str:
-    """Return the facts about a loaded state that `Reloader` needs, as one line of JSON.
-
-    Raises:
-        ExtraMissingError: The packages of an extra that is in use are not installed.
-        ConfigError: An address of an alert cannot be used.
-    """
-    unusable_statuses = [
-        plugin_status
-        for plugin_status in loaded.statuses
-        if plugin_status.status not in USABLE_STATUSES
-    ]
-    check_extra(settings)
-    check_addresses(settings)
-    files = describe_host_files(settings, loaded, read_classic_contents(settings))
-    report = {
-        "files": msgspec.to_builtins(files),
-        "state": str(settings.state.path),
-        "listen": settings.metrics.listen,
-        "unusable": [
-            [plugin_status.name, plugin_status.status, plugin_status.summary()]
-            for plugin_status in unusable_statuses
-        ],
-    }
-    return json.dumps(report)
-
-
 def _find_objection(report: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:
     if report["state"] != str(folder):
         return (
@@ -315,12 +216,3 @@ def _find_objection(report: dict[str, Any], folder: Path, unusable: set[tuple[st
         plugin for plugin in report["unusable"] if (plugin[0], plugin[1]) not in unusable
     ]
     return " ".join(f"Plugin {summary_text}" for _, _, summary_text in worse_plugins)
-
-
-def _memory_file() -> IO[bytes]:
-    return os.fdopen(os.memfd_create("sgevents-rehearsal", os.MFD_CLOEXEC), "w+b", buffering=0)
-
-
-def _read_text(memory_file: IO[bytes]) -> str:
-    memory_file.seek(0)
-    return memory_file.read().decode("utf-8", "replace").strip()[-_MAX_ERROR_LENGTH:]

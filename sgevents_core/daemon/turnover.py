@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-from sgevents_core.daemon.assembly import Assembly
+from sgevents_core.daemon.lane_taking import LaneTaking
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import (
@@ -35,7 +35,7 @@ class WorkTurnover:
 
     Args:
         work: What the process is to work at.
-        assembly: Takes lanes and gives them up.
+        lane_taking: Takes lanes and gives them up.
         parts: The parts of this run.
         open_watch: Opens the watch for a plugin's code while it is started or shut down.
     """
@@ -43,12 +43,12 @@ class WorkTurnover:
     def __init__(
         self,
         work: Work,
-        assembly: Assembly,
+        lane_taking: LaneTaking,
         parts: Parts,
         open_watch: Callable[[], AbstractContextManager[PluginWatch]],
     ) -> None:
         self._work = work
-        self._assembly = assembly
+        self._lane_taking = lane_taking
         self._parts = parts
         self._open_watch = open_watch
         self._is_leaving = False
@@ -69,7 +69,7 @@ class WorkTurnover:
         if not self._work.is_shared:
             return
         wanted = set(self._work.wanted())
-        self._assembly.begin_arrived_plugins(self._parts)
+        self._lane_taking.begin_arrived_plugins(self._parts)
         self._end_feed_unless(FEED in wanted)
         for lane_name in list(self._parts.held_lanes):
             self._end_lane_unless(lane_name, lane_work(lane_name) in wanted)
@@ -82,7 +82,7 @@ class WorkTurnover:
 
     def present_plugins(self) -> Sequence[LoadedPlugin]:
         """Return the plugins that this process has, whether or not it has their lanes now."""
-        return self._assembly.present_plugins(self._parts)
+        return self._lane_taking.present_plugins(self._parts)
 
     def leave(self) -> None:
         """Want nothing any more: whatever runs ends after the running calls."""
@@ -150,7 +150,7 @@ class WorkTurnover:
         """Shut down the plugins of a lane that has ended, and let others have it."""
         lane_name = lane.name
         with self._open_watch() as watch:
-            self._assembly.give_up_lane(self._parts, lane_name, watch)
+            self._lane_taking.give_up_lane(self._parts, lane_name, watch)
         extra: dict[str, object] = {"action": "lane.given_up", "lane": lane_name}
         self._report_end(f"Lane {lane_name}", lane.error, extra)
         self._parts.inbox.forget(lane_name)
@@ -193,7 +193,7 @@ class WorkTurnover:
     def _begin_lane(self, lane_name: str) -> None:
         self._work.begin(lane_work(lane_name))
         with self._open_watch() as watch:
-            threads = self._assembly.take_loaded_lanes(self._parts, [lane_name], watch)
+            threads = self._lane_taking.take_loaded_lanes(self._parts, [lane_name], watch)
         self._parts.inbox.look_again()
         self._parts.inbox.poll()  # before the lane, so that a plugin to be paused gets no event
         for lane_thread in threads:
@@ -211,7 +211,7 @@ class WorkTurnover:
             self._parts.following.forget()
         else:
             with self._open_watch() as watch:
-                self._assembly.give_up_lane(self._parts, lane_name, watch)
+                self._lane_taking.give_up_lane(self._parts, lane_name, watch)
         self._work.finish(work_name)
 
 

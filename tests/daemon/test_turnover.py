@@ -16,7 +16,7 @@ from sgevents_core.state.opening import open_state
 
 CHANGING_WORK = """
 import pathlib
-import sgevents_core.daemon.daemon as daemon
+import sgevents_core.daemon.resources as resources
 from sgevents_core.hosts.work import Everything
 
 wanted_file = pathlib.Path({wanted!r})
@@ -33,7 +33,7 @@ class ChangingWork(Everything):
     def leave(self):
         wanted_file.write_text("")
 
-daemon.open_work = lambda state, settings, lane_names, files: ChangingWork(lane_names)
+resources.open_work = lambda state, settings, lane_names, files: ChangingWork(lane_names)
 """
 """Lets a file say what the process is to work at."""
 FAILING_ONCE = """

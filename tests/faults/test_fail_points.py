@@ -24,7 +24,7 @@ KINDS = {
     "a hook": "before callback: hook",
     "a file": "before file: replace lane-default.register.new",
     "a backup": "after backup._write_copy: backup",
-    "a connection": "after daemon.run: close",
+    "a connection": "after resources.open_resources: close",
 }
 """One point of each kind."""
 

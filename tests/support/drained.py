@@ -7,7 +7,8 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sgevents_core.daemon.daemon import Daemon, Remains
+from sgevents_core.daemon.daemon import Daemon
+from sgevents_core.daemon.remains import Remains
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Settings, load_settings
 
