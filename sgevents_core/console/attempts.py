@@ -23,12 +23,12 @@ class Attempts:
         self._failures_by_source: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def wait_of(self, peer: str, name: str, current_time: float) -> float:
+    def wait_of(self, peer: str, person_name: str, current_time: float) -> float:
         """Return the seconds until a peer may try a name again; 0 for at once."""
         with self._lock:
             wait_seconds = [
                 self._wait_of(source, failure_limit, current_time)
-                for source, failure_limit in _limits_by_source(peer, name).items()
+                for source, failure_limit in _limits_by_source(peer, person_name).items()
             ]
         return max(wait_seconds)
 
@@ -41,22 +41,22 @@ class Attempts:
             else 0.0
         )
 
-    def add_failure(self, peer: str, name: str, current_time: float) -> None:
+    def add_failure(self, peer: str, person_name: str, current_time: float) -> None:
         """Remember a failed attempt."""
         with self._lock:
-            for source, failure_limit in _limits_by_source(peer, name).items():
+            for source, failure_limit in _limits_by_source(peer, person_name).items():
                 failures = self._failures_by_source.pop(source, [])
                 self._failures_by_source[source] = [*failures[-failure_limit:], current_time]
             while len(self._failures_by_source) > _MOST_SOURCES:
                 del self._failures_by_source[next(iter(self._failures_by_source))]
 
-    def forget(self, peer: str, name: str) -> None:
+    def forget(self, peer: str, person_name: str) -> None:
         """Forget the failures of a peer for a name that has now signed in, and the last of all."""
         with self._lock:
-            self._failures_by_source.pop(f"{peer} {name}", None)
+            self._failures_by_source.pop(f"{peer} {person_name}", None)
             self._failures_by_source[peer] = self._failures_by_source.get(peer, [])[:-1]
 
 
-def _limits_by_source(peer: str, name: str) -> Mapping[str, int]:
+def _limits_by_source(peer: str, person_name: str) -> Mapping[str, int]:
     """Return under which texts a failure is remembered, each with its limit."""
-    return {f"{peer} {name}": MOST_FAILURES, peer: MOST_FAILURES_OF_PEER}
+    return {f"{peer} {person_name}": MOST_FAILURES, peer: MOST_FAILURES_OF_PEER}

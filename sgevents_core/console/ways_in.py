@@ -29,13 +29,13 @@ class WayIn(Protocol):
     def name_of(self, request: HttpRequest) -> str | None:
         """Return the person that a call itself proves; None if it proves nobody."""
 
-    def role_of(self, name: str) -> Role | None:
+    def role_of(self, person_name: str) -> Role | None:
         """Return a person's role; None for a person who may not come in (any more)."""
 
-    def proof_mark(self, name: str) -> str:
+    def proof_mark(self, person_name: str) -> str:
         """Return what changes with a person's proof; a session with another mark is over."""
 
-    def check(self, name: str, proof: str) -> str | None:
+    def check(self, person_name: str, proof: str) -> str | None:
         """Return the name of the person who gave a proof; None if the proof is wrong."""
 
 
@@ -49,43 +49,43 @@ class OpenWay:
     """Everybody who can connect is let in, as an operator; for loopback alone.
 
     Args:
-        name: The name that requests are recorded under.
+        person_name: The name that requests are recorded under.
     """
 
     sign_in_form: SignInForm = "none"
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, person_name: str) -> None:
+        self._person_name = person_name
 
     def name_of(self, request: HttpRequest) -> str | None:
         """Return the one name."""
-        return self._name
+        return self._person_name
 
-    def role_of(self, name: str) -> Role | None:
+    def role_of(self, person_name: str) -> Role | None:
         """Return a person's role."""
-        return "operator" if name == self._name else None
+        return "operator" if person_name == self._person_name else None
 
-    def proof_mark(self, name: str) -> str:
+    def proof_mark(self, person_name: str) -> str:
         """Return what changes with the proof."""
         return "open"
 
-    def check(self, name: str, proof: str) -> str | None:
+    def check(self, person_name: str, proof: str) -> str | None:
         """Return whose proof it is."""
-        return self._name
+        return self._person_name
 
 
 class TokenWay:
     """Whoever has the token that was shown at the start is let in, as an operator.
 
     Args:
-        name: The name that requests are recorded under.
+        person_name: The name that requests are recorded under.
         token: The token.
     """
 
     sign_in_form: SignInForm = "token"
 
-    def __init__(self, name: str, token: str) -> None:
-        self._name = name
+    def __init__(self, person_name: str, token: str) -> None:
+        self._person_name = person_name
         self._token = token
 
     def name_of(self, request: HttpRequest) -> str | None:
@@ -93,18 +93,18 @@ class TokenWay:
         token = bearer_token(request)
         return None if token is None else self.check("", token)
 
-    def role_of(self, name: str) -> Role | None:
+    def role_of(self, person_name: str) -> Role | None:
         """Return a person's role."""
-        return "operator" if name == self._name else None
+        return "operator" if person_name == self._person_name else None
 
-    def proof_mark(self, name: str) -> str:
+    def proof_mark(self, person_name: str) -> str:
         """Return what changes with the proof."""
         return "token"
 
-    def check(self, name: str, proof: str) -> str | None:
+    def check(self, person_name: str, proof: str) -> str | None:
         """Return whose proof it is."""
         is_right = hmac.compare_digest(proof.encode(), self._token.encode())
-        return self._name if is_right else None
+        return self._person_name if is_right else None
 
 
 class UserWay:
@@ -125,19 +125,19 @@ class UserWay:
         """Return None: people sign in."""
         return None
 
-    def role_of(self, name: str) -> Role | None:
+    def role_of(self, person_name: str) -> Role | None:
         """Return a person's role."""
-        if name not in self._password_hashes:
+        if person_name not in self._password_hashes:
             return None
-        return "operator" if name in self._operators else "viewer"
+        return "operator" if person_name in self._operators else "viewer"
 
-    def proof_mark(self, name: str) -> str:
+    def proof_mark(self, person_name: str) -> str:
         """Return what changes with the proof."""
-        return hashlib.sha256(self._password_hashes.get(name, "").encode()).hexdigest()[:16]
+        return hashlib.sha256(self._password_hashes.get(person_name, "").encode()).hexdigest()[:16]
 
-    def check(self, name: str, proof: str) -> str | None:
+    def check(self, person_name: str, proof: str) -> str | None:
         """Return whose proof it is."""
-        return name if is_password(proof, self._password_hashes.get(name)) else None
+        return person_name if is_password(proof, self._password_hashes.get(person_name)) else None
 
 
 class ProxyWay:
@@ -172,15 +172,15 @@ class ProxyWay:
             peer_address = peer_address.ipv4_mapped  # of a socket that listens for both kinds
         return any(peer_address in network for network in self._proxy_networks)
 
-    def role_of(self, name: str) -> Role | None:
+    def role_of(self, person_name: str) -> Role | None:
         """Return a person's role."""
-        return "operator" if name in self._operators else "viewer"
+        return "operator" if person_name in self._operators else "viewer"
 
-    def proof_mark(self, name: str) -> str:
+    def proof_mark(self, person_name: str) -> str:
         """Return what changes with the proof."""
         return "proxy"
 
-    def check(self, name: str, proof: str) -> str | None:
+    def check(self, person_name: str, proof: str) -> str | None:
         """Return None: nobody signs in."""
         return None
 

@@ -113,23 +113,23 @@ def read_events(visit: Visit, query: EventsQuery) -> EventsView:
 
 
 def linked_record(
-    values: dict[str, Any], kind: str, longest: int | None = None
+    row_values: dict[str, Any], role: str, longest: int | None = None
 ) -> LinkedRecord | None:
     """Return a record that the values of an event name; None if they name none.
 
     Args:
-        values: The values; see `event_values`.
-        kind: `entity`, `project` or `user`.
+        row_values: The values; see `event_values`.
+        role: `entity`, `project` or `user`.
         longest: The most characters of its type and name; None for all.
     """
-    record_type, record_id = values.get(f"{kind}_type"), values[f"{kind}_id"]
-    name = values[f"{kind}_name"]
-    if record_type is None and record_id is None and name is None:
+    record_type, record_id = row_values.get(f"{role}_type"), row_values[f"{role}_id"]
+    record_name = row_values[f"{role}_name"]
+    if record_type is None and record_id is None and record_name is None:
         return None
     return LinkedRecord(
         type=_shortened(record_type, longest),
         id=record_id if type(record_id) is int else None,
-        name=_shortened(name, longest),
+        name=_shortened(record_name, longest),
     )
 
 
@@ -166,23 +166,23 @@ def _events_view(
 
 
 def _event_line(listed: ListedEvent) -> EventLine:
-    values = listed.values()
+    row_values = listed.values()
     return EventLine(
-        seq=values["seq"],
-        event_id=values["event_id"],
-        event_type=shortened(values["event_type"], LONGEST_LISTED),
-        created_at=utc_time(values["created"]),
-        late=values["late"],
-        attribute=_shortened(values["attribute"]),
-        entity=linked_record(values, "entity", LONGEST_LISTED),
-        project=linked_record(values, "project", LONGEST_LISTED),
-        user=linked_record(values, "user", LONGEST_LISTED),
-        script=_shortened(values["script"]),
+        seq=row_values["seq"],
+        event_id=row_values["event_id"],
+        event_type=shortened(row_values["event_type"], LONGEST_LISTED),
+        created_at=utc_time(row_values["created"]),
+        late=row_values["late"],
+        attribute=_shortened(row_values["attribute"]),
+        entity=linked_record(row_values, "entity", LONGEST_LISTED),
+        project=linked_record(row_values, "project", LONGEST_LISTED),
+        user=linked_record(row_values, "user", LONGEST_LISTED),
+        script=_shortened(row_values["script"]),
         failures=[
             PluginFailure(plugin=plugin, outcome=outcome)
-            for plugin, outcome in values["failures"].items()
+            for plugin, outcome in row_values["failures"].items()
         ],
-        unreadable=values["unreadable"],
+        unreadable=row_values["unreadable"],
     )
 
 

@@ -104,15 +104,15 @@ class FailuresView(View, frozen=True, kw_only=True):
 def read_failures(visit: Visit, query: FailuresQuery) -> FailuresView:
     """Read the failures of a site in groups."""
     state = open_state(visit.site.state_folder)
-    given = given_conditions(query.plugin, query.callback, query.error)
+    conditions = given_conditions(query.plugin, query.callback, query.error)
     if not state.is_made():
-        return _failures_view(given, [], [], [], [])
+        return _failures_view(conditions, [], [], [], [])
     choice = letter_choice(query.plugin, query.callback, query.error)
     with closing(state.letters()) as letters, visit.site.open_requests() as requests:
-        listed = [*letters.listed(choice, query.after, _LETTERS_ON_PAGE)] if given else []
+        listed = [*letters.listed(choice, query.after, _LETTERS_ON_PAGE)] if conditions else []
         newest = letters.get(listed[-1].number) if listed else None
         return _failures_view(
-            given,
+            conditions,
             letters.groups(choice),
             listed,
             _chosen_groups(letters.failure_groups(choice.plugin), query),
@@ -133,13 +133,13 @@ def letter_choice(plugin: str, callback: str, error: str) -> LetterChoice:
     return LetterChoice(_comparable(plugin), _comparable(callback), _comparable(error))
 
 
-def _comparable(text: str) -> str | None:
+def _comparable(error_text: str) -> str | None:
     """Return a text that the state can compare; None for an empty one."""
-    return text.encode("utf-8", "replace").decode() or None
+    return error_text.encode("utf-8", "replace").decode() or None
 
 
 def _failures_view(
-    given: dict[str, str],
+    conditions: dict[str, str],
     groups: Sequence[LetterGroup],
     listed: Sequence[Letter],
     others: Sequence[FailureGroup],
@@ -149,7 +149,7 @@ def _failures_view(
     letters_left: int = 0,
 ) -> FailuresView:
     return FailuresView(
-        query=given,
+        query=conditions,
         letters_total=sum(group.letters for group in groups),
         groups=[_group_line(group) for group in groups[:_MOST_GROUPS]],
         groups_total=len(groups),
@@ -158,7 +158,7 @@ def _failures_view(
         traceback=traceback,
         others=[_other_line(group) for group in others[:_MOST_GROUPS]],
         others_total=len(others),
-        progress=[ProgressLine(**one._asdict()) for one in progress],
+        progress=[ProgressLine(**request._asdict()) for request in progress],
     )
 
 

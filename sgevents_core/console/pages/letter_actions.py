@@ -147,8 +147,10 @@ def _letters_of(visit: Visit, form: LettersForm) -> list[Letter]:
 
 
 def _letters_by_number(letters: Letters, numbers: Sequence[int]) -> list[Letter]:
-    found = (letters.get(number) for number in dict.fromkeys(numbers[:MOST_LETTERS]))
-    return [letter for letter in found if letter is not None and letter.dead]
+    listed_letters = (
+        letters.get(letter_number) for letter_number in dict.fromkeys(numbers[:MOST_LETTERS])
+    )
+    return [letter for letter in listed_letters if letter is not None and letter.dead]
 
 
 PAGES: Final = (

@@ -95,8 +95,8 @@ def read_log(visit: Visit, query: NoQuery) -> LogView:
     if picture is None:
         picture = LogPicture(0, -1, 0, (), (), 0, (), "")
     totals: dict[str, int] = {}
-    for one in picture.ranges:
-        totals[one.standing] = totals.get(one.standing, 0) + one.ids
+    for id_range in picture.ranges:
+        totals[id_range.standing] = totals.get(id_range.standing, 0) + id_range.ids
     cells = picture.cells
     return LogView(
         first_id=picture.first if cells else None,
@@ -108,19 +108,21 @@ def read_log(visit: Visit, query: NoQuery) -> LogView:
         cells=[_cell_line(number, cell) for number, cell in enumerate(cells)],
         late=picture.late,
         totals=totals,
-        ranges=[_range_line(one) for one in reversed(picture.ranges[-_MOST_RANGES:])],
+        ranges=[_range_line(id_range) for id_range in reversed(picture.ranges[-_MOST_RANGES:])],
         ranges_left=max(len(picture.ranges) - _MOST_RANGES, 0),
         parked=totals.get("parked", 0),
         set_aside=[
-            AsideLine(event=one.event, reason=one.reason, where=one.where, at=utc_time(one.at))
-            for one in picture.set_aside[:_MOST_RANGES]
+            AsideLine(
+                event=aside.event, reason=aside.reason, where=aside.where, at=utc_time(aside.at)
+            )
+            for aside in picture.set_aside[:_MOST_RANGES]
         ],
         rewound=picture.rewound,
     )
 
 
-def _cell_line(number: int, cell: PictureCell) -> CellLine:
-    counts = {str(standing): count for standing, count in cell.counts.items()}
+def _cell_line(cell_number: int, cell: PictureCell) -> CellLine:
+    counts = {str(standing): id_count for standing, id_count in cell.counts.items()}
     worst = next((standing for standing in _WORST_FIRST if standing in counts), None)
     return CellLine(
         first=cell.first,
@@ -129,19 +131,19 @@ def _cell_line(number: int, cell: PictureCell) -> CellLine:
         late=cell.late,
         missing=counts,
         standing=worst or ("late" if cell.late else "taken"),
-        column=number % _COLUMNS,
-        row=number // _COLUMNS,
+        column=cell_number % _COLUMNS,
+        row=cell_number // _COLUMNS,
     )
 
 
-def _range_line(one: IdRange) -> RangeLine:
+def _range_line(id_range: IdRange) -> RangeLine:
     return RangeLine(
-        first=one.first,
-        last=one.last,
-        ids=one.ids,
-        standing=one.standing,
-        waits_s=one.until,
-        parked_at=utc_time(one.since),
+        first=id_range.first,
+        last=id_range.last,
+        ids=id_range.ids,
+        standing=id_range.standing,
+        waits_s=id_range.until,
+        parked_at=utc_time(id_range.since),
     )
 
 

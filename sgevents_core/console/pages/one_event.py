@@ -178,9 +178,9 @@ def read_event(visit: Visit, query: EventQuery) -> EventView:
         fixture="" if row is None else recorded_text([without_signatures(row)]),
         callbacks=fates,
         left_out=[LeftOutLine(**left_out) for left_out in explained.get("left_out") or ()],
-        failures=[_failure_line(msgspec.to_builtins(one.failure)) for one in failures],
+        failures=[_failure_line(msgspec.to_builtins(recorded.failure)) for recorded in failures],
         plugins=sorted({fate.plugin for fate in fates}),
-        dry_runs=[_dry_run_line(one) for one in visit.site.dry_runs.of_event(query.id)],
+        dry_runs=[_dry_run_line(dry_run) for dry_run in visit.site.dry_runs.of_event(query.id)],
         is_explaining=is_explaining,
         problem=problem,
     )
@@ -191,15 +191,25 @@ def _read_explanation(
 ) -> tuple[dict[str, Any], bool, str]:
     """Return what `sgevents explain` says of the event, whether it is being read, and why not."""
     mark = tuple(
-        (one.number, one.dead, one.failure.outcome, one.failure.attempt, one.failure.at)
-        for one in failures
+        (
+            recorded.number,
+            recorded.dead,
+            recorded.failure.outcome,
+            recorded.failure.attempt,
+            recorded.failure.at,
+        )
+        for recorded in failures
     )
     read = partial(visit.site.inspections.read, "explain", subject=str(event_id), mark=mark)
-    found = read(patience=_PATIENCE, fresh_for=_SETTLED_FOR)
-    fates = [callback.get("fate") or {} for callback in (found.result or {}).get("callbacks", ())]
-    if not found.is_running and _OPEN_OUTCOMES.intersection(fate.get("what") for fate in fates):
-        found = read(patience=0.0, fresh_for=_OPEN_FOR)
-    return found.result or {}, found.is_running, found.problem
+    inspection = read(patience=_PATIENCE, fresh_for=_SETTLED_FOR)
+    fates = [
+        callback.get("fate") or {} for callback in (inspection.result or {}).get("callbacks", ())
+    ]
+    if not inspection.is_running and _OPEN_OUTCOMES.intersection(
+        fate.get("what") for fate in fates
+    ):
+        inspection = read(patience=0.0, fresh_for=_OPEN_FOR)
+    return inspection.result or {}, inspection.is_running, inspection.problem
 
 
 def _row_of(journaled: ReplayEvent | None, explained: dict[str, Any]) -> dict[str, Any] | None:
@@ -213,15 +223,15 @@ def _row_of(journaled: ReplayEvent | None, explained: dict[str, Any]) -> dict[st
 
 def _taken_apart(row: dict[str, Any]) -> TakenApart:
     event = Event(row)
-    values = event_values(event)
+    row_values = event_values(event)
     created_at = event.created_at
     return TakenApart(
         event_type=event.event_type,
         created_at=utc_time(created_at.timestamp() if created_at else None),
         attribute=event.attribute,
-        entity=linked_record(values, "entity"),
-        project=linked_record(values, "project"),
-        user=linked_record(values, "user"),
+        entity=linked_record(row_values, "entity"),
+        project=linked_record(row_values, "project"),
+        user=linked_record(row_values, "user"),
         script=event.script,
         is_change=event.action == "Change",
         old_value=_json_text(event.old_value),

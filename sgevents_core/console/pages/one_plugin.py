@@ -158,21 +158,21 @@ def _shown_callbacks(
     figures = _figures_of(visit, plugin_name, since) if overview is not None else {}
     letters = _count_letters(visit, plugin_name) if overview is not None else {}
     inspected = {callback["callback"]: callback for callback in details.get("callbacks") or ()}
-    for name in dict.fromkeys([*inspected, *figures, *letters]):
-        callback = inspected.get(name, {})
-        called = figures.get(name)
+    for callback_name in dict.fromkeys([*inspected, *figures, *letters]):
+        callback = inspected.get(callback_name, {})
+        call_figure = figures.get(callback_name)
         yield ShownCallback(
-            name=name,
+            name=callback_name,
             hook=callback.get("hook"),
             filter=callback.get("filter") or "",
             on_error=callback.get("on_error") or "",
             timeout_s=callback.get("timeout_s"),
             where=callback.get("where") or "",
-            calls=called.calls if called else 0,
-            failures=called.failures if called else 0,
-            dead_letters=letters.get(name, 0),
-            median_s=called.quantile(0.5) if called and called.calls else None,
-            p99_s=called.quantile(0.99) if called and called.calls else None,
+            calls=call_figure.calls if call_figure else 0,
+            failures=call_figure.failures if call_figure else 0,
+            dead_letters=letters.get(callback_name, 0),
+            median_s=call_figure.quantile(0.5) if call_figure and call_figure.calls else None,
+            p99_s=call_figure.quantile(0.99) if call_figure and call_figure.calls else None,
         )
 
 
@@ -223,12 +223,12 @@ def _read_store(visit: Visit, plugin_name: str) -> dict[str, Any]:
         return reader.store(plugin_name) if reader.is_ready else {}
 
 
-def _store_value(key: str, value: Any) -> StoreValue:
-    text = msgspec.json.encode(value).decode()
-    left_out = len(text) - LONGEST_STORE_VALUE
+def _store_value(key: str, stored_value: Any) -> StoreValue:
+    value_text = msgspec.json.encode(stored_value).decode()
+    left_out = len(value_text) - LONGEST_STORE_VALUE
     if left_out > 0:
-        text = f"{text[:LONGEST_STORE_VALUE]}... ({left_out:,} more characters)"
-    return StoreValue(key=key, value=text)
+        value_text = f"{value_text[:LONGEST_STORE_VALUE]}... ({left_out:,} more characters)"
+    return StoreValue(key=key, value=value_text)
 
 
 def read_callback_times(visit: Visit, query: CallbackTimesQuery) -> ChartView:
