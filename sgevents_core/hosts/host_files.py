@@ -162,6 +162,17 @@ def describe_host_files(
     return HostFiles(__version__, plugins, dict(_compared_keys(settings)))
 
 
+def digest_tables(settings: Settings) -> str:
+    """Return a digest of the tables `[hosts.NAME]`, by which every host decides for all."""
+    redact = Redactor.of(settings)
+    keys = [
+        pair
+        for name, table in sorted(settings.hosts.items())
+        for pair in _keys_of(f"hosts.{name}", table, redact)
+    ]
+    return _digest_of(keys, redact)
+
+
 def find_differences(wanted: HostFiles, other: HostFiles) -> list[Difference]:
     """Return in what a host differs from what is wanted, the program and plugins first."""
     differences: list[Difference] = []

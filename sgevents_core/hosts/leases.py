@@ -26,6 +26,8 @@ class HolderNote(msgspec.Struct, frozen=True, omit_defaults=True):
         version: Of a host: the version of the configuration and the plugins that it has.
         previous: Of a host: the version that it had until some seconds ago, if its files changed
             while it runs.
+        tables: Of a host: a digest of the tables `[hosts.NAME]` by which it decides who works at
+            what.
     """
 
     host: str
@@ -34,6 +36,7 @@ class HolderNote(msgspec.Struct, frozen=True, omit_defaults=True):
     since: float
     version: str = ""
     previous: str = ""
+    tables: str = ""
 
     def encode(self) -> bytes:
         """Return it as it is written."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import partial
 
 from sgevents_core.errors import StateError
-from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.hosts.host_files import HostFiles, digest_tables
 from sgevents_core.hosts.leased_work import LeasedWork
 from sgevents_core.hosts.leases import HOME_FILE, HolderNote, read_home_id
 from sgevents_core.hosts.rolling import RollingReload
@@ -44,7 +44,14 @@ def open_work(
         path = str(settings.state.path / HOME_FILE)
         raise StateError(path=path, reason=error.strerror or str(error)) from None
     host_name = host_name_of(settings)
-    note = HolderNote(host_name, home_id, secrets.token_hex(8), time.time(), files.version())
+    note = HolderNote(
+        host_name,
+        home_id,
+        secrets.token_hex(8),
+        time.time(),
+        files.version(),
+        tables=digest_tables(settings),
+    )
     rolling = RollingReload(notes, host_name, files)
     work = LeasedWork(leases, note, lane_names, partial(describe_host, settings), rolling)
     work.start()

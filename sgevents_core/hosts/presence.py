@@ -78,10 +78,15 @@ def read_hosts(leases: Leases, notes: HostNotes) -> HostsOverview:
     stored = notes.read(WANTED_KEY)
     wanted = None if stored is None else read_wanted(stored.content)
     versions = {name: HostVersion(note.version, note.previous) for name, note in hosts.items()}
+    differences = {} if wanted is None else _find_differences(wanted, versions, notes)
+    for host_name, difference in _find_table_differences(hosts).items():
+        differences[host_name] = "; ".join(
+            filter(None, [differences.get(host_name, ""), difference])
+        )
     return HostsOverview(
         {name: hosts[name].since for name in sorted(hosts)},
         tuple(sorted(_held_work(held))),
-        differences={} if wanted is None else _find_differences(wanted, versions, notes),
+        differences=differences,
         wanted=wanted,
         rolls=wanted is not None and is_rolling(wanted, versions),
     )
@@ -116,6 +121,18 @@ def _find_differences(
         else:
             differences[host_name] = difference_text(find_differences(wanted_files, files))
     return {name: text for name, text in differences.items() if text}
+
+
+def _find_table_differences(hosts: Mapping[str, HolderNote]) -> dict[str, str]:
+    """Return the hosts that decide by other tables `[hosts.NAME]` than most do, and how."""
+    shown_tables = {name: hosts[name].tables for name in sorted(hosts) if hosts[name].tables}
+    if len(set(shown_tables.values())) <= 1:
+        return {}
+    all_tables = list(shown_tables.values())
+    usual_tables = max(all_tables, key=all_tables.count)
+    usual_host = next(name for name, tables in shown_tables.items() if tables == usual_tables)
+    difference = f"hosts: other tables than on {usual_host}, so the two spread work differently"
+    return {name: difference for name, tables in shown_tables.items() if tables != usual_tables}
 
 
 def _read_files(notes: HostNotes, key: str, version: str) -> HostFiles | None:

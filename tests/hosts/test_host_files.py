@@ -15,6 +15,7 @@ from sgevents_core.hosts.host_files import (
     PluginVersion,
     describe_host_files,
     difference_text,
+    digest_tables,
     find_differences,
     read_classic_contents,
     read_host_files,
@@ -186,6 +187,15 @@ def test_stored_files_of_another_version_are_read_as_far_as_they_are_known() -> 
     assert read is not None
     assert (read.version, read.files) == ("abc", HostFiles("2"))
     assert read_host_files(b"nonsense") is None
+
+
+def test_tables_of_hosts_have_a_digest_of_their_own(tmp_path: Path) -> None:
+    """They make no version, since a host that weighs less is no reason to wait."""
+    digests = set()
+    for weight in ("1", "2", "2"):
+        files_of(tmp_path, weight=weight)
+        digests.add(digest_tables(load_settings(tmp_path / "sgevents.toml")))
+    assert len(digests) == 2
 
 
 def test_every_path_and_address_of_the_compared_tables_is_a_hosts_own() -> None:

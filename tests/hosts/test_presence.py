@@ -83,3 +83,14 @@ def test_state_of_an_earlier_version_has_no_record() -> None:
     site.come("alpha", "", None)
     hosts = read_hosts(site.leases, site.notes)
     assert (hosts.differences, hosts.wanted, hosts.rolls) == ({}, None, False)
+
+
+def test_hosts_that_spread_work_by_other_tables_are_named() -> None:
+    """Each decides for all, so that a lane could be nobody's if they do not agree."""
+    site = Site(WantedVersion(WANTED.version()))
+    for host_name, tables in (("alpha", "a"), ("beta", "b"), ("gamma", "b"), ("delta", "")):
+        note = HolderNote(host_name, host_name, "1", 0.0, WANTED.version(), tables=tables)
+        site.leases.take(f"host.{host_name}", note.encode())
+    differences = read_hosts(site.leases, site.notes).differences
+    assert list(differences) == ["alpha"]
+    assert differences["alpha"].startswith("hosts: other tables than on beta")

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from sgevents_core.console.overview_of_sites import daemon_words
 from sgevents_core.console.page import NoQuery, Page, View, Visit, utc_time
 from sgevents_core.console.sites import ConsoleSite
+from sgevents_core.hosts.presence import HostsOverview
 from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview, read_overview
 from sgevents_core.settings import LaneSettings
 from sgevents_core.state.opening import open_state
@@ -120,6 +121,40 @@ class PluginLine(View, frozen=True, kw_only=True):
     hangs: bool
 
 
+class HeldLaneLine(View, frozen=True, kw_only=True):
+    """A lane that a host has."""
+
+    lane: str
+    since: datetime | None
+
+
+class HostLine(View, frozen=True, kw_only=True):
+    """One of the hosts that share the state."""
+
+    name: str
+    since: datetime | None
+    """Since when it is there, by its own clock."""
+    feed_since: datetime | None
+    """Since when it follows the site; null if it does not."""
+    lanes: list[HeldLaneLine]
+    differs: str
+    """In what its files differ from what is wanted; empty if they do not."""
+
+
+class ReloadLine(View, frozen=True, kw_only=True):
+    """A reload of all hosts that is not over."""
+
+    asked_on: str
+    asked_at: datetime | None
+    reloading: str
+    """The host that reloads now; empty if none does."""
+    waiting: list[str]
+    """The hosts that have not reloaded yet, in their order."""
+    stopped_on: str
+    """The host that could not reload, for which the others wait; empty if all goes well."""
+    reason: str
+
+
 class Lag(View, frozen=True, kw_only=True):
     """How far the slowest of the plugins that are called is behind the newest event read."""
 
@@ -140,6 +175,10 @@ class OverviewView(View, frozen=True, kw_only=True):
     """What needs a person, the most urgent first."""
     lanes: list[LaneLine]
     plugins: list[PluginLine]
+    hosts: list[HostLine]
+    """The hosts that share the state; empty if this one works at it alone."""
+    reload: ReloadLine | None
+    """A reload of all of them that is not over."""
 
 
 def read_overview_page(visit: Visit, query: NoQuery) -> OverviewView:
@@ -162,6 +201,8 @@ def read_overview_page(visit: Visit, query: NoQuery) -> OverviewView:
         ],
         lanes=list(_lane_lines(visit.site, overview)),
         plugins=sorted(plugins, key=_urgency),
+        hosts=[] if overview.hosts is None else list(_host_lines(overview.hosts)),
+        reload=None if overview.hosts is None else _reload_line(overview.hosts),
     )
 
 
@@ -187,6 +228,38 @@ def _view_before_first_run(visit: Visit) -> OverviewView:
         needs=[need],
         lanes=[],
         plugins=[],
+        hosts=[],
+        reload=None,
+    )
+
+
+def _host_lines(hosts: HostsOverview) -> Iterator[HostLine]:
+    for host_name, since in hosts.hosts.items():
+        held = [work for work in hosts.work if work.host == host_name]
+        yield HostLine(
+            name=host_name,
+            since=utc_time(since),
+            feed_since=next((utc_time(work.since) for work in held if not work.lane_name), None),
+            lanes=[
+                HeldLaneLine(lane=work.lane_name, since=utc_time(work.since))
+                for work in held
+                if work.lane_name
+            ],
+            differs=hosts.differences.get(host_name, ""),
+        )
+
+
+def _reload_line(hosts: HostsOverview) -> ReloadLine | None:
+    wanted = hosts.wanted
+    if wanted is None or not hosts.rolls:
+        return None
+    return ReloadLine(
+        asked_on=wanted.asked_on,
+        asked_at=utc_time(wanted.asked_at),
+        reloading=wanted.reloading,
+        waiting=list(wanted.waiting),
+        stopped_on=wanted.stopped_on,
+        reason=wanted.reason,
     )
 
 
