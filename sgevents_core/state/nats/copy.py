@@ -65,6 +65,8 @@ class Copy:
         """The message that says that the state is not in these logs, if one was read."""
         self.applied_bytes = 0
         """The bytes of messages applied by this process, those of the journal left out."""
+        self.applied_journal_bytes = 0
+        """The bytes of the journal's messages applied by this process."""
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -123,7 +125,10 @@ class Copy:
                     apply_message(tables, place, message)
                     positions[stream_key] = log_message.sequence
                 applied_count += 1
-                self.applied_bytes += len(log_message.data) if stream_key != JOURNAL else 0
+                if stream_key == JOURNAL:
+                    self.applied_journal_bytes += len(log_message.data)
+                else:
+                    self.applied_bytes += len(log_message.data)
         self._set_positions(positions)
         return applied_count
 

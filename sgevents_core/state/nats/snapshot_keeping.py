@@ -1,4 +1,7 @@
-"""When snapshots are made: by the host that holds the feed, once the streams have grown enough."""
+"""When snapshots are made: by the host that holds the feed, once the streams have grown enough.
+
+The journal counts too: it is cut with each snapshot, and would else grow while lanes are quiet.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ logger = logging.getLogger(__name__)
 _INTERVAL: Final = 60.0
 LEAST_GROWTH: Final = 1_000_000
 """The least bytes by which the streams grow from one snapshot to the next."""
+_LEAST_JOURNAL_GROWTH: Final = 4_000_000
+"""The least bytes of the journal after which there is one without that."""
 
 
 class SnapshotKeeping:
@@ -32,6 +37,7 @@ class SnapshotKeeping:
         self._logs = logs
         self._holds_feed = holds_feed
         self._bytes_before = 0
+        self._journal_bytes_before = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state-snapshots", daemon=True)
         self._thread.start()
@@ -49,15 +55,22 @@ class SnapshotKeeping:
         """
         if not self._holds_feed():
             return False
-        growth = self._copy.applied_bytes - self._bytes_before
         newest, _ = read_snapshot_pointer(self._logs)
         is_missing = newest is None or not self._logs.has_file(newest.file)
-        if not is_missing and newest is not None and growth < max(LEAST_GROWTH, newest.size):
+        if not is_missing and newest is not None and not self._has_grown(newest.size):
             return False
-        bytes_now = self._copy.applied_bytes
+        bytes_now, journal_bytes = self._copy.applied_bytes, self._copy.applied_journal_bytes
         is_made = make_snapshot(self._copy, self._logs, is_missing=is_missing)
-        self._bytes_before = bytes_now
+        self._bytes_before, self._journal_bytes_before = bytes_now, journal_bytes
         return is_made
+
+    def _has_grown(self, snapshot_size: int) -> bool:
+        """Return whether the streams have grown so much that a snapshot pays."""
+        growth = self._copy.applied_bytes - self._bytes_before
+        journal_growth = self._copy.applied_journal_bytes - self._journal_bytes_before
+        return growth >= max(LEAST_GROWTH, snapshot_size) or journal_growth >= max(
+            _LEAST_JOURNAL_GROWTH, snapshot_size
+        )
 
     def _run(self) -> None:
         while not self._stopping.wait(_INTERVAL):
