@@ -225,6 +225,7 @@ def _make_server(
         quoted = ", ".join(f"'nats://{route}'" for route in routes)
         more += f"cluster {{ name: studio\nlisten: '{host}:{cluster_port}'\nroutes: [{quoted}]\n"
         more += f"advertise: '{advertised}'\n" if advertised else ""
+        more += 'ping_interval: "1s"\nping_max: 2\nwrite_deadline: "3s"\n'
         more += "}\n"
     server = NatsServer(folder / name, more=more, host=host, port=client_port, under=under)
     server.monitor_url = f"http://{host}:{monitor_port}"
