@@ -192,6 +192,11 @@ class Children:
             if lane_name in self.lanes and lane_name not in self._failed_lanes:
                 self.lanes[lane_name].warm_up()
 
+    def rest(self, lane_name: str) -> None:
+        """End the processes of further workers of a lane that has ended, and may begin again."""
+        if lane_name in self.lanes:
+            self.lanes[lane_name].rest()
+
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""
         self.stopping.set()

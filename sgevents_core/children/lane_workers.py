@@ -116,6 +116,20 @@ class LaneWorkers:
     def close(self) -> None:
         """Do nothing: processes outlive the lane, until their plugins have been shut down."""
 
+    def rest(self) -> None:
+        """End all processes but the first, whose plugins are shut down by `call_hook`.
+
+        No call may run. `warm_up`, or the next calls, start other ones.
+        """
+        threads = [
+            threading.Thread(target=worker.rest, name="ends a worker", daemon=True)
+            for worker in self.workers[1:]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     def begin_end(self, *, shuts_down: bool = False) -> None:
         """Let all processes end.
 

@@ -298,6 +298,18 @@ class Worker:
         if starting_child is not None:
             starting_child.kill()
 
+    def rest(self) -> None:
+        """End its process, with the plugins' `shutdown`, until another one is needed."""
+        with self._replacing_lock:
+            child, self._child = self._child, None
+            if child is None:
+                return
+            if child.death is None:
+                farewell_replies = child.listen(PREPARATION)
+                child.end(shuts_down=True)
+                self._await_end(child, farewell_replies)
+            child.close()
+
     def begin_end(self, *, shuts_down: bool) -> None:
         """Let its process end, after the running call.
 

@@ -320,6 +320,7 @@ class LaneTaking:
             if plugin.lane == lane_name and plugin.name in parts.services
         }
         working_plugins = returned_plugins(lane_plugins, [] if lane is None else [lane])
+        self._children.rest(lane_name)
         error = stop_plugins(working_plugins, services, parts.held_lanes, watch)
         if error is not None:
             logger.warning("%s", error, extra={"action": "lane.shutdown_not_noted"})

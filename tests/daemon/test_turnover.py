@@ -69,6 +69,27 @@ STARTED = """
     def on_event(event, ctx):
         ctx.store["events"] = [*ctx.store.get("events", ()), event.id]
 """
+PROCESSES = """
+    import os
+    from sgevents_core import hookimpl
+
+    def _note(what):
+        with open({notes!r}, "a") as file:
+            file.write(f"{{what}} {{os.getpid()}}\\n")
+
+    @hookimpl
+    def startup(ctx):
+        _note("starts")
+
+    @hookimpl
+    def shutdown(ctx):
+        _note("ends")
+
+    @hookimpl
+    def on_event(event, ctx):
+        pass
+"""
+"""A plugin that notes in which processes it is started and shut down."""
 
 
 class Turnover:
@@ -220,3 +241,26 @@ def test_lane_that_cannot_be_begun_is_given_up_whole_and_tried_again(turnover: T
     wait_until(lambda: turnover.has("day", 2, starts=4, ends=3))
     assert run.stop() == 0
     assert turnover.has("day", 2, starts=4, ends=4)
+
+
+def test_every_worker_process_of_a_lane_that_is_given_up_is_shut_down(turnover: Turnover) -> None:
+    """And started again when the lane comes back: nothing in memory is older than the lane."""
+    notes = turnover.state.with_name("notes")
+    notes.touch()
+    turnover.daemon.install("farm", PROCESSES.format(notes=str(notes)), "third")
+    turnover.daemon.log += '[[groups]]\nname = "third"\nlane = "farm"\n'
+    turnover.daemon.log += '[lanes.farm]\nworkers = 3\norder_by = "entity"\nexecutor = "process"\n'
+
+    def pids_of(what: str) -> list[str]:
+        lines = notes.read_text().splitlines()
+        return [line.split()[1] for line in lines if line.startswith(what)]
+
+    run = turnover.start()
+    for round_number in (1, 2):
+        turnover.want("lane.farm")
+        wait_until(lambda: len(pids_of("starts")) == 3 * round_number)  # noqa: B023 - used at once
+        turnover.want()
+        wait_until(lambda: turnover.actions().count("lane.given_up") == round_number)  # noqa: B023
+        assert sorted(pids_of("ends")) == sorted(pids_of("starts"))
+    assert len(set(pids_of("starts"))) == 5  # the first process has loaded the plugin, and stays
+    assert run.stop() == 0
