@@ -177,6 +177,7 @@ class _TrialProcess:
                 ended_pid, exit_status = os.waitpid(child_pid, os.WNOHANG)
                 if ended_pid:
                     child_pid = 0
+                    self._read_last_bytes(read_end)
                     return exit_status
                 self._kill_overdue_child(child_pid)
         finally:
@@ -184,6 +185,14 @@ class _TrialProcess:
                 os.kill(child_pid, signal.SIGKILL)
                 exit_status = os.waitpid(child_pid, 0)[1]
         return exit_status
+
+    def _read_last_bytes(self, read_end: int) -> None:
+        """Read what a child that has ended wrote after the last look."""
+        while wait_until_readable([read_end], 0.0):
+            received_bytes = os.read(read_end, 1 << 20)
+            if not received_bytes:
+                return
+            self._answer_bytes += received_bytes
 
     def _kill_overdue_child(self, child_pid: int) -> None:
         """End a child that failed to end itself in a step that takes too long."""
