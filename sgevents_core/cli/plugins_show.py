@@ -113,7 +113,7 @@ def _print_status(status: PluginStatus) -> None:
     from sgevents_core.plugins.plugin_status import status_words
 
     echo_line(f"{status.name} is {status_words(status.status)}{_origin_text(status)}")
-    if status.running not in (None, status.version):
+    if status.version is not None and status.running not in (None, status.version):
         echo_line(f"    the daemon runs {status.running}; `sgevents reload` applies the other")
     if status.reason:
         echo_line(f"    {status.reason}")

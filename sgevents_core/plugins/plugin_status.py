@@ -112,6 +112,12 @@ def _sentence(reason_text: str) -> str:
 def _not_installed(name: str, discovery: Discovery) -> Unusable:
     name_suggestion = suggestion(name, discovery.names)
     unread = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
+    if ":" in name:  # only files in classic folders have such names
+        return Unusable(
+            status="not installed",
+            reason=f"no folder of classic plugins has the file of {name!r}{name_suggestion}",
+            fix="Put the file back, or correct the name in [plugins.NAME].",
+        )
     return Unusable(
         status="not installed",
         reason=f"no installed distribution has a plugin called {name!r}{name_suggestion}{unread}",

@@ -18,7 +18,7 @@ from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.file_access import find_exposures
 from sgevents_core.settings.key_lines import KeyPath
 from sgevents_core.settings.model import GroupSettings, PluginSettings, Settings
-from sgevents_core.settings.spelling import toml_string
+from sgevents_core.settings.spelling import nearest_name, toml_string
 
 _KIND: Final = "classic"
 _ENTRANCE: Final = re.compile(rb"\bregisterCallbacks\b|\bimport\s*\*")
@@ -185,6 +185,32 @@ class ClassicListing:
                     if "on_error" in raw_table:
                         self.with_on_error |= {name}
         return tables
+
+    def check_tables(self, raw_tables: Mapping[str, Any], diagnostics: Diagnostics) -> None:
+        """Warn of tables for classic plugins that do not exist: what they say has no effect."""
+        for name in raw_tables:
+            kind, separator, file_name = name.partition(":")
+            if (kind, separator) == (_KIND, ":") and name not in self.files:
+                group_name, _, stem = file_name.rpartition("/")
+                message = self._missing_file(group_name, stem)
+                fix = "correct the name, or remove the table"
+                prefix = name.removesuffix(stem)
+                stems = [
+                    file.removeprefix(prefix) for file in self.files if file.startswith(prefix)
+                ]
+                nearest_stem = nearest_name(stem, stems)
+                if nearest_stem:
+                    fix = f"did you mean {toml_string(prefix + nearest_stem)}?"
+                if message:
+                    diagnostics.add_warning(("plugins", name), message, fix)
+
+    def _missing_file(self, group_name: str, stem: str) -> str:
+        """Say that there is no file for a table; empty if its folder cannot be read."""
+        for folder in self._folders:
+            if folder.group_name == group_name:
+                is_readable = folder.path.is_dir()
+                return f"{folder.path} has no plugin {stem}.py" if is_readable else ""
+        return f"no folder of classic plugins has the group {toml_string(group_name)}"
 
 
 def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:

@@ -182,6 +182,8 @@ class _SettingsAssembler:
         listing = ClassicListing.read(classic_folders, self.diagnostics)
         group_settings = listing.with_groups(self._group_settings())
         plugin_settings = self._named_tables("plugins", PluginSettings, listing.with_tables)
+        raw_plugins = self._raw_tables.get("plugins", {})
+        listing.check_tables(raw_plugins if isinstance(raw_plugins, dict) else {}, self.diagnostics)
         settings = Settings(
             path=self._config_path,
             site=self._site_settings(),

@@ -84,6 +84,35 @@ def test_a_file_can_be_excluded_and_is_not_executed(studio: ClassicStudio) -> No
     assert [callback.on_error for callback in loaded.callbacks] == [None]
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "fix"),
+    [
+        ("classic:studio/notfy", "has no plugin notfy.py", 'mean "classic:studio/notify"?'),
+        ("classic:studio/other", "has no plugin other.py", "correct the name"),
+        ("classic:studios/x", 'no folder of classic plugins has the group "studios"', "correct"),
+    ],
+)
+def test_a_table_for_no_file_is_warned_of(
+    studio: ClassicStudio, name: str, says: str, fix: str
+) -> None:
+    """A plugin that was to be excluded would be called."""
+    studio.write("studio/notify.py", ONE_CALLBACK)
+    table = f'[plugins."{name}"]\n'
+    (warning,) = studio.settings("studio", tables=f"{table}enabled = false\n").warnings
+    assert says in warning.message
+    assert fix in warning.fix
+    loaded = studio.load("studio", tables=f'{table}timeout = "5s"\n')
+    (status,) = [one for one in loaded.statuses if one.name == name]
+    assert status.fix == "Put the file back, or correct the name in [plugins.NAME]."
+
+
+def test_a_folder_that_is_away_hides_no_table(studio: ClassicStudio) -> None:
+    """Only the folder is warned of: its files come back with it."""
+    tables = '[plugins."classic:gone/notify"]\nenabled = false\n'
+    (warning,) = studio.settings("gone", tables=tables).warnings
+    assert "cannot be read" in warning.message
+
+
 def test_helpers_and_hidden_files_are_no_plugins(studio: ClassicStudio) -> None:
     """Siblings can be imported, whatever their names; only what registers is a plugin."""
     studio.write("studio/a.py", f"import common, _inner\nfrom tools import tool\n{ONE_CALLBACK}")
