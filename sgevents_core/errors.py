@@ -1185,6 +1185,7 @@ class BrokerRefused(BrokerError):
     """
 
     exit_code = 2
+    fix = "check url in [state], user and password, credentials or nkey, and the certificates there"
 
 
 class BrokerForbids(BrokerError):

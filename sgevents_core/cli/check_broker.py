@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sgevents_core.cli.findings import Finding, FindingStatus
-from sgevents_core.errors import ExtraMissingError, SgEventsError
+from sgevents_core.errors import BrokerRefused, BrokerUnreachable, ExtraMissingError, StateError
 from sgevents_core.settings import Settings
 from sgevents_core.state.nats import require_client
 
-_UNREACHABLE_FIX = "check url in [state], and whether the servers run"
+_UNREACHABLE_FIX: Final = "check url in [state], and whether the servers run; a start waits"
+_CONNECT_WITHIN: Final = 3.0
+"""Seconds: whoever checks wants to know at once."""
 
 
 def broker_findings(settings: Settings) -> list[Finding]:
@@ -20,8 +24,14 @@ def broker_findings(settings: Settings) -> list[Finding]:
         return [Finding("servers", "problem", error.message, error.fix)]
     try:
         return _tried_servers(settings)
-    except SgEventsError as error:
-        return [Finding("servers", "problem", str(error), _UNREACHABLE_FIX)]
+    except BrokerUnreachable as error:
+        message = f"{error.path} does not answer: {error.reason}"
+        return [Finding("servers", "problem", message, _UNREACHABLE_FIX)]
+    except BrokerRefused as error:
+        message = f"{error.path} refuses the connection: {error.reason}"
+        return [Finding("servers", "problem", message, error.fix)]
+    except StateError as error:
+        return [Finding("servers", "problem", str(error), error.fix)]
 
 
 def _tried_servers(settings: Settings) -> list[Finding]:
@@ -31,7 +41,7 @@ def _tried_servers(settings: Settings) -> list[Finding]:
     from sgevents_core.state.nats.streams import wanted_streams
 
     state = settings.state
-    with connected_broker(settings, "sgevents check") as broker:
+    with connected_broker(settings, "sgevents check", _CONNECT_WITHIN) as broker:
         version = broker.server_info.get("version", "")
         findings = [Finding("servers", "ok", f"{broker} answers: nats-server {version}")]
         wanted = wanted_streams(settings)

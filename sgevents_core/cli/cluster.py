@@ -284,8 +284,15 @@ def refuse_servers(settings: Settings) -> None:
 
 
 @contextmanager
-def connected_broker(settings: Settings, name: str) -> Iterator[Broker]:
+def connected_broker(
+    settings: Settings, name: str, within: float | None = None
+) -> Iterator[Broker]:
     """Have a connection with the servers while the block lasts.
+
+    Args:
+        settings: The configuration.
+        name: The connection's name, which the servers show.
+        within: For how many seconds to wait for them.
 
     Raises:
         NoBrokerError: The configuration names no servers.
@@ -297,11 +304,11 @@ def connected_broker(settings: Settings, name: str) -> Iterator[Broker]:
     from sgevents_core.state.nats import require_client
 
     require_client(settings.path)
-    from sgevents_core.state.nats.connection import Broker
+    from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
 
     broker = Broker(settings.state, name=name)
     try:
-        broker.connect()
+        broker.connect(CONNECT_WITHIN if within is None else within)
         yield broker
     finally:
         broker.close()

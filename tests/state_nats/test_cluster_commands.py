@@ -331,12 +331,41 @@ def test_servers_that_do_not_answer_are_reported(
     """With the address, and what is to be looked at."""
     from sgevents_core.state.nats import connection
 
-    monkeypatch.setattr(connection.Broker.connect, "__defaults__", (0.3,))
+    monkeypatch.setattr(connection, "CONNECT_WITHIN", 0.3)
     studio.write("nats://127.0.0.1:1")
     assert studio("cluster", "init").exit_code == 1
     ((status, message),) = studio.findings()
     assert status == "problem"
-    assert "nats://127.0.0.1:1 does not answer" in message
+    assert "nats://127.0.0.1:1 does not answer: nothing listens there" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "fix"),
+    [
+        ("nats://no-such-host.invalid", "cannot be resolved", "whether the servers run"),
+        ("tls://127.0.0.1:{port}", "offers no encryption", "the certificates there"),
+    ],
+)
+def test_check_says_why_there_is_no_connection(
+    nats_server: NatsServer, studio: Studio, url: str, message: str, fix: str
+) -> None:
+    """With what helps there, and within seconds."""
+    studio.write(url.format(port=nats_server.port))
+    (finding,) = broker_findings(load_settings(studio.config))
+    assert finding.status == "problem"
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+def test_a_server_whose_messages_are_too_short_is_refused(tmp_path: Path) -> None:
+    """Rows go in parts of 512 KiB, and none is left out."""
+    with running_nats(tmp_path / "nats", more="max_payload: 100000") as server:
+        studio = Studio(tmp_path, server.url)
+        assert studio("cluster", "init").exit_code == 0
+        assert ("problem", " it takes messages of at most 100,000 bytes") in studio.findings()
+        refused = studio("run")
+        assert refused.exit_code == 2
+        assert "set max_payload to 1MB" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize(

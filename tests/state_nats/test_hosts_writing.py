@@ -267,6 +267,35 @@ def test_stream_that_was_made_anew_is_lost(tmp_path: Path) -> None:
             state.session()
 
 
+def test_copy_of_other_servers_is_not_mixed_up_with_these(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    """A `url` that names the servers of another studio is noticed, and both states stay apart."""
+    url, folder = new_site_url(), tmp_path / "own"
+    with nats_state(nats_server.port, folder, ["main"], site_url=url) as state:
+        session = state.session()
+        wait_until(lambda: "journal" in session.copy.identities(), what="the stream's sign")
+        with closing(state.writer()) as writer:
+            writer.append(0, *page(1, 2))
+            writer.end()
+    with running_nats(tmp_path / "nats", jetstream="") as server:
+        with (
+            nats_state(server.port, tmp_path / "theirs", ["main"], site_url=url) as state,
+            closing(state.writer()) as writer,
+        ):
+            writer.append(0, *page(7, 8, 9))
+        with (
+            nats_state(server.port, folder, [], site_url=url, make=False) as state,
+            pytest.raises(StreamLost, match=r"url in \[state\] names other servers than before"),
+        ):
+            state.session()
+    with (
+        nats_state(nats_server.port, folder, [], site_url=url, make=False) as state,
+        closing(state.reader()) as reader,
+    ):
+        assert [entry.event_id for entry in reader.read(0, 9)] == [1, 2]
+
+
 def test_backup_of_the_copy_is_a_state_of_one_host(tmp_path: Path) -> None:
     """A studio that needs several hosts no longer puts it into a folder, and goes on there."""
     logs = MemoryLogs(["main"])
