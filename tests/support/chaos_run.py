@@ -73,7 +73,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, help="a folder to keep everything in")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.namespaces and not options.inside:
         return _run_in_namespaces(arguments)
     machines = Namespaces(options.inside, _machines()) if options.inside else None
@@ -137,4 +136,5 @@ def _run_in_namespaces(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main(sys.argv[1:]))
