@@ -15,6 +15,7 @@ import msgspec
 from sgevents_core.alerts.opening import check_addresses
 from sgevents_core.daemon.restarting import CommandLine
 from sgevents_core.hosts.host_files import describe_host_files, read_classic_contents
+from sgevents_core.hosts.opening import shared_host_name
 from sgevents_core.metrics.opening import check_extra
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Settings
@@ -104,6 +105,7 @@ def describe_loaded(settings: Settings, loaded: Loaded) -> str:
     report = {
         "files": msgspec.to_builtins(files),
         "state": str(settings.state.path),
+        "host": shared_host_name(settings),
         "listen": settings.metrics.listen,
         "unusable": [
             [plugin_status.name, plugin_status.status, plugin_status.summary()]

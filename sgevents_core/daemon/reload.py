@@ -21,6 +21,7 @@ from sgevents_core.daemon.rehearsal import USABLE_STATUSES, Rehearsal
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import ListenError, StateError
 from sgevents_core.hosts.host_files import HostFiles
+from sgevents_core.hosts.opening import shared_host_name
 from sgevents_core.metrics.opening import check_new_address
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
@@ -55,6 +56,7 @@ class Reloader:
         refusal_text: str = "",
     ) -> None:
         self._state_folder = settings.state.path
+        self._shared_host = shared_host_name(settings)
         self._log_settings = settings.log
         self._config_path, self._listen = settings.path, settings.metrics.listen
         self._rehearsal_timeout = REHEARSAL_TIMEOUT + sum(
@@ -166,7 +168,9 @@ class Reloader:
             check_new_address(self._listen, listen, self._config_path)
         except ListenError as error:
             return str(error)
-        return _find_objection(report, self._state_folder, self._unusable_plugins)
+        return _find_state_objection(
+            report, self._state_folder, self._shared_host
+        ) or _find_plugin_objection(report, self._unusable_plugins)
 
     def _start_rehearsal(self, start_command: CommandLine) -> bool:
         """Try the new state in a separate process, if one can be started at all."""
@@ -207,11 +211,25 @@ class Reloader:
             logger.warning("%s", error, extra={"action": "daemon.not_noted"})
 
 
-def _find_objection(report: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:
+def _find_state_objection(report: dict[str, Any], folder: Path, shared_host: str | None) -> str:
+    """Return why a process that starts now would not go on with this state; empty if it would."""
     if report["state"] != str(folder):
         return (
             f"[state] path is now {report['state']}; for another state, stop and start the daemon"
         )
+    if (report["host"] is None) != (shared_host is None):
+        change = "gone" if report["host"] is None else "new"
+        return f"[state] url is {change}; to move the state, stop the daemon: sgevents state move"
+    if report["host"] != shared_host:
+        return (
+            f"[state] host is now {report['host']}; to give this host another name, stop and start"
+            " the daemon"
+        )
+    return ""
+
+
+def _find_plugin_objection(report: dict[str, Any], unusable: set[tuple[str, str]]) -> str:
+    """Return which plugins a process that starts now could no longer use; empty if none."""
     worse_plugins = [
         plugin for plugin in report["unusable"] if (plugin[0], plugin[1]) not in unusable
     ]

@@ -63,6 +63,11 @@ def host_name_of(settings: Settings) -> str:
     return settings.state.host or socket.gethostname()
 
 
+def shared_host_name(settings: Settings) -> str | None:
+    """Return the name of this host; None if its state is on its own disk."""
+    return None if settings.state.url is None else host_name_of(settings)
+
+
 def describe_host(settings: Settings, host_name: str) -> PresentHost:
     """Return what the configuration says about a host that is there."""
     table = settings.hosts.get(host_name, HostSettings())

@@ -19,7 +19,7 @@ from reloading import SLOW, reload
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.reload import Reloader, _find_state_objection
 from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import load
@@ -245,3 +245,24 @@ def test_daemon_whose_threads_hang_tries_again_after_a_while(tmp_path: Path) -> 
         assert found.refusal is not None
         assert found.refusal.number == 2
         reloader.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "host", "reason"),
+    [
+        ("/elsewhere", None, "path is now /elsewhere"),
+        ("/here", "beta", "host is now beta"),
+        ("/here", None, "url is gone"),
+        ("/here", "alpha", ""),
+    ],
+)
+def test_reload_does_not_change_the_state_or_the_hosts_name(
+    state: str, host: str | None, reason: str
+) -> None:
+    """The other hosts would wait for a host of the old name, and a state is moved by a command."""
+    objection = _find_state_objection({"state": state, "host": host}, Path("/here"), "alpha")
+    assert reason in objection
+    assert bool(objection) == bool(reason)
+    assert "url is new" in _find_state_objection(
+        {"state": "/here", "host": "a"}, Path("/here"), None
+    )
