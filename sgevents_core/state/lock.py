@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -24,6 +25,9 @@ _WAIT_FOR_OTHERS: Final = 0.25
 """
 _WAIT_FOR_COMMANDS: Final = 60.0
 """Seconds for which a daemon waits for a command that holds its lock."""
+_WAIT_FOR_THE_DEAD: Final = 10.0
+"""Seconds for which a daemon waits for what a dead one has left: processes of its own that hold its
+lock until they notice its death."""
 _RETRY_INTERVAL: Final = 0.01
 
 
@@ -125,12 +129,31 @@ def _take_lock(lock_file: IO[bytes], *, for_daemon: bool) -> bool:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except OSError:
-            wait_limit = _WAIT_FOR_OTHERS
-            if for_daemon and "command" in _read_holder(lock_file):
-                wait_limit = _WAIT_FOR_COMMANDS
+            wait_limit = _wait_limit(_read_holder(lock_file)) if for_daemon else _WAIT_FOR_OTHERS
             if time.monotonic() > began_waiting + wait_limit:
                 return False
         time.sleep(_RETRY_INTERVAL)
+
+
+def _wait_limit(holder: Mapping[str, int | str]) -> float:
+    """Return for how many seconds a daemon waits for whoever holds the lock."""
+    if "command" in holder:
+        return _WAIT_FOR_COMMANDS
+    return _WAIT_FOR_THE_DEAD if _is_dead(holder) else _WAIT_FOR_OTHERS
+
+
+def _is_dead(holder: Mapping[str, int | str]) -> bool:
+    """Return whether a holder was a process of this host that no longer exists."""
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid <= 0 or holder.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # it is somebody else's, or no process at all
+        return False
+    return False
 
 
 def _close_in_children(lock_file: IO[bytes]) -> None:

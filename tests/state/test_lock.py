@@ -35,6 +35,16 @@ if not os.fork():
     os._exit(0)
 print("held\"""",
 )
+SHARE = HOLD.replace(
+    'print("held"',
+    """
+import os
+inherited = lock.share()
+if not os.fork():
+    sys.stdin.readline()  # outlives its parent, with the lock
+    os._exit(0)
+print("held\"""",
+)
 
 
 @contextmanager
@@ -78,6 +88,20 @@ def test_process_that_a_plugin_forked_does_not_hold_the_lock(tmp_path: Path) -> 
         first.kill()
         first.wait()
         StateLock(tmp_path).close()
+
+
+def test_daemon_waits_for_what_a_dead_one_has_left(tmp_path: Path) -> None:
+    """Its own processes hold the lock until they end; a command does not wait for them."""
+    with process(SHARE, tmp_path) as first:
+        first.kill()
+        first.wait()
+        with pytest.raises(StateInUse):
+            StateLock(tmp_path, "sgevents feed")
+        assert first.stdin is not None
+        ending = threading.Timer(0.5, first.stdin.close)  # longer than it waits for others
+        ending.start()
+        StateLock(tmp_path).close()
+        ending.join()
 
 
 @pytest.mark.parametrize("left", [b"", b"12", b"\xff\x00garbage", b'{"pid": "x"}', b"[]"])
