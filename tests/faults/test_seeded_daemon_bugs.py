@@ -734,7 +734,7 @@ def pause_of_a_person_ended_by_a_change(patch: Patch) -> None:
         (deaths_of_a_call_not_counted, 0),
         (deaths_counted_by_strand, 39),
         (slow_plugin_waits_in_one_strand, 39),
-        (progress_not_synced, 100),
+        (progress_not_synced, 19),
         (hang_of_one_strand_is_one_of_others, 5),
         (hung_plugin_called_again, 0),
         (late_changes_taken, 0),

@@ -44,6 +44,7 @@ from sgevents_core.state.feed_values import ParkedRange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Presence
 from sgevents_core.state.requests import ReplayEvent, Request
+from sgevents_core.state.sqlite import journal_pages
 
 OLD_AGE = 80.0
 """Seconds after which a row is old here; a schedule does not last for hours."""
@@ -149,6 +150,7 @@ class SimulatedDaemon:
             patch.setattr(carrying_out, "carry_out", self.carry_out)
             patch.setattr(auditing, "MOST_OLD_ROWS", self.most_old_rows)
             patch.setattr(auditing, "OLD_AGE", OLD_AGE)
+            patch.setattr(journal_pages, "FEWEST_EVENTS", 3)  # so that the journal has pages
             patch.setattr("sgevents_core.dispatch.lane.make_deferred_call", self.make_deferred_call)
             self.log.listen(patch)
             yield

@@ -231,10 +231,11 @@ class CallLog:
             == (made.plugin, made.callback, made.seq, 0)
         ]
         proved = sum(one.died is True and (one.noted or one is made) for one in series)
+        recorded = sum(one.died is True for one in series)  # the daemon may have died behind it
         deaths = sum(one.died is not None or not one.end for one in series)
         if worker_end.is_repeated and proved >= PROVED_LIMIT:
             self.wrong.append(f"repeated after {proved} deaths: {made}")
-        if not worker_end.is_repeated and proved < PROVED_LIMIT and deaths < DEATHS_LIMIT:
+        if not worker_end.is_repeated and recorded < PROVED_LIMIT and deaths < DEATHS_LIMIT:
             self.wrong.append(f"given up after {deaths} deaths: {made}")
         made.end = "retry" if worker_end.is_repeated else made.when_late
         made.wait = FIRST_WAIT if worker_end.is_repeated else 0.0
