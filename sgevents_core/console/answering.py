@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -48,20 +49,28 @@ class PageAnswers:
         gate: Who may come in.
         templates: The environment of the templates.
         pages: The pages, for the navigation.
+        zone: The studio's time zone; None for that of this machine.
     """
 
     def __init__(
-        self, sites: Sites, gate: Gate, templates: Environment, pages: Sequence[Page]
+        self,
+        sites: Sites,
+        gate: Gate,
+        templates: Environment,
+        pages: Sequence[Page],
+        *,
+        zone: tzinfo | None = None,
     ) -> None:
         self.sites = sites
         self._all_pages = pages
+        self._studio_zone = zone
         self.gate = gate
         self._page_templates = templates
         self._shared_views = SharedViews()
 
     def visit_of(self, request: HttpRequest, person: Person) -> Visit:
         """Return a person's visit to the site that the address names."""
-        return Visit(self.site_of(request), person, time.time())
+        return Visit(self.site_of(request), person, time.time(), self._studio_zone)
 
     def site_of(self, request: HttpRequest) -> ConsoleSite:
         """Return the site that the address names."""

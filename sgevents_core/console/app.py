@@ -49,7 +49,7 @@ class ConsoleParts:
 def make_console(parts: ConsoleParts) -> Starlette:
     """Return the console's application."""
     templates = page_environment(parts.zone, frozenset(page.name for page in PAGES))
-    answers = PageAnswers(parts.sites, parts.gate, templates, PAGES)
+    answers = PageAnswers(parts.sites, parts.gate, templates, PAGES, zone=parts.zone)
     console = Starlette(
         routes=list(_routes(answers)),
         middleware=[Middleware(Guard, hosts=parts.hosts)],

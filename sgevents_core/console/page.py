@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -46,11 +46,13 @@ class Visit:
         site: The site whose page it is.
         person: The person who reads it.
         now: The time, in seconds since 1970.
+        zone: The studio's time zone; None for that of this machine.
     """
 
     site: ConsoleSite
     person: Person
     now: float
+    zone: tzinfo | None = None
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,13 +133,16 @@ class EventSearch:
         )
 
 
-def read_choice(search_values: Mapping[str, Any], current_time: float) -> EventChoice:
+def read_choice(
+    search_values: Mapping[str, Any], current_time: float, zone: tzinfo | None = None
+) -> EventChoice:
     """Return the choice of events that a person wrote, as options of a command or in an address.
 
     Args:
         search_values: `ids`, `type`, `entity`, `project`, `user`, `script`, `since`, `until`,
             `late`, `failed` and `plugin`; an absent or empty one chooses all.
         current_time: Now, in seconds since 1970.
+        zone: The time zone of moments that name none; None for the host's own.
 
     Raises:
         RangeError: `ids` is neither an id nor a range of ids.
@@ -153,8 +157,8 @@ def read_choice(search_values: Mapping[str, Any], current_time: float) -> EventC
         project=texts_by_key.get("project"),
         user=texts_by_key.get("user"),
         script=texts_by_key.get("script"),
-        created_since=_read_moment(texts_by_key.get("since"), current_time),
-        created_until=_read_moment(texts_by_key.get("until"), current_time),
+        created_since=_read_moment(texts_by_key.get("since"), current_time, zone),
+        created_until=_read_moment(texts_by_key.get("until"), current_time, zone),
         ids=_read_ids(texts_by_key.get("ids")),
         late=bool(search_values.get("late")),
         failed=bool(search_values.get("failed")),
@@ -168,10 +172,10 @@ def _readable_text(value: object) -> str | None:
     return stripped_text.encode("utf-8", "replace").decode() or None
 
 
-def _read_moment(moment_text: str | None, current_time: float) -> int | None:
+def _read_moment(moment_text: str | None, current_time: float, zone: tzinfo | None) -> int | None:
     if moment_text is None:
         return None
-    moment = parse_moment(moment_text)
+    moment = parse_moment(moment_text, zone)
     return int(current_time - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
 
 

@@ -60,8 +60,8 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
         NonEmptyName | None,
         Meta(
             examples=["America/Vancouver"],
-            description="The time zone of the studio, shown beside the reader's own; by default, "
-            "that of this machine.",
+            description="The time zone of the studio, shown beside the reader's own, and that of "
+            "times that are searched for; by default, that of this machine.",
         ),
     ] = None
 

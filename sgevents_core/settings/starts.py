@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -35,8 +35,12 @@ def parse_start(start_text: str) -> Start:
     return parse_moment(start_text)
 
 
-def parse_moment(moment_text: str) -> datetime | Ago:
-    """Return a moment: a date, a date and time (the host's own zone if it names none), or `2h`.
+def parse_moment(moment_text: str, zone: tzinfo | None = None) -> datetime | Ago:
+    """Return a moment: a date, a date and time, or `2h`.
+
+    Args:
+        moment_text: What a person wrote.
+        zone: The time zone of a moment that names none; None for the host's own.
 
     Raises:
         MomentError: It is none of these.
@@ -48,4 +52,6 @@ def parse_moment(moment_text: str) -> datetime | Ago:
     parsed_moment = parse_written_moment(moment_text)
     if parsed_moment is None:
         raise MomentError(text=moment_text)
+    if parsed_moment.tzinfo is None and zone is not None:
+        return parsed_moment.replace(tzinfo=zone)
     return to_local_time(parsed_moment)

@@ -8,14 +8,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from commanding import installed_here
 from console_states import requests_of
-from console_visits import console_client, form_token
+from console_visits import config_file, console_client, form_token
 from journal_rows import AT, event_row, grow
 from running_daemon import RunningDaemon
 from starlette.testclient import TestClient
@@ -89,6 +91,23 @@ def test_search_that_has_found_nothing_goes_on(
     assert pages == 3
     assert "There are no such events down to the oldest in the journal" in page.text
     assert "data-continue" not in client.get("/sites/studio/events?limit=2").text
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Vancouver"])
+def test_times_that_are_searched_for_are_those_of_the_studio(tmp_path: Path, zone: str) -> None:
+    """Wherever the machine is; the page says which zone it is, and another one may be named."""
+    (tmp_path / "studio").mkdir()
+    with closing(open_state(tmp_path / "studio").writer()) as state:
+        grow(state, [event_row(n, at=AT + n) for n in range(1, 12)])
+    moment = datetime.fromtimestamp(AT + 6, ZoneInfo(zone))
+    named = moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with console_client([config_file(tmp_path)], zone=ZoneInfo(zone)) as client:
+        for since in (moment.strftime("%Y-%m-%d %H:%M:%S"), named):
+            page = client.get("/api/v1/sites/studio/events", params={"since": since}).json()
+            assert [event["event_id"] for event in page["events"]] == [11, 10, 9, 8, 7, 6]
+            assert page["time_zone"] == zone
+        text = client.get("/sites/studio/events", params={"until": named}).text
+        assert f"Since and until are times of {zone}" in text
 
 
 def test_links_lead_to_the_record_on_the_site_and_to_its_events(client: TestClient) -> None:

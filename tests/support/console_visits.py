@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import tzinfo
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -36,7 +37,11 @@ def config_file(folder: Path, name: str = "studio", more: str = "") -> Path:
 
 @contextmanager
 def console_client(
-    configs: Sequence[Path], way_in: WayIn | None = None, peer: str = "127.0.0.1"
+    configs: Sequence[Path],
+    way_in: WayIn | None = None,
+    peer: str = "127.0.0.1",
+    *,
+    zone: tzinfo | None = None,
 ) -> Iterator[TestClient]:
     """Yield a browser's client of a console.
 
@@ -44,6 +49,7 @@ def console_client(
         configs: The configuration files.
         way_in: How people come in; by default, everybody as `anna@host`.
         peer: The address that the client calls from.
+        zone: The studio's time zone.
     """
     all_settings = [
         read_settings(path.read_text(encoding="utf-8"), path, secrets_required=False)
@@ -55,6 +61,7 @@ def console_client(
             way_in or OpenWay("anna@host"), Sessions(b"key of these tests, 32 bytes at least")
         ),
         hosts=frozenset({"127.0.0.1", "localhost"}),
+        zone=zone,
     )
     client = TestClient(
         make_console(parts), base_url=ADDRESS, client=(peer, 50000), follow_redirects=False

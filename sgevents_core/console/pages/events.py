@@ -96,20 +96,23 @@ class EventsView(View, frozen=True, kw_only=True):
     newest_seq: int
     problem: str
     """Why the conditions cannot be read; empty if they can."""
+    time_zone: str
+    """The time zone of `since` and `until` where they name none."""
 
 
 def read_events(visit: Visit, query: EventsQuery) -> EventsView:
     """Read one page of a search."""
     state = open_state(visit.site.state_folder)
     try:
-        choice = read_choice(_conditions(query), visit.now)
+        choice = read_choice(_conditions(query), visit.now, visit.zone)
     except (MomentError, RangeError, OverflowError) as error:
-        return _events_view(query, _NO_EVENTS, [], problem=one_line(str(error)))
+        return _events_view(visit, query, _NO_EVENTS, [], problem=one_line(str(error)))
     if not state.is_made():
-        return _events_view(query, _NO_EVENTS, [])
+        return _events_view(visit, query, _NO_EVENTS, [])
     with closing(EventSearch(visit.site.state_folder)) as search:
         page = search.page(choice, query.below, query.limit)
-    return _events_view(query, page, list_events(visit.site.state_folder, page.entries))
+    shown = list_events(visit.site.state_folder, page.entries)
+    return _events_view(visit, query, page, shown)
 
 
 def linked_record(
@@ -149,7 +152,12 @@ def _conditions(query: EventsQuery) -> dict[str, Any]:
 
 
 def _events_view(
-    query: EventsQuery, page: EventPage, shown: list[ListedEvent], *, problem: str = ""
+    visit: Visit,
+    query: EventsQuery,
+    page: EventPage,
+    shown: list[ListedEvent],
+    *,
+    problem: str = "",
 ) -> EventsView:
     return EventsView(
         query={
@@ -162,6 +170,7 @@ def _events_view(
         is_first=query.below is None,
         newest_seq=page.newest_seq,
         problem=problem,
+        time_zone=str(visit.zone or datetime.now().astimezone().tzname()),
     )
 
 
