@@ -131,14 +131,14 @@ def read_classic_contents(
         settings: The configuration.
         plugin_names: The plugins; None for all.
     """
-    contents: dict[str, str] = {}
+    file_digests: dict[str, str] = {}
     files = settings.classic_files
     for plugin_name in list(files) if plugin_names is None else plugin_names:
         try:
-            contents[plugin_name] = _digest(files[plugin_name].read_bytes())
+            file_digests[plugin_name] = _digest(files[plugin_name].read_bytes())
         except OSError:
-            contents[plugin_name] = "unreadable"
-    return contents
+            file_digests[plugin_name] = "unreadable"
+    return file_digests
 
 
 def describe_host_files(
@@ -164,13 +164,13 @@ def describe_host_files(
 
 def digest_tables(settings: Settings) -> str:
     """Return a digest of the tables `[hosts.NAME]`, by which every host decides for all."""
-    redact = Redactor.of(settings)
+    redact_secrets = Redactor.of(settings)
     keys = [
         pair
         for name, table in sorted(settings.hosts.items())
-        for pair in _keys_of(f"hosts.{name}", table, redact)
+        for pair in _keys_of(f"hosts.{name}", table, redact_secrets)
     ]
-    return _digest_of(keys, redact)
+    return _digest_of(keys, redact_secrets)
 
 
 def find_differences(wanted: HostFiles, other: HostFiles) -> list[Difference]:
@@ -191,10 +191,10 @@ def find_differences(wanted: HostFiles, other: HostFiles) -> list[Difference]:
 
 def difference_text(differences: list[Difference]) -> str:
     """Return differences in one line, the first few of many; empty if there are none."""
-    shown = [str(difference) for difference in differences[:_MOST_SHOWN]]
+    shown_texts = [str(difference) for difference in differences[:_MOST_SHOWN]]
     if len(differences) > _MOST_SHOWN:
-        shown.append(f"and {len(differences) - _MOST_SHOWN} more")
-    return "; ".join(shown)
+        shown_texts.append(f"and {len(differences) - _MOST_SHOWN} more")
+    return "; ".join(shown_texts)
 
 
 def _plugin_difference(wanted: PluginVersion | None, other: PluginVersion | None) -> str:
@@ -215,24 +215,27 @@ def _plugin_difference(wanted: PluginVersion | None, other: PluginVersion | None
 
 def _compared_keys(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the keys that must be equal on all hosts and differ from the default, with digests."""
-    redact = Redactor.of(settings)
+    redact_secrets = Redactor.of(settings)
     for section in _COMPARED_SECTIONS:
-        yield from _keys_of(section, getattr(settings, section), redact)
+        yield from _keys_of(section, getattr(settings, section), redact_secrets)
     for name, table in settings.plugins.items():
         if table.enabled:
-            yield from _keys_of(f"plugins.{name}", table, redact)
+            yield from _keys_of(f"plugins.{name}", table, redact_secrets)
     for index, alert in enumerate(settings.alerts):
-        yield from _keys_of(f"alerts.{index}", alert, redact)
+        yield from _keys_of(f"alerts.{index}", alert, redact_secrets)
     if settings.smtp is not None:
-        yield from _keys_of("classic.smtp", settings.smtp, redact)
+        yield from _keys_of("classic.smtp", settings.smtp, redact_secrets)
     if settings.groups:
-        yield "groups", _digest_of([(group.name, group.lane) for group in settings.groups], redact)
+        yield (
+            "groups",
+            _digest_of([(group.name, group.lane) for group in settings.groups], redact_secrets),
+        )
     if settings.classic_folders:
         group_names = [folder.group_name for folder in settings.classic_folders]
-        yield "classic.paths", _digest_of(group_names, redact)
+        yield "classic.paths", _digest_of(group_names, redact_secrets)
 
 
-def _keys_of(key: str, value: Any, redact: Redactor) -> Iterator[tuple[str, str]]:
+def _keys_of(key: str, value: Any, redact_secrets: Redactor) -> Iterator[tuple[str, str]]:
     """Yield the keys of a table of the configuration, or of a plugin's own settings."""
     if key in HOST_KEYS:
         return
@@ -240,32 +243,34 @@ def _keys_of(key: str, value: Any, redact: Redactor) -> Iterator[tuple[str, str]
         for model_key in model_keys_of(type(value)):
             inner_value = getattr(value, model_key.attribute)
             if model_key.required or inner_value != model_key.default:
-                yield from _keys_of(f"{key}.{model_key.name}", inner_value, redact)
+                yield from _keys_of(f"{key}.{model_key.name}", inner_value, redact_secrets)
     elif isinstance(value, Mapping):
         for name in value:
-            yield from _keys_of(f"{key}.{name}", value[name], redact)
+            yield from _keys_of(f"{key}.{name}", value[name], redact_secrets)
     else:
-        yield key, _digest_of(value, redact)
+        yield key, _digest_of(value, redact_secrets)
 
 
-def _digest_of(value: Any, redact: Redactor) -> str:
-    return _digest(_spelled(value, redact).encode("utf-8", "surrogatepass"))
+def _digest_of(value: Any, redact_secrets: Redactor) -> str:
+    return _digest(_spelled(value, redact_secrets).encode("utf-8", "surrogatepass"))
 
 
-def _spelled(value: Any, redact: Redactor) -> str:
+def _spelled(value: Any, redact_secrets: Redactor) -> str:
     """Return a value as one text, without secrets."""
     if isinstance(value, Secret):
         return "set" if value.is_there else "not set"
     if isinstance(value, Mapping):
-        pairs = [f"{name!r}: {_spelled(value[name], redact)}" for name in sorted(value, key=str)]
-        return f"{{{', '.join(pairs)}}}"
+        spelled_pairs = [
+            f"{name!r}: {_spelled(value[name], redact_secrets)}" for name in sorted(value, key=str)
+        ]
+        return f"{{{', '.join(spelled_pairs)}}}"
     if isinstance(value, set | frozenset):
-        return f"[{', '.join(sorted(_spelled(member, redact) for member in value))}]"
+        return f"[{', '.join(sorted(_spelled(member, redact_secrets) for member in value))}]"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_spelled(member, redact) for member in value)}]"
+        return f"[{', '.join(_spelled(member, redact_secrets) for member in value)}]"
     if isinstance(value, Enum):
         return str(value.value)
-    return redact(value) if isinstance(value, str) else repr(value)
+    return redact_secrets(value) if isinstance(value, str) else repr(value)
 
 
 def _digest(content: bytes) -> str:

@@ -69,26 +69,26 @@ def read_hosts(leases: Leases, notes: HostNotes) -> HostsOverview:
     Raises:
         StateError: The servers do not answer.
     """
-    held = {
+    lease_notes = {
         key: note
         for key, entry in leases.read_all().items()
         if (note := read_note(entry.holder)) is not None
     }
-    hosts = {note.host: note for key, note in held.items() if key.startswith(HOST_PREFIX)}
-    stored = notes.read(WANTED_KEY)
-    wanted = None if stored is None else read_wanted(stored.content)
-    versions = {name: HostVersion(note.version, note.previous) for name, note in hosts.items()}
-    differences = {} if wanted is None else _find_differences(wanted, versions, notes)
+    hosts = {note.host: note for key, note in lease_notes.items() if key.startswith(HOST_PREFIX)}
+    stored_note = notes.read(WANTED_KEY)
+    wanted = None if stored_note is None else read_wanted(stored_note.content)
+    host_versions = {name: HostVersion(note.version, note.previous) for name, note in hosts.items()}
+    differences = {} if wanted is None else _find_differences(wanted, host_versions, notes)
     for host_name, difference in _find_table_differences(hosts).items():
         differences[host_name] = "; ".join(
             filter(None, [differences.get(host_name, ""), difference])
         )
     return HostsOverview(
         {name: hosts[name].since for name in sorted(hosts)},
-        tuple(sorted(_held_work(held))),
+        tuple(sorted(_held_work(lease_notes))),
         differences=differences,
         wanted=wanted,
-        rolls=wanted is not None and is_rolling(wanted, versions),
+        rolls=wanted is not None and is_rolling(wanted, host_versions),
     )
 
 
@@ -101,21 +101,23 @@ def _held_work(notes: Mapping[str, HolderNote]) -> list[HeldWork]:
 
 
 def _find_differences(
-    wanted: WantedVersion, versions: Mapping[str, HostVersion], notes: HostNotes
+    wanted: WantedVersion, host_versions: Mapping[str, HostVersion], notes: HostNotes
 ) -> dict[str, str]:
     """Return in what each host differs that has not what is wanted."""
-    silent_hosts = sorted(name for name, shown in versions.items() if not shown.version)
+    silent_hosts = sorted(
+        name for name, host_version in host_versions.items() if not host_version.version
+    )
     other_hosts = sorted(
         name
-        for name, shown in versions.items()
-        if shown.version and shown.version != wanted.version
+        for name, host_version in host_versions.items()
+        if host_version.version and host_version.version != wanted.version
     )
     differences = dict.fromkeys(silent_hosts, SILENT_DIFFERENCE)
     wanted_files = None
     if other_hosts:
         wanted_files = _read_files(notes, WANTED_FILES_KEY, wanted.version)
     for host_name in other_hosts:
-        files = _read_files(notes, files_key(host_name), versions[host_name].version)
+        files = _read_files(notes, files_key(host_name), host_versions[host_name].version)
         if files is None or wanted_files is None:
             differences[host_name] = UNKNOWN_DIFFERENCE
         else:
@@ -138,5 +140,5 @@ def _find_table_differences(hosts: Mapping[str, HolderNote]) -> dict[str, str]:
 def _read_files(notes: HostNotes, key: str, version: str) -> HostFiles | None:
     """Return what a note says that a version is; None if it is about another one."""
     note = notes.read(key)
-    stored = None if note is None else read_host_files(note.content)
-    return stored.files if stored is not None and stored.version == version else None
+    stored_note = None if note is None else read_host_files(note.content)
+    return stored_note.files if stored_note is not None and stored_note.version == version else None

@@ -125,62 +125,64 @@ class RollingReload:
 
     # For the thread of the leases
 
-    def look(self, versions: Mapping[str, HostVersion]) -> frozenset[str]:
+    def look(self, host_versions: Mapping[str, HostVersion]) -> frozenset[str]:
         """Read what is wanted, do this host's part, and return the hosts that may take work.
 
         Args:
-            versions: The hosts that are present, this one too.
+            host_versions: The hosts that are present, this one too.
 
         Raises:
             StateError: The servers do not answer.
         """
         self._note_files()
-        stored = self._notes.read(WANTED_KEY)
-        wanted = None if stored is None else read_wanted(stored.content)
+        stored_note = self._notes.read(WANTED_KEY)
+        wanted = None if stored_note is None else read_wanted(stored_note.content)
         with self._lock:
             asked_files, refusal_reason = self._asked_files, self._refusal_reason
-        changed = self._decide(wanted, versions, asked_files, refusal_reason)
-        if changed is not None:
-            wanted = self._replace(stored, wanted, changed, asked_files)
-        self._take_notice(wanted, has_changed=changed is not None and wanted is changed)
-        return ready_hosts(wanted, versions)
+        changed_record = self._decide(wanted, host_versions, asked_files, refusal_reason)
+        if changed_record is not None:
+            wanted = self._replace(stored_note, wanted, changed_record, asked_files)
+        self._take_notice(
+            wanted, has_changed=changed_record is not None and wanted is changed_record
+        )
+        return ready_hosts(wanted, host_versions)
 
     def _decide(
         self,
         wanted: WantedVersion | None,
-        versions: Mapping[str, HostVersion],
+        host_versions: Mapping[str, HostVersion],
         asked_files: HostFiles | None,
         refusal_reason: str,
     ) -> WantedVersion | None:
         """Return what the record is to say from now on; None if this host changes nothing."""
         host_name = self._host_name
         if wanted is not None and not self._has_arrived:
-            arrived = arrive(wanted, host_name, self.version)
-            if arrived is not None:
-                return arrived
+            arrival_record = arrive(wanted, host_name, self.version)
+            if arrival_record is not None:
+                return arrival_record
         if asked_files is not None:
-            return ask_for(wanted, asked_files.version(), versions, host_name, time.time())
+            return ask_for(wanted, asked_files.version(), host_versions, host_name, time.time())
         if wanted is not None and refusal_reason:
-            refused = refuse_turn(wanted, host_name, refusal_reason)
-            if refused is not None:
-                return refused
-        taken = None if wanted is None else take_turn(wanted, versions, host_name)
-        return taken or follow_hosts(wanted, versions, host_name)
+            refusal_record = refuse_turn(wanted, host_name, refusal_reason)
+            if refusal_record is not None:
+                return refusal_record
+        turn_record = None if wanted is None else take_turn(wanted, host_versions, host_name)
+        return turn_record or follow_hosts(wanted, host_versions, host_name)
 
     def _replace(
         self,
-        stored: StoredNote | None,
+        stored_note: StoredNote | None,
         wanted: WantedVersion | None,
-        changed: WantedVersion,
+        changed_record: WantedVersion,
         asked_files: HostFiles | None,
     ) -> WantedVersion | None:
         """Change the record; return what it says now, as far as this host knows."""
-        if wanted is None or changed.version != wanted.version:
+        if wanted is None or changed_record.version != wanted.version:
             files = self._files if asked_files is None else asked_files
             self._overwrite(WANTED_FILES_KEY, files.encode())
-        revision = 0 if stored is None else stored.revision
-        is_changed = self._notes.replace(WANTED_KEY, changed.encode(), revision)
-        return changed if is_changed else wanted
+        revision = 0 if stored_note is None else stored_note.revision
+        is_changed = self._notes.replace(WANTED_KEY, changed_record.encode(), revision)
+        return changed_record if is_changed else wanted
 
     def _take_notice(self, wanted: WantedVersion | None, *, has_changed: bool) -> None:
         """Remember what is wanted now, and what became of requests."""
@@ -214,8 +216,12 @@ class RollingReload:
             self._overwrite(WANTED_FILES_KEY, self._files.encode())
             return self._files
         note = self._notes.read(WANTED_FILES_KEY)
-        stored = None if note is None else read_host_files(note.content)
-        return stored.files if stored is not None and stored.version == wanted_version else None
+        stored_note = None if note is None else read_host_files(note.content)
+        return (
+            stored_note.files
+            if stored_note is not None and stored_note.version == wanted_version
+            else None
+        )
 
     def _note_files(self) -> None:
         """Let people see what this host runs, wherever they look."""
@@ -227,6 +233,8 @@ class RollingReload:
 
     def _overwrite(self, key: str, content: bytes) -> None:
         """Write a note that only this host writes, or that any host may write."""
-        before = self._notes.read(key)
-        if before is None or before.content != content:
-            self._notes.replace(key, content, 0 if before is None else before.revision)
+        previous_note = self._notes.read(key)
+        if previous_note is None or previous_note.content != content:
+            self._notes.replace(
+                key, content, 0 if previous_note is None else previous_note.revision
+            )

@@ -71,65 +71,67 @@ def read_wanted(stored: bytes) -> WantedVersion | None:
 
 
 def ready_hosts(
-    wanted: WantedVersion | None, versions: Mapping[str, HostVersion]
+    wanted: WantedVersion | None, host_versions: Mapping[str, HostVersion]
 ) -> frozenset[str]:
     """Return the hosts that may take work before others.
 
     Args:
         wanted: What is wanted; None if nothing is yet.
-        versions: The hosts that are present.
+        host_versions: The hosts that are present.
     """
-    if wanted is None or _has_silent_host(versions):
-        return frozenset(versions)
-    return frozenset(name for name, shown in versions.items() if wanted.version in shown)
+    if wanted is None or _has_silent_host(host_versions):
+        return frozenset(host_versions)
+    return frozenset(
+        name for name, host_version in host_versions.items() if wanted.version in host_version
+    )
 
 
-def is_rolling(wanted: WantedVersion, versions: Mapping[str, HostVersion]) -> bool:
+def is_rolling(wanted: WantedVersion, host_versions: Mapping[str, HostVersion]) -> bool:
     """Return whether a host is to reload, so that what is wanted does not follow the hosts."""
-    return bool(wanted.reloading) or any(name in versions for name in wanted.waiting)
+    return bool(wanted.reloading) or any(name in host_versions for name in wanted.waiting)
 
 
 def follow_hosts(
-    wanted: WantedVersion | None, versions: Mapping[str, HostVersion], host_name: str
+    wanted: WantedVersion | None, host_versions: Mapping[str, HostVersion], host_name: str
 ) -> WantedVersion | None:
     """Return what is wanted from now on if that is this host's version; None if nothing changes.
 
     Args:
         wanted: What is wanted.
-        versions: The hosts that are present.
+        host_versions: The hosts that are present.
         host_name: This host.
     """
-    own_version = versions[host_name].version
-    if _has_silent_host(versions) or (wanted is not None and wanted.version == own_version):
+    own_version = host_versions[host_name].version
+    if _has_silent_host(host_versions) or (wanted is not None and wanted.version == own_version):
         return None
-    if wanted is not None and is_rolling(wanted, versions):
+    if wanted is not None and is_rolling(wanted, host_versions):
         return None
-    counts = Counter(shown.version for shown in versions.values())
-    if not _is_chosen(own_version, counts, wanted, versions):
+    version_counts = Counter(host_version.version for host_version in host_versions.values())
+    if not _is_chosen(own_version, version_counts, wanted, host_versions):
         return None
     return WantedVersion(own_version, number=0 if wanted is None else wanted.number)
 
 
 def _is_chosen(
     version: str,
-    counts: Mapping[str, int],
+    version_counts: Mapping[str, int],
     wanted: WantedVersion | None,
-    versions: Mapping[str, HostVersion],
+    host_versions: Mapping[str, HostVersion],
 ) -> bool:
     """Return whether the hosts want a version that is not the one recorded."""
-    if counts[version] == len(versions):
+    if version_counts[version] == len(host_versions):
         return True
-    if any(shown.previous for shown in versions.values()):  # others may be about to follow
-        return False
-    if wanted is None or wanted.version not in counts:
-        return version == min(counts, key=lambda name: (-counts[name], name))
-    return 2 * counts[version] > len(versions)
+    if any(host_version.previous for host_version in host_versions.values()):
+        return False  # others may be about to follow
+    if wanted is None or wanted.version not in version_counts:
+        return version == min(version_counts, key=lambda name: (-version_counts[name], name))
+    return 2 * version_counts[version] > len(host_versions)
 
 
 def ask_for(
     wanted: WantedVersion | None,
     version: str,
-    versions: Mapping[str, HostVersion],
+    host_versions: Mapping[str, HostVersion],
     host_name: str,
     asked_at: float,
 ) -> WantedVersion:
@@ -141,42 +143,46 @@ def ask_for(
     Args:
         wanted: What was wanted.
         version: The version that the host will have.
-        versions: The hosts that are present.
+        host_versions: The hosts that are present.
         host_name: The host.
         asked_at: The time, in seconds since 1970.
     """
-    before = wanted or WantedVersion(version)
-    is_resumed = before.version == version and bool(before.waiting)
-    speaking_hosts = sorted(name for name, shown in versions.items() if shown.version)
-    waiting = before.waiting if is_resumed else tuple(speaking_hosts)
-    others = [name for name in waiting if name != host_name]
-    number = before.number + 1
-    is_turn_of_other = before.reloading != host_name and before.reloading in versions
-    reloading = before.reloading if is_turn_of_other else host_name
+    previous_record = wanted or WantedVersion(version)
+    is_resumed = previous_record.version == version and bool(previous_record.waiting)
+    speaking_hosts = sorted(
+        name for name, host_version in host_versions.items() if host_version.version
+    )
+    waiting = previous_record.waiting if is_resumed else tuple(speaking_hosts)
+    other_names = [name for name in waiting if name != host_name]
+    number = previous_record.number + 1
+    is_turn_of_other = (
+        previous_record.reloading != host_name and previous_record.reloading in host_versions
+    )
+    reloading = previous_record.reloading if is_turn_of_other else host_name
     return WantedVersion(
         version,
         number=number,
         asked_on=host_name,
         asked_at=asked_at,
-        waiting=(host_name, *others),
+        waiting=(host_name, *other_names),
         reloading=reloading,
-        turn=before.turn if is_turn_of_other else number,
+        turn=previous_record.turn if is_turn_of_other else number,
     )
 
 
 def take_turn(
-    wanted: WantedVersion, versions: Mapping[str, HostVersion], host_name: str
+    wanted: WantedVersion, host_versions: Mapping[str, HostVersion], host_name: str
 ) -> WantedVersion | None:
     """Return the record if it is a host's turn to reload now; None if it is not.
 
     Args:
         wanted: What is wanted.
-        versions: The hosts that are present.
+        host_versions: The hosts that are present.
         host_name: The host.
     """
     if wanted.reloading or wanted.stopped_on:
         return None
-    present_hosts = [name for name in wanted.waiting if name in versions]
+    present_hosts = [name for name in wanted.waiting if name in host_versions]
     if not present_hosts or present_hosts[0] != host_name:
         return None
     return replace(wanted, reloading=host_name, turn=wanted.number)
@@ -223,9 +229,9 @@ def refuse_turn(wanted: WantedVersion, host_name: str, reason: str) -> WantedVer
     return replace(wanted, reloading="", stopped_on=host_name, reason=reason)
 
 
-def _has_silent_host(versions: Mapping[str, HostVersion]) -> bool:
+def _has_silent_host(host_versions: Mapping[str, HostVersion]) -> bool:
     """Return whether a host is present that shows no version, and takes all hosts to be equal."""
-    return any(not shown.version for shown in versions.values())
+    return any(not host_version.version for host_version in host_versions.values())
 
 
 def _without(names: tuple[str, ...], left_out: str) -> tuple[str, ...]:
