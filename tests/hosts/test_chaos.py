@@ -17,7 +17,7 @@ def test_chaos_for_a_while(tmp_path: Path) -> None:
     lane repeats more calls than its workers make at once when it changes hands, and nobody whose
     lane another has taken writes anything. `nox -s chaos` runs it for longer, with three servers.
     """
-    weather = Weather(lease=2.0, longest=6.0, calm=2.0)
+    weather = Weather(lease=2.0, longest=6.0, calm=2.0, is_timed=False)
     tally = run_once(tmp_path, seed=1, seconds=SECONDS, weather=weather)
     assert not tally.wrong, f"{tally}\n" + "\n".join(tally.wrong)
     assert tally.deeds.total() > 3
