@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 from journal_rows import AT, event_row, grow
 from logs_in_memory import MemoryLogs, ViewOfLogs
-from nats_server import running_nats
+from nats_server import new_site_url, running_nats
 from nats_states import nats_state
 from state_values import failure
 
-from sgevents_core.errors import StreamLost
+from sgevents_core.errors import FrontCut, StreamLost
 from sgevents_core.state.nats import snapshot_keeping
 from sgevents_core.state.nats.copy import Copy
 from sgevents_core.state.nats.copy_snapshots import make_snapshot, read_snapshot_pointer, remake
@@ -136,7 +137,7 @@ def test_journal_is_cut_by_what_was_pruned(site: Site) -> None:
     """Rows that any plugin may need stay in the stream; a new copy has the same ones."""
     for _ in range(3):
         site.day()
-    assert site.logs.log("journal").first_sequence() == 2
+    assert site.logs.log("journal").first_sequence() == 1
     assert site.writer.prune(created_before=2 * AT, first_kept_seq=9) == 8
     for _ in range(2):
         site.day()
@@ -172,6 +173,45 @@ def test_copy_that_no_snapshot_can_help_is_lost(site: Site) -> None:
     site.logs.files.clear()
     with pytest.raises(StreamLost, match="is gone"):
         site.host("new").session()
+
+
+def test_new_copy_without_rows_that_are_kept_is_refused(site: Site) -> None:
+    """Somebody purged the journal's stream: events that lanes need would be left out unseen."""
+    for _ in range(3):
+        site.day()
+    site.logs.log("journal").cut_front(10**6)
+    with pytest.raises(StreamLost, match="no snapshot holds it"):
+        site.host("new").session()
+
+
+def test_long_row_stays_whole_where_the_journal_is_cut(tmp_path: Path) -> None:
+    """Its message has several parts, and a copy that is made anew needs all of them."""
+    with ExitStack() as opened:
+        server = opened.enter_context(running_nats(tmp_path / "nats", jetstream=""))
+        url = new_site_url()
+        first = opened.enter_context(
+            nats_state(server.port, tmp_path / "first", ["main"], site_url=url)
+        )
+        writer, session = opened.enter_context(closing(first.writer())), first.session()
+        fence = writer.take_lane("main")
+        for number, text in enumerate(["", "", os.urandom(1_200_000).hex(), ""], 1):
+            grow(writer, [event_row(number, text=text)])
+            if number == 4:
+                assert writer.prune(created_before=2 * AT, first_kept_seq=3) == 2
+            for step in (1, 2):
+                writer.record("main", fence, Step(store={"notify": {"n": [number, step]}}))
+                writer.end()
+                assert make_snapshot(session.copy, session.logs)
+        long_row = session.logs.log("journal").read_after(3)[0]
+        assert long_row.sequence >= 5  # the place of its last part
+        with pytest.raises(FrontCut):
+            session.logs.log("journal").read_after(2)
+        second = opened.enter_context(
+            nats_state(server.port, tmp_path / "second", [], site_url=url, make=False)
+        )
+        with closing(second.reader()) as reader:
+            assert [entry.seq for entry in reader.read(0, 9)] == [3, 4]
+        assert tables_of(second) == tables_of(first)
 
 
 def test_snapshot_that_is_behind_changes_nothing(site: Site) -> None:

@@ -27,6 +27,7 @@ from sgevents_core.state.plain_files import make_state_folder
 from sgevents_core.state.sqlite.copy_files import restore_copy_file
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.log_copy import (
+    first_known_page,
     forget_position,
     prepare_copy,
     read_identities,
@@ -163,6 +164,12 @@ class Copy:
                 else:
                     write_position(connection, JOURNAL_ROWS, last_place)
         self.reload_positions()
+
+    def needs_rows_before(self, place: int) -> bool:
+        """Return whether messages below a place of the journal hold rows that are still kept."""
+        with self._applying:
+            first_page = first_known_page(self._database)
+        return first_page > 0 and place > first_page + 1
 
     def skip_rows(self, place: int) -> None:
         """Begin with the rows of the journal behind a place, before which the stream is cut."""

@@ -127,6 +127,8 @@ class CopyReader:
         try:
             log_messages = self._logs.log(JOURNAL).read_after(place)
         except FrontCut as front_cut:
+            if self._copy.needs_rows_before(front_cut.first):
+                raise  # a newer snapshot may need less
             self._copy.skip_rows(front_cut.first - 1)
             return True
         self._copy.apply_rows(place, log_messages)

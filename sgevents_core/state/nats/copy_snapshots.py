@@ -26,7 +26,7 @@ from sgevents_core.state.nats.logs import Logs
 from sgevents_core.state.nats.stream_keys import JOURNAL, JOURNAL_ROWS, REQUESTS
 from sgevents_core.state.sqlite.copy_files import write_copy_file
 from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.log_copy import oldest_page, read_positions
+from sgevents_core.state.sqlite.log_copy import last_removed_page, read_positions
 
 logger = logging.getLogger(__name__)
 _FOLDER_PREFIX: Final = "snapshot-"
@@ -73,6 +73,8 @@ def make_snapshot(copy: Copy, logs: Logs, *, is_missing: bool = False) -> bool:
     if JOURNAL_ROWS in copy.positions:
         return False
     before, revision = read_snapshot_pointer(logs)
+    with closing(Database(copy.folder, read_only=True)) as database:
+        removed_to = last_removed_page(database)  # before: what is removed later, the next one cuts
     with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, dir=copy.folder) as folder:
         packed_path, positions = _pack(copy, Path(folder))
         if before is not None and not (
@@ -89,7 +91,7 @@ def make_snapshot(copy: Copy, logs: Logs, *, is_missing: bool = False) -> bool:
         logs.delete_file(file_name)
         return False
     if before is not None:
-        _cut_streams(copy, logs, before)
+        _cut_streams(logs, before, removed_to)
     logger.info(
         "A snapshot of the state has %d bytes",
         size,
@@ -158,14 +160,18 @@ def _has_more(positions: Mapping[str, int], others: Mapping[str, int]) -> bool:
     return any(place > others.get(stream_key, 0) for stream_key, place in positions.items())
 
 
-def _cut_streams(copy: Copy, logs: Logs, before: SnapshotPointer) -> None:
-    """Cut off what no copy needs any more, and remove the snapshot before the last two."""
+def _cut_streams(logs: Logs, before: SnapshotPointer, removed_to: int) -> None:
+    """Cut off what no copy needs any more, and remove the snapshot before the last two.
+
+    Args:
+        logs: The logs.
+        before: The snapshot before the one that was just made.
+        removed_to: The position of the journal's last message of which no row is kept.
+    """
     for stream_key, place in before.positions.items():
         if stream_key not in {JOURNAL, REQUESTS}:
             logs.log(stream_key).cut_front(place + 1)
-    with closing(Database(copy.folder, read_only=True)) as database:
-        first_needed = oldest_page(database)
-    if first_needed is not None:
-        logs.log(JOURNAL).cut_front(min(first_needed, before.positions.get(JOURNAL, 0) + 1))
+    if removed_to:
+        logs.log(JOURNAL).cut_front(min(removed_to, before.positions.get(JOURNAL, 0)) + 1)
     if before.file_before:
         logs.delete_file(before.file_before)

@@ -10,6 +10,7 @@ from typing import Final
 
 from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.journal_reading import JournalReader
 from sgevents_core.state.sqlite.shared_registers import REGISTER_TABLES
 
 _TABLES: Final = (
@@ -82,10 +83,13 @@ def write_page_position(connection: sqlite3.Connection, first_seq: int, position
 
 
 def forget_pages(connection: sqlite3.Connection, first_kept_seq: int) -> None:
-    """Forget the messages whose rows were all removed."""
+    """Forget the messages whose rows were all removed, but for the last of them.
+
+    Behind it, the first message begins that is still needed, with all its parts.
+    """
     connection.execute(
-        "DELETE FROM log_pages WHERE first_seq <"
-        " (SELECT max(first_seq) FROM log_pages WHERE first_seq <= ?)",
+        "DELETE FROM log_pages WHERE first_seq < (SELECT max(first_seq) FROM log_pages WHERE"
+        " first_seq < (SELECT max(first_seq) FROM log_pages WHERE first_seq <= ?))",
         (first_kept_seq,),
     )
 
@@ -117,10 +121,21 @@ def is_aside(database: Database, event_aside: SetAside) -> bool:
     )
 
 
-def oldest_page(database: Database) -> int | None:
-    """Return the position of the oldest message with rows that the journal keeps."""
-    page_row = database.fetch_one("SELECT position FROM log_pages ORDER BY first_seq LIMIT 1")
-    return None if page_row is None else int(page_row[0])
+def last_removed_page(database: Database) -> int:
+    """Return the position of the last message of which the journal keeps no row; 0 without one."""
+    return database.fetch_number(
+        "SELECT coalesce(max(position), 0) FROM log_pages WHERE first_seq <"
+        " (SELECT max(first_seq) FROM log_pages WHERE first_seq <= ?)",
+        JournalReader(database).lowest(),
+    )
+
+
+def first_known_page(database: Database) -> int:
+    """Return the position of the first message with rows that is known; 0 without one.
+
+    Nothing behind it was cut off for this copy.
+    """
+    return database.fetch_number("SELECT coalesce(min(position), 0) FROM log_pages")
 
 
 def dump_tables(database: Database) -> dict[str, list[tuple[object, ...]]]:
