@@ -58,7 +58,8 @@ class ReloadProgress:
             wanted = hosts.wanted
             now_waiting = () if wanted is None else wanted.waiting
             for host_name in waiting or ():
-                if host_name not in now_waiting:
+                is_asked = wanted is not None and host_name == wanted.asked_on
+                if host_name not in now_waiting and not is_asked:
                     echo_line(f"  {host_name} has reloaded")
             if now_waiting != waiting:
                 waiting, changed_at = now_waiting, time.monotonic()
