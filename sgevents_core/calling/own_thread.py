@@ -7,7 +7,6 @@ call that has not returned by then is given up; the thread hangs until it return
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import traceback
@@ -31,6 +30,7 @@ from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe.event_loops import cancel_call
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.liveness import report_alive
+from sgevents_core.observe.thread_frames import current_frames
 from sgevents_core.settings import format_duration
 
 LATE_LANE: Final = "\0late"
@@ -199,7 +199,7 @@ _OWN_CODE: Final = frozenset({invoke.__code__, append_filter_answer.__code__})
 
 def _format_stack(thread_id: int) -> str:
     """Return the stack of a thread, from the plugin's first frame on; empty if it has ended."""
-    innermost_frame = sys._current_frames().get(thread_id)  # the only way to see another thread
+    innermost_frame = current_frames().get(thread_id)
     if innermost_frame is None:
         return ""
     plugin_frames = takewhile(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -24,6 +23,7 @@ from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.process_guard import keep_open
 from sgevents_core.observe.systemd import Systemd
+from sgevents_core.observe.thread_frames import current_frames
 from sgevents_core.plugins.load_watching import (
     KnownBroken,
     LoadingStopped,
@@ -296,7 +296,7 @@ class InterruptingWatch(RecordingWatch):
         if self._give_up_process is None:
             return
         stack_text = "".join(
-            traceback.format_stack(sys._current_frames()[self._main_thread], _FRAME_LIMIT)
+            traceback.format_stack(current_frames()[self._main_thread], _FRAME_LIMIT)
         )
         if not self._is_stopped:
             self._recorder.record_ending(

@@ -10,6 +10,7 @@ from typing import Any
 from sgevents_core.errors import NotAwaitedError
 from sgevents_core.observe import forks
 from sgevents_core.observe.current_call import CurrentCall, set_current_call
+from sgevents_core.observe.thread_frames import current_frames
 
 _fork_generation, _get_trace, _set_trace = forks.fork_generation, sys.gettrace, sys.settrace
 
@@ -55,9 +56,7 @@ def require_run(result: object) -> None:
 def running_calls() -> list[CurrentCall]:
     """Return the running calls of plugins, in all threads, at no cost to the calls."""
     running = []
-    for (
-        innermost_frame
-    ) in sys._current_frames().values():  # there is no other way to see other threads
+    for innermost_frame in current_frames().values():
         frames = (frame for frame, _ in traceback.walk_stack(innermost_frame))
         running += [frame.f_locals["call"] for frame in frames if frame.f_code is invoke.__code__]
     return running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -11,6 +10,7 @@ from threading import get_ident
 from typing import Final
 
 from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
+from sgevents_core.observe.thread_frames import current_frames
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -162,5 +162,5 @@ class Liveness:
 
 def _stack_of(thread_id: int) -> str:
     """Return the stack of a thread, empty if the thread has ended."""
-    frame = sys._current_frames().get(thread_id)  # there is no other way to see another thread
+    frame = current_frames().get(thread_id)
     return "".join(traceback.format_stack(frame)) if frame is not None else ""

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from sgevents_core.observe.process_guard import is_lower
+from sgevents_core.observe.thread_frames import collects_garbage
 
 _TIMER_KINDS: Final = {
     "ITIMER_REAL": signal.ITIMER_REAL,
@@ -65,7 +66,7 @@ class ProcessState:
         self._socket_timeout = socket.getdefaulttimeout()
         self._recursion_limit = sys.getrecursionlimit()
         self._switch_interval = sys.getswitchinterval()
-        self._collects_garbage = gc.isenabled()
+        self._collects_garbage = collects_garbage()
         self._error_filters = _error_filters()
         self._import_path = list(sys.path)
         self._import_finders = list(sys.meta_path)
@@ -155,7 +156,7 @@ class ProcessState:
         if sys.getswitchinterval() != self._switch_interval:
             sys.setswitchinterval(self._switch_interval)
             yield "how threads take turns (sys.setswitchinterval)"
-        if self._collects_garbage and not gc.isenabled():
+        if self._collects_garbage and not collects_garbage():
             gc.enable()
             yield "the garbage collection (gc.disable)"
         added_entries = [entry for entry in _error_filters() if entry not in self._error_filters]
