@@ -160,6 +160,11 @@ class LaneChildren:
         if plugin_name not in self._started_plugins:
             self._started_plugins.append(plugin_name)
 
+    def note_stopped(self, plugin_name: str) -> None:
+        """Note that a plugin was shut down: later children wait until it is started again."""
+        if plugin_name in self._started_plugins:
+            self._started_plugins.remove(plugin_name)
+
     def scripts_learned(self) -> ScriptsLearned | None:
         """Return the names of the site's scripts; None if none are known."""
         if self.scripts is None:

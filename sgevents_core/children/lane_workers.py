@@ -11,7 +11,8 @@ from sgevents_core.calling.making import CallRequest, Hung, do_nothing
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.messages import Prepared
-from sgevents_core.children.worker import Worker, report_limit
+from sgevents_core.children.replies import report_limit
+from sgevents_core.children.worker import Worker
 from sgevents_core.observe.liveness import report_alive
 
 _REPORT_INTERVAL: Final = 10.0

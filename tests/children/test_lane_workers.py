@@ -116,3 +116,55 @@ def test_dead_process_is_replaced_while_another_makes_the_next_call(house: Worke
         assert int(house.written("here-2")) in pids
         wait_until(lambda: all(worker.pid for worker in house.pool.workers))
         assert len({worker.pid for worker in house.pool.workers} - set(pids)) == 1
+
+
+STARTS_AND_STOPS = """
+def note(word):
+    with (FOLDER / "notes").open("a") as file:
+        file.write(f"{word} {os.getpid()}\\n")
+
+@hookimpl
+def startup(ctx):
+    note("startup")
+
+@hookimpl
+def shutdown(ctx):
+    note("shutdown")
+
+@hookimpl
+def on_event(event, ctx):
+    pass
+"""
+
+
+def notes(house: WorkerHouse, word: str) -> list[int]:
+    """Return the processes in which a hook was called, in order."""
+    lines = [line.split() for line in house.written("notes").splitlines()]
+    return [int(pid) for noted, pid in lines if noted == word]
+
+
+def test_each_process_shuts_its_plugins_down_once(house: WorkerHouse) -> None:
+    """Also where a host gives a lane up, and takes it again: then processes start anew."""
+    house.lane_table = LaneSettings(executor="process", workers=3)
+    house.plugin("opens", STARTS_AND_STOPS)
+    with house.working() as worker:
+        first_pid = worker.pid or 0
+        house.start("opens")
+        house.pool.warm_up()
+        wait_until(lambda: len(notes(house, "startup")) == 3)
+        wait_until(lambda: all(one.pid for one in house.pool.workers))
+        other_pids = [one.pid for one in house.pool.workers[1:] if one.pid is not None]
+        assert house.hook("opens", "shutdown") is None
+        house.pool.rest()
+        assert sorted(notes(house, "shutdown")) == sorted([first_pid, *other_pids])
+        assert [one.pid for one in house.pool.workers] == [first_pid, None, None]
+        assert house.pool.death_count == 0
+        assert house.pool.workers[1].prepare()  # before the lane is taken, nothing has started
+        assert len(notes(house, "startup")) == 3
+        house.pool.rest()
+        house.start("opens")
+        house.pool.warm_up()
+        wait_until(lambda: len(notes(house, "startup")) == 6)
+        wait_until(lambda: all(one.pid for one in house.pool.workers))
+    started, shut_down = notes(house, "startup"), notes(house, "shutdown")
+    assert all(shut_down.count(pid) >= started.count(pid) for pid in set(started))

@@ -25,10 +25,12 @@ from sgevents_core.children.channel import Channel, ChannelClosed
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.lane_lock import LaneLock
 from sgevents_core.children.process import Child, ChildDeath
-from sgevents_core.children.worker import Worker
+from sgevents_core.children.worker_process import WorkerProcess
 from sgevents_core.crashes.evidence import DeathEvidence
 
-test_workers = importlib.import_module("test_workers")
+test_worker_deaths = importlib.import_module("test_worker_deaths")
+test_worker_limits = importlib.import_module("test_worker_limits")
+test_worker_starts = importlib.import_module("test_worker_starts")
 test_lane_workers = importlib.import_module("test_lane_workers")
 
 
@@ -66,31 +68,31 @@ def _hear_the_end_first(child: Child, pidfd: int) -> None:
 BUGS: Final = {
     "a death is charged to a call that had not begun": Bug(
         {(ChildDeath, "is_in"): lambda death, number: True},
-        test_workers.test_a_death_before_a_call_begins_in_it_is_nobodys,
+        test_worker_deaths.test_a_death_before_a_call_begins_in_it_is_nobodys,
     ),
     "a death is charged to whichever call runs": Bug(
         {(DeathEvidence, "may_blame_lane"): lambda words, lane: True},
-        test_workers.test_a_thread_left_behind_is_charged_to_its_own_plugin,
+        test_worker_deaths.test_a_thread_left_behind_is_charged_to_its_own_plugin,
     ),
     "a lane starts beside its old processes": Bug(
         {(LaneLock, "is_free"): lambda lock: True},
-        test_workers.test_a_lane_starts_only_when_its_old_processes_are_gone,
+        test_worker_starts.test_a_lane_starts_only_when_its_old_processes_are_gone,
     ),
     "a call that is given up goes on": Bug(
         {(worker, "end_overdue_call"): _end_it_later},
-        test_workers.test_a_call_that_exceeds_its_limit_is_ended_for_good,
+        test_worker_limits.test_a_call_that_exceeds_its_limit_is_ended_for_good,
     ),
     "what was not read before a death is lost": Bug(
         {(Child, "_hear"): _hear_the_end_first, (Channel, "read_rest"): lambda channel: None},
-        test_workers.test_nothing_that_was_sent_before_a_death_is_lost,
+        test_worker_deaths.test_nothing_that_was_sent_before_a_death_is_lost,
     ),
     "a process may grow for ever": Bug(
-        {(Worker, "_has_outgrown"): lambda self, child: False},
-        test_workers.test_a_process_that_outgrows_max_rss_is_replaced_between_events,
+        {(WorkerProcess, "_has_outgrown"): lambda self, child: False},
+        test_worker_limits.test_a_process_that_outgrows_max_rss_is_replaced_between_events,
     ),
     "a later process does not call startup": Bug(
         {(LaneChildren, "note_started"): lambda lane, plugin: None},
-        test_workers.test_startup_runs_in_each_process_and_is_recorded_once,
+        test_worker_starts.test_startup_runs_in_each_process_and_is_recorded_once,
     ),
     "two calls have the store at once": Bug(
         {(PluginStore, "grant"): _grant_at_once},

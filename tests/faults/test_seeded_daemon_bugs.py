@@ -24,7 +24,7 @@ from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.children import failed_calls
 from sgevents_core.children.lane_workers import LaneWorkers
 from sgevents_core.children.process import ChildDeath
-from sgevents_core.children.worker import Worker
+from sgevents_core.children.worker_process import WorkerProcess
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import recovering, recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
@@ -551,7 +551,7 @@ def death_before_a_call_charged_to_it(patch: Patch) -> None:
 
 def grown_process_kept(patch: Patch) -> None:
     """A process that has grown beyond `max_rss` is called for another event."""
-    patch.setattr(Worker, "_has_outgrown", lambda *_: False)
+    patch.setattr(WorkerProcess, "_has_outgrown", lambda *_: False)
 
 
 def overdue_process_not_ended(patch: Patch) -> None:

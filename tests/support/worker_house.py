@@ -37,6 +37,13 @@ from sgevents_core.settings import (
 from sgevents_core.site.health import SiteHealth
 
 LANE = "apart"
+NOTES = """
+@hookimpl
+def on_event(event, ctx):
+    with (FOLDER / "calls").open("a") as file:
+        file.write(f"{ctx.plugin} {event.id} {ctx.key} {ctx.attempt}\\n")
+"""
+"""A plugin that writes down its calls."""
 
 
 class Source(NamedTuple):
@@ -210,3 +217,11 @@ def house_fixture(
     house = WorkerHouse(tmp_path, launcher)
     monkeypatch.syspath_prepend(str(house.packages.folder))
     return house
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
