@@ -377,6 +377,11 @@ class SimulatedDaemon:
         for name in self.house.plugins.keys() - enabled:
             self.pruned[name] = lowest - 1
 
+    def has_read_all(self) -> bool:
+        """Return whether the journal has each visible row that nobody has dropped."""
+        known_ids = {one.row.id for one in self.journal.rows}
+        return not (self.site.visible.keys() - self.dropped - known_ids)
+
     # People
 
     def decide(self, request: Request) -> bool:
