@@ -36,6 +36,38 @@ def bind_key(callback: Callback, keys: list[str]) -> Callback:
 
 
 @dataclass(slots=True)
+class KeyRequest(CallRequest):
+    """The question for the key of an event that a person asked to replay.
+
+    The arguments are those of `CallRequest`, and:
+
+    Args:
+        keys: Gets the key, if the question is asked in this process.
+    """
+
+    keys: list[str] = field(default_factory=list, kw_only=True)
+
+    def message(self, body: bytes) -> CallMessage:
+        """Return the question as a plain value, for another process."""
+        return key_message(CallRequest.message(self, body))
+
+
+def key_request(
+    callback: Callback, event: Event, source: EventSource, services: Services
+) -> KeyRequest:
+    """Return the question for the key of an event.
+
+    Args:
+        callback: The callback, which takes batches.
+        event: The event.
+        source: Its row.
+        services: The services of its plugin's calls.
+    """
+    keys: list[str] = []
+    return KeyRequest(bind_key(callback, keys), event, source, services, keys=keys)
+
+
+@dataclass(slots=True)
 class BatchRequest(CallRequest):
     """One call with the events of a batch.
 

@@ -23,6 +23,7 @@ def put_off(
     *,
     defer_limit: float,
     current_time: float,
+    first_at: float = 0.0,
 ) -> DeferredCall | None:
     """Return a call as it is put off; None if it has been put off for as long as it may be.
 
@@ -32,11 +33,12 @@ def put_off(
         call: The call.
         era: The era of its event.
         error: What it raised: a `Defer`.
-        earlier: The call as it was put off before; None if this is the first time.
+        earlier: The call as it was put off before; None if this is the first time, or a batch.
         defer_limit: How long an event may be put off, in seconds.
         current_time: The time, in seconds since 1970.
+        first_at: When a batch was put off first, in seconds since 1970; 0 if it was not.
     """
-    first_at = current_time if earlier is None else earlier.first_at
+    first_at = (first_at or current_time) if earlier is None else earlier.first_at
     if current_time >= first_at + defer_limit:
         return None
     wait_seconds = max(error.facts.defer_after or 0.0, SHORTEST_DEFER)

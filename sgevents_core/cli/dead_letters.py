@@ -73,7 +73,10 @@ def _choosing(command: _Command) -> _Command:
             help="Only those whose error contains TEXT; # stands for any number, … for any text.",
         ),
         click.option(
-            "--event", type=int, metavar="ID", help="Only those for the event of this id."
+            "--event",
+            type=int,
+            metavar="ID",
+            help="Only those for the event of this id, alone or in a batch.",
         ),
     )
     decorated: Any = with_filter
@@ -178,7 +181,7 @@ def retry(
     reason: str,
     config: Path,
 ) -> None:
-    """Call the callbacks of dead letters once more, each for its event.
+    """Call the callbacks of dead letters once more, each for its event, or for its whole batch.
 
     Give the NUMBERS of the letters, or --plugin, --callback, --error, --event or --all. A letter
     whose callback succeeds is settled; one that fails again stays, with the new error. New events
@@ -275,6 +278,7 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
         "plugin": letter_failure.plugin,
         "callback": letter_failure.callback,
         "event_id": letter_failure.event_id,
+        "event_ids": [*letter.batch] or [letter_failure.event_id],
         "attempts": letter_failure.attempt,
         "error": letter_failure.error,
         "at": iso(letter_failure.at),
@@ -355,7 +359,7 @@ def _print_table(letters: Sequence[Letter]) -> None:
 
 def _cells(letter: Letter) -> tuple[object, ...]:
     letter_failure = letter.failure
-    numbers = (letter.number, letter_failure.event_id, letter_failure.attempt)
+    numbers = (letter.number, _events_text(letter), letter_failure.attempt)
     return (
         *numbers,
         letter_failure.plugin,
@@ -363,6 +367,13 @@ def _cells(letter: Letter) -> tuple[object, ...]:
         _local_time(letter_failure.at),
         letter_failure.error,
     )
+
+
+def _events_text(letter: Letter) -> str:
+    """Return the id of a letter's event; of a batch the first and the last, and how many."""
+    if len(letter.batch) < 2:
+        return str(letter.failure.event_id)
+    return f"{letter.batch[0]}-{letter.batch[-1]} ({len(letter.batch)})"
 
 
 def _local_time(timestamp: float) -> str:

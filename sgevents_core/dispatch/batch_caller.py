@@ -38,7 +38,7 @@ from sgevents_core.moments import seconds_of
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 from sgevents_core.site.health import Standing
-from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent
+from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent, LaterCall
 from sgevents_core.state.deferred import IgnoredCall
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
@@ -249,6 +249,7 @@ class BatchCaller(Caller):
         with self._batches.lock:
             self._ledger.record(Step(batch=self._change(line, "close")))
             batch.is_closed = batch.has_begun = True
+            self._batches.put_off(line, min(batch.due_at, self._clock.monotonic()))
 
     def _make_call(self, line: BatchLine, lane_plugin: LanePlugin) -> BatchCall | None:
         call_key, number = self._call_keys[line.callback_index], line.head.number
@@ -281,11 +282,13 @@ class BatchCaller(Caller):
         if self._attempts_by_call.pop((call_key, call.seq), 0):
             self._deaths_by_call.pop((call_key, call.seq), None)
             ledger_step.settled = (*call_key, call.seq)
+        if outcome.ignored:
+            first_seq, *other_seqs = call.seqs
+            ledger_step.ignored = IgnoredCall(
+                *call_key, first_seq, outcome.ignored, tuple(other_seqs)
+            )
         self._record_with_store(ledger_step, lane_plugin, outcome.store_changes)
         self._batches.finish(line)
-        if outcome.ignored:  # only for people, so each event may be a step of its own
-            for seq in call.seqs:
-                self._ledger.record(Step(ignored=IgnoredCall(*call_key, seq, outcome.ignored)))
         if not decision.stays:
             self._announcer.paused(lane_plugin.record, call.event)
 
@@ -327,22 +330,25 @@ class BatchCaller(Caller):
         decision: Decision,
     ) -> None:
         """Call a batch later, as it asks; that is no attempt, and holds up its own key alone."""
-        lane_plugin, current_time = call.lane_plugin, self._deferred_calls.clock()
+        lane_plugin, batch, current_time = call.lane_plugin, line.head, self._clock.time()
         put_off_call = put_off(
-            call, call.entry.era, error, None,
-            defer_limit=lane_plugin.defer_limit, current_time=current_time,
-        )  # fmt: skip
-        waited_seconds = self._clock.monotonic() - line.head.first_at
-        if put_off_call is None or waited_seconds >= lane_plugin.defer_limit:
+            call,
+            call.entry.era,
+            error,
+            None,
+            defer_limit=lane_plugin.defer_limit,
+            current_time=current_time,
+            first_at=batch.put_off_at,
+        )
+        if put_off_call is None:
             failure = failure_at_limit(failure, error, lane_plugin.defer_limit)
             self._charge_batch(line, call, failure, decision._replace(outcome="dead-letter"))
             return
-        wait_seconds = min(
-            put_off_call.due_at - current_time, lane_plugin.defer_limit - waited_seconds
-        )
-        records = self._stop_plugin(lane_plugin, decision)
-        if records:
-            self._ledger.record(Step(plugins=records))
+        wait_seconds = put_off_call.due_at - current_time
+        batch.put_off_at, batch.put_off_reason = put_off_call.first_at, put_off_call.reason
+        ledger_step = Step(batch=self._later(line, put_off_call.due_at))
+        ledger_step.plugins = self._stop_plugin(lane_plugin, decision)
+        self._ledger.record(ledger_step)
         self._batches.put_off(line, self._clock.monotonic() + wait_seconds)
         self._announcer.deferred(put_off_call, wait_seconds)
 
@@ -393,6 +399,7 @@ class BatchCaller(Caller):
             ledger_step.batch = self._change(line, "bury" if ledger_step.dead else "end")
         else:
             self._attempts_by_call[counted_call] = call.attempt
+            ledger_step.batch = self._later(line, self._clock.time() + decision.hold_seconds)
             ledger_step.deaths = [
                 deaths for deaths in (self._deaths_by_call.get(counted_call),) if deaths is not None
             ]
@@ -425,6 +432,12 @@ class BatchCaller(Caller):
     def _change(self, line: BatchLine, action: BatchAction) -> BatchChange:
         call_key = self._call_keys[line.callback_index]
         return BatchChange(*call_key, line.head.number, action)
+
+    def _later(self, line: BatchLine, due_at: float) -> BatchChange:
+        """Return the change by which the first batch of a line is called again at a time."""
+        batch = line.head
+        later_call = LaterCall(due_at, batch.put_off_at, batch.put_off_reason)
+        return self._change(line, "call later")._replace(later_call=later_call)
 
 
 def _entry_of(event: BatchedEvent) -> Entry:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from sgevents_core.batching import BatchRules
+from sgevents_core.calling.policy import LONGEST_HOLD
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.batch_clock import HOST_CLOCK, PROCESS_STARTED_AT, BatchClock
 from sgevents_core.state.batches import WaitingBatch
@@ -36,6 +37,8 @@ class LineBatch:
         has_begun: Whether that is recorded, because a call of it has begun.
         waiting: Its failed call, if it waits for the site.
         times_put_off: How often it has waited for the site.
+        put_off_at: When its callback put it off first, in seconds since 1970; 0 if it did not.
+        put_off_reason: Why it was put off last.
     """
 
     number: int
@@ -46,6 +49,8 @@ class LineBatch:
     has_begun: bool = False
     waiting: Waiting | None = None
     times_put_off: int = 0
+    put_off_at: float = 0.0
+    put_off_reason: str = ""
 
 
 @dataclass(slots=True)
@@ -124,8 +129,10 @@ class LaneBatches:
         if waiting.first_at < PROCESS_STARTED_AT:  # the feed may bring more, from while nothing ran
             wait = min(max(wait, rules.pause), rules.at_most - age)
         batch = LineBatch(waiting.number, now - age, now + wait, waiting.events)
+        batch.put_off_at, batch.put_off_reason = waiting.put_off_at, waiting.reason
         if waiting.is_closed:
-            batch.due_at = now
+            longest_wait = math.inf if waiting.put_off_at else LONGEST_HOLD
+            batch.due_at = now + min(max(waiting.due_at - host_time, 0.0), longest_wait)
         batch.is_closed = waiting.is_closed or waiting.events >= rules.size
         batch.has_begun = waiting.is_closed
         line = self._line(callback_index, waiting.key, waiting.strands)
@@ -190,16 +197,23 @@ class LaneBatches:
         Args:
             strand: Only those of this strand; None for all.
         """
-        now = self.clock.monotonic()
-        if now < self._earliest and not self._is_ending:
+        if self.clock.monotonic() < self._earliest and not self._is_ending:
             return []
+        chosen = [line for line in self.due_now() if strand is None or line.strand == strand]
+        return sorted(chosen, key=lambda line: line.head.due_at)
+
+    def due_now(self) -> list[BatchLine]:
+        """Return the lines whose first batch is due, or is being called.
+
+        Any thread may ask: what another puts off to now meanwhile is not missed.
+        """
         with self.lock:
+            now = self.clock.monotonic()
             due_lines = [line for line in self._lines.values() if self._is_due(line, now)]
             self._earliest = min(
                 (line.head.due_at for line in self._lines.values()), default=math.inf
             )
-        chosen = [line for line in due_lines if strand is None or line.strand == strand]
-        return sorted(chosen, key=lambda line: line.head.due_at)
+        return due_lines
 
     def next_due(self) -> float:
         """Return in how many seconds a batch is due that is not yet; infinity if none is."""

@@ -438,10 +438,7 @@ class DividedLane(Lane):
             and not self.errands.has_waiting
             and self.deferred_calls.is_idle(self.lane_plugins)
             and not self.has_due_batches()
-            and not any(
-                lane_plugin.is_catching_up or lane_plugin.waits_for_site
-                for lane_plugin in self._all_lane_plugins()
-            )
+            and not any(lane_plugin.has_work() for lane_plugin in self._all_lane_plugins())
         )
 
     def queue_length(self, journal_end: int) -> int:

@@ -194,7 +194,7 @@ class Lane:
         """Return whether the lane and its active plugins are at the journal's end.
 
         Plugins that wait for the site are not: it is still open whether it or their call was at
-        fault.
+        fault. Nor are those that asked to be called again at once.
         """
         return (
             self._strand.finished >= end
@@ -202,10 +202,7 @@ class Lane:
             and not self.errands.has_waiting
             and self.deferred_calls.is_idle(self.lane_plugins)
             and not self.has_due_batches()
-            and not any(
-                lane_plugin.is_catching_up or lane_plugin.waits_for_site
-                for lane_plugin in self.lane_plugins
-            )
+            and not any(lane_plugin.has_work() for lane_plugin in self.lane_plugins)
         )
 
     def queue_length(self, journal_end: int) -> int:
@@ -381,7 +378,7 @@ class Lane:
         caller = self._strand.batch_caller
         if self._batches is None or caller is None:
             return False
-        return any(map(caller.can_call, self._batches.due()))
+        return any(map(caller.can_call, self._batches.due_now()))
 
     def _run_errands(self) -> bool:
         """Run waiting errands for one slice of time; return whether there were any."""

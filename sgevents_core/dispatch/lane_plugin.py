@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
@@ -25,6 +25,10 @@ from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, Str
 if TYPE_CHECKING:
     from sgevents_core.dispatch.admission import Admission
     from sgevents_core.dispatch.caller import Call
+
+
+AT_ONCE_SECONDS: Final = 0.1
+"""A drain waits for a plugin that is called again within so many seconds."""
 
 
 class Waiting(NamedTuple):
@@ -115,6 +119,12 @@ class LanePlugin:
         """Whether it waits until it is clear whether the site answers."""
         is_late = self.late and isinstance(self.record, PluginRecord)
         return self.record.state == "held" and (self.waiting is not None or is_late)
+
+    def has_work(self) -> bool:
+        """Return whether it has something to do or to decide before a drain can end."""
+        if self.is_catching_up or self.waits_for_site:
+            return True
+        return self.due(time.monotonic() + AT_ONCE_SECONDS)  # read last: a hold may be new
 
     def limit(self, callback: Callback) -> float | None:
         """Return the time limit of one of its callbacks, in seconds; None for no limit."""

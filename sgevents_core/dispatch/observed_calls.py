@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sgevents_core.calling.batches import KeyRequest
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges, recorded_changes
@@ -19,7 +20,7 @@ def make_observed_call(
     for begins in observers.began:
         begins(request, time_limit)
     outcome = lane_plugin.executor.call(request, time_limit)
-    if outcome.is_unwanted:
+    if outcome.is_unwanted or (isinstance(request, KeyRequest) and outcome.error is None):
         for passes in observers.passed:
             passes(request)
         return outcome

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -201,21 +203,22 @@ class Outcomes:
             kept_failure for kept_failure in plugin_failures if kept_failure[0].callback == callback
         ]
         history = tuple(failure for failure, _, _ in callback_failures)
+        in_batch = self._batch_outcome(plugin, callback, seq)
         reason_not_for = self._reason_not_for(plugin, seq)
-        if reason_not_for:
+        if reason_not_for and not (callback_failures or in_batch):  # else a person replayed it
             return Outcome("not for it", reason_not_for)
         marks, call_key = self._marks_at(seq), CallKey(plugin, callback)
         if call_key in marks.deferred:
             deferred_call = marks.deferred[call_key]
             outcome_text = _deferred_text(deferred_call)
             return Outcome("deferred", outcome_text, history, due_at=deferred_call.due_at)
+        batch_letter = 0 if in_batch is None else in_batch.letter_number or math.inf
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"
                 return Outcome("dead letter", outcome_text, history, letter_number=letter_number)
-            if failure.outcome in _SETTLED_OUTCOMES:
+            if failure.outcome in _SETTLED_OUTCOMES and letter_number >= batch_letter:
                 return _settled_outcome(failure, letter_number, history)
-        in_batch = self._batch_outcome(plugin, callback, seq)
         if in_batch is not None or not self.is_done(plugin, callback, seq):
             return in_batch or self._unfinished_outcome(plugin, seq, history)
         skip_errors = [one.error for one, _, _ in plugin_failures if was_skipped(one, callback)]
@@ -236,13 +239,10 @@ class Outcomes:
                 attempt_count = state.attempts().get(
                     (CallKey(plugin, callback), batched_events[-1].number), 0
                 )
-                due_at = (
-                    0.0
-                    if attempt_count or batch_events[0].is_closed
-                    else _batch_due_at(batch_events)
-                )
                 return Outcome(
-                    "in a batch", _batch_text(batch_events, attempt_count), due_at=due_at
+                    "in a batch",
+                    _batch_text(batch_events, attempt_count),
+                    due_at=_batch_due_at(batch_events),
                 )
         with closing(open_state(self._folder).letters()) as letters:
             dead_letter = letters.get(batched_events[-1].letter)
@@ -250,7 +250,8 @@ class Outcomes:
             return None
         if dead_letter.dead:
             text = f"dead letter {dead_letter.number}, of its batch: {dead_letter.failure.error}"
-            return Outcome("dead letter", text, (dead_letter.failure,))
+            history = (dead_letter.failure,)
+            return Outcome("dead letter", text, history, letter_number=dead_letter.number)
         return _settled_outcome(dead_letter.failure, dead_letter.number, (dead_letter.failure,))
 
     def _unfinished_outcome(self, plugin: str, seq: int, history: tuple[Failure, ...]) -> Outcome:
@@ -280,18 +281,23 @@ class Outcomes:
 def _batch_text(batch_events: Sequence[BatchedEvent], attempt_count: int) -> str:
     """Return until when the events of a batch wait."""
     batch_text = f"in a batch of {counted(len(batch_events), 'event')}"
+    first_event, due_at = batch_events[0], _batch_due_at(batch_events)
+    if first_event.put_off_at and due_at:
+        reason_text = f": {first_event.reason}" if first_event.reason else ""
+        return f"{batch_text}, which is put off until {_moment_text(due_at)}{reason_text}"
     if attempt_count:
         return (
             f"{batch_text}, which is called again after {counted(attempt_count, 'failed attempt')}"
         )
-    if batch_events[0].is_closed:
+    if not due_at:
         return f"{batch_text}, whose call has begun"
-    due_text = _moment_text(_batch_due_at(batch_events))
-    return f"waiting {batch_text} until {due_text}, unless more events come"
+    return f"waiting {batch_text} until {_moment_text(due_at)}, unless more events come"
 
 
 def _batch_due_at(batch_events: Sequence[BatchedEvent]) -> float:
-    return max(event.due_at for event in batch_events)
+    """Return when a batch is called; 0 if its call has begun and may be running."""
+    due_at = max(event.due_at for event in batch_events)
+    return 0.0 if batch_events[0].is_closed and due_at <= time.time() else due_at
 
 
 def _moment_text(seconds: float) -> str:

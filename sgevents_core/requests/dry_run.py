@@ -51,8 +51,8 @@ READ_METHODS: Final = frozenset(
 _MAX_SHOWN_LENGTH: Final = 300
 
 
-Batches: TypeAlias = "dict[tuple[str, str], tuple[Callback, list[ReplayEvent]]]"
-"""The events that callbacks take in batches, by the callback's name and the key."""
+Batches: TypeAlias = "dict[tuple[str, str, int], tuple[Callback, list[ReplayEvent]]]"
+"""The events that callbacks take in batches, by the callback's name, the key and a count."""
 
 
 class CallCounts(NamedTuple):
@@ -223,8 +223,19 @@ def _call_callbacks(
         request = CallRequest(called, event, replayed, services, runs_filter=True)
         call_counts = _make_call(callback, request, services, call_counts)
         for key in keys:
-            batches.setdefault((callback.name, key), (callback, []))[1].append(replayed)
+            _add_to_batch(batches, callback, key, replayed)
     return call_counts
+
+
+def _add_to_batch(batches: Batches, callback: Callback, key: str, replayed: ReplayEvent) -> None:
+    """Add an event to the batch of its key, or to the next one if that is full."""
+    rules, batch_number = callback.batch, 1
+    while rules is not None:
+        _, batch = batches.setdefault((callback.name, key, batch_number), (callback, []))
+        if len(batch) < rules.size:
+            batch.append(replayed)
+            return
+        batch_number += 1
 
 
 def _make_call(

@@ -6,10 +6,11 @@ It moves no cursor. Its changes to the plugin's store are committed together wit
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.calling.batches import BatchRequest
+from sgevents_core.calling.batches import BatchRequest, KeyRequest
 from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.judging import REPEATED_RULES, Circumstances, failure_of, judge_call
 from sgevents_core.calling.making import CallRequest
@@ -18,7 +19,9 @@ from sgevents_core.calling.store import StoreChanges
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.observed_calls import commit_store, make_observed_call, step_with_store
+from sgevents_core.plugins.callback import Callback
 from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
 from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.requests import RequestStep
@@ -36,6 +39,14 @@ def settle_failure(failure: Failure, outcome: FailureOutcome) -> Failure:
 def not_loaded_reason(work: RequestWork) -> str:
     """Return why no callback of a plugin that is not loaded can be called."""
     return f"plugin {work.plugin_record.name} is not loaded: sgevents plugins list says why"
+
+
+def find_callback(lane_plugin: LanePlugin, callback_name: str) -> Callback | None:
+    """Return a plugin's callback by name; None if it has none of that name any more."""
+    return next(
+        (callback for callback in lane_plugin.plugin.callbacks if callback.name == callback_name),
+        None,
+    )
 
 
 def reason_to_wait(lane_plugin: LanePlugin) -> str | None:
@@ -65,6 +76,7 @@ class RepeatedCall(NamedTuple):
         deferred: The call as it is put off, with its event; None if it is not.
         ignored: Why the callback did nothing with its event, as it says.
         waits_for_site: Whether it seems to have failed because the site did not answer.
+        batch_key: The key of the event's batch, if that was asked.
     """
 
     call_failure: Failure | None
@@ -73,6 +85,7 @@ class RepeatedCall(NamedTuple):
     waits_for_site: bool = False
     deferred: DeferredEvent | None = None
     ignored: str = ""
+    batch_key: str | None = None
 
 
 def make_repeated_call(lane: Lane, lane_plugin: LanePlugin, request: CallRequest) -> RepeatedCall:
@@ -80,7 +93,12 @@ def make_repeated_call(lane: Lane, lane_plugin: LanePlugin, request: CallRequest
     outcome = make_observed_call(lane_plugin, request, lane.observers)
     if outcome.error is None:
         store_changes, ignored = outcome.store_changes, outcome.ignored
-        return RepeatedCall(None, not outcome.is_unwanted, store_changes, ignored=ignored)
+        batch_key = outcome.batch_key
+        if isinstance(request, KeyRequest) and request.keys:
+            batch_key = request.keys[0]
+        return RepeatedCall(
+            None, not outcome.is_unwanted, store_changes, ignored=ignored, batch_key=batch_key
+        )
     site_health = lane_plugin.services.contact.health
     is_judged_now = site_health is None or lane_plugin.hung is not None
     is_site_down = None if is_judged_now or site_health is None else site_health.is_down
@@ -119,11 +137,22 @@ def key_of_deferral(request: CallRequest) -> DeferredKey:
 
 
 def step_of(
-    lane: Lane, lane_plugin: LanePlugin, repeated: RepeatedCall, request: CallRequest
+    lane: Lane,
+    lane_plugin: LanePlugin,
+    repeated: RepeatedCall,
+    request: CallRequest,
+    batch: Sequence[BatchedEvent] = (),
 ) -> Step:
     """Return the step that records a call that did not fail.
 
     Whatever was put off before is over, since the callback had the event now.
+
+    Args:
+        lane: The lane.
+        lane_plugin: The plugin.
+        repeated: The outcome of the call.
+        request: The call.
+        batch: The events of its batch, if it was called with one.
     """
     step = step_with_store(lane_plugin, repeated.store_changes)
     if repeated.deferred is not None:
@@ -132,7 +161,11 @@ def step_of(
         step.no_more_deferred = key_of_deferral(request)
     if repeated.was_called and request.seq:
         step.ignored = IgnoredCall(
-            request.plugin, request.callback_name, request.seq, repeated.ignored
+            request.plugin,
+            request.callback_name,
+            request.seq,
+            repeated.ignored,
+            tuple(event.seq for event in batch[1:] if event.seq),
         )
     return step
 

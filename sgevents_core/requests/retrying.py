@@ -15,10 +15,12 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.printable import counted
 from sgevents_core.requests.repeated_calls import (
     MAX_DEATHS,
     RepeatedCall,
     commit_call,
+    find_callback,
     hold_hung_plugin,
     make_repeated_call,
     not_loaded_reason,
@@ -49,7 +51,7 @@ def retry(work: RequestWork) -> bool:
         return work.refuse("that dead letter no longer exists")
     if work.lane_plugin is None:
         return work.refuse(not_loaded_reason(work))
-    callback = _find_callback(work.lane_plugin, letter.failure.callback)
+    callback = find_callback(work.lane_plugin, letter.failure.callback)
     if callback is None:
         refusal_text = (
             f"the plugin has no callback {letter.failure.callback} any more: dismiss the letter"
@@ -68,8 +70,9 @@ def _reason_not_retried(work: RequestWork, callback: Callback, letter: Letter) -
     batch = _batch_of(work, letter)
     if batch and callback.batch is None:
         return _NO_BATCHES.format(letter.failure.callback)
-    is_whole = all(event.whole for event in batch) if batch else letter.whole
-    if is_whole:
+    if batch and not all(event.whole for event in batch):
+        return "an event of its batch cannot be read: dismiss it, and replay its events"
+    if batch or letter.whole:
         return ""
     return f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
 
@@ -90,13 +93,6 @@ def _retry_in_strand(
         return _retry_call(work, lane_plugin, callback, letter, replayed_event)
     finally:
         work.lane.access.release_after_call(lane_plugin)
-
-
-def _find_callback(lane_plugin: LanePlugin, callback_name: str) -> Callback | None:
-    return next(
-        (callback for callback in lane_plugin.plugin.callbacks if callback.name == callback_name),
-        None,
-    )
 
 
 def _retry_call(
@@ -155,12 +151,16 @@ def _settle_letter(
     request: CallRequest,
     repeated_call: RepeatedCall,
 ) -> bool:
-    call_text = f"was handled: {request.callback_name} got event {request.event_id}"
+    events_text = f"event {request.event_id}"
+    if len(letter.batch) > 1:
+        events_text = f"its batch of {counted(len(letter.batch), 'event')}"
+    call_text = f"was handled: {request.callback_name} got {events_text}"
     if repeated_call.deferred is not None:
         call_text = f"is none any more: {request.callback_name} puts event {request.event_id} off"
     answer = RequestAnswer("done", f"dead letter {letter.number} {call_text}")
     settled_failure = replace(settle_failure(letter.failure, "retried"), attempt=request.attempt)
-    step = step_of(work.lane, lane_plugin, repeated_call, request)
+    batch = _batch_of(work, letter)
+    step = step_of(work.lane, lane_plugin, repeated_call, request, batch)
     work.close(step, answer, LetterChange(letter.number, settled_failure, dead=False))
     commit_call(work.lane, lane_plugin, step, repeated_call)
     return True

@@ -30,6 +30,9 @@ class BatchedEvent(NamedTuple):
         is_closed: Whether its batch takes no more events, because its call has begun.
         letter: The number of the batch's dead letter; 0 if it has none.
         whole: Whether its checksum is right.
+        put_off_at: When its batch was put off first, in seconds since 1970; 0 if it was not.
+        reason: Why its batch was put off last, for people.
+        request: The replay that collected it; 0 for events of the log.
     """
 
     plugin: str
@@ -46,6 +49,9 @@ class BatchedEvent(NamedTuple):
     is_closed: bool = False
     letter: int = 0
     whole: bool = True
+    put_off_at: float = 0.0
+    reason: str = ""
+    request: int = 0
 
 
 class WaitingBatch(NamedTuple):
@@ -54,13 +60,15 @@ class WaitingBatch(NamedTuple):
     Args:
         plugin: The plugin's name.
         callback: The callback's name.
-        number: The batch's number.
+        number: The batch's number; in a replay, the index of its first event.
         key: The text by which events come into it.
         events: The number of its events.
         strands: The strands of its first event, as `strands.strands_of` packs them.
         first_at: When its first event came, in seconds since 1970.
-        due_at: When it is called if no other event comes, in seconds since 1970.
+        due_at: When it is called if no other event comes, or called again, in seconds since 1970.
         is_closed: Whether it takes no more events, because its call has begun.
+        put_off_at: When it was put off first, in seconds since 1970; 0 if it was not.
+        reason: Why it was put off last, for people.
     """
 
     plugin: str
@@ -72,6 +80,8 @@ class WaitingBatch(NamedTuple):
     first_at: float
     due_at: float
     is_closed: bool
+    put_off_at: float = 0.0
+    reason: str = ""
 
     @property
     def call_key(self) -> CallKey:
@@ -79,8 +89,22 @@ class WaitingBatch(NamedTuple):
         return CallKey(self.plugin, self.callback)
 
 
-BatchAction: TypeAlias = Literal["close", "end", "bury"]
+BatchAction: TypeAlias = Literal["close", "call later", "end", "bury"]
 """A batch is closed before its first call, and ends with its last one or as a dead letter."""
+
+
+class LaterCall(NamedTuple):
+    """When a batch is called again, because it was put off or its call failed.
+
+    Args:
+        due_at: When, in seconds since 1970.
+        put_off_at: When it was put off first, in seconds since 1970; 0 if it was not.
+        reason: Why it was put off last, for people.
+    """
+
+    due_at: float
+    put_off_at: float = 0.0
+    reason: str = ""
 
 
 class BatchChange(NamedTuple):
@@ -91,12 +115,16 @@ class BatchChange(NamedTuple):
         callback: The callback's name.
         number: The batch's number.
         action: The change; "bury" keeps its events for the dead letter that the step makes.
+        request: The replay that collected it; 0 for one of the log.
+        later_call: When it is called again, if the action is "call later".
     """
 
     plugin: str
     callback: str
     number: int
     action: BatchAction
+    request: int = 0
+    later_call: LaterCall | None = None
 
 
 def waiting_batches(batched_events: Iterable[BatchedEvent]) -> list[WaitingBatch]:
@@ -122,6 +150,8 @@ def waiting_batches(batched_events: Iterable[BatchedEvent]) -> list[WaitingBatch
                 min(event.collected_at for event in events),
                 max(event.due_at for event in events),
                 any(event.is_closed for event in events),
+                events[0].put_off_at,
+                events[0].reason,
             )
         )
     return batches

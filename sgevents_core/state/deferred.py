@@ -92,9 +92,16 @@ class IgnoredCall(NamedTuple):
         callback: The callback's name.
         seq: The event's place in the journal.
         reason: Why, for people; empty if it did something after all.
+        others: The places of the other events of its batch.
     """
 
     plugin: str
     callback: str
     seq: int
     reason: str
+    others: tuple[int, ...] = ()
+
+    @property
+    def seqs(self) -> tuple[int, ...]:
+        """The places of all its events."""
+        return (self.seq, *self.others)

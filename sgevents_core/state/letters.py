@@ -33,6 +33,7 @@ class Letter(NamedTuple):
         era: The era of its event.
         body: The event's row as JSON; empty if it was not kept.
         whole: Whether its checksum is right, as far as is known.
+        batch: The ids of the events of its batch, in order; empty unless it is of a batch.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Letter(NamedTuple):
     era: int
     body: bytes
     whole: bool = True
+    batch: tuple[int, ...] = ()
 
 
 class LetterChoice(NamedTuple):
@@ -50,7 +52,7 @@ class LetterChoice(NamedTuple):
         plugin: The plugin's name.
         callback: The callback's name.
         error: Text that the error contains; `#` in it stands for any number, `…` for any text.
-        event_id: The event's id.
+        event_id: The event's id, or that of any event of its batch.
     """
 
     plugin: str | None = None

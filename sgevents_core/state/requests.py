@@ -134,6 +134,7 @@ class RequestStep(NamedTuple):
         answer: The request's answer, once it is carried out.
         letter: The change to its dead letter.
         dismissed: Numbers of the dead letters to dismiss.
+        retried: Numbers of the dead letters whose events were all called again.
         passed: `(plugin, seq)` of an event given up for a plugin; its attempts are over.
     """
 
@@ -143,3 +144,4 @@ class RequestStep(NamedTuple):
     letter: LetterChange | None = None
     passed: tuple[str, int] | None = None
     dismissed: Sequence[int] = ()
+    retried: Sequence[int] = ()

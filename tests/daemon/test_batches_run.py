@@ -90,6 +90,13 @@ def test_a_drain_calls_open_batches_and_people_see_what_failed(
         assert f"a batch of 3 events ({ids}), attempt 1" in shown.text
         as_json = command("dead-letters", "show", 1, "--json").json
         assert [event["id"] for event in as_json["events"]] == events
+        listed = command("dead-letters", "list", "--event", events[1])
+        assert f"{events[0]}-{events[-1]} (3)" in listed.text
+        (letter,) = command("dead-letters", "list", "--json").json["dead_letters"]
+        assert (letter["event_id"], letter["event_ids"]) == (events[0], events)
+        replayed = command("replay", "--plugin", "fails", f"{events[0]}-{events[-1]}")
+        expected = "replayed 3 events in 1 call, 1 failed; kept as dead letters: 1"
+        assert expected in replayed.text
         retried = command("dead-letters", "retry", 1)
         assert "failed again: ValueError: cannot roll up 3 events" in retried.text
 
@@ -163,6 +170,73 @@ IN_WORKERS = """
             os._exit(3)
         ctx.store["calls"] = [*ctx.store.get("calls", []), ids]
 """
+
+
+PUTS_OFF = """
+    import pathlib
+    from sgevents_core import Defer, hookimpl, match
+
+    _file = pathlib.Path({file!r})
+
+    def _handle(ids, ctx):
+        if not _file.exists():
+            raise Defer("no file yet", after="1s")
+        ctx.store[ctx.key.rpartition(":")[2]] = [ids, ctx.attempt]
+
+    @hookimpl
+    @match(event_type="Studio_Single")
+    def on_other(event, ctx):
+        _handle([event.id], ctx)
+
+    @hookimpl(specname="on_other")
+    @match(event_type="Studio_Many", batch="100ms", by="project")
+    def many(events, ctx):
+        _handle([event.id for event in events], ctx)
+"""
+
+
+def test_what_a_worker_process_puts_off_is_called_later(tmp_path: Path) -> None:
+    """One event and a batch, after a restart and in the worker again; no attempt is spent."""
+    with Sandbox() as site:
+        daemon = RunningDaemon(tmp_path, site)
+        daemon.feed = 'poll_interval = "10ms"\nstart = 1\n'
+        file = tmp_path / "file"
+        daemon.install("waits", PUTS_OFF.replace("{file!r}", repr(str(file))), group="apart")
+        daemon.log += '[[groups]]\nname = "apart"\nlane = "apart"\n'
+        daemon.log += '[lanes.apart]\nexecutor = "process"\nworkers = 2\norder_by = "entity"\n'
+        single = site.event("Studio_Single", project=PROJECT)
+        many = [site.event("Studio_Many", project=PROJECT) for _ in range(3)]
+        with daemon.running() as process:
+            wait_until(lambda: put_off(daemon) == [1, 3])
+            daemon.stop(process)
+        with installed_here(daemon) as command:
+            assert "put off until" in command("explain", single).text
+            explanation = command("explain", many[1]).text
+            assert "in a batch of 3 events, which is put off until" in explanation
+            assert "no file yet" in explanation
+        file.touch()
+        with daemon.running() as process:
+            wait_until(lambda: len(stored(daemon, "waits")) == 2)
+            daemon.stop(process)
+    assert put_off(daemon) == [0, 0]
+    assert stored(daemon, "waits") == {"on_other": [[single], 1], "many": [many, 1]}
+
+
+def put_off(daemon: RunningDaemon) -> list[int]:
+    """Return how many events are put off one by one, and how many in batches."""
+    if not open_state(daemon.folder / "state").is_made():
+        return []
+    with closing(open_state(daemon.folder / "state").reader()) as state:
+        if not state.is_ready:
+            return []
+        batched = sum(batch.events for batch in state.batches() if batch.put_off_at)
+        return [len(state.deferred_calls()), batched]
+
+
+def stored(daemon: RunningDaemon, plugin: str) -> dict[str, Any]:
+    """Return what a plugin has stored."""
+    with closing(open_state(daemon.folder / "state").reader()) as state:
+        return state.store(plugin)
 
 
 def test_batches_in_worker_processes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -14,10 +15,12 @@ from waiting import wait_until
 
 from sgevents_core.batching import BatchRules, By
 from sgevents_core.dispatch.batch_lines import BatchLine
-from sgevents_core.errors import Retry
+from sgevents_core.errors import Defer, Retry
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
+from sgevents_core.reading.outcomes import Outcomes
 from sgevents_core.settings import LaneSettings
+from sgevents_core.state.batches import BatchChange, LaterCall, WaitingBatch
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
@@ -40,6 +43,18 @@ def open_lines(house: House) -> list[BatchLine]:
     """Return the batches that the lane has, by key."""
     batches = house.lanes[0]._batches
     return [] if batches is None else list(batches.lines())
+
+
+def put_off_until(
+    house: House, batch: WaitingBatch, due_at: float, put_off_at: float | None = None
+) -> None:
+    """Change in the state until when a batch is put off, and since when."""
+    since = batch.put_off_at if put_off_at is None else put_off_at
+    change = BatchChange(
+        *batch.call_key, batch.number, "call later",
+        later_call=LaterCall(due_at, since, batch.reason),
+    )  # fmt: skip
+    house.state.record("default", house.state.take_lane("default"), Step(batch=change))
 
 
 def drain(house: House) -> None:
@@ -228,6 +243,69 @@ class TestFailures:
         assert house.state.attempts() == {}
         assert not house.state.batches()
         assert not house.state.dead_letters()
+
+    def test_a_batch_that_is_put_off_is_so_after_a_start(self, house: House, workers: str) -> None:
+        """Until then it is explained; it spends no attempt, and becomes a dead letter at its limit.
+
+        Later events of its key come after it.
+        """
+        errors: list[BaseException] = [Defer("not rendered yet", after="1h")]
+
+        def defers(events: Any, ctx: Any) -> None:
+            if errors:
+                raise errors[0]
+
+        house.plugin("rolls", defers, batch=rules(SOON))
+        house.run()  # a plugin begins at the end of the journal
+        house.events(1, 2, **shot(1))
+        with house.running():
+            wait_until(lambda: house.state.batches() and house.state.batches()[0].put_off_at)
+        house.events(3, **shot(1))
+        house.run()
+        assert house.calls == ["1+2 rolls.defers"]
+        put_off, waiting = house.state.batches()
+        assert (put_off.reason, waiting.put_off_at) == ("not rendered yet", 0.0)
+        assert 3500 < put_off.due_at - put_off.put_off_at <= 3600
+        fate = Outcomes(house.folder).outcome_of("rolls", "rolls:defers", 2, ())
+        assert (fate.what, fate.due_at) == ("in a batch", put_off.due_at)
+        assert fate.text.startswith("in a batch of 2 events, which is put off until 20")
+        assert fate.text.endswith(": not rendered yet")
+        put_off_until(house, put_off, time.time() - 1)
+        errors.clear()
+        drain(house)
+        assert house.calls[1:] == ["1+2 rolls.defers", "3 rolls.defers"]
+        assert house.state.batches() == []
+
+    def test_a_start_does_not_begin_the_limit_of_a_batch_anew(self, house: House) -> None:
+        """It counts from when the batch was put off first."""
+        house.plugin("rolls", raising(Defer("not yet", after="1h")), batch=rules(SOON))
+        house.run()  # a plugin begins at the end of the journal
+        house.events(1, 2, **shot(1))
+        with house.running():
+            wait_until(lambda: house.state.batches() and house.state.batches()[0].put_off_at)
+        (put_off,) = house.state.batches()
+        eight_days_ago = time.time() - 8 * 86_400
+        put_off_until(house, put_off, eight_days_ago, eight_days_ago)
+        with house.running():
+            wait_until(house.state.dead_letters)
+        (letter,) = house.state.dead_letters()
+        assert letter.error == "DeferLimitReached: put off for 7d, its defer_limit: not yet"
+
+    def test_a_failed_batch_waits_on_after_a_start(self, house: House, workers: str) -> None:
+        """For as long as it would have."""
+        house.plugin("rolls", raising(Retry("later", after="1h")), batch=rules(SOON))
+        house.run()  # a plugin begins at the end of the journal
+        house.events(1, 2, **shot(1))
+        with house.running():
+            wait_until(house.state.attempts)
+        drain(house)
+        assert len(house.calls) == 1
+        (batch,) = house.state.batches()
+        assert 3500 < batch.due_at - time.time() <= 3600
+        put_off_until(house, batch, time.time(), 0.0)
+        with house.running():
+            wait_until(lambda: len(house.calls) == 2)
+        assert house.calls[1] == "1+2 rolls.fails#2"
 
     def test_skip_drops_the_batch(self, house: House) -> None:
         """As `on_error` says."""

@@ -198,7 +198,6 @@ def test_odd_wait_costs_no_lane(house: House, after: Any) -> None:
     house.plugin("good", "run")
     with house.running():
         house.events(1)
-        house.settle()
         wait_until(lambda: house.records()["odd"].state == "held")
         house.events(2)
         wait_until(lambda: "2 good.run" in house.calls)

@@ -84,7 +84,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
         ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
         ("collected_apart", UPGRADE, "after batch_caller._collect: COMMIT"),
-        ("ended_apart", UPGRADE, "after batch_caller._record_with_store: COMMIT"),
+        ("ended_apart", MENDING, "after batch_caller._record_with_store: COMMIT"),
         ("answer_apart", REPLAYS, "after replaying._record_call: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, KINDS["a statement"]),
         ("two_transactions", UPGRADE, "before schema._apply_migrations: INSERT INTO joined"),
@@ -108,7 +108,7 @@ def test_replay_counts_in_the_store_once(played: Days) -> None:
     """Killed behind any commit of a replay, it goes on with the next callback."""
     for point in (
         "after replaying._record_call: COMMIT",
-        "before replaying._record_step: COMMIT",
+        "before replaying._record_progress: COMMIT",
     ):
         for hit in (1, 2, 3):
             result = played.kill(Case(REPLAYS, point, hit))

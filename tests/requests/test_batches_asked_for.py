@@ -96,6 +96,14 @@ def test_a_dismissed_letter_is_explained_for_each_event(house: House, door: Door
     assert [fate(house, seq).what for seq in (1, 2)] == ["dismissed", "dismissed"]
 
 
+def test_the_answer_to_a_retry_counts_the_events(house: House, door: Door) -> None:
+    """And says that it was the batch of the letter."""
+    door.error = None
+    with asking(house) as person:
+        answer = person.ask("retry", "rolls", letter=1)
+    assert answer.text == "dead letter 1 was handled: rolls:door got its batch of 2 events"
+
+
 def test_a_replayed_event_leaves_the_letter_of_its_batch(house: House, door: Door) -> None:
     """It is called with a batch of one; the letter is about the others too."""
     door.error = None

@@ -108,6 +108,7 @@ REQUEST_STEPS = st.builds(
     letter=st.none() | LETTERS,
     passed=st.none() | st.tuples(NAMES, NUMBERS),
     dismissed=st.lists(NUMBERS, max_size=2),
+    retried=st.lists(NUMBERS, max_size=2),
 )
 SOME_PARTS = [
     DonePart(name, "notify:on_new", era, event_id, "x")
@@ -167,6 +168,7 @@ def requests(state: State) -> list[Any]:
             (box.unanswered(numbers), [box.get(number) for number in numbers]),
             [box.answer_of(number) for number in numbers],
             [box.replay_event(number, index) for number in numbers for index in range(2)],
+            [set(box.replay_batch(number)) for number in numbers],
         ]
 
 

@@ -95,30 +95,13 @@ def _at_once() -> None:
     """Do in every run what otherwise happens every ten minutes, or when a plugin is due."""
     from sgevents_core.calling import deferral
     from sgevents_core.daemon import housekeeping, run
-    from sgevents_core.dispatch.divided_lane import DividedLane
-    from sgevents_core.dispatch.lane import Lane
     from sgevents_core.state.sqlite import journal_pages
 
     vars(journal_pages).update(FEWEST_EVENTS=2)
     vars(housekeeping).update(PRUNE_INTERVAL=0.01)
     vars(deferral).update(SHORTEST_DEFER=0.0)
     vars(run).update(DRAIN_TICK_SECONDS=0.002)
-    for lane_class in (Lane, DividedLane):
-        _not_held(lane_class)
     _synced_with_the_calls()
-
-
-def _not_held(lane_class: Any) -> None:
-    """Let a drain wait for plugins that are held: they asked to be called again at once."""
-    from sgevents_core.dispatch.divided_lane import DividedLane
-
-    caught_up = lane_class.caught_up
-
-    def and_not_held(lane: Any, end: int) -> bool:
-        plugins = lane._all_lane_plugins() if isinstance(lane, DividedLane) else lane.lane_plugins
-        return caught_up(lane, end) and all(one.record.state != "held" for one in plugins)
-
-    lane_class.caught_up = and_not_held
 
 
 def _synced_with_the_calls() -> None:

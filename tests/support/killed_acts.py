@@ -79,8 +79,15 @@ PLUGIN = """
         @hookimpl(specname="on_event")
         @match(event_type="Studio_*", batch="1h", by=lambda event: event.id % 2)
         def rolled(events, ctx):
-            if ctx.attempt == 1 and len(events) > 1:
+            kinds = dict.fromkeys(one.event_type for one in events)
+            if "Studio_Retry_" + ctx.plugin in kinds and ctx.attempt == 1:
                 raise Retry("not yet", after=0)
+            if "Studio_Defer_" + ctx.plugin in kinds:
+                raise Defer("never", after="1d")
+            if "Studio_Worse_alpha" in kinds and ctx.plugin == "zulu":
+                raise ValueError("worse")
+            if "Studio_A" in kinds:
+                ctx.ignore("nothing to roll up")
             ctx.store["rolled"] = sorted(ctx.store.get("rolled", []) + [one.id for one in events])
 """
 """A plugin that records its calls, counts them in its store if it has one, and fails on some."""
@@ -111,7 +118,7 @@ ENTITIES = 4
 """How many entities the events are about, one after another."""
 WORKERS = 3
 LANE = '[lanes.default]\nworkers = {}\norder_by = "{}"\n'
-REPLAYED = (12, 15, 17, 18, 22)
+REPLAYED = (6, 12, 15, 17, 18, 22)
 
 
 class Act(NamedTuple):
@@ -293,8 +300,10 @@ _KEPT = {
     " FROM plugins",
     "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
     "deaths": "SELECT plugin, callback, seq FROM deaths WHERE NOT EXISTS (SELECT 1 FROM plugins"
-    " WHERE name = plugin AND apart AND cursor = deaths.seq - 1) ORDER BY 1, 2, 3",
-    "batched": "SELECT plugin, callback, event_id FROM batched",
+    " WHERE name = plugin AND apart AND cursor = deaths.seq - 1)"
+    " AND NOT EXISTS (SELECT 1 FROM batched WHERE letter = 0 AND batched.plugin = deaths.plugin"
+    " AND batched.callback = deaths.callback AND batch = deaths.seq) ORDER BY 1, 2, 3",
+    "batched": "SELECT plugin, callback, event_id, put_off_at > 0 FROM batched ORDER BY 1, 2, 3",
     "deferred": "SELECT plugin, callback, event_id FROM deferred",
     "ignored": "SELECT plugin, callback, seq, reason FROM ignored",
     "done_parts": "SELECT era, event_id, plugin, callback, name FROM done_parts ORDER BY 1, 2",
@@ -314,7 +323,8 @@ _KEPT = {
 }
 """What must be the same in the end whether or not the daemon was killed in between.
 
-A death in a call that its plugin still stands at is counted until that call succeeds.
+A death in a call that its plugin still stands at, or with a batch that still waits, is counted
+until that call succeeds.
 """
 
 

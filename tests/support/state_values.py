@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sgevents_core.state.batches import BatchChange, BatchedEvent
+from sgevents_core.state.batches import BatchChange, BatchedEvent, LaterCall
 from sgevents_core.state.deferred import DeferredCall, IgnoredCall
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
@@ -96,6 +96,7 @@ IGNORED_CALLS = st.builds(
     st.just("notify:on_new"),
     st.integers(1, 5),
     st.sampled_from(["", "no route"]),
+    others=st.lists(st.integers(1, 5), max_size=2).map(tuple),
 )
 BATCHED = st.builds(
     BatchedEvent,
@@ -113,6 +114,9 @@ BATCHED = st.builds(
     is_closed=st.just(False),
     letter=st.just(0),
     whole=st.just(True),
+    put_off_at=st.sampled_from([0.0, 5.5]),
+    reason=st.text("ab", max_size=2),
+    request=st.integers(0, 2),
 )
 BATCH_CHANGES = st.builds(
     BatchChange,
@@ -120,6 +124,18 @@ BATCH_CHANGES = st.builds(
     st.just("notify:on_new"),
     st.integers(1, 3),
     st.sampled_from(["close", "end", "bury"]),
+    request=st.integers(0, 2),
+    later_call=st.none(),
+) | st.builds(
+    BatchChange,
+    st.sampled_from(PLUGINS),
+    st.just("notify:on_new"),
+    st.integers(1, 3),
+    st.just("call later"),
+    request=st.integers(0, 2),
+    later_call=st.builds(
+        LaterCall, st.floats(0, 1e10), st.sampled_from([0.0, 5.5]), st.text("ab", max_size=2)
+    ),
 )
 STEPS = st.builds(
     Step,

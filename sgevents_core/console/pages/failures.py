@@ -52,6 +52,11 @@ class LetterLine(View, frozen=True, kw_only=True):
     plugin: str
     callback: str
     event_id: int
+    """Its event, or the first of its batch."""
+    last_event_id: int
+    """The last event of its batch; its event, if it is of one."""
+    events: int
+    """How many events it is about."""
     attempts: int
     error: str
     at: datetime | None
@@ -188,6 +193,8 @@ def _letter_line(letter: Letter) -> LetterLine:
         plugin=failure.plugin,
         callback=failure.callback,
         event_id=failure.event_id,
+        last_event_id=letter.batch[-1] if letter.batch else failure.event_id,
+        events=max(len(letter.batch), 1),
         attempts=failure.attempt,
         error=failure.error,
         at=utc_time(failure.at),

@@ -169,7 +169,7 @@ PAGES: Final = (
 ACTIONS: Final = (
     Action(
         path="failures/retry",
-        summary="Call the callbacks of dead letters once more, each for its event.",
+        summary="Call the callbacks of dead letters once more, each for its event or its batch.",
         form_type=LettersForm,
         plan=plan_retry,
     ),

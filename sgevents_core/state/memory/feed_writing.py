@@ -225,7 +225,7 @@ def _prune_failures(tables: Tables, first_kept_seq: int) -> None:
     waiting_batches = {
         (CallKey(event.plugin, event.callback), event.number)
         for event in tables.batched
-        if not event.letter
+        if not (event.letter or event.request)
     }
     for failed_call in [
         failed_call

@@ -34,7 +34,7 @@ class MemoryLetters:
             call = self._tables.failures.get(letter_number)
         if call is None or not (call.dead or call.failure.outcome in {"retried", "dismissed"}):
             return None
-        return _build_letter(letter_number, call)
+        return self._build_letter(letter_number, call)
 
     def find(self, plugin_name: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first."""
@@ -110,11 +110,13 @@ class MemoryLetters:
             calls = list(self._tables.failures.items())
         for letter_number, call in calls:
             if call.dead and letter_number > after_number and is_chosen(call):
-                yield _build_letter(letter_number, call)
+                letter = self._build_letter(letter_number, call)
+                if letter_choice.event_id in {None, call.failure.event_id, *letter.batch}:
+                    yield letter
 
-
-def _build_letter(letter_number: int, call: FailedCall) -> Letter:
-    return Letter(letter_number, call.failure, call.dead, call.era, call.body)
+    def _build_letter(self, letter_number: int, call: FailedCall) -> Letter:
+        batch = tuple(event.event_id for event in self.events_of(letter_number))
+        return Letter(letter_number, call.failure, call.dead, call.era, call.body, batch=batch)
 
 
 def _choice_predicate(letter_choice: LetterChoice) -> Callable[[FailedCall], bool]:
@@ -128,7 +130,6 @@ def _choice_predicate(letter_choice: LetterChoice) -> Callable[[FailedCall], boo
         return (
             letter_choice.plugin in {None, last_failure.plugin}
             and letter_choice.callback in {None, last_failure.callback}
-            and letter_choice.event_id in {None, last_failure.event_id}
             and error_pattern.search(last_failure.error) is not None
         )
 

@@ -205,16 +205,20 @@ class MemoryReader:
     def batches(self) -> list[WaitingBatch]:
         """Return the batches whose call has not ended for good, the oldest first."""
         with self._tables.lock:
-            return waiting_batches(event for event in self._tables.batched if not event.letter)
+            return waiting_batches(
+                event for event in self._tables.batched if not (event.letter or event.request)
+            )
 
     def batch(self, plugin_name: str, callback_name: str, batch_number: int) -> list[BatchedEvent]:
         """Return the events of a waiting batch, in order."""
         batch = (plugin_name, callback_name, batch_number)
-        return self._batched(lambda event: not event.letter and event[:3] == batch)
+        return self._batched(
+            lambda event: not (event.letter or event.request) and event[:3] == batch
+        )
 
     def batches_of_event(self, seq: int) -> list[BatchedEvent]:
         """Return an event as it is in batches and in dead letters of batches."""
-        return self._batched(lambda event: event.seq == seq)
+        return self._batched(lambda event: event.seq == seq and not event.request)
 
     def _batched(self, is_chosen: Callable[[BatchedEvent], bool]) -> list[BatchedEvent]:
         with self._tables.lock:

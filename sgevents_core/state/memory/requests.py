@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.memory.step_writing import write_new_request, write_request_step
 from sgevents_core.state.memory.tables import KeptRequest, Tables
 from sgevents_core.state.requests import (
@@ -137,6 +138,41 @@ class MemoryRequests:
                 if kept_request and 0 <= event_index < len(kept_request.replays)
                 else None
             )
+
+    def count_batch(
+        self, request_number: int, callback_name: str, key: str
+    ) -> tuple[int, int] | None:
+        """Return the number of a replay's batch of a key, and that of its events; None if none."""
+        batch = [
+            event
+            for event in self._replayed(request_number)
+            if event.callback == callback_name and event.key == key
+        ]
+        return (batch[0].number, len(batch)) if batch else None
+
+    def replay_batch(
+        self,
+        request_number: int,
+        callback_name: str | None = None,
+        batch_number: int | None = None,
+    ) -> list[BatchedEvent]:
+        """Return the events of a batch that a replay has collected, in order."""
+        chosen_events = [
+            event
+            for event in self._replayed(request_number)
+            if callback_name in {None, event.callback} and batch_number in {None, event.number}
+        ]
+        first_batch = min(((event.number, event.callback) for event in chosen_events), default=None)
+        batch = [event for event in chosen_events if (event.number, event.callback) == first_batch]
+        return sorted(batch, key=lambda event: event.seq)
+
+    def _replayed(self, request_number: int) -> list[BatchedEvent]:
+        with self._tables.lock:
+            return [
+                event
+                for event in self._tables.batched
+                if event.request and event.request == request_number
+            ]
 
     def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.state.batches import BatchChange
-from sgevents_core.state.failures import Failure
+from sgevents_core.state.batches import BatchChange, BatchedEvent
+from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.feed_values import LONGEST_ASIDE_TEXT, SetAside
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import LetterChange
@@ -65,25 +65,43 @@ def _write_deferred(tables: Tables, step: Step) -> None:
     if step.no_more_deferred is not None:
         tables.deferred.pop(step.no_more_deferred, None)
     if step.ignored is not None:
-        plugin_name, callback_name, seq, reason_text = step.ignored
-        ignored_key = (seq, CallKey(plugin_name, callback_name))
-        tables.ignored.pop(ignored_key, None)
-        if reason_text:
-            tables.ignored[ignored_key] = reason_text
+        call_key = CallKey(step.ignored.plugin, step.ignored.callback)
+        for seq in step.ignored.seqs:
+            tables.ignored.pop((seq, call_key), None)
+            if step.ignored.reason:
+                tables.ignored[seq, call_key] = step.ignored.reason
     if step.done_part is not None:
         tables.done_parts.add(step.done_part)
 
 
 def _write_batch_change(tables: Tables, change: BatchChange, letter_number: int) -> None:
     """Change a batch; its events are kept for the dead letter if it is buried."""
-    new_letter = letter_number if change.action == "bury" else 0
     tables.batched = [
-        event
-        if event.letter or event[:3] != change[:3]
-        else event._replace(is_closed=True, letter=new_letter)
+        changed
         for event in tables.batched
-        if event.letter or event[:3] != change[:3] or change.action != "end"
+        for changed in (
+            [event] if _is_of_other(event, change) else _change_event(event, change, letter_number)
+        )
     ]
+
+
+def _is_of_other(event: BatchedEvent, change: BatchChange) -> bool:
+    """Return whether an event is in another batch than the changed one."""
+    return event.letter != 0 or event[:3] != change[:3] or event.request != change.request
+
+
+def _change_event(
+    event: BatchedEvent, change: BatchChange, letter_number: int
+) -> list[BatchedEvent]:
+    """Return an event of a changed batch; nothing if the batch has ended."""
+    if change.action == "end":
+        return []
+    if change.action == "bury":
+        return [event._replace(is_closed=True, letter=letter_number, request=0)]
+    if change.later_call is not None:
+        due_at, put_off_at, reason = change.later_call
+        return [event._replace(due_at=due_at, put_off_at=put_off_at, reason=reason)]
+    return [event._replace(is_closed=True, due_at=event.collected_at)]
 
 
 def _write_lane_progress(kept_lane: KeptLane, step: Step) -> None:
@@ -166,13 +184,17 @@ def write_request_step(tables: Tables, step: RequestStep) -> int:
     progress = None if step.progress is None else _encode_json(step.progress)
     letter_number = 0 if step.letter is None else _write_letter(tables, step.letter)
     for dismissed_number in step.dismissed:
-        _dismiss_letter(tables, dismissed_number)
+        _settle_letter(tables, dismissed_number, "dismissed")
+    for retried_number in step.retried:
+        _settle_letter(tables, retried_number, "retried")
     if step.passed is not None:
         plugin_name, event_seq = step.passed
         tables.forget_attempts(plugin_name=plugin_name, event_seq=event_seq)
     request = tables.requests.get(step.number)
     if request is not None:
         _change_request(request, progress, step)
+    if step.answer is not None:
+        tables.batched = [event for event in tables.batched if event.request != step.number]
     return letter_number
 
 
@@ -209,11 +231,11 @@ def _write_letter(tables: Tables, letter_change: LetterChange) -> int:
     return letter_change.number
 
 
-def _dismiss_letter(tables: Tables, letter_number: int) -> None:
+def _settle_letter(tables: Tables, letter_number: int, outcome: FailureOutcome) -> None:
     failed_call = tables.failures.get(letter_number)
     if failed_call is not None and failed_call.dead:
-        dismissed_failure = dataclasses.replace(failed_call.failure, outcome="dismissed")
-        tables.failures[letter_number] = failed_call._replace(failure=dismissed_failure, dead=False)
+        settled_failure = dataclasses.replace(failed_call.failure, outcome=outcome)
+        tables.failures[letter_number] = failed_call._replace(failure=settled_failure, dead=False)
 
 
 def write_new_request(tables: Tables, asked_by: str, request_draft: RequestDraft) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_figures import MinuteFigures
 from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, SetAside
@@ -309,6 +310,25 @@ class Requests(Connection, Protocol):
 
     def replay_event(self, request_number: int, event_index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
+
+    def count_batch(
+        self, request_number: int, callback_name: str, key: str
+    ) -> tuple[int, int] | None:
+        """Return the number of a replay's batch of a key, and that of its events; None if none."""
+
+    def replay_batch(
+        self,
+        request_number: int,
+        callback_name: str | None = None,
+        batch_number: int | None = None,
+    ) -> list[BatchedEvent]:
+        """Return the events of a batch that a replay has collected, in order; none if it is called.
+
+        Args:
+            request_number: The replay.
+            callback_name: The batch's callback; by default, that of the first batch.
+            batch_number: The batch's number; by default, the lowest.
+        """
 
     def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""

@@ -49,16 +49,16 @@ def _write_deferred(connection: sqlite3.Connection, deferred_event: DeferredEven
 
 
 def _write_ignored(connection: sqlite3.Connection, ignored_call: IgnoredCall) -> None:
-    plugin_name, callback_name, seq, reason_text = ignored_call
-    if reason_text:
-        connection.execute(
+    callback = (ignored_call.plugin, ignored_call.callback)
+    if ignored_call.reason:
+        connection.executemany(
             "INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?)",
-            (seq, plugin_name, callback_name, reason_text),
+            ((seq, *callback, ignored_call.reason) for seq in ignored_call.seqs),
         )
         return
-    connection.execute(
+    connection.executemany(
         "DELETE FROM ignored WHERE seq = ? AND plugin = ? AND callback = ?",
-        (seq, plugin_name, callback_name),
+        ((seq, *callback) for seq in ignored_call.seqs),
     )
 
 

@@ -11,7 +11,7 @@ from sgevents_core.state.sqlite.done_parts import forget_done_parts
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
 _IS_OF_BATCH: Final = (
-    "EXISTS (SELECT 1 FROM batched WHERE letter = 0 AND batch = {table}.seq"
+    "EXISTS (SELECT 1 FROM batched WHERE letter = 0 AND request = 0 AND batch = {table}.seq"
     " AND batched.plugin = {table}.plugin AND batched.callback = {table}.callback)"
 )
 """Whether a count is of the call with a batch that still waits, which has the batch's number."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.state.batches import BatchedEvent
-from sgevents_core.state.failures import Failure
+from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.letters import (
     FailureGroup,
     Letter,
@@ -18,7 +18,7 @@ from sgevents_core.state.letters import (
     group_letters,
     merge_failure_groups,
 )
-from sgevents_core.state.sqlite.batches import read_letter_events
+from sgevents_core.state.sqlite.batches import letter_event_ids, read_letter_events
 from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import (
@@ -45,6 +45,7 @@ class SqliteLetters:
         self._database = Database(state_folder, read_only=True, oldest_version=_OLDEST_SCHEMA)
         self._traceback_expression = traceback_column(self._database)
         self._checksum_column = letter_checksum_column(self._database)
+        self._event_ids = letter_event_ids(self._database)
 
     @property
     def database(self) -> Database:
@@ -71,7 +72,7 @@ class SqliteLetters:
             event_id: Only those for this event.
         """
         letter_choice = LetterChoice(plugin=plugin_name, event_id=event_id)
-        return self._select_letters(*_sql_condition(letter_choice))
+        return self._select_letters(*self._sql_condition(letter_choice))
 
     def listed(
         self, letter_choice: LetterChoice, after_number: int = 0, letter_limit: int = -1
@@ -83,18 +84,21 @@ class SqliteLetters:
             after_number: Only those with a higher number.
             letter_limit: The most letters to list; -1 for all.
         """
-        sql_condition, condition_values = _sql_condition(letter_choice)
+        sql_condition, condition_values = self._sql_condition(letter_choice)
         letter_rows = self._database.fetch_each(
-            "SELECT id, era, plugin, callback, seq, event_id, attempt, error, '', at, outcome"  # noqa: S608 - all our own
+            "SELECT id, era, plugin, callback, seq, event_id, attempt, error, '', at, outcome,"  # noqa: S608 - all our own
+            f" {self._event_ids}"
             f" FROM failures WHERE {sql_condition} AND id > :after ORDER BY id LIMIT :limit",
             {**condition_values, "after": after_number, "limit": letter_limit},
         )
-        for letter_number, event_era, *failure_columns in letter_rows:
-            yield Letter(letter_number, Failure(*failure_columns), True, event_era, b"")
+        for letter_number, event_era, *failure_columns, joined_ids in letter_rows:
+            last_failure = Failure(*failure_columns)
+            batch = _event_ids(joined_ids)
+            yield Letter(letter_number, last_failure, True, event_era, b"", batch=batch)
 
     def count(self, letter_choice: LetterChoice, after_number: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after_number`."""
-        sql_condition, condition_values = _sql_condition(letter_choice)
+        sql_condition, condition_values = self._sql_condition(letter_choice)
         return self._database.fetch_number(
             f"SELECT count(*) FROM failures WHERE {sql_condition} AND id > :after",  # noqa: S608 - our own condition
             {**condition_values, "after": after_number},
@@ -105,7 +109,7 @@ class SqliteLetters:
 
         Errors of one kind are grouped together; see `error_kind`.
         """
-        sql_condition, condition_values = _sql_condition(letter_choice)
+        sql_condition, condition_values = self._sql_condition(letter_choice)
         letter_rows = self._database.fetch_each(
             f"SELECT plugin, callback, error, id, at FROM failures WHERE {sql_condition}",  # noqa: S608 - all our own
             condition_values,
@@ -145,11 +149,33 @@ class SqliteLetters:
     ) -> list[Letter]:
         letter_rows = self._database.fetch_all(
             "SELECT id, dead, era, body, plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
-            f" {self._traceback_expression}, at, outcome, {self._checksum_column}"
+            f" {self._traceback_expression}, at, outcome, {self._checksum_column},"
+            f" {self._event_ids}"
             f" FROM failures WHERE {sql_condition} ORDER BY id",
             condition_values,
         )
         return [_build_letter(*letter_row) for letter_row in letter_rows]
+
+    def _sql_condition(self, letter_choice: LetterChoice) -> tuple[str, dict[str, Any]]:
+        """Return an SQL condition on `failures`, and its values."""
+        sql_terms, condition_values = ["dead = 1"], dict[str, Any]()
+        for column in ("plugin", "callback"):
+            chosen_value = getattr(letter_choice, column)
+            if chosen_value is not None:
+                sql_terms.append(f"{column} = :{column}")
+                condition_values[column] = chosen_value
+        if letter_choice.event_id is not None:
+            sql_terms.append(
+                "event_id = :event_id"
+                if self._event_ids == "NULL"
+                else "(event_id = :event_id OR id IN"
+                " (SELECT letter FROM batched WHERE letter > 0 AND event_id = :event_id))"
+            )
+            condition_values["event_id"] = letter_choice.event_id
+        if letter_choice.error is not None:
+            sql_terms.append("error GLOB :error")
+            condition_values["error"] = f"*{_glob_pattern(letter_choice.error)}*"
+        return " AND ".join(sql_terms), condition_values
 
 
 def insert_failure(
@@ -220,23 +246,32 @@ def write_letter(
     return letter_change.number
 
 
-def dismiss_letters(connection: sqlite3.Connection, letter_numbers: Iterable[int]) -> None:
-    """Dismiss dead letters, in the caller's transaction."""
+def settle_letters(
+    connection: sqlite3.Connection, letter_numbers: Iterable[int], outcome: FailureOutcome
+) -> None:
+    """Settle dead letters as `retried` or `dismissed`, in the caller's transaction."""
     connection.executemany(
-        "UPDATE failures SET outcome = 'dismissed', dead = 0 WHERE id = ? AND dead = 1",
-        ((letter_number,) for letter_number in letter_numbers),
+        "UPDATE failures SET outcome = ?, dead = 0 WHERE id = ? AND dead = 1",
+        ((outcome, letter_number) for letter_number in letter_numbers),
     )
 
 
 def _build_letter(
     letter_number: int, is_dead: int, event_era: int, row_json: bytes | None, *other_columns: Any
 ) -> Letter:
-    *failure_columns, stored_checksum = other_columns
+    *failure_columns, stored_checksum, joined_ids = other_columns
     last_failure = Failure(*failure_columns)
     plugin_name, callback_name, seq, event_id = failure_columns[:4]
     checksum = letter_checksum(plugin_name, callback_name, seq, event_id, row_json)
     is_intact = stored_checksum in {None, checksum}
-    return Letter(letter_number, last_failure, bool(is_dead), event_era, row_json or b"", is_intact)
+    row_json = row_json or b""
+    batch = _event_ids(joined_ids)
+    return Letter(letter_number, last_failure, bool(is_dead), event_era, row_json, is_intact, batch)
+
+
+def _event_ids(joined_ids: str | None) -> tuple[int, ...]:
+    """Return the ids of the events of a batch from `letter_event_ids`."""
+    return tuple(map(int, str(joined_ids).split(","))) if joined_ids else ()
 
 
 def _glob_pattern(error_text: str) -> str:
@@ -245,17 +280,3 @@ def _glob_pattern(error_text: str) -> str:
         f"[{character}]" if character in "*?[" else character for character in error_text
     ]
     return "".join(escaped_characters).replace("#", "[#0-9]*").replace("…", "*")
-
-
-def _sql_condition(letter_choice: LetterChoice) -> tuple[str, dict[str, Any]]:
-    """Return an SQL condition on `failures`, and its values."""
-    sql_terms, condition_values = ["dead = 1"], dict[str, Any]()
-    for column in ("plugin", "callback", "event_id"):
-        chosen_value = getattr(letter_choice, column)
-        if chosen_value is not None:
-            sql_terms.append(f"{column} = :{column}")
-            condition_values[column] = chosen_value
-    if letter_choice.error is not None:
-        sql_terms.append("error GLOB :error")
-        condition_values["error"] = f"*{_glob_pattern(letter_choice.error)}*"
-    return " AND ".join(sql_terms), condition_values

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.move_record import refuse_elsewhere
 from sgevents_core.state.requests import (
@@ -27,8 +28,13 @@ from sgevents_core.state.requests import (
     ShownRequest,
     request_subject,
 )
+from sgevents_core.state.sqlite.batches import (
+    count_replay_batch,
+    forget_replay,
+    read_replay_batch,
+)
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.letters import dismiss_letters, write_letter
+from sgevents_core.state.sqlite.letters import settle_letters, write_letter
 from sgevents_core.state.steps import NOTHING_GIVEN, GivenValues
 
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -171,6 +177,27 @@ class SqliteRequests:
         )
         return None if event_row is None else ReplayEvent(*event_row)
 
+    def count_batch(
+        self, request_number: int, callback_name: str, key: str
+    ) -> tuple[int, int] | None:
+        """Return the number of a replay's batch of a key, and that of its events; None if none."""
+        return count_replay_batch(self._database, request_number, callback_name, key)
+
+    def replay_batch(
+        self,
+        request_number: int,
+        callback_name: str | None = None,
+        batch_number: int | None = None,
+    ) -> list[BatchedEvent]:
+        """Return the events of a batch that a replay has collected, in order; none if it is called.
+
+        Args:
+            request_number: The replay.
+            callback_name: The batch's callback; by default, that of the first batch.
+            batch_number: The batch's number; by default, the lowest.
+        """
+        return read_replay_batch(self._database, request_number, callback_name, batch_number)
+
     def forget(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
         with self._database.transaction() as connection:
@@ -221,7 +248,8 @@ def write_request_step(
     The change is part of a larger step of work, in the caller's transaction.
     """
     letter_number = _write_letter(connection, step.letter, given_values.letter_number)
-    dismiss_letters(connection, step.dismissed)
+    settle_letters(connection, step.dismissed, "dismissed")
+    settle_letters(connection, step.retried, "retried")
     if step.passed is not None:
         connection.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
         connection.execute("DELETE FROM deaths WHERE plugin = ? AND seq = ?", step.passed)
@@ -233,6 +261,7 @@ def write_request_step(
     if step.answer is not None:
         _write_answer(connection, step.number, step.answer, given_values.answered_at)
         connection.execute("DELETE FROM replays WHERE request = ?", (step.number,))
+        forget_replay(connection, step.number)
     return letter_number
 
 
