@@ -57,6 +57,15 @@ def samples() -> dict[str, bytes]:
     return {tag: base64.b64decode(encoded) for tag, encoded in lines}
 
 
+def is_kept(before: Any, written: Any) -> bool:
+    """Return whether a value holds all of an earlier one: lists may have become longer."""
+    if isinstance(before, dict) and isinstance(written, dict):
+        return all(key in written and is_kept(before[key], written[key]) for key in before)
+    if isinstance(before, list) and isinstance(written, list):
+        return len(before) <= len(written) and all(map(is_kept, before, written))
+    return bool(before == written)
+
+
 def test_layout_of_messages_is_the_recorded_one() -> None:
     """Whoever changes it decides whether hosts of earlier versions may go on without knowing."""
     head, *recorded = LAYOUT.read_text().splitlines()
@@ -71,7 +80,7 @@ def test_messages_of_the_first_version_are_read(tag: str) -> None:
     written = msgspec.msgpack.decode(encode_message(message)[3:], strict=False)
     before = msgspec.msgpack.decode(data[3:], strict=False)
     assert before["k"] == tag
-    assert before.items() <= written.items()
+    assert is_kept(before, written)
 
 
 def test_there_is_a_sample_of_every_kind() -> None:
@@ -79,7 +88,8 @@ def test_there_is_a_sample_of_every_kind() -> None:
     of_first_version = {
         kind.__struct_config__.tag for kind in get_args(AnyMessage) if kind.version == 1
     }
-    assert samples().keys() == of_first_version
+    every_kind = {kind.__struct_config__.tag for kind in get_args(AnyMessage)}
+    assert of_first_version <= samples().keys() <= every_kind
 
 
 def test_only_what_an_earlier_version_cannot_know_stops_it() -> None:

@@ -23,7 +23,7 @@ from sgevents_core.state.nats.feed_words import FeedWords
 from sgevents_core.state.nats.step_words import StepWords
 from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The newest version of messages that this version of sgevents reads."""
 WORDS: Final = "w"
 """The last word of the subject of a register's words, of which hosts take no immediate notice."""
@@ -98,6 +98,7 @@ class NewEra(Message, tag="era"):
     """The feed begins a new era, as a person asked."""
 
     subject_kind: ClassVar[str] = "era"
+    version: ClassVar[int] = 2
 
     change: FeedChange
     step: RequestStep
@@ -109,6 +110,7 @@ class Decision(Message, tag="decision"):
     """A person's decision about ids of the feed, and the answer."""
 
     subject_kind: ClassVar[str] = "decide"
+    version: ClassVar[int] = 2
 
     change: FeedChange
     step: RequestStep
@@ -120,6 +122,7 @@ class FeedAnswer(Message, tag="feed_answer"):
     """The change to a request that the feed carries out."""
 
     subject_kind: ClassVar[str] = "decide"
+    version: ClassVar[int] = 2
 
     step: RequestStep
     answered_at: float
@@ -138,6 +141,7 @@ class RowsCleared(Message, tag="rows_cleared"):
     """Rows that were set aside are forgotten, as a person asked."""
 
     subject_kind: ClassVar[str] = "decide"
+    version: ClassVar[int] = 2
 
     events_aside: list[SetAside]
     step: RequestStep
@@ -237,6 +241,7 @@ class LaneStep(Message, tag="step"):
     """One step of a lane's work."""
 
     subject_kind: ClassVar[str] = "s"
+    version: ClassVar[int] = 2
 
     step: StepWords
 
