@@ -100,6 +100,7 @@ def report_on(
         *imported_modules.remarks_on(parsed_module),
         *old_words(parsed_module),
         *_remarks_on_main_thread(parsed_module),
+        *_remarks_on_loggers(parsed_module),
         *remarks_on_keys(parsed_module, plugin_entrance),
         *_remarks_on_environment(parsed_module, environment),
     ]
@@ -157,6 +158,14 @@ def _remarks_on_environment(
 def _remarks_on_main_thread(module_tree: ast.Module) -> Iterator[Remark]:
     for main_thread_use in main_thread_uses(module_tree):
         yield Remark("main thread", main_thread_use.line, main_thread_use.reason)
+
+
+def _remarks_on_loggers(module_tree: ast.Module) -> Iterator[Remark]:
+    for syntax_node in ast.walk(module_tree):
+        match syntax_node:
+            case ast.Attribute(ast.Name("logger") | ast.Attribute(attr="logger"), "config"):
+                remark_text = "logger.config is the classic daemon's own configuration, not here"
+                yield Remark("differs", syntax_node.lineno, remark_text)
 
 
 def _remarks_on_entrance(module_tree: ast.Module, plugin_entrance: Entrance) -> Iterator[Remark]:

@@ -403,6 +403,7 @@ def test_environment_variables_are_told(studio: OldStudio) -> None:
     [
         ("reg.getConfig()", "reg.getConfig is an addition"),
         ("reg.getName()", "reg.getName is an addition"),
+        ("reg.logger.config.getShotgunURL()", "logger.config is the classic daemon's own"),
         ("x = reg.getEngine", "reg.getEngine is an addition"),
         (
             "reg.registerCallback('a', K, work, sgConnection=1)",
