@@ -132,7 +132,7 @@ def memory_state(folder: Path, logs: MemoryLogs, host: str = "here") -> NatsStat
 
 @pytest.mark.parametrize("loss", ["answer", "message"])
 def test_step_whose_outcome_is_not_known_is_written_once(tmp_path: Path, loss: str) -> None:
-    """Tried again, it is the same step with the same number; another one comes after it."""
+    """Tried again, it is the same step with the same number, and another one comes after it."""
     logs = MemoryLogs(["main"])
     with closing(memory_state(tmp_path, logs)) as state, closing(state.writer()) as writer:
         fence = writer.take_lane("main")
@@ -144,12 +144,41 @@ def test_step_whose_outcome_is_not_known_is_written_once(tmp_path: Path, loss: s
         number = writer.record("main", fence, step)
         with closing(state.past()) as past:
             assert [kept.number for kept in past.failures(101)] == [number]
+        second = count(2)
         logs.log("lane:main").losses = [loss]
         with pytest.raises(StateError):
-            writer.record("main", fence, count(2))
+            writer.record("main", fence, second)
+        writer.record("main", fence, second)
         writer.record("main", fence, count(3))
         assert (writer.store("notify"), writer.lane_progress("main")) == ({"n": 3}, Progress(3))
         assert logs.log("lane:main").last_sequence() == 4
+
+
+@pytest.mark.parametrize("loss", ["answer", "message"])
+def test_nothing_is_written_to_a_lane_before_what_nobody_knows_of(
+    tmp_path: Path, loss: str
+) -> None:
+    """A worker whose step has got no answer may give up, with the store as it was before the step.
+
+    What other workers write rests on that store, so none of it is written until the very same step
+    was sent again, also not if that would find out that it is stored.
+    """
+    logs = MemoryLogs(["main"])
+    with closing(memory_state(tmp_path, logs)) as state, closing(state.writer()) as writer:
+        fence = writer.take_lane("main")
+        first, second = (Step(store={"notify": {"n": number}}) for number in (1, 2))
+        logs.log("lane:main").losses = [loss]
+        with pytest.raises(StateError):
+            writer.record("main", fence, first)
+        for _ in range(2):
+            with pytest.raises(StateError):
+                writer.record("main", fence, second)
+            with pytest.raises(StateError):
+                writer.advance("main", fence, lambda recorded: second)
+        writer.record("main", fence, first)
+        writer.record("main", fence, second)
+        assert writer.store("notify") == {"n": 2}
+        assert logs.log("lane:main").last_sequence() == 3
 
 
 @pytest.mark.parametrize("loss", ["answer", "message"])

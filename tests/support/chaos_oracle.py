@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from chaos_plugins import BATCHED_TYPE, LANES, LaneRules, NotedCall, plugin_of
 from chaos_records import Holders
 
 from sgevents_core.errors import FrontCut
+from sgevents_core.state.nats.copy import COPY_FOLDER
 from sgevents_core.state.nats.logs import Log
 from sgevents_core.state.nats.messages import FeedFence, LaneFence, decode_message
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.sqlite.reading import SqliteReader
 
 _SHOWN: Final = 8
 _PASSING: Final = {"Retry", "Defer"}
@@ -199,16 +199,16 @@ class CopyRows(NamedTuple):
 
 def read_copy(state_folder: Path) -> CopyRows:
     """Read a host's copy."""
-    path = state_folder / "copy" / "sgevents.db"
-    with closing(open_state(path.parent).reader()) as state:
-        journal = [(entry.event_id, entry.seq) for entry in state.read(0, 1_000_000)]
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
-        stores = database.execute("SELECT plugin, key, value FROM stores").fetchall()
-    return CopyRows(journal, {(plugin, key): _text_of(value) for plugin, key, value in stores})
-
-
-def _text_of(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    with closing(SqliteReader(state_folder / COPY_FOLDER)) as reader:
+        journal: list[tuple[int, int]] = []
+        while entries := reader.read(journal[-1][1] if journal else 0, 500):
+            journal += [(entry.event_id, entry.seq) for entry in entries]
+        stores = {
+            (plugin_of(lane_name), key): str(value)
+            for lane_name in LANES
+            for key, value in reader.store(plugin_of(lane_name)).items()
+        }
+    return CopyRows(journal, stores)
 
 
 def judge_copy(host: str, copy: CopyRows, rows: Mapping[int, SiteRow]) -> Iterator[str]:

@@ -34,7 +34,7 @@ class NatsLaneWriter(CopyConnection):
 
     def record(self, lane_name: str, fence: int, step: Step) -> int:
         """Write one step atomically, and return the number of its failure, 0 if it has none."""
-        return self._record(self._session.held_lane(lane_name, fence), step)
+        return self._record(self._session.held_lane(lane_name, fence), step, origin=step)
 
     def advance(
         self, lane_name: str, fence: int, step_from_record: Callable[[RecordedLane], Step]
@@ -57,7 +57,7 @@ class NatsLaneWriter(CopyConnection):
                 self.lane_places(lane_name),
                 plugin_records,
             )
-            self._record(held_lane, step_from_record(recorded_lane))
+            self._record(held_lane, step_from_record(recorded_lane), origin=None)  # made anew
 
     def share_register(
         self,
@@ -106,22 +106,25 @@ class NatsLaneWriter(CopyConnection):
     def sync(self) -> None:
         """Do nothing: what the servers have confirmed is on their disks."""
 
-    def _settle_lane(self, held_lane: HeldLane) -> tuple[object, messages.AnyMessage] | None:
+    def _settle_lane(
+        self, held_lane: HeldLane, origin: object = None
+    ) -> tuple[object, messages.AnyMessage] | None:
         writer = held_lane.writer
         with self._session.translated(writer):
-            settled = writer.settle()
+            settled = writer.settle(origin)
         if settled is not None:
             self._session.note_written(writer.stream_key, writer.position)
         return settled
 
-    def _record(self, held_lane: HeldLane, step: Step) -> int:
+    def _record(self, held_lane: HeldLane, step: Step, origin: Step | None) -> int:
+        """Write a step; if its outcome is not known, only the same origin may follow."""
         with held_lane.writer.lock:
-            settled = self._settle_lane(held_lane)
+            settled = self._settle_lane(held_lane, origin)
             if settled is not None and settled[0] is step:
                 assert isinstance(settled[1], messages.LaneStep)  # noqa: S101 - what steps become
                 return _number_of(settled[1].step)
             words = self._words_of(step)
-            self._session.send(held_lane.writer, messages.LaneStep(words), origin=step)
+            self._session.send(held_lane.writer, messages.LaneStep(words), origin)
             return _number_of(words)
 
     def _words_of(self, step: Step) -> StepWords:

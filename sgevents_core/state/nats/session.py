@@ -197,7 +197,7 @@ class Session:
 
     def take_lane(self, lane_name: str) -> int:
         """Take over a lane, and return its fence in this process."""
-        writer = self._make_writer(f"lane {lane_name}", lane_key(lane_name))
+        writer = self._make_writer(f"lane {lane_name}", lane_key(lane_name), is_strict=True)
         with self.translated(writer):
             place = writer.take_over(LaneFence(host=self.host_name))
         self.note_written(writer.stream_key, place)
@@ -257,8 +257,15 @@ class Session:
             self._feed = HeldFeed(writer, Database(self.copy.folder, read_only=True))
             return self._feed
 
-    def _make_writer(self, what: str, stream_key: str, *, is_shared: bool = False) -> StreamWriter:
-        log = self.logs.log(stream_key)
+    def _make_writer(
+        self, what: str, stream_key: str, *, is_shared: bool = False, is_strict: bool = False
+    ) -> StreamWriter:
         return StreamWriter(
-            what, stream_key, log, self.copy, self._writer_name, is_shared=is_shared
+            what,
+            stream_key,
+            self.logs.log(stream_key),
+            self.copy,
+            self._writer_name,
+            is_shared=is_shared,
+            is_strict=is_strict,
         )

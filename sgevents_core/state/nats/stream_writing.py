@@ -44,6 +44,8 @@ class StreamWriter:
         writer_name: This process, in a text that no other process uses.
         is_shared: Whether others write to the stream too; else another writer's message ends this
             one for good.
+        is_strict: Whether a message with an origin whose outcome is not known is to be sent again
+            by its own caller before anything else is: what others write rests on its outcome.
     """
 
     _numbers: Final = itertools.count(1)
@@ -57,8 +59,10 @@ class StreamWriter:
         writer_name: str,
         *,
         is_shared: bool = False,
+        is_strict: bool = False,
     ) -> None:
         self._what = what
+        self._is_strict = is_strict
         self.stream_key: Final = stream_key
         self._log = log
         self._copy = copy
@@ -91,7 +95,7 @@ class StreamWriter:
             StateError: It is not stored.
         """
         with self.lock:
-            settled = self.settle()
+            settled = self.settle(origin)
             if settled is not None and origin is not None and settled[0] is origin:
                 return self.position
             message.after = self._new_places()
@@ -101,12 +105,15 @@ class StreamWriter:
             data = encode_message(message)
             return self._append(_Pending(origin, message, data, token, self._last_sequence))
 
-    def settle(self) -> tuple[object, AnyMessage] | None:
+    def settle(self, origin: object = None) -> tuple[object, AnyMessage] | None:
         """Find out the outcome of the last message; return its origin and itself if it was open.
+
+        Args:
+            origin: What the caller is about to write, or to write again.
 
         Raises:
             StaleWriter: Another writer has taken over; it is not stored.
-            OutcomeNotKnown: It is not known yet.
+            OutcomeNotKnown: It is not known yet, or others have to find it out.
         """
         with self.lock:
             if self._is_stale:
@@ -114,13 +121,16 @@ class StreamWriter:
             pending = self._pending
             if pending is None:
                 return None
+            if self._is_strict and pending.origin is not None and pending.origin is not origin:
+                reason = "no answer came, and whoever wrote it has to send it again first"
+                raise OutcomeNotKnown(what=self._what, reason=reason)
             self._append(pending, is_repeat=True)
             return pending.origin, pending.message
 
     def settled_message(self, origin: object) -> AnyMessage | None:
         """Return the message that was made from something before, once it is stored; see `send`."""
         with self.lock:
-            settled = self.settle()
+            settled = self.settle(origin)
             return settled[1] if settled is not None and settled[0] is origin else None
 
     def take_over(self, fence: AnyMessage) -> int:
