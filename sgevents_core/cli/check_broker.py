@@ -35,7 +35,7 @@ def broker_findings(settings: Settings) -> list[Finding]:
 
 
 def _tried_servers(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.cluster import connected_broker
+    from sgevents_core.cli.servers import connected_broker
     from sgevents_core.state.nats.server_checks import find_faults, find_full_servers
     from sgevents_core.state.nats.stream_names import site_names
     from sgevents_core.state.nats.streams import wanted_streams

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from sgevents_core.cli.printing import (
     without_empty,
 )
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.servers import connected_broker, print_faults
 from sgevents_core.cli.tables import new_table, print_table
-from sgevents_core.errors import NoBrokerError
 
 if TYPE_CHECKING:
     from sgevents_core.hosts.presence import HostsOverview
@@ -53,7 +52,7 @@ def init(config: Path) -> None:
     settings = read_configuration(config, uses_state=False)
     with connected_broker(settings, "sgevents cluster init") as broker:
         faults = [fault for wanted in wanted_streams(settings) for fault in _make(broker, wanted)]
-    _print_faults(faults, err=True)
+    print_faults(faults, err=True)
     sys.exit(1 if any(fault.prevents_run("full") for fault in faults) else 0)
 
 
@@ -108,7 +107,7 @@ def status(as_json: bool, config: Path) -> None:
         _print_streams(streams)
         _print_leases(leases)
         _print_differences(hosts)
-        _print_faults(faults)
+        print_faults(faults)
     is_wrong = any(fault.prevents_run(settings.state.durability) for fault in faults)
     sys.exit(1 if is_wrong else 0)
 
@@ -258,57 +257,3 @@ def _lease_rows(leases: Sequence[HeldKey]) -> Iterator[tuple[str, str, str]]:
                 yield host_name, "nothing yet", duration
         else:
             yield host_name, "the feed" if key == "feed" else key.replace(".", " ", 1), duration
-
-
-def _print_faults(faults: Iterable[Fault], *, err: bool = False, before: str = "") -> None:
-    for fault in faults:
-        for line in f"{before}{fault}".splitlines():
-            echo_line(line, err=err)
-
-
-def refuse_servers(settings: Settings) -> None:
-    """Refuse a run with servers that cannot keep the promise, and print what is wrong with others.
-
-    Raises:
-        ClusterNotReadyError: Something prevents a run.
-        BrokerError: No server answers, or one refuses.
-    """
-    with connected_broker(settings, "sgevents run") as broker:
-        from sgevents_core.state.nats.server_checks import refuse_unsafe_servers
-        from sgevents_core.state.nats.stream_names import site_names
-        from sgevents_core.state.nats.streams import wanted_streams
-
-        names, wanted = site_names(settings.site.url), wanted_streams(settings)
-        faults = refuse_unsafe_servers(broker, settings.state, names, wanted)
-        _print_faults(faults, err=True, before="sgevents: ")
-
-
-@contextmanager
-def connected_broker(
-    settings: Settings, name: str, within: float | None = None
-) -> Iterator[Broker]:
-    """Have a connection with the servers while the block lasts.
-
-    Args:
-        settings: The configuration.
-        name: The connection's name, which the servers show.
-        within: For how many seconds to wait for them.
-
-    Raises:
-        NoBrokerError: The configuration names no servers.
-        ExtraMissingError: The extra `nats` is not installed.
-        BrokerError: No server answers, or one refuses.
-    """
-    if settings.state.url is None:
-        raise NoBrokerError(file=settings.path)
-    from sgevents_core.state.nats import require_client
-
-    require_client(settings.path)
-    from sgevents_core.state.nats.connection import CONNECT_WITHIN, Broker
-
-    broker = Broker(settings.state, name=name)
-    try:
-        broker.connect(CONNECT_WITHIN if within is None else within)
-        yield broker
-    finally:
-        broker.close()

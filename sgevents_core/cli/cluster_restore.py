@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from sgevents_core.cli.cluster import refuse_servers
 from sgevents_core.cli.printing import echo_line, read_configuration
+from sgevents_core.cli.servers import refuse_servers
 from sgevents_core.cli.state_move import begin_move, move_to_servers, open_move_logs
 from sgevents_core.printable import counted
 from sgevents_core.state.lock import StateLock

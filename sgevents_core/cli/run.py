@@ -197,7 +197,7 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
 def _try_servers(settings: Settings) -> None:
     """Refuse servers of `[state] url` that do not answer, or cannot keep the state."""
     if settings.state.url is not None:
-        from sgevents_core.cli.cluster import refuse_servers
+        from sgevents_core.cli.servers import refuse_servers
 
         refuse_servers(settings)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from sgevents_core.choices import MoveTarget
-from sgevents_core.cli.cluster import connected_broker, refuse_servers
 from sgevents_core.cli.printing import echo_line, read_configuration
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.servers import connected_broker, refuse_servers
 from sgevents_core.errors import MoveRefused
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.move_record import MoveRecord, read_move, write_move

@@ -15,8 +15,8 @@ from nats_server import NatsServer, new_site_url, running_nats
 from nats_sites import NatsSite, connected
 
 from sgevents_core.cli.check_broker import broker_findings
-from sgevents_core.cli.cluster import refuse_servers
 from sgevents_core.cli.root import sgevents
+from sgevents_core.cli.servers import refuse_servers
 from sgevents_core.errors import ClusterNotReadyError
 from sgevents_core.hosts.host_files import HostFiles
 from sgevents_core.hosts.leases import HolderNote
