@@ -181,7 +181,9 @@ def retry(
     reason: str,
     config: Path,
 ) -> None:
-    """Call the callbacks of dead letters once more, each for its event, or for its whole batch.
+    """Call the callbacks of dead letters once more, with their events.
+
+    A batch is called whole.
 
     Give the NUMBERS of the letters, or --plugin, --callback, --error, --event or --all. A letter
     whose callback succeeds is settled; one that fails again stays, with the new error. New events

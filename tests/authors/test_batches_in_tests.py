@@ -127,15 +127,15 @@ def test_an_async_batch_from_the_registrar(
     assert seen == [(6, "p", "args")]
 
 
-def test_a_replay_calls_it_once_for_each_event(
+def test_a_replay_calls_it_with_the_events_of_one_key_together(
     sgevents_harness: MakeHarness, sgevents_event: EventBuilder
 ) -> None:
-    """With a batch of one."""
+    """As a replay on a site does."""
     harness = sgevents_harness(RollUp(), name="rolls")
     events = changes(sgevents_event, 1)
     harness.run(events)
     result = harness.replay(events)
-    assert [call.events for call in result.calls] == [[event] for event in events]
+    assert [call.events for call in result.calls] == [events]
     assert result.store == {"1": 6}
 
 
