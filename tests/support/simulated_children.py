@@ -26,10 +26,10 @@ from sgevents_core.children import (
     child_calls,
     failed_calls,
     lane_workers,
-    replies,
     worker,
     worker_process,
 )
+from sgevents_core.children import replies as worker_replies
 from sgevents_core.children.child_calls import ChildContext, ChildServices, ChildStore, StoreGrants
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.lane_workers import LaneWorkers
@@ -287,7 +287,7 @@ class SimulatedChildren:
     def in_use(self) -> Iterator[None]:
         """Let lanes have these processes while the block lasts."""
         with pytest.MonkeyPatch.context() as patch:
-            for module in (worker, replies, worker_process, failed_calls, child_calls):
+            for module in (worker, worker_replies, worker_process, failed_calls, child_calls):
                 patch.setattr(module, "time", self._machine)
             patch.setattr(child_calls, "SimpleQueue", lambda: SimulatedQueue(self.threads))
             inline = SimpleNamespace(Thread=_InlineThread)
