@@ -6,6 +6,7 @@ receives what the daemon sends, and ends the process once the daemon is gone.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -41,6 +42,8 @@ from sgevents_core.site.feed import rules_of
 from sgevents_core.site.script_lookup import Ask
 from sgevents_core.state.opening import open_state
 
+_COLLECTION_THRESHOLDS: Final = (50_000, 20, 1_000)
+"""How rarely garbage is collected: rows and gaps are many, live long and form no cycles."""
 _IGNORED_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -64,6 +67,8 @@ class FeedChild:
             raise TypeError("the first message does not begin the feed")
         sys.path[:] = begin_feed.search_path
         settings: Settings = pickle.loads(begin_feed.settings)  # noqa: S301 - from our own daemon
+        gc.freeze()
+        gc.set_threshold(*_COLLECTION_THRESHOLDS)
         threading.Thread(target=self._receive_messages, name="receiver", daemon=True).start()
         with logging_to(ChildOutlet(self._send), settings.log, ()):
             self._send(FeedReady())
