@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import fail_points
 import pytest
 from commanding import Commands
 from journal_rows import event_row, grow
@@ -122,6 +127,34 @@ def test_fix_of_a_damaged_state_depends_on_no_words(tmp_path: Path) -> None:
     (finding,) = [one for one in database_findings(folder) if one.status == "problem"]
     assert "backup" in finding.fix
     assert "install the version" not in finding.fix
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["replaced", "new"])
+@pytest.mark.parametrize("moment", ["before connect", "before PRAGMA journal_mode", "after close"])
+def test_a_killed_backup_leaves_no_half_file(
+    sgevents: Commands, tmp_path: Path, moment: str, is_there: bool
+) -> None:
+    """The file is the old one, or is not there yet; the next backup succeeds."""
+    backup = tmp_path / "backup.db"
+    if is_there:
+        backup.write_bytes(b"the old one")
+    words = ["state", "backup", str(backup), "--force", "-c", str(tmp_path / "sgevents.toml")]
+    side, _, step = moment.partition(" ")
+    code = f"import fail_points\nfail_points.arm('{side} backup._write_copy: {step}')\n"
+    code += "from sgevents_core.cli import main\nmain()"
+    search_path = os.pathsep.join([str(Path(fail_points.__file__).parent), *sys.path])
+    killed = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**os.environ, "PYTHONPATH": search_path},
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert backup.read_bytes() == b"the old one" if is_there else not backup.exists()
+    assert sgevents(*words[:4]).code == 0, "the next one"
+    with closing(sqlite3.connect(backup)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert not backup.with_name("backup.db.new").exists()
 
 
 def test_older_state_is_told(folder: Path) -> None:
