@@ -180,11 +180,12 @@ class Worker:
         replies = child.listen(call_number)
         try:
             request.began_at = time.perf_counter()
-            child.send(CallWanted(number=call_number, call=self._make_message(request)))
+            call_message = CallWanted(number=call_number, call=self._make_message(request))
             self._call_began_at = time.time()
-            child.running_call = CurrentCall(
+            child.running_call = CurrentCall(  # before it can print anything
                 request.plugin, request.callback_name, request.event_id
             )
+            child.send(call_message)
             reply = await_reply(child, call_number, replies, context, limit)
             if reply is None and request.callback.is_async:
                 within = format_duration(limit or 0.0)
