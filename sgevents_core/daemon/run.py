@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -129,6 +130,7 @@ class DaemonRun:
             extra={"action": "daemon.started"},
         )
         self._presence.look()
+        gc.freeze()  # what was loaded lasts, so that no collection has to look through it
         parts.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
         parts.following.start()
         for thread in (*parts.lane_threads.values(), parts.syncer_thread):

@@ -199,9 +199,14 @@ class DividedLane(Lane):
     def _take_in_entries(self) -> bool:
         free_room = min(self._intake.room(), PAGE_ENTRIES)
         self._is_intake_full = not free_room
-        new_entries = self.ledger.read(self._intake.end, free_room) if free_room else []
-        self._intake.put(new_entries)
-        return bool(new_entries)
+        if not free_room:
+            return False
+        start_seq = self._intake.end
+        wanted_entries, last_seq = self.ledger.read_wanted(
+            start_seq, free_room, self._call_plan.may_want
+        )
+        self._intake.put(wanted_entries, last_seq)
+        return last_seq > start_seq
 
     def _wake_due_units(self) -> None:
         current_time = time.monotonic()

@@ -50,11 +50,17 @@ class Intake:
 
     # The lane's side
 
-    def put(self, journal_entries: Iterable[Entry]) -> None:
-        """Put the next entries of the journal on the queues of their strands."""
+    def put(self, journal_entries: Iterable[Entry], last_seq: int) -> None:
+        """Put the next entries of the journal on the queues of their strands.
+
+        Args:
+            journal_entries: Those that somebody may want.
+            last_seq: The `seq` of the last entry, wanted or not.
+        """
         with self._condition:
             for entry in journal_entries:
                 self._queue_entry(entry)
+            self.end = last_seq
 
     def _queue_entry(self, entry: Entry) -> None:
         strand_number = strand_of(entry, self.order_by)
@@ -68,7 +74,6 @@ class Intake:
             strand_queue.append(entry)
             self._queued_bytes += len(entry.body)
             self._wake_unit(strand_number)
-        self.end = entry.seq
 
     def room(self) -> int:
         """Return how many more entries may be taken in now."""

@@ -35,6 +35,7 @@ from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.call_times import CallTimes
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
@@ -390,7 +391,8 @@ class Lane:
     def _process_entries(self) -> bool:
         """Process live events: a page, or a slice of time while a plugin catches up."""
         strand = self._strand
-        journal_entries = self.ledger.read(strand.finished, PAGE_ENTRIES)
+        start_seq = strand.finished
+        journal_entries, last_seq = self._next_entries(strand)
         slice_end = time.monotonic() + SLICE_SECONDS
         for entry in journal_entries:
             if not strand.handle(entry) or self._stop_event.is_set():
@@ -404,7 +406,19 @@ class Lane:
                 or (self._batches is not None and self._batches.due())
             ):
                 break
-        return bool(journal_entries)
+        else:
+            strand.skip_to(last_seq)
+        return last_seq > start_seq
+
+    def _next_entries(self, strand: Strand) -> tuple[list[Entry], int]:
+        """Return the wanted ones of the next entries, and the last `seq` of all.
+
+        What is done of an entry is of the next one, wanted or not.
+        """
+        if strand.done:
+            next_entries = self.ledger.read(strand.finished, 1)
+            return next_entries, next_entries[-1].seq if next_entries else strand.finished
+        return self.ledger.read_wanted(strand.finished, PAGE_ENTRIES, self._call_plan.may_want)
 
     # The ledger
 

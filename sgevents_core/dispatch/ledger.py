@@ -13,7 +13,7 @@ from sgevents_core.observe.liveness import report_alive
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import Entry
+from sgevents_core.state.entries import Entry, IsWanted
 from sgevents_core.state.held_lane import HeldLane
 from sgevents_core.state.lane_trouble import LaneTrouble
 from sgevents_core.state.plugin_record import PluginRecord
@@ -72,6 +72,12 @@ class LaneLedger:
     def read(self, after_seq: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries of the journal above `after_seq`."""
         return self._retry_until_done(lambda: self._state.read(after_seq, limit))
+
+    def read_wanted(
+        self, after_seq: int, limit: int, is_wanted: IsWanted
+    ) -> tuple[list[Entry], int]:
+        """Return those of the next `limit` entries that are wanted, and the last `seq` of all."""
+        return self._retry_until_done(lambda: self._state.read_wanted(after_seq, limit, is_wanted))
 
     def end(self) -> int:
         """Return the highest `seq` of the journal."""

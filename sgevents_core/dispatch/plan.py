@@ -49,6 +49,10 @@ class Plan:
         """
         return self.by_type[event_type]
 
+    def may_want(self, event_type: str, route: tuple[str, str | None, str | None] | None) -> bool:
+        """Return whether a callback may be called for an event of a type, or of a known route."""
+        return bool(self.by_type[event_type] if route is None else self.by_route[route])
+
     def for_event(self, event: Event) -> PlannedCalls:
         """Return the callbacks that may be called for an event by its route, with their indices.
 

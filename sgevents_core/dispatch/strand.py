@@ -177,6 +177,10 @@ class Strand:
         self.finished = entry.seq
         return True
 
+    def skip_to(self, seq: int) -> None:
+        """Finish events that none of the plugins wants, up to a place of the journal."""
+        self.finished = seq
+
     def _hand_out(
         self, entry: Entry, call_steps: Steps, done_callbacks: frozenset[CallKey]
     ) -> bool:

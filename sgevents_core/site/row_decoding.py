@@ -27,13 +27,15 @@ from sgevents_core.site.bodies import (
 )
 from sgevents_core.site.questions import Odd
 from sgevents_core.state.entries import Route, Row
-from sgevents_core.state.strands import pack_linked_strands, strands_of
+from sgevents_core.state.strands import pack_linked_strands, record_key, strands_of
 from sgevents_core.stock_values import stock_text
 
 HIGHEST_ID: Final = 2**53 - 1
 """The highest id that every JSON reader reads exactly; no site comes near it."""
 _LONGEST_TIME: Final = 64
 _LONGEST_NAME: Final = 50
+_LONGEST_KNOWN: Final = 20_000
+"""Bytes of a row whose kind is remembered: its texts are not longer."""
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{%d}" % LONGEST_INTEGER)
 
 
@@ -65,12 +67,26 @@ class _RowHead(Struct, gc=False):
 
     id: int
     event_type: str | None = None
-    attribute_name: Any = None
+    attribute_name: str | None = None
     created_at: str | None = None
     entity: _Link | None = None
     project: _Link | None = None
     user: _UserLink | None = None
     meta: _Details | None = None
+
+
+class _Kind(NamedTuple):
+    """What rows have in common whose type, attribute and entity type are the same.
+
+    Args:
+        event_type: Their event type.
+        route: Their route, if they say it in so many words.
+        type_key: What their record's id is added to for its key; None if another record is viewed.
+    """
+
+    event_type: str
+    route: Route | None
+    type_key: int | None
 
 
 _decode_head: Final = msgspec.json.Decoder(_RowHead).decode
@@ -140,20 +156,21 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
     if meta is not None and meta.sudo_actual_user is not UNSET:
         details = {"sudo_actual_user": decoded(bytes(meta.sudo_actual_user))}
         _add_links(scripts_on(None, details), decoded_rows)
-    event_type = stock_text(row_head.event_type or "")
     created_at = _seconds(time_text) if time_text and len(time_text) <= _LONGEST_TIME else None
     entity_link, project_link = row_head.entity, row_head.project
-    route: Route | None = None
-    if entity_link is None or entity_link.type is None or entity_link.id is None:
-        packed_strands = strands_of(decoded(row_body))
-    elif event_type.endswith("_View"):
-        packed_strands = strands_of(_viewed_row(row_head, entity_link, event_type))
+    entity_type = None if entity_link is None else entity_link.type
+    find_kind = _known_kind if len(row_body) <= _LONGEST_KNOWN else _kind_of
+    event_type, route, type_key = find_kind(
+        row_head.event_type, row_head.attribute_name, entity_type
+    )
+    if entity_link is None or type_key is None or entity_link.id is None:
+        route, packed_strands = None, _looked_up_strands(row_body, row_head)
     else:
-        project_id = None if project_link is None else project_link.id
         packed_strands = pack_linked_strands(
-            row_head.id, entity_link.type, entity_link.id, project_id
+            row_head.id,
+            type_key + entity_link.id,
+            None if project_link is None else project_link.id,
         )
-        route = said_route(row_head.event_type, row_head.attribute_name, entity_link.type)
     return Row(
         row_head.id,
         created_at or 0,
@@ -165,18 +182,37 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
     )
 
 
+def _kind_of(event_type: str | None, attribute_name: str | None, entity_type: str | None) -> _Kind:
+    stored_type = stock_text(event_type or "")
+    if entity_type is None or stored_type.endswith("_View"):
+        return _Kind(stored_type, None, None)
+    route = said_route(event_type, attribute_name, entity_type)
+    return _Kind(stored_type, route, record_key(entity_type, 0))
+
+
+_known_kind: Final = lru_cache(maxsize=4096)(_kind_of)
+
+
+def _looked_up_strands(row_body: bytes, row_head: _RowHead) -> int:
+    """Return the packed strands of a row that does not link the record that it is about."""
+    entity_link = row_head.entity
+    if entity_link is None or entity_link.type is None or entity_link.id is None:
+        return strands_of(decoded(row_body))
+    return strands_of(_viewed_row(row_head, entity_link))
+
+
 def _add_links(user_links: Iterable[Mapping[str, Any]], decoded_rows: DecodedRows) -> None:
     for user_link in user_links:
         if type(user_link.get("id")) is int:
             decoded_rows.scripts[user_link["id"], str(user_link.get("name"))] = None
 
 
-def _viewed_row(row_head: _RowHead, entity_link: _Link, event_type: str) -> dict[str, Any]:
+def _viewed_row(row_head: _RowHead, entity_link: _Link) -> dict[str, Any]:
     """Return the parts of the row of a view that decide which record was viewed."""
     project_link, meta = row_head.project, row_head.meta or _Details()
     return {
         "id": row_head.id,
-        "event_type": event_type,
+        "event_type": stock_text(row_head.event_type or ""),
         "entity": {"type": entity_link.type, "id": entity_link.id},
         "project": None if project_link is None else {"id": project_link.id},
         "meta": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ MOST_ENTRIES_PRUNED: Final = 500
 
 Route: TypeAlias = tuple[str, str | None, str | None]
 """An event's type, attribute and entity type as its row says them: see `events.route_of`."""
+IsWanted: TypeAlias = Callable[[str, Route | None], bool]
+"""Says of an event's type, and its route if that is known, whether somebody may want the event."""
 
 
 class Row(Struct, frozen=True, gc=False):

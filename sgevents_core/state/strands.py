@@ -76,18 +76,14 @@ def pack_strands(event_id: int, record_number: int | None, project_number: int |
     )
 
 
-def pack_linked_strands(
-    event_id: int, record_type: str, record_id: int, project_id: int | None
-) -> int:
+def pack_linked_strands(event_id: int, record_number: int, project_id: int | None) -> int:
     """Return the packed strands of an event that links its record, as `pack_strands` does.
 
     Args:
         event_id: The event's id.
-        record_type: The record's type.
-        record_id: Its id.
+        record_number: The key of its record, see `record_key`.
         project_id: The id of the event's project; None if it has none.
     """
-    record_number = _type_hash(record_type) + record_id
     project_number = record_number if project_id is None else _PROJECT_HASH + project_id
     return (
         record_number & _STRAND_MASK

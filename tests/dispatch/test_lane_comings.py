@@ -14,6 +14,7 @@ from waiting import wait_until
 from sgevents_core.dispatch import lane
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.filters import Match
 from sgevents_core.reading.overview import read_overview
 from sgevents_core.settings import LaneSettings, PluginSettings
 from sgevents_core.state.opening import open_state
@@ -58,6 +59,43 @@ def test_callback_added_by_an_upgrade_gets_the_event_in_hand(house: House) -> No
     house.plugin("alpha", "new", stopping, "two")
     house.run()
     assert house.calls == ["1 alpha.stopping", "1 alpha.new", "1 alpha.two"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_was_done_of_an_event_is_not_taken_for_the_next(house: House, workers: int) -> None:
+    """An upgrade wants the event in hand no more: the next one is called as a whole."""
+    house.lane_settings["default"] = LaneSettings(workers=workers)
+    shot: dict[str, Any] = {"entity": {"type": "Shot", "id": 7}}
+
+    def stopping(event: Event, ctx: Any) -> None:
+        house.stop()
+
+    house.plugin("alpha", "one", stopping, "three")
+    with house.running():
+        house.events(1, **shot)
+        house.events(2, kind="Shotgun_Note_New", **shot)
+        wait_until(lambda: "1 alpha.stopping" in house.calls)
+    house.plugin("alpha", "one", "stopping", "three", match=Match(event_type=("*_Note_*",)))
+    house.run()
+    assert house.calls[2:] == ["2 alpha.one", "2 alpha.stopping", "2 alpha.three"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_events_that_nobody_wants_are_passed_over(house: House, workers: int) -> None:
+    """Among those that somebody wants, at the end, and alone; the lane is level behind them."""
+    house.lane_settings["default"] = LaneSettings(workers=workers)
+    house.plugin("notes", "run", match=Match(event_type=("*_Note_*",)))
+    house.run()
+    for first_id, count in ((1, 700), (1001, 40), (2001, 2)):
+        house.events(*range(first_id, first_id + count))
+        house.events(first_id + 900, kind="Shotgun_Note_New")
+        house.events(*range(first_id + 901, first_id + 950))
+    house.run()
+    assert sorted(house.calls) == ["1901 notes.run", "2901 notes.run", "901 notes.run"]
+    with closing(open_state(house.folder).reader()) as state:
+        progress = state.lane_progress("default")
+        assert progress is not None
+        assert progress.finished == state.end() == 892
 
 
 def test_newly_enabled_plugin_starts_at_the_end(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from state_values import CHANGES
 
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import lowest_cursor
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import LateRow, Route
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -54,6 +55,26 @@ def test_pages_of_any_length_are_appended(state: Writer, count: int) -> None:
     assert [(e.event_id, e.event_type, e.body, e.whole) for e in entries] == [
         (row.id, row.event_type, row.body, True) for row in rows
     ]
+
+
+def test_wanted_entries_are_read(state: Writer) -> None:
+    """None of them is left out, and the last place of all is known, from every place on."""
+    kinds = ("Shotgun_Shot_New", "Shotgun_Note_New", "Shotgun_Asset_New")
+    for ids_at_once in (range(1, 41), [41], [42], range(50, 90), range(90, 150)):
+        grow(state, [event_row(n, kinds[n // 20 % 3]) for n in ids_at_once])
+
+    def is_wanted(event_type: str, route: Route | None) -> bool:
+        assert route is None
+        return event_type == kinds[1]
+
+    for after, limit in product(range(0, 145, 6), (0, 1, 7, 50, 500)):
+        entries = state.read(after, limit)
+        found, last_seq = state.read_wanted(after, limit, is_wanted)
+        assert last_seq == (entries[-1].seq if entries else after)
+        assert [one for one in found if one.event_type == kinds[1]] == [
+            one for one in entries if one.event_type == kinds[1]
+        ]
+        assert {one.seq for one in found} <= {one.seq for one in entries}
 
 
 def test_writer_that_does_not_know_the_end_is_refused(state: Writer, tmp_path: Path) -> None:

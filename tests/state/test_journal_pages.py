@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from journal_rows import AT, event_row, grow
+from msgspec.structs import replace
 
 from sgevents_core.errors import StateDamaged, StateError
-from sgevents_core.state.entries import Entry
+from sgevents_core.state.entries import Entry, Route
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
@@ -83,6 +84,37 @@ def test_rows_and_pages_are_one_sequence(disk_state: Writer, tmp_path: Path) -> 
     assert all(entry.whole for entry in entries)
     for after, limit in product(range(163), (0, 1, 2, 7, 50, 500)):
         assert disk_state.read(after, limit) == entries[after : after + limit]
+
+
+def test_only_wanted_events_of_a_page_are_read(disk_state: Writer, tmp_path: Path) -> None:
+    """By their type and route; where none is wanted, nobody looks at what the page holds."""
+    routes = [("Shot_New", None, "Shot"), ("Shot_Change", "code", "Shot"), None]
+    rows = [replace(event_row(n, f"Kind_{n % 2}"), route=routes[n % 3]) for n in MANY]
+    grow(disk_state, rows)
+    asked = set()
+
+    def is_wanted(event_type: str, route: Route | None) -> bool:
+        asked.add((event_type, route))
+        return event_type == "Kind_1" and route == routes[0]
+
+    found, last_seq = disk_state.read_wanted(10, 50, is_wanted)
+    assert [entry.seq for entry in found] == [*range(15, 61, 6)]
+    assert last_seq == 60
+    assert asked == set(product(("Kind_0", "Kind_1"), routes))
+    change(tmp_path, "UPDATE journal_pages SET bodies = x''")
+    with closing(open_state(tmp_path).reader()) as reader:
+        assert reader.read_wanted(0, 500, lambda *_: False) == ([], 100)
+        found, _ = reader.read_wanted(0, 500, is_wanted)
+        assert [entry.whole for entry in found] == [False] * 17
+
+
+def test_damaged_page_counts_as_wanted(disk_state: Writer, tmp_path: Path) -> None:
+    """What its heads say of its events cannot be trusted."""
+    grow(disk_state, [event_row(n) for n in MANY])
+    change(tmp_path, FLIPPED.format("heads", "Shotgun", "Shotgum"))
+    found, last_seq = disk_state.read_wanted(20, 30, lambda *_: False)
+    assert [entry.seq for entry in found] == [*range(21, 51)]
+    assert last_seq == 50
 
 
 def test_events_are_found_by_id(disk_state: Writer, tmp_path: Path) -> None:

@@ -144,9 +144,10 @@ def test_linked_record_packs_as_any_other(
     event_id: int, record_type: str, record_id: int, project_id: int | None
 ) -> None:
     """The short way for rows that link their record comes to the same strands."""
+    of_record = record_key(record_type, record_id)
     of_project = None if project_id is None else project_key(project_id)
-    assert pack_linked_strands(event_id, record_type, record_id, project_id) == pack_strands(
-        event_id, record_key(record_type, record_id), of_project
+    assert pack_linked_strands(event_id, of_record, project_id) == pack_strands(
+        event_id, of_record, of_project
     )
 
 

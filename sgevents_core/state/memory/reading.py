@@ -14,7 +14,7 @@ from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch, waiting_batches
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import Entry
+from sgevents_core.state.entries import Entry, IsWanted
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, SetAside
 from sgevents_core.state.imported import ImportedPosition
@@ -58,6 +58,16 @@ class MemoryReader:
             first_seq = max(after + 1, self._tables.lowest())
             last_seq = min(self._tables.end(), first_seq + limit - 1)
             return [self._tables.journal[seq] for seq in range(first_seq, last_seq + 1)]
+
+    def read_wanted(self, after: int, limit: int, is_wanted: IsWanted) -> tuple[list[Entry], int]:
+        """Return those of the next `limit` entries that are wanted, and the last `seq` of all."""
+        entries = self.read(after, limit)
+        wanted_entries = [
+            entry
+            for entry in entries
+            if entry.whole is False or is_wanted(entry.event_type, entry.route)
+        ]
+        return wanted_entries, entries[-1].seq if entries else after
 
     def read_strand(
         self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int

@@ -12,7 +12,7 @@ from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, Span
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import Entry, JournalStart
+from sgevents_core.state.entries import Entry, IsWanted, JournalStart
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
@@ -80,6 +80,17 @@ class Reader(Connection, Protocol):
 
     def scripts(self) -> dict[int, str]:
         """Return the known names of the site's scripts, by id."""
+
+    def read_wanted(self, after: int, limit: int, is_wanted: IsWanted) -> tuple[list[Entry], int]:
+        """Return those of the next `limit` entries that are wanted, and the last `seq` of all.
+
+        It may return others as well, and does so if their damage is seen.
+
+        Args:
+            after: The `seq` before them.
+            limit: The most entries to look at.
+            is_wanted: Says which entries are wanted.
+        """
 
     def read_strand(
         self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int

@@ -8,7 +8,8 @@ rows of the table `journal`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import accumulate
 from operator import lt
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from sgevents_core.moments import seconds_of
-from sgevents_core.state.entries import Entry, LateRow, Route, Row
+from sgevents_core.state.entries import Entry, IsWanted, LateRow, Route, Row
 
 FEWEST_EVENTS: Final = 32
 """Events that are worth a page."""
@@ -137,44 +138,105 @@ def heads_checksum(last_seq: int, first_seq: int, era: int, encoded_heads: bytes
     return crc32(encoded_heads, crc32(b"%d %d %d " % (last_seq, first_seq, era)))
 
 
+class OpenPage:
+    """A page of which only as much is read as somebody needs.
+
+    Args:
+        page: The page.
+        read_bodies: Returns its bodies, if `page` comes without them; called at most once.
+
+    Raises:
+        DamagedPageError: The page is damaged in such a way that no event of it can be found.
+    """
+
+    def __init__(self, page: StoredPage, read_bodies: Callable[[], bytes] | None = None) -> None:
+        self._page = page
+        self._read_bodies = read_bodies
+        self._heads = _decode_heads(page.heads) if are_heads_whole(page) else None
+        self._recovered = [] if self._heads else _recovered_entries(page, self._bodies)
+        self.last_seq: Final = page.last_seq
+        self.first_seq: Final = self._recovered[0].seq if self._recovered else page.first_seq
+        """The place of its first event that is not pruned."""
+
+    @cached_property
+    def _bodies(self) -> bytes:
+        return self._page.bodies if self._read_bodies is None else self._read_bodies()
+
+    def entries(
+        self, first_seq: int, last_seq: int, is_wanted: IsWanted | None = None
+    ) -> list[Entry]:
+        """Return the entries of some of its places that are not pruned, or those that are wanted.
+
+        Of a page whose heads are damaged, all entries count as wanted.
+
+        Args:
+            first_seq: The first of the places.
+            last_seq: The last of them.
+            is_wanted: Says of an event's type and route whether it is wanted; None if all are.
+        """
+        heads = self._heads
+        if heads is None:
+            return [entry for entry in self._recovered if first_seq <= entry.seq <= last_seq]
+        are_kinds_wanted = [
+            is_wanted is None or is_wanted(event_type, route) for event_type, route in heads.kinds
+        ]
+        if not any(are_kinds_wanted):
+            return []
+        base_seq = self.last_seq - len(heads.ids) + 1
+        start = max(first_seq, self.first_seq) - base_seq
+        end = last_seq - base_seq + 1
+        return self._entries_of(heads, base_seq, slice(start, max(end, start)), are_kinds_wanted)
+
+    def _entries_of(
+        self, heads: PageHeads, base_seq: int, places: slice, are_kinds_wanted: Sequence[bool]
+    ) -> list[Entry]:
+        kinds, bodies, era = heads.kinds, self._bodies, heads.era
+        body_bounds = list(accumulate(heads.sizes, initial=0))
+        return [
+            Entry(
+                seq,
+                event_id,
+                kinds[kind_number][0],
+                created_at,
+                False,
+                row_json := bodies[body_start:body_end],
+                era,
+                crc32(row_json) == stored_sum,
+                packed_strands,
+                False,
+                kinds[kind_number][1],
+            )
+            for (
+                seq,
+                event_id,
+                created_at,
+                kind_number,
+                packed_strands,
+                body_start,
+                body_end,
+                stored_sum,
+            ) in zip(
+                range(base_seq, self.last_seq + 1)[places],
+                heads.ids[places],
+                heads.created[places],
+                heads.kind_numbers[places],
+                heads.strands[places],
+                body_bounds[places],
+                body_bounds[1:][places],
+                heads.sums[places],
+                strict=False,
+            )
+            if are_kinds_wanted[kind_number]
+        ]
+
+
 def decode_page(page: StoredPage) -> list[Entry]:
     """Return the entries of a page that are not pruned; of a damaged page, all.
 
     Raises:
         DamagedPageError: The page is damaged in such a way that no event of it can be found.
     """
-    if not are_heads_whole(page):
-        return _recovered_entries(page)
-    heads = _decode_heads(page.heads)
-    kinds, bodies, era = heads.kinds, page.bodies, heads.era
-    body_ends = list(accumulate(heads.sizes))
-    first_seq = page.last_seq - len(body_ends) + 1
-    entries = [
-        Entry(
-            seq,
-            event_id,
-            kinds[kind_number][0],
-            created_at,
-            False,
-            row_json,
-            era,
-            crc32(row_json) == stored_sum,
-            packed_strands,
-            False,
-            kinds[kind_number][1],
-        )
-        for seq, event_id, created_at, kind_number, packed_strands, row_json, stored_sum in zip(
-            range(first_seq, page.last_seq + 1),
-            heads.ids,
-            heads.created,
-            heads.kind_numbers,
-            heads.strands,
-            [bodies[start:end] for start, end in zip([0, *body_ends], body_ends, strict=False)],
-            heads.sums,
-            strict=True,
-        )
-    ]
-    return entries[page.first_seq - first_seq :]
+    return OpenPage(page).entries(0, page.last_seq)
 
 
 def read_ids(page: StoredPage) -> list[int]:
@@ -188,12 +250,12 @@ def are_heads_whole(page: StoredPage) -> bool:
     return page.heads_sum == heads_checksum(page.last_seq, page.first_seq, page.era, page.heads)
 
 
-def _recovered_entries(page: StoredPage) -> list[Entry]:
+def _recovered_entries(page: StoredPage, bodies: bytes) -> list[Entry]:
     """Return the entries of a page whose heads are damaged, none of which counts as whole.
 
     They say which events to request from the site again.
     """
-    rows = _scan_rows(page.bodies)
+    rows = _scan_rows(bodies)
     first_seq = page.last_seq - len(rows) + 1
     return [
         Entry(

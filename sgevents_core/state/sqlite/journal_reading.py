@@ -10,13 +10,14 @@ from typing import Any, Final, TypeAlias
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateDamaged
-from sgevents_core.state.entries import LATE_BY_AUDIT, Entry
+from sgevents_core.state.entries import LATE_BY_AUDIT, Entry, IsWanted
 from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.checksums import checksum_column, row_checksum
 from sgevents_core.state.sqlite.database import Database, Transaction
 from sgevents_core.state.sqlite.journal_pages import (
     MOST_EVENTS,
     DamagedPageError,
+    OpenPage,
     StoredPage,
     decode_page,
     read_ids,
@@ -35,6 +36,9 @@ END_QUERY: Final = (
 _LOWEST_QUERY: Final = (
     "SELECT coalesce(min(seq), 1) FROM (SELECT min(seq) AS seq FROM journal UNION ALL"
     " SELECT * FROM (SELECT first_seq FROM journal_pages ORDER BY last_seq LIMIT 1))"
+)
+_PAGE_WITHOUT_BODIES: Final = (
+    "last_seq, first_seq, era, first_id, last_id, latest_at, sum, heads, x''"
 )
 _ROWS_AT_ONCE: Final = 100
 _NO_END: Final = 2**62
@@ -59,8 +63,7 @@ class JournalReader:
             "seq, event_id, CAST(event_type AS BLOB), created_at, late, body, era,"
             f" {checksum_column(database)}, {self.strands_column}"
         )
-        self._last_page = (0, 0)
-        self._last_entries: list[Entry] = []
+        self._last_page: tuple[tuple[int, int], OpenPage] | None = None
 
     def end(self) -> int:
         """Return the highest `seq`, 0 for an empty journal."""
@@ -72,7 +75,16 @@ class JournalReader:
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
-        return self._collect(limit, after, _NO_END)
+        entries, _ = self._collect(lambda: self._read_on(after, _NO_END, limit))
+        return entries
+
+    def read_wanted(self, after: int, limit: int, is_wanted: IsWanted) -> tuple[list[Entry], int]:
+        """Return those of the next `limit` entries that are wanted, and the last `seq` of all.
+
+        A page of which none is wanted costs little more than reading what is said of its events.
+        """
+        entries, last_seq = self._collect(lambda: self._read_on(after, _NO_END, limit, is_wanted))
+        return entries, last_seq or after
 
     def read_strand(
         self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
@@ -84,10 +96,16 @@ class JournalReader:
             f" = {strand_number}"
         )
 
-        def is_of_strand(entry: Entry) -> bool:
-            return strand_of(entry, order_by) == strand_number
+        def pieces_of_strand() -> Iterator[tuple[list[Entry], int]]:
+            rest = limit
+            for piece, last_seq in self._read_on(after, until, row_condition=row_condition):
+                entries = [one for one in piece if strand_of(one, order_by) == strand_number]
+                yield entries[:rest], last_seq
+                rest -= len(entries)
+                if rest <= 0:
+                    break
 
-        return self._collect(limit, after, until, row_condition, is_of_strand)
+        return self._collect(pieces_of_strand)[0]
 
     def chosen_rows(self, condition: str, values: dict[str, Any]) -> Iterator[Entry]:
         """Yield the entries that are rows of their own and meet a condition, the newest first."""
@@ -112,8 +130,8 @@ class JournalReader:
             f"{' DESC' if is_descending else ''}",
             *values,
         )
-        for page_row in page_rows:
-            yield self._decode(StoredPage(*page_row))
+        for page in map(self._opened, starmap(StoredPage, page_rows)):
+            yield page.entries(page.first_seq, page.last_seq)
 
     def seq_before_event(self, event_id: int) -> int:
         """Return the `seq` below the first entry whose event id reaches a value."""
@@ -148,72 +166,96 @@ class JournalReader:
         return types
 
     def _collect(
-        self,
-        limit: int,
-        after: int,
-        until: int,
-        row_condition: str = "",
-        is_wanted: Callable[[Entry], bool] | None = None,
-    ) -> list[Entry]:
+        self, read_pieces: Callable[[], Iterator[tuple[list[Entry], int]]]
+    ) -> tuple[list[Entry], int]:
+        """Return the entries of all pieces and the last `seq` of all, 0 if there is none."""
         while True:
             entries: list[Entry] = []
+            last_seq = 0
             try:
-                for piece in self._read_on(limit, after, until, row_condition):
-                    entries += piece if is_wanted is None else filter(is_wanted, piece)
-                    if len(entries) >= limit:
-                        break
+                for piece, last_seq in read_pieces():  # noqa: B007 - the last one counts
+                    entries += piece
             except _PageGoneError:
                 continue
-            return entries[: max(limit, 0)]
+            return entries, last_seq
 
     def _read_on(
-        self, limit: int, after: int, until: int, row_condition: str
-    ) -> Iterator[list[Entry]]:
-        """Yield the entries of rows and pages in turn, ascending.
+        self,
+        after: int,
+        until: int,
+        limit: int = _NO_END,
+        is_wanted: IsWanted | None = None,
+        *,
+        row_condition: str = "",
+    ) -> Iterator[tuple[list[Entry], int]]:
+        """Yield the entries of rows and pages in turn, ascending, each time with the last `seq`.
 
         A single query goes over both, since entries that are appended while two queries run could
         come between them. Only the contents of pages are read separately.
+
+        Args:
+            after: The `seq` before them.
+            until: The highest `seq`.
+            limit: The most entries, including those that are not wanted.
+            is_wanted: Which entries are needed; None for all.
+            row_condition: What else must hold of entries that are rows.
         """
-        entry_rows = []
-        rows_at_once = min(limit, _ROWS_AT_ONCE)
+        entry_rows: list[tuple[Any, ...]] = []
         for entry_row in self._database.fetch_each(
             f"SELECT {self._row_columns}, 0 FROM journal WHERE seq > ? AND seq <= ?"  # noqa: S608 - our own
             f"{row_condition} UNION ALL SELECT last_seq, NULL, NULL, NULL, NULL, NULL, NULL,"
             " sum, NULL, 1 FROM journal_pages WHERE last_seq > ? AND last_seq < ? ORDER BY 1",
             *(after, until, after, until + MOST_EVENTS),
         ):
-            if entry_row[-1] == 0:
+            is_row = entry_row[-1] == 0
+            if limit <= 0:
+                return
+            if is_row:
                 entry_rows.append(entry_row)
-                if len(entry_rows) < rows_at_once:
+                if len(entry_rows) < min(limit, _ROWS_AT_ONCE):
                     continue
             if entry_rows:
-                yield build_entries(entry_rows)
+                yield _wanted_of(build_entries(entry_rows), is_wanted), entry_rows[-1][0]
+                limit -= len(entry_rows)
                 entry_rows = []
-            if entry_row[-1] != 0:
-                page_entries = self._page_entries(entry_row[0], heads_sum=entry_row[7])
-                yield entries_between(page_entries, after + 1, until)
-        yield build_entries(entry_rows)
+            if not is_row and limit > 0:
+                page = self._open_page(entry_row[0], heads_sum=entry_row[7])
+                first_seq = max(page.first_seq, after + 1)
+                last_seq = min(page.last_seq, until, first_seq + limit - 1)
+                yield page.entries(first_seq, last_seq, is_wanted), last_seq
+                limit -= last_seq - first_seq + 1
+        if entry_rows:
+            yield _wanted_of(build_entries(entry_rows), is_wanted), entry_rows[-1][0]
 
-    def _page_entries(self, last_seq: int, heads_sum: int) -> list[Entry]:
-        """Return the entries of a page; the last one is not read again."""
-        if self._last_page != (last_seq, heads_sum):
-            page_rows = self._database.fetch_all(
-                "SELECT * FROM journal_pages WHERE last_seq = ?", last_seq
+    def _open_page(self, last_seq: int, heads_sum: int) -> OpenPage:
+        """Return a page; the last one is not read again."""
+        page_key = last_seq, heads_sum
+        if self._last_page is None or self._last_page[0] != page_key:
+            without_bodies = StoredPage(*self._fetch_page(_PAGE_WITHOUT_BODIES, page_key))
+            page = self._opened(
+                without_bodies, lambda: bytes(self._fetch_page("bodies", page_key)[0])
             )
-            if not page_rows:
-                raise _PageGoneError
-            self._last_entries = self._decode(StoredPage(*page_rows[0]))
-            self._last_page = (last_seq, heads_sum)
-        return self._last_entries
+            self._last_page = page_key, page
+        return self._last_page[1]
 
-    def _decode(self, page: StoredPage) -> list[Entry]:
-        """Return the entries of a page.
+    def _fetch_page(self, columns: str, page_key: tuple[int, int]) -> tuple[Any, ...]:
+        """Return columns of a page, given by its last `seq` and the checksum of its heads."""
+        page_rows = self._database.fetch_all(
+            f"SELECT {columns} FROM journal_pages WHERE last_seq = ? AND sum = ?",  # noqa: S608 - our own
+            *page_key,
+        )
+        if not page_rows:
+            raise _PageGoneError
+        return page_rows[0]
+
+    def _opened(self, page: StoredPage, read_bodies: Callable[[], bytes] | None = None) -> OpenPage:
+        """Return a page to read entries from.
 
         Raises:
             StateDamaged: None of its events can be found.
         """
         try:
-            return decode_page(page)
+            return OpenPage(page, read_bodies)
         except DamagedPageError as error:
             raise StateDamaged(path=str(self._database.file_path), reason=str(error)) from None
 
@@ -280,7 +322,7 @@ def ids_in_pages(fetch: Fetch, era: int, event_ids: Collection[int]) -> list[int
     page_end = 0
     for event_id in sorted(event_ids):
         if event_id > page_end:
-            page = next(iter(_page_reaching(fetch, era, event_id, "x''")), None)
+            page = next(iter(_page_reaching(fetch, era, event_id, _PAGE_WITHOUT_BODIES)), None)
             if page is None:
                 break
             page_end, page_ids = page.last_id, set(read_ids(page))
@@ -289,20 +331,18 @@ def ids_in_pages(fetch: Fetch, era: int, event_ids: Collection[int]) -> list[int
     return known_ids
 
 
-def _page_reaching(
-    fetch: Fetch, era: int, event_id: int, bodies: str = "bodies"
-) -> list[StoredPage]:
+def _page_reaching(fetch: Fetch, era: int, event_id: int, columns: str = "*") -> list[StoredPage]:
     """Return the page of an era that may hold an id; none if no page reaches it.
 
     Args:
         fetch: Fetches the rows of a query.
         era: The era.
         event_id: The id.
-        bodies: What to read as the page's bodies.
+        columns: The columns to read.
     """
     page_rows = fetch(
-        "SELECT last_seq, first_seq, era, first_id, last_id, latest_at, sum, heads,"  # noqa: S608 - our own
-        f" {bodies} FROM journal_pages WHERE era = ? AND last_id >= ? ORDER BY last_id LIMIT 1",
+        f"SELECT {columns} FROM journal_pages"  # noqa: S608 - our own
+        " WHERE era = ? AND last_id >= ? ORDER BY last_id LIMIT 1",
         era,
         event_id,
     )
@@ -315,6 +355,17 @@ def _readable_entries(page: StoredPage) -> list[Entry]:
         return decode_page(page)
     except DamagedPageError:
         return []
+
+
+def _wanted_of(entries: list[Entry], is_wanted: IsWanted | None) -> list[Entry]:
+    """Return the entries that are wanted, and those that are damaged."""
+    if is_wanted is None:
+        return entries
+    return [
+        entry
+        for entry in entries
+        if entry.whole is False or is_wanted(entry.event_type, entry.route)
+    ]
 
 
 def entries_between(entries: list[Entry], first_seq: int, last_seq: int) -> list[Entry]:

@@ -14,7 +14,7 @@ from sgevents_core.state.attention import FeedTrouble
 from sgevents_core.state.batches import BatchedEvent, WaitingBatch
 from sgevents_core.state.deferred import DeferredCall, DeferredCount, DeferredEvent, DeferredKey
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import Entry
+from sgevents_core.state.entries import Entry, IsWanted
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import (
     FeedRecord,
@@ -108,6 +108,10 @@ class SqliteReader:
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         return self._journal.read(after, limit)
+
+    def read_wanted(self, after: int, limit: int, is_wanted: IsWanted) -> tuple[list[Entry], int]:
+        """Return those of the next `limit` entries that are wanted, and the last `seq` of all."""
+        return self._journal.read_wanted(after, limit, is_wanted)
 
     def read_strand(
         self, strand_number: int, order_by: OrderBy, *, after: int, until: int, limit: int
