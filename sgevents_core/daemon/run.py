@@ -221,10 +221,9 @@ class DaemonRun:
             return False
         if self._has_ended_batches:
             return True
-        self._has_ended_batches = True
-        for lane in self._parts.lanes:  # no more events come for their batches
-            lane.end_batches()
-        return False
+        self._has_ended_batches = True  # no more events come for them
+        has_waiting = [lane.end_batches() for lane in self._parts.lanes]
+        return not any(has_waiting)
 
     def _end_parts(self, loading_watch: InterruptingWatch) -> SgEventsError | None:
         """Stop everything in order; return the error if a `shutdown` could not be recorded."""

@@ -357,11 +357,13 @@ class Lane:
         """Return in how many seconds the next batch is due; infinity if none is open."""
         return math.inf if self._batches is None else self._batches.next_due()
 
-    def end_batches(self) -> None:
-        """Wait for no more events: call the open batches at once."""
-        if self._batches is not None:
-            self._batches.end_waiting()
-            self.wake()
+    def end_batches(self) -> bool:
+        """Wait for no more events and call the open batches; return whether any may be open."""
+        if self._batches is None:
+            return False
+        self._batches.end_waiting()
+        self.wake()
+        return True
 
     def call_waiting_batches(self, *, retry: bool) -> bool:
         """Let batches become due now; return whether there are any whose plugin can be called.

@@ -304,22 +304,23 @@ def write_feed(
     connection.execute(
         "INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (encoded_state, checksum_of(encoded_state))
     )
-    connection.executemany(
-        "DELETE FROM missing WHERE first = ?", ((first_id,) for first_id in change.cut)
-    )
-    connection.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
-    connection.executemany(
-        "DELETE FROM gone WHERE first = ?", ((first_id,) for first_id in change.cut_gone)
-    )
-    connection.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
-    connection.executemany(
-        "DELETE FROM parked WHERE first = ?", ((first_id,) for first_id in change.cut_parked)
-    )
-    connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
-    write_events_aside(connection, change.set_aside, aside_numbers)
-    delete_events_aside(connection, change.state.era, change.no_more_aside, "site")
-    for table_name, id_ranges in (("closed", change.closed), ("dropped", change.dropped)):
-        connection.executemany(
-            f"INSERT OR REPLACE INTO {table_name} VALUES (?, ?, ?)",  # noqa: S608 - of the two above
-            ((change.state.era, *id_range) for id_range in id_ranges),
-        )
+    era = change.state.era
+    for statement, values in (
+        ("DELETE FROM missing WHERE first = ?", [(first_id,) for first_id in change.cut]),
+        ("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put),
+        ("DELETE FROM gone WHERE first = ?", [(first_id,) for first_id in change.cut_gone]),
+        ("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone),
+        ("DELETE FROM parked WHERE first = ?", [(first_id,) for first_id in change.cut_parked]),
+        ("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked),
+        ("INSERT OR REPLACE INTO closed VALUES (?, ?, ?)", [(era, *ids) for ids in change.closed]),
+        (
+            "INSERT OR REPLACE INTO dropped VALUES (?, ?, ?)",
+            [(era, *ids) for ids in change.dropped],
+        ),
+    ):
+        if values:  # even nothing to write would give other threads the interpreter's lock
+            connection.executemany(statement, values)
+    if change.set_aside:
+        write_events_aside(connection, change.set_aside, aside_numbers)
+    if change.no_more_aside:
+        delete_events_aside(connection, era, change.no_more_aside, "site")
