@@ -29,10 +29,11 @@ from sgevents_core.calling.outage import wait_after
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.batch_lines import BatchLine, LaneBatches
-from sgevents_core.dispatch.caller import Call, Caller, Steps
+from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.deferred_calls import can_be_called
 from sgevents_core.dispatch.gate import Gate
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
+from sgevents_core.dispatch.plan import PlannedCalls
 from sgevents_core.events import Event
 from sgevents_core.moments import seconds_of
 from sgevents_core.plugins.callback import Callback
@@ -59,7 +60,7 @@ class _KeyCall(Call):
 
     def __init__(self, call: Call) -> None:
         super().__init__(
-            call.word, call.entry, call.event, call.steps, call.number, call.lane_plugin
+            call.word, call.entry, call.event, call.planned_calls, call.position, call.lane_plugin
         )
         self.runs_filter = call.runs_filter
         self.keys: list[str] = []
@@ -80,11 +81,11 @@ class BatchCall(Call):
         events: Sequence[Event],
         batched: Sequence[BatchedEvent],
         entry: Entry,
-        steps: Steps,
+        planned_calls: PlannedCalls,
         *,
         lane_plugin: LanePlugin,
     ) -> None:
-        super().__init__(APART_WORD, entry, events[0], steps, 0, lane_plugin)
+        super().__init__(APART_WORD, entry, events[0], planned_calls, 0, lane_plugin)
         self.events = events
         self.seqs = [event.seq for event in batched]
         self.bodies = [event.body for event in batched]
@@ -263,10 +264,10 @@ class BatchCaller(Caller):
         if not readable:
             return None
         events = [event_of(event.body, self._scripts) for event in readable]
-        steps = ((line.callback_index, self._callbacks[line.callback_index]),)
+        planned_calls = ((line.callback_index, self._callbacks[line.callback_index]),)
         created = seconds_of(events[-1].row.get("created_at")) or 0
         first = structs.replace(_entry_of(readable[0]), seq=number, created=created)
-        return BatchCall(events, readable, first, steps, lane_plugin=lane_plugin)
+        return BatchCall(events, readable, first, planned_calls, lane_plugin=lane_plugin)
 
     def _end_batch(self, line: BatchLine, call: BatchCall, outcome: CallOutcome) -> None:
         """Record that a batch was handled, with the changes to its plugin's store."""
@@ -279,8 +280,7 @@ class BatchCaller(Caller):
         ledger_step.plugins = self._stop_plugin(lane_plugin, decision)
         if lane_plugin.has_recovered:
             lane_plugin.has_recovered, ledger_step.plugins = False, [lane_plugin.record]
-        if self._attempts_by_call.pop((call_key, call.seq), 0):
-            self._deaths_by_call.pop((call_key, call.seq), None)
+        if self._forget_attempts((call_key, call.seq)):
             ledger_step.settled = (*call_key, call.seq)
         if outcome.ignored:
             first_seq, *other_seqs = call.seqs
@@ -393,8 +393,7 @@ class BatchCaller(Caller):
             lane_plugin.give_up()
             ledger_step.plugins = [lane_plugin.record]
         if decision.is_finished:
-            self._attempts_by_call.pop(counted_call, None)
-            self._deaths_by_call.pop(counted_call, None)
+            self._forget_attempts(counted_call)
             ledger_step.settled = (*counted_call[0], call.seq)
             ledger_step.batch = self._change(line, "bury" if ledger_step.dead else "end")
         else:

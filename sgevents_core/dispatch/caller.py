@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from sgevents_core.calling.deaths import (
     FIRST_WAIT,
@@ -35,6 +34,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import StrandLedger
+from sgevents_core.dispatch.plan import PlannedCalls
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.observers import CallObservers
@@ -50,8 +50,6 @@ from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
-Steps: TypeAlias = Sequence[tuple[int, Callback]]
-
 
 class Call(CallRequest):
     """One call of a callback for an event of the journal.
@@ -60,12 +58,20 @@ class Call(CallRequest):
         word: The register word that records it: the lane's, or that of a plugin catching up.
         entry: The event's place in the journal.
         event: The event.
-        steps: All callbacks for the event's type, with their indices in the plan.
-        number: The index of the current one.
+        planned_calls: All callbacks that may be called for the event.
+        position: Which of these it is, from 0.
         lane_plugin: Its plugin.
     """
 
-    __slots__ = ("entry", "lane_plugin", "number", "number_in_lane", "seq", "steps", "word")
+    __slots__ = (
+        "entry",
+        "lane_plugin",
+        "number_in_lane",
+        "planned_calls",
+        "position",
+        "seq",
+        "word",
+    )
     number_in_lane: int
     """The callback's index among all callbacks of its lane."""
     seq: int
@@ -76,12 +82,12 @@ class Call(CallRequest):
         word: int,
         entry: Entry,
         event: Event,
-        steps: Steps,
-        number: int,
+        planned_calls: PlannedCalls,
+        position: int,
         lane_plugin: LanePlugin,
     ) -> None:
         # One is made for each call, so the base class's fields are set here, which is faster.
-        self.number_in_lane, self.callback = steps[number]
+        self.number_in_lane, self.callback = planned_calls[position]
         self.event = event
         self.source = self.entry = entry
         self.seq = entry.seq
@@ -91,8 +97,8 @@ class Call(CallRequest):
         self.was_called = False
         self.context = None
         self.word = word
-        self.steps = steps
-        self.number = number
+        self.planned_calls = planned_calls
+        self.position = position
         self.lane_plugin = lane_plugin
 
     @property
@@ -103,7 +109,7 @@ class Call(CallRequest):
     def apart(self) -> Call:
         """Return the same call as that of a plugin separate from its lane."""
         separate_call = Call(
-            APART_WORD, self.entry, self.event, self.steps, self.number, self.lane_plugin
+            APART_WORD, self.entry, self.event, self.planned_calls, self.position, self.lane_plugin
         )
         separate_call.attempt = self.attempt
         separate_call.runs_filter = self.runs_filter
@@ -216,18 +222,21 @@ class Caller:
         repeated: the register must not contradict it.
         """
         if call.word == LANE_WORD:
-            self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
+            self._register.returned(call.word, call.seq, call.number_in_lane)
         else:
             self._register.clear(call.word)
 
     def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        for call_key in [
-            call_key for call_key in list(self._attempts_by_call) if call_key[1] == seq
-        ]:
-            if call_key[0].plugin == plugin_name:
-                del self._attempts_by_call[call_key]
-                self._deaths_by_call.pop(call_key, None)
+        for counted_call in list(self._attempts_by_call):
+            call_key, counted_seq = counted_call
+            if counted_seq == seq and call_key.plugin == plugin_name:
+                self._forget_attempts(counted_call)
+
+    def _forget_attempts(self, counted_call: tuple[CallKey, int]) -> int:
+        """Forget the attempts and deaths of a call that is settled; return the attempts."""
+        self._deaths_by_call.pop(counted_call, None)
+        return self._attempts_by_call.pop(counted_call, 0)
 
     def _succeed(
         self,
@@ -273,7 +282,8 @@ class Caller:
         """Carry out a decision in the plugin's record; return the step that records it."""
         lane_plugin = call.lane_plugin
         done_callbacks = frozenset(
-            self._call_keys[callback_index] for callback_index, _ in call.steps[: call.number]
+            self._call_keys[callback_index]
+            for callback_index, _ in call.planned_calls[: call.position]
         )
         if call.word == LANE_WORD:
             done_callbacks |= self.resumed
@@ -314,8 +324,7 @@ class Caller:
             failure = failure_at_limit(failure, error, defer_limit)
             return self._charge(call, failure, decision._replace(outcome="dead-letter"))
         counted_call = (self._call_keys[call.number_in_lane], entry.seq)
-        self._attempts_by_call.pop(counted_call, None)
-        self._deaths_by_call.pop(counted_call, None)
+        self._forget_attempts(counted_call)
         ledger_step = self._carry_out_decision(call, decision)
         ledger_step.settled = (call.plugin, call.callback_name, entry.seq)
         ledger_step.deferred = DeferredEvent(put_off_call, entry.body)
@@ -393,7 +402,7 @@ class Caller:
         elif standing is Standing.OVER:
             current_time = time.monotonic()
             wait_seconds = wait_after(lane_plugin.times_put_off, random.random())  # noqa: S311 - no secret
-            earliest_retry = waiting.failed_at + (waiting.retry_after)
+            earliest_retry = waiting.failed_at + waiting.retry_after
             lane_plugin.site_is_back(max(current_time + wait_seconds, earliest_retry))
         elif standing is Standing.OWN:
             lane_plugin.waiting, lane_plugin.times_put_off = None, 0
@@ -418,8 +427,7 @@ class Caller:
             call.lane_plugin.give_up()
         ledger_step = self._carry_out_decision(call, decision)
         if decision.is_finished:
-            self._attempts_by_call.pop(counted_call, None)
-            self._deaths_by_call.pop(counted_call, None)
+            self._forget_attempts(counted_call)
             ledger_step.settled = (failure.plugin, failure.callback, call.entry.seq)
         else:
             self._attempts_by_call[counted_call] = call.attempt

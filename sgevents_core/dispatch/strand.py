@@ -16,14 +16,14 @@ from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.batch_lines import LaneBatches
-from sgevents_core.dispatch.caller import Call, Caller, Steps, has_to_ask_filter
+from sgevents_core.dispatch.caller import Call, Caller, has_to_ask_filter
 from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.gate import Gate
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.late_start import settle_start, start_if_due
 from sgevents_core.dispatch.ledger import StrandLedger
-from sgevents_core.dispatch.plan import Plan
+from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import route_of
 from sgevents_core.observe.observers import CallObservers
@@ -162,16 +162,16 @@ class Strand:
         )
 
     def handle(self, entry: Entry) -> bool:
-        """Call one event's callbacks for the plugins with the lane; return False if cut short."""
+        """Pass one event to the plugins with the lane; return False if that was cut short."""
         route = entry.route
-        call_steps = (
+        planned_calls = (
             self._call_plan.by_type[entry.event_type]
             if route is None
             else self._call_plan.by_route[route]
         )
         done_callbacks, self.done = self.done, _NO_CALLBACKS
-        if (call_steps or entry.whole is False) and not self._hand_out(
-            entry, call_steps, done_callbacks
+        if (planned_calls or entry.whole is False) and not self._call_with_lane(
+            entry, planned_calls, done_callbacks
         ):
             return False
         self.finished = entry.seq
@@ -181,9 +181,10 @@ class Strand:
         """Finish events that none of the plugins wants, up to a place of the journal."""
         self.finished = seq
 
-    def _hand_out(
-        self, entry: Entry, call_steps: Steps, done_callbacks: frozenset[CallKey]
+    def _call_with_lane(
+        self, entry: Entry, planned_calls: PlannedCalls, done_callbacks: frozenset[CallKey]
     ) -> bool:
+        """Call an event's callbacks for the plugins with the lane; return False if cut short."""
         self.caller.resumed = done_callbacks
         if entry.event_id <= self._highest_imported:
             done_callbacks |= self._imported_events.callbacks_done(entry)
@@ -194,11 +195,13 @@ class Strand:
             self._set_aside(entry, error, with_lane)
             return True
         route = entry.route
-        call_steps = self._call_plan.by_route[route_of(event)] if route is None else call_steps
+        planned_calls = (
+            self._call_plan.by_route[route_of(event)] if route is None else planned_calls
+        )
         gate, call_keys, plugin_of_callback = self.gate, self._call_keys, self._plugin_of_callback
-        step_number = 0
+        position = 0
         try:
-            for step_number, (callback_index, callback) in enumerate(call_steps):
+            for position, (callback_index, callback) in enumerate(planned_calls):
                 lane_plugin = plugin_of_callback[callback_index]
                 if lane_plugin.record.apart or (
                     done_callbacks and call_keys[callback_index] in done_callbacks
@@ -214,7 +217,7 @@ class Strand:
                     continue
                 if self._stop_event.is_set():
                     break
-                call = Call(LANE_WORD, entry, event, call_steps, step_number, lane_plugin)
+                call = Call(LANE_WORD, entry, event, planned_calls, position, lane_plugin)
                 call.runs_filter = has_to_ask
                 if gate is not None:
                     if gate.leaves(call):
@@ -227,9 +230,9 @@ class Strand:
             else:
                 return True
         except BaseException:  # the running call has no recorded outcome: it is not done
-            self._stay_at_entry(entry, call_steps, step_number, done_callbacks)
+            self._stay_at_entry(entry, planned_calls, position, done_callbacks)
             raise
-        self._stay_at_entry(entry, call_steps, step_number, done_callbacks)
+        self._stay_at_entry(entry, planned_calls, position, done_callbacks)
         return False
 
     def _set_aside(
@@ -252,11 +255,15 @@ class Strand:
         self.ledger.pass_over(entry, plugin_names, error.reason)
 
     def _stay_at_entry(
-        self, entry: Entry, call_steps: Steps, step_number: int, done_callbacks: frozenset[CallKey]
+        self,
+        entry: Entry,
+        planned_calls: PlannedCalls,
+        position: int,
+        done_callbacks: frozenset[CallKey],
     ) -> None:
-        """Stay at an event, with the earlier callbacks and all steps before one as done."""
+        """Stay at an event; the callbacks planned before a position are done, and earlier ones."""
         done_callbacks = done_callbacks.union(
-            self._call_keys[callback_index] for callback_index, _ in call_steps[:step_number]
+            self._call_keys[callback_index] for callback_index, _ in planned_calls[:position]
         )
         self.finished, self.done = Progress.at(entry.seq, done_callbacks)
 
@@ -325,7 +332,8 @@ class Strand:
         """Let a plugin that is paused leave the strand before one of its calls."""
         record = call.lane_plugin.record
         done_callbacks = frozenset(
-            self._call_keys[callback_index] for callback_index, _ in call.steps[: call.number]
+            self._call_keys[callback_index]
+            for callback_index, _ in call.planned_calls[: call.position]
         )
         record.stop_at(Progress.at(call.seq, done_callbacks).of(record.name))
         self.ledger.record(Step(plugins=[record]))
@@ -410,26 +418,27 @@ class Strand:
         if record.has_finished(entry) or self._imported_events.has_had(record.name, entry):
             record.finish(entry.seq)
             return True
-        type_steps = self._call_plan.for_type(entry.event_type)
+        type_calls = self._call_plan.for_type(entry.event_type)
         is_wanted = any(
             self._plugin_of_callback[callback_index] is lane_plugin
-            for callback_index, _ in type_steps
+            for callback_index, _ in type_calls
         )
-        if (is_wanted or entry.whole is False) and not self._hand_over(lane_plugin, entry):
+        if (is_wanted or entry.whole is False) and not self._call_behind(lane_plugin, entry):
             return False
         record.finish(entry.seq)
         return True
 
-    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
+    def _call_behind(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
+        """Call an event's callbacks for one plugin that is behind; return False if it stops."""
         try:
             event = event_in(entry, self._scripts)
         except UnreadableEntry as error:
             self._set_aside(entry, error, [lane_plugin])
             return True
-        call_steps = self._call_plan.by_route[route_of(event)]
+        planned_calls = self._call_plan.by_route[route_of(event)]
         record, gate = lane_plugin.record, self.gate
         record.begin(entry)
-        for step_number, (callback_index, callback) in enumerate(call_steps):
+        for position, (callback_index, callback) in enumerate(planned_calls):
             if self._plugin_of_callback[callback_index] is not lane_plugin:
                 continue
             call_key = self._call_keys[callback_index]
@@ -444,7 +453,7 @@ class Strand:
                 return False
             if gate is not None and not gate.admits(lane_plugin):
                 return False
-            call = Call(APART_WORD, entry, event, call_steps, step_number, lane_plugin)
+            call = Call(APART_WORD, entry, event, planned_calls, position, lane_plugin)
             call.runs_filter = has_to_ask
             stays = self.caller.call(call)
             if gate is not None:

@@ -129,7 +129,7 @@ def _synced_with_the_calls() -> None:
 
     vars(syncing)["SYNC_INTERVAL"] = 3600.0
     syncing.ProgressSyncer.__init__ = keep  # type: ignore[assignment, method-assign]
-    for name in ("handle", "_hand_over"):
+    for name in ("handle", "_call_behind"):
         setattr(Strand, name, followed(getattr(Strand, name)))
 
 

@@ -267,7 +267,7 @@ class CallLog:
             del self.hanging[held]
 
     def _made(self, call: Call) -> Made:
-        callback = call.steps[call.number][1]
+        callback = call.planned_calls[call.position][1]
         return self._last[callback.plugin, callback.name, call.entry.seq]
 
     def _put_off(self, made: Made) -> None:
