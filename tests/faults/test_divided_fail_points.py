@@ -79,3 +79,9 @@ def test_bugs_put_in_are_seen(played: Days, bug: str, act: int, point: str) -> N
     """What would lose or repeat something at a kill does not pass."""
     assert BUGS[bug].__doc__
     assert any(played.kill(Case(act, point, hit), bug).wrong for hit in (1, 2, 5, 8, 13))
+
+
+def test_any_strand_may_bring_its_event_first(played: Days) -> None:
+    """A batch has the same events and comes to the same whichever of them is collected first."""
+    result = played.kill(Case(UPGRADE, "none", 1), "last_event_collected_first")
+    assert (result.killed, result.wrong) == (False, [])

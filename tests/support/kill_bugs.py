@@ -1,11 +1,16 @@
-"""Bugs put into a daemon on purpose, after a fork: the tests of kills must detect each of them."""
+"""Bugs put into a daemon on purpose, after a fork: the tests of kills must detect each of them.
+
+One of them is none: an order of the strands that seldom happens.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.state.entries import LateRow
@@ -161,6 +166,23 @@ def strand_records_not_written() -> None:
     Strand.leave_paused = leave_paused  # type: ignore[assignment, method-assign]
 
 
+def last_event_collected_first() -> None:
+    """Let the first event of a batch come into it after the last, which is in another strand."""
+    first_event, last_event = 6, 16
+    collect = BatchCaller._collect
+    has_last_come = threading.Event()
+
+    def collect_in_turn(caller: BatchCaller, call: Call, key: str) -> None:
+        event_id = call.entry.event_id if call.callback.plugin == "zulu" else 0
+        if event_id == first_event:
+            has_last_come.wait()
+        collect(caller, call, key)
+        if event_id == last_event:
+            has_last_come.set()
+
+    BatchCaller._collect = collect_in_turn  # type: ignore[assignment, method-assign]  # put in
+
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__: bug
     for bug in (
@@ -175,6 +197,7 @@ BUGS: dict[str, Callable[[], None]] = {
         two_transactions,
         one_slot_believed,
         strand_records_not_written,
+        last_event_collected_first,
     )
 }
 """By name."""

@@ -298,15 +298,20 @@ _KEPT = {
     "lanes": "SELECT name, seq, done FROM lanes",
     "plugins": "SELECT name, lane, apart, CASE apart WHEN 1 THEN cursor END, done, state, reason"
     " FROM plugins",
-    "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
+    "attempts": "SELECT plugin, callback, coalesce((SELECT min(batched.seq) FROM batched"
+    " WHERE letter = 0 AND request = 0 AND batched.plugin = attempts.plugin"
+    " AND batched.callback = attempts.callback AND batch = attempts.seq), seq) FROM attempts"
+    " ORDER BY 1, 2, 3",
     "deaths": "SELECT plugin, callback, seq FROM deaths WHERE NOT EXISTS (SELECT 1 FROM plugins"
     " WHERE name = plugin AND apart AND cursor = deaths.seq - 1)"
     " AND NOT EXISTS (SELECT 1 FROM batched WHERE letter = 0 AND batched.plugin = deaths.plugin"
     " AND batched.callback = deaths.callback AND batch = deaths.seq) ORDER BY 1, 2, 3",
-    "batched": "SELECT plugin, callback, event_id, put_off_at > 0 FROM batched ORDER BY 1, 2, 3",
-    "deferred": "SELECT plugin, callback, event_id FROM deferred",
-    "ignored": "SELECT plugin, callback, seq, reason FROM ignored",
-    "done_parts": "SELECT era, event_id, plugin, callback, name FROM done_parts ORDER BY 1, 2",
+    "batched": "SELECT plugin, callback, min(seq) OVER (PARTITION BY plugin, callback, letter,"
+    " request, batch), era, event_id, put_off_at > 0 FROM batched ORDER BY 1, 2, 3, 4, 5, 6",
+    "deferred": "SELECT plugin, callback, event_id FROM deferred ORDER BY 1, 2, 3",
+    "ignored": "SELECT plugin, callback, seq, reason FROM ignored ORDER BY 1, 2, 3",
+    "done_parts": "SELECT era, event_id, plugin, callback, name FROM done_parts"
+    " ORDER BY 1, 2, 3, 4, 5",
     "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
     " WHERE outcome != 'retry' ORDER BY 1, 2, 3, 4",
     "stores": "SELECT plugin, key, value FROM stores ORDER BY 1, 2",
@@ -324,7 +329,8 @@ _KEPT = {
 """What must be the same in the end whether or not the daemon was killed in between.
 
 A death in a call that its plugin still stands at, or with a batch that still waits, is counted
-until that call succeeds.
+until that call succeeds. A batch is known by its earliest event: its number is the event that came
+into it first, and which strand brings its event first is not determined.
 """
 
 
