@@ -66,7 +66,8 @@ class Rehearsal:
         Args:
             find_objection: Returns that for the report of a state that loads.
         """
-        output_text, error_text = _read_text(self._output_file), _read_text(self._error_file)
+        output_text = _read_text(self._output_file)
+        error_text = _read_text(self._error_file)[-_MAX_ERROR_LENGTH:]
         exit_code = self._process.returncode
         self._close_files()
         if self._timed_out:
@@ -121,4 +122,4 @@ def _memory_file() -> IO[bytes]:
 
 def _read_text(memory_file: IO[bytes]) -> str:
     memory_file.seek(0)
-    return memory_file.read().decode("utf-8", "replace").strip()[-_MAX_ERROR_LENGTH:]
+    return memory_file.read().decode("utf-8", "replace").strip()

@@ -182,6 +182,24 @@ def test_what_was_broken_before_does_not_hinder(daemon: RunningDaemon) -> None:
         assert daemon.stop(process) == 0
 
 
+def test_forty_plugins_are_reloaded_as_one_is(daemon: RunningDaemon) -> None:
+    """The report about the new state may be as long as it has to be."""
+    names = [f"plugin_of_the_studio_{number}" for number in range(40)]
+    for name in names:
+        daemon.install(name, "")
+    with daemon.running() as process:
+        wait_until(lambda: versions(daemon), what="it runs")
+        daemon.install_writer("new")
+        daemon.write_config()
+        reloaded = reload(daemon)
+        assert (reloaded.returncode, reloaded.stdout) == (
+            0,
+            "Reloaded.\n  new: not loaded -> 1.0\n",
+        ), reloaded.stderr
+        assert set(versions(daemon)) == {"new", *names}
+        assert daemon.stop(process) == 0
+
+
 def test_callback_in_hand_is_finished_first(daemon: RunningDaemon, site: Sandbox) -> None:
     """It is called once, and the events behind it by the new process."""
     daemon.install("slow", SLOW.format(folder=str(daemon.folder)))
