@@ -10,7 +10,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from msgspec import structs
 
@@ -32,12 +33,12 @@ from sgevents_core.dispatch.batch_lines import BatchLine, LaneBatches
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.deferred_calls import can_be_called
 from sgevents_core.dispatch.gate import Gate
+from sgevents_core.dispatch.lane_parts import LaneParts
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
+from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.dispatch.plan import PlannedCalls
 from sgevents_core.events import Event
 from sgevents_core.moments import seconds_of
-from sgevents_core.plugins.callback import Callback
-from sgevents_core.scripts import Scripts
 from sgevents_core.site.health import Standing
 from sgevents_core.state.batches import BatchAction, BatchChange, BatchedEvent, LaterCall
 from sgevents_core.state.deferred import IgnoredCall
@@ -45,7 +46,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import APART_WORD
+from sgevents_core.state.register import APART_WORD, Slot
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strands import strands_of_body
 
@@ -105,29 +106,25 @@ class BatchCaller(Caller):
         batches: The lane's batches.
         plugin_of_callback: The plugin in this strand of each callback of the plan.
         strand_progress: Returns the progress of the strand.
-        callbacks: The callbacks of the plan.
-        read_batch: Reads the events of a batch.
-        scripts: The names of the site's scripts.
     """
 
     def __init__(
         self,
-        *args: Any,
+        ledger: StrandLedger,
+        slot: Slot,
+        lane_parts: LaneParts,
+        *,
         batches: LaneBatches,
         plugin_of_callback: Sequence[LanePlugin],
         strand_progress: Callable[[], Progress],
-        callbacks: Sequence[Callback],
-        read_batch: Callable[[str, str, int], list[BatchedEvent]],
-        scripts: Scripts | None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(ledger, slot, lane_parts)
         self._batches, self._clock = batches, batches.clock
         self._plugin_of_callback = plugin_of_callback
         self._strand_progress = strand_progress
-        self._callbacks = callbacks
-        self._read_batch = read_batch
-        self._scripts = scripts
+        self._callbacks = lane_parts.call_plan.callbacks
+        self._read_batch = lane_parts.read_batch
+        self._scripts = lane_parts.scripts
 
     # Collecting
 
@@ -225,7 +222,7 @@ class BatchCaller(Caller):
             return
         lane_plugin.begin_event(-number)  # for its failures in a row, a batch is one event
         call.attempt = self._attempts_by_call.get((call_key, number), 0) + 1
-        self._register.begun(APART_WORD, number, line.callback_index, call.attempt)
+        self._slot.begun(APART_WORD, number, line.callback_index, call.attempt)
         time_limit = lane_plugin.limit(call.callback)
         for call_observer in self._observers.began:
             call_observer(call, time_limit)
@@ -240,7 +237,7 @@ class BatchCaller(Caller):
         finally:
             if outcome.store_changes is not None:
                 call.release_store()
-        self._register.clear(APART_WORD)
+        self._slot.clear(APART_WORD)
 
     def _close_batch(self, line: BatchLine) -> None:
         """Let no more events into a batch, so that whatever its call did is about the same ones."""
@@ -311,7 +308,9 @@ class BatchCaller(Caller):
         is_site_down = None if site_health is None else site_health.is_down
         decision = self._judge_failure(call, outcome, is_site_down, worker_end)
         if decision.action == "wait for site" and site_health is not None:
-            line.head.waiting = Waiting(call, outcome, failure, time.monotonic())
+            charge = partial(self._charge_batch_now, line, call, outcome, failure)
+            retry_after = error.facts.retry_after or 0.0
+            line.head.waiting = Waiting(failure, time.monotonic(), retry_after, charge)
             line.head.times_put_off += 1
             self._batches.put_off(line, self._clock.monotonic() + _SITE_LOOK_SECONDS)
             site_health.want()
@@ -371,12 +370,17 @@ class BatchCaller(Caller):
             earliest_retry = waiting.failed_at + waiting.retry_after - time.monotonic()
             self._batches.put_off(line, now + max(wait_seconds, earliest_retry))
             return False
-        decision = self._judge_failure(waiting.call, waiting.outcome, None)
-        self._charge_batch(line, waiting.call, waiting.failure, decision)
+        waiting.charge()
         return False
 
+    def _charge_batch_now(
+        self, line: BatchLine, call: BatchCall, outcome: CallOutcome, failure: Failure
+    ) -> None:
+        """Judge the failure of a batch now, and charge it: the site has answered others."""
+        self._charge_batch(line, call, failure, self._judge_failure(call, outcome, None))
+
     def _charge_batch(
-        self, line: BatchLine, call: Call, failure: Failure, decision: Decision
+        self, line: BatchLine, call: BatchCall, failure: Failure, decision: Decision
     ) -> None:
         """Record and report the failure of a batch: it waits, becomes a dead letter or is skipped.
 
@@ -410,7 +414,7 @@ class BatchCaller(Caller):
             failure_number,
             lane_plugin.record,
             next_attempt_at=failure.at + decision.hold_seconds if is_retry else 0.0,
-            events=call.events if isinstance(call, BatchCall) else (),
+            events=call.events,
         )
         if decision.is_finished:
             self._batches.finish(line)

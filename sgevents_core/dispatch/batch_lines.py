@@ -10,18 +10,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from sgevents_core.batching import BatchRules
 from sgevents_core.calling.policy import LONGEST_HOLD
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.batch_clock import HOST_CLOCK, PROCESS_STARTED_AT, BatchClock
+from sgevents_core.dispatch.lane_plugin import Waiting
 from sgevents_core.state.batches import WaitingBatch
 from sgevents_core.state.strands import STRANDS, strand_in
-
-if TYPE_CHECKING:
-    from sgevents_core.dispatch.lane_plugin import Waiting
 
 
 @dataclass(slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from sgevents_core.calling.deaths import (
     FIRST_WAIT,
@@ -30,14 +31,12 @@ from sgevents_core.calling.outage import wait_after
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules
 from sgevents_core.calling.store import StoreChanges, recorded_changes
-from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.deferred_calls import DeferredCalls
+from sgevents_core.dispatch.lane_parts import LaneParts
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.dispatch.plan import PlannedCalls
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
 from sgevents_core.state.deferred import DeferredEvent, DeferredKey, IgnoredCall
@@ -46,7 +45,7 @@ from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART_WORD, LANE_WORD, Slot
-from sgevents_core.state.steps import CallDeaths, Step
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -126,38 +125,22 @@ class Caller:
 
     Args:
         ledger: The strand's access to the journal and the ledger.
-        register: The words of its strand in the lane's register.
-        call_keys: The callbacks in the order of the plan.
-        attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        deaths_by_call: `(callback, seq)` -> the deaths in it, for calls that are not settled.
-        announcer: Reports failures to people and plugins.
-        observers: Notified when calls begin and end.
-        deferred_calls: The calls that the lane's plugins have put off.
+        slot: The words of its strand in the lane's register.
+        lane_parts: The data shared with the lane's other strands.
 
     `resumed` holds the callbacks that an earlier process finished for the current event.
     """
 
-    def __init__(
-        self,
-        ledger: StrandLedger,
-        register: Slot,
-        *,
-        call_keys: Sequence[CallKey],
-        attempts_by_call: dict[tuple[CallKey, int], int],
-        deaths_by_call: dict[tuple[CallKey, int], CallDeaths],
-        announcer: Announcer,
-        observers: CallObservers,
-        deferred_calls: DeferredCalls,
-    ) -> None:
-        self._deferred_calls = deferred_calls
-        self._deaths_by_call = deaths_by_call
+    def __init__(self, ledger: StrandLedger, slot: Slot, lane_parts: LaneParts) -> None:
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
-        self._register = register
-        self._call_keys = call_keys
-        self._attempts_by_call = attempts_by_call
-        self._announcer = announcer
-        self._observers = observers
+        self._slot = slot
+        self._call_keys = lane_parts.call_keys
+        self._attempts_by_call = lane_parts.attempts_by_call
+        self._deaths_by_call = lane_parts.deaths_by_call
+        self._deferred_calls = lane_parts.deferred_calls
+        self._announcer = lane_parts.announcer
+        self._observers = lane_parts.observers
 
     def call(self, call: Call) -> bool:
         """Call the callback, first its filter's own code; return False if its plugin stops here.
@@ -168,7 +151,7 @@ class Caller:
         callback_index, seq, lane_plugin = call.number_in_lane, call.seq, call.lane_plugin
         if self._attempts_by_call:  # nearly all events have no entry
             call.attempt = self._attempts_by_call.get((self._call_keys[callback_index], seq), 0) + 1
-        self._register.begun(call.word, seq, callback_index, call.attempt)
+        self._slot.begun(call.word, seq, callback_index, call.attempt)
         time_limit = lane_plugin.limit(call.callback)
         for call_observer in self._observers.began:
             call_observer(call, time_limit)
@@ -182,7 +165,7 @@ class Caller:
             if outcome.store_changes is not None:
                 call.release_store()
         if stays:
-            self._register.returned(call.word, seq, callback_index)
+            self._slot.returned(call.word, seq, callback_index)
         else:
             self._record_stop(call)
         return stays
@@ -222,9 +205,9 @@ class Caller:
         repeated: the register must not contradict it.
         """
         if call.word == LANE_WORD:
-            self._register.returned(call.word, call.seq, call.number_in_lane)
+            self._slot.returned(call.word, call.seq, call.number_in_lane)
         else:
-            self._register.clear(call.word)
+            self._slot.clear(call.word)
 
     def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
@@ -302,8 +285,10 @@ class Caller:
         is_site_down = None if site_health is None else site_health.is_down
         decision = self._judge_failure(call, outcome, is_site_down, worker_end)
         if decision.action == "wait for site":
+            charge = partial(self._charge_own_fault, call.apart(), outcome, failure)
+            retry_after = error.facts.retry_after or 0.0
             self._wait_for_site(
-                call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision
+                call, Waiting(failure, time.monotonic(), retry_after, charge), decision
             )
             return False
         if decision.outcome == "defer":
@@ -407,8 +392,11 @@ class Caller:
         elif standing is Standing.OWN:
             lane_plugin.waiting, lane_plugin.times_put_off = None, 0
             lane_plugin.record.resume()
-            decision = self._judge_failure(waiting.call, waiting.outcome, None)
-            self._charge(waiting.call, waiting.failure, decision)
+            waiting.charge()
+
+    def _charge_own_fault(self, call: Call, outcome: CallOutcome, failure: Failure) -> None:
+        """Judge a failure now, and charge it: the site has answered others meanwhile."""
+        self._charge(call, failure, self._judge_failure(call, outcome, None))
 
     def _report_wait_once(
         self, lane_plugin: LanePlugin, waiting: Waiting, outage_number: int

@@ -121,7 +121,7 @@ class DividedLane(Lane):
             self,
             self._strand,
             self._batches,
-            self._lane_parts.keys,
+            self._lane_parts.call_keys,
             intake=self._intake,
             strand_units=self._strand_units,
             executors=self._executors,

@@ -23,10 +23,11 @@ from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_access import LaneAccess
 from sgevents_core.dispatch.lane_end import LaneEnd
+from sgevents_core.dispatch.lane_parts import LaneParts
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE_ENTRIES, LaneLedger
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.dispatch.strand import SLICE_SECONDS, LaneParts, Strand
+from sgevents_core.dispatch.strand import SLICE_SECONDS, Strand
 from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.observe import liveness
 from sgevents_core.observe.lasting_failure import LastingFailure
@@ -155,15 +156,15 @@ class Lane:
     ) -> LaneParts:
         """Return the data that its strands share."""
         return LaneParts(
-            plan=self._call_plan,
-            keys=call_keys,
-            tried=attempts_by_call,
-            deaths={(one.key, one.seq): one for one in lane_writer.deaths()},
-            stopping=self._stop_event,
+            call_plan=self._call_plan,
+            call_keys=call_keys,
+            attempts_by_call=attempts_by_call,
+            deaths_by_call={(one.key, one.seq): one for one in lane_writer.deaths()},
+            stop_event=self._stop_event,
             announcer=self.announcer,
             observers=self.observers,
             scripts=self.scripts,
-            imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
+            imported_events=ImportedEvents(lane_writer.imported_positions(), call_keys),
             deferred_calls=self.deferred_calls,
             batches=self._batches,
             read_batch=self.ledger.read_batch,

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.deaths import EndedWorkers
 from sgevents_core.calling.judging import Decision
 from sgevents_core.calling.making import Executor, Hung, LaneThread
-from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.own_thread import AttributeLane, PluginThread
 from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules
+from sgevents_core.dispatch.admission import Admission
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
-
-if TYPE_CHECKING:
-    from sgevents_core.dispatch.admission import Admission
-    from sgevents_core.dispatch.caller import Call
-
 
 AT_ONCE_SECONDS: Final = 0.1
 """A drain waits for a plugin that is called again within so many seconds."""
@@ -35,23 +31,17 @@ class Waiting(NamedTuple):
     """A call that failed while the site did not answer.
 
     Args:
-        call: The call as it will be repeated; the plugin is separate from its lane meanwhile. Its
-            attempt counts only if the failure was the call's own fault.
-        outcome: The outcome of the call.
         failure: The failure as shown to people.
         failed_at: When it failed, in monotonic seconds.
+        retry_after: The least wait before it is repeated, in seconds.
+        charge: Judges and records the failure, if it was the call's own fault. Otherwise the
+            attempt does not count.
     """
 
-    call: Call
-    outcome: CallOutcome
     failure: Failure
     failed_at: float
-
-    @property
-    def retry_after(self) -> float:
-        """The least wait before it is repeated, in seconds."""
-        error = self.outcome.error
-        return 0.0 if error is None else error.facts.retry_after or 0.0
+    retry_after: float
+    charge: Callable[[], None]
 
 
 @dataclass(slots=True)

@@ -6,85 +6,34 @@ A lane that is not divided has one. One thread at a time serves a strand, event 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypedDict
+from collections.abc import Sequence
+from typing import Final
 
 from sgevents_core.calling.journal_events import event_in
-from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.batch_lines import LaneBatches
 from sgevents_core.dispatch.caller import Call, Caller, has_to_ask_filter
-from sgevents_core.dispatch.deferred_calls import DeferredCalls
 from sgevents_core.dispatch.gate import Gate
-from sgevents_core.dispatch.imported_events import ImportedEvents
+from sgevents_core.dispatch.lane_parts import LaneParts
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.late_start import settle_start, start_if_due
 from sgevents_core.dispatch.ledger import StrandLedger
-from sgevents_core.dispatch.plan import Plan, PlannedCalls
+from sgevents_core.dispatch.plan import PlannedCalls
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import route_of
-from sgevents_core.observe.observers import CallObservers
-from sgevents_core.scripts import Scripts
-from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART_WORD, LANE_WORD, Slot
-from sgevents_core.state.steps import CallDeaths, Step
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
 _NO_CALLBACKS: Final[frozenset[CallKey]] = frozenset()
 SLICE_SECONDS: Final = 0.1
 """Seconds that a plugin may catch up before live events get their turn again."""
-
-
-@dataclass(frozen=True)
-class LaneParts:
-    """The data shared by the strands of a lane.
-
-    Args:
-        plan: Which callbacks are called for an event.
-        keys: The callbacks in the order of the plan.
-        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        deaths: `(callback, seq)` -> the deaths in it, for calls that are not settled.
-        stopping: Set when the lane must end after the running call.
-        announcer: Reports failures to people and plugins.
-        observers: Notified when calls begin and end.
-        scripts: The names of the site's scripts; None to guess them from rows.
-        imported: The positions its plugins brought from another daemon.
-        deferred_calls: The calls that its plugins have put off.
-        batches: The lane's batches; None if none of its callbacks takes any.
-        read_batch: Reads the events of a batch.
-    """
-
-    plan: Plan
-    keys: Sequence[CallKey]
-    tried: dict[tuple[CallKey, int], int]
-    deaths: dict[tuple[CallKey, int], CallDeaths]
-    stopping: threading.Event
-    announcer: Announcer
-    observers: CallObservers
-    scripts: Scripts | None
-    imported: ImportedEvents = field(default_factory=ImportedEvents)
-    deferred_calls: DeferredCalls = field(default_factory=lambda: DeferredCalls(()))
-    batches: LaneBatches | None = None
-    read_batch: Callable[[str, str, int], list[BatchedEvent]] = lambda *_: []
-
-
-class _CallerArguments(TypedDict):
-    """The arguments that every caller gets."""
-
-    call_keys: Sequence[CallKey]
-    attempts_by_call: dict[tuple[CallKey, int], int]
-    deaths_by_call: dict[tuple[CallKey, int], CallDeaths]
-    announcer: Announcer
-    observers: CallObservers
-    deferred_calls: DeferredCalls
 
 
 class Strand:
@@ -113,12 +62,12 @@ class Strand:
         self.ledger = ledger
         self.slot = slot
         self._lane_parts = lane_parts
-        self._call_plan = lane_parts.plan
+        self._call_plan = lane_parts.call_plan
         self._scripts = lane_parts.scripts
-        self._call_keys = lane_parts.keys
-        self._imported_events = lane_parts.imported
-        self._highest_imported = lane_parts.imported.highest
-        self._stop_event = lane_parts.stopping
+        self._call_keys = lane_parts.call_keys
+        self._imported_events = lane_parts.imported_events
+        self._highest_imported = lane_parts.imported_events.highest
+        self._stop_event = lane_parts.stop_event
         self._plugin_of_callback = [
             lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
         ]
@@ -126,27 +75,15 @@ class Strand:
         self.caller = self._make_caller(lane_parts.batches)
 
     def _make_caller(self, batches: LaneBatches | None) -> Caller:
-        lane_parts = self._lane_parts
-        common_arguments: _CallerArguments = {
-            "call_keys": lane_parts.keys,
-            "attempts_by_call": lane_parts.tried,
-            "deaths_by_call": lane_parts.deaths,
-            "announcer": lane_parts.announcer,
-            "observers": lane_parts.observers,
-            "deferred_calls": lane_parts.deferred_calls,
-        }
         if batches is None:
-            return Caller(self.ledger, self.slot, **common_arguments)
+            return Caller(self.ledger, self.slot, self._lane_parts)
         self.batch_caller = BatchCaller(
             self.ledger,
             self.slot,
-            **common_arguments,
+            self._lane_parts,
             batches=batches,
             plugin_of_callback=self._plugin_of_callback,
             strand_progress=lambda: self.progress,
-            callbacks=lane_parts.plan.callbacks,
-            read_batch=lane_parts.read_batch,
-            scripts=lane_parts.scripts,
         )
         return self.batch_caller
 

@@ -339,7 +339,7 @@ def event_passed_over_in_an_outage(patch: Patch) -> None:
 
     def site_is_back(self: LanePlugin, at: float) -> None:
         assert self.waiting is not None
-        self.record.finish(self.waiting.call.entry.seq)
+        self.record.finish(self.waiting.failure.seq)
         real(self, at)
 
     patch.setattr(LanePlugin, "site_is_back", site_is_back)
