@@ -32,8 +32,8 @@ class PluginCommands(NamedTuple):
     """The commands of all enabled plugins.
 
     Args:
-        commands_by_name: The commands, by name.
-        missing_reasons: Why some commands are missing, for people.
+        rows: The commands, by name.
+        missing: Why some commands are missing, for people.
         settings: The configuration; None if there is none.
     """
 

@@ -194,8 +194,8 @@ class DividedLedger:
     """The reads and writes of one strand of a divided lane.
 
     Args:
-        ledger: The lane's.
-        strand: The strand.
+        lane_ledger: The lane's.
+        strand_number: The strand.
         order_by: The key that divides the lane.
     """
 

@@ -47,7 +47,7 @@ class LogOutlet(NamedTuple):
     Args:
         sink: The destination.
         formatter: Makes the text, in the thread that logs.
-        file_writer: Writes it, in a thread of its own.
+        writer: Writes it, in a thread of its own.
     """
 
     sink: LogSink

@@ -27,7 +27,7 @@ class InstallRemark(NamedTuple):
     """A leftover folder in site-packages that should not be there.
 
     Args:
-        record_text: A description of the folder, for people.
+        text: A description of the folder, for people.
         fix: How to fix it.
     """
 

@@ -58,7 +58,7 @@ class PluginWatch:
     """A watch that only runs each step.
 
     Args:
-        find_known_broken: Plugin -> why it is not tried again.
+        known_broken: Plugin -> why it is not tried again.
     """
 
     def __init__(self, known_broken: Mapping[str, KnownBroken] | None = None) -> None:

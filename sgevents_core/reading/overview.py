@@ -49,7 +49,7 @@ class FeedOverview:
         given_up: The number of ids that only audits still look for.
         answered_s_ago: Seconds since the site was last known to answer.
         rewound: Why the feed has stopped; empty if it has not.
-        parked_rows: Rows that arrived late by the thousand and await a decision.
+        parked: How many rows arrived late by the thousand and await a decision.
         parked_first: The lowest id of these; 0 if there are none.
         parked_last: The highest id.
         parked_since: When the first of them were parked, in seconds since 1970 on the site's clock.
@@ -76,7 +76,7 @@ class PluginOverview:
 
     Args:
         name: Its name.
-        lane_progress: Its lane.
+        lane: Its lane.
         state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or `not loaded`
             by the running daemon.
         reason: Why it is held or paused.

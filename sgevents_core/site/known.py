@@ -42,18 +42,21 @@ class Known:
     """Every id from the floor to the frontier is known, missing (hot or cold), or gone.
 
     Args:
-        hot: Missing ids that are waited for.
-        cold: Missing ids whose deadline has passed; audits still look for them.
-        gone: Ids once seen whose rows are not visible any more.
-        parked: Ids whose rows were seen but not handled, until a person decides. They count as
-            known, so they may be gone as well.
+        feed_record: The feed's record; None at a first start.
     """
 
     def __init__(self, feed_record: FeedRecord | None = None) -> None:
         self.hot: RangeMap[Hole] = RangeMap()
+        """Missing ids that are waited for."""
         self.cold: RangeMap[Hole] = RangeMap()
+        """Missing ids whose deadline has passed; audits still look for them."""
         self.gone: RangeMap[None] = RangeMap()
+        """Ids once seen whose rows are not visible any more."""
         self.parked: RangeMap[Parking] = RangeMap()
+        """Ids whose rows were seen but not handled, until a person decides.
+
+        They count as known, so they may be gone as well.
+        """
         self._closed_ranges: list[tuple[int, int]] = []
         self._dropped_ranges: list[tuple[int, int]] = []
         if feed_record is not None:

@@ -47,14 +47,13 @@ class ListChange(Struct, array_like=True):
 
 
 class FeedWords(Struct, omit_defaults=True):
-    """A `FeedChange`.
+    """A `FeedChange`: what changed of its state, and the rest of it as it is.
 
     Args:
         whole: The whole state, in the first message of a writer.
         changed: The values that changed, by name.
         marks: The change of the list `marks`.
         recent: The change of the list `recent`.
-        ranges: The rest of the change, with an empty state.
     """
 
     whole: FeedState | None = None

@@ -41,7 +41,7 @@ class SqliteFeedWriter(SqliteReader):
     """The feed's connection.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: See `SqliteReader`.

@@ -24,7 +24,7 @@ class SqliteLaneWriter(SqliteReader):
     """A lane's connection.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: See `SqliteReader`.
