@@ -39,6 +39,7 @@ from sgevents_core.settings import Settings
 from sgevents_core.site.catching_up import catch_up
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import rules_of
+from sgevents_core.site.handing_over import Stint
 from sgevents_core.site.script_lookup import Ask
 from sgevents_core.state.opening import open_state
 
@@ -56,7 +57,7 @@ class FeedChild:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._stints: SimpleQueue[BeginStint] = SimpleQueue()
+        self._stints: SimpleQueue[Stint] = SimpleQueue()
         self._answers: SimpleQueue[ScriptsKnown] = SimpleQueue()
         self._shown_scripts: set[tuple[int, str]] = set()
 
@@ -78,13 +79,15 @@ class FeedChild:
 
     def look(self, row_scripts: Iterable[tuple[int, str]], ask_scripts: Ask) -> None:
         """Let the daemon learn the names of scripts that rows show for the first time."""
-        new_scripts = [one for one in row_scripts if one not in self._shown_scripts]
+        new_scripts = [
+            row_script for row_script in row_scripts if row_script not in self._shown_scripts
+        ]
         if new_scripts:
             self._shown_scripts.update(new_scripts)
             self._send(ScriptsShown(new_scripts))
             self._answers.get()
 
-    def _run_stint(self, settings: Settings, stint: BeginStint) -> bool:
+    def _run_stint(self, settings: Settings, stint: Stint) -> bool:
         """Follow the log until nothing is due; return False if something failed."""
         feed_rules = replace(rules_of(settings.feed), page_size=stint.page_size)
         with (
@@ -106,7 +109,7 @@ class FeedChild:
             while True:
                 message = decode_to_feed(self._channel.receive())
                 if isinstance(message, BeginStint):
-                    self._stints.put(message)
+                    self._stints.put(message.stint)
                 elif isinstance(message, ScriptsKnown):
                     self._answers.put(message)
         finally:

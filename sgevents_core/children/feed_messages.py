@@ -13,7 +13,7 @@ import msgspec
 from sgevents_core.children.messages import LogRecord
 from sgevents_core.site.catching_up import CommittedStep
 from sgevents_core.site.feed_counts import PollKind
-from sgevents_core.site.handing_over import Report, StintEnded
+from sgevents_core.site.handing_over import Report, Stint, StintEnded
 
 # From the daemon
 
@@ -30,12 +30,10 @@ class BeginFeed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     search_path: list[str]
 
 
-class BeginStint(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Follow the log until nothing is due; see `Stint`."""
+class BeginStint(msgspec.Struct, frozen=True, tag=True):
+    """Follow the log until nothing is due."""
 
-    page_size: int
-    highest_id: int
-    counts_refused: bool
+    stint: Stint
 
 
 class ScriptsKnown(msgspec.Struct, frozen=True, tag=True):

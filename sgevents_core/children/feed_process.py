@@ -58,7 +58,7 @@ class _Running(NamedTuple):
 
 
 class FeedProcess:
-    """A process of the feed's own, which is started when it is wanted; see `CatchingUp`.
+    """A process of the feed's own, which is started when it is wanted; see `CatchUpProcess`.
 
     It holds a share of the state's lock, so no other process can take the state while it lives.
 
@@ -116,7 +116,7 @@ class FeedProcess:
 
     def follow(self, stint: Stint) -> Iterator[Report]:
         """Let it follow the log; yield what it reports, and None from time to time."""
-        self._send(BeginStint(**stint._asdict()))
+        self._send(BeginStint(stint))
         last_message_at = time.monotonic()
         while time.monotonic() - last_message_at < self._longest_silence:
             try:

@@ -145,7 +145,7 @@ class Assembly:
             on_growth=partial(_wake_lanes, lanes),
             on_notice=partial(_announce_timeout, announcer),
             site_health=self._site_health,
-            catching_up=None if self._work.is_shared else self._resources.feed_process,
+            catch_up_process=None if self._work.is_shared else self._resources.feed_process,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sgevents_core.site import ages
 from sgevents_core.site.ages import RECENT_IDS
-from sgevents_core.site.follower_values import Taken
+from sgevents_core.site.follower_values import StepResult
 from sgevents_core.site.known import Known
 from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
 from sgevents_core.site.questions import Call, Newest, Page, PageRange, Recent, spans_of
@@ -56,7 +56,7 @@ class Anchoring:
         feed_state: FeedState,
         site_call: Page | PageRange,
         event_rows: Sequence[Row],
-        step_result: Taken,
+        step_result: StepResult,
     ) -> bool:
         """Return whether a page starts at its anchor and no known row in it has been replaced."""
         if site_call.anchor is None:
@@ -77,7 +77,7 @@ class Anchoring:
         feed_state: FeedState,
         site_call: Recent,
         event_rows: Sequence[Row],
-        step_result: Taken,
+        step_result: StepResult,
     ) -> None:
         """Anchor on the highest known row still visible; record the known rows above it as gone.
 
@@ -98,7 +98,7 @@ class Anchoring:
             anchor(feed_state, event_rows[-1])
 
     def take_highest(
-        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
+        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: StepResult
     ) -> None:
         """Handle an answer that shows none of the last known rows.
 
@@ -122,7 +122,7 @@ class Anchoring:
         # otherwise the log may have recovered: the next page will show
 
     def _are_same(
-        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
+        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: StepResult
     ) -> bool:
         """Return whether known ids still have their creation times; if not, this is another log."""
         known_ids = dict(feed_state.recent) if event_rows else {}
@@ -139,7 +139,11 @@ class Anchoring:
         return True
 
     def _note_gone(
-        self, feed_state: FeedState, visible_ids: set[int], step_result: Taken, lowest_id: int = 0
+        self,
+        feed_state: FeedState,
+        visible_ids: set[int],
+        step_result: StepResult,
+        lowest_id: int = 0,
     ) -> None:
         known_count = (
             id_ for id_, _ in feed_state.recent if id_ >= lowest_id and id_ not in visible_ids
@@ -156,13 +160,13 @@ def _other_time_text(id_: int) -> str:
     return f"event {id_} has another creation time"
 
 
-def _note_rewound(feed_state: FeedState, evidence: str, step_result: Taken) -> None:
+def _note_rewound(feed_state: FeedState, evidence: str, step_result: StepResult) -> None:
     if not feed_state.rewound:
         step_result.notices.append(LogRewound(evidence))
     feed_state.rewound = evidence
 
 
-def _note_resumed(feed_state: FeedState, step_result: Taken) -> None:
+def _note_resumed(feed_state: FeedState, step_result: StepResult) -> None:
     if feed_state.rewound:
         feed_state.rewound = ""
         step_result.notices.append(LogResumed())

@@ -17,7 +17,7 @@ from sgevents_core.site.audits import (
     audit_windows,
     due_window,
 )
-from sgevents_core.site.follower_values import Rules, Taken
+from sgevents_core.site.follower_values import Rules, StepResult
 from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
 from sgevents_core.site.questions import Answer, Call, Count, Fetch, Ids, reach_of
@@ -155,7 +155,7 @@ class Auditor:
         feed_state: FeedState,
         audit_call: Count | Ids | Fetch,
         site_answer: Answer,
-        step_result: Taken,
+        step_result: StepResult,
     ) -> None:
         """Handle the site's answer to a call of the audit under way.
 
@@ -186,7 +186,7 @@ class Auditor:
             self._end_audit(feed_state, audit, site_answer.date, step_result)
 
     def _compare_ids(
-        self, audit: Audit, audit_call: Ids, site_answer: Answer, step_result: Taken
+        self, audit: Audit, audit_call: Ids, site_answer: Answer, step_result: StepResult
     ) -> None:
         complete_to = reach_of(audit_call, site_answer)
         last_id = audit_call.span.last if complete_to is None else complete_to
@@ -203,7 +203,7 @@ class Auditor:
         )
 
     def _plan_fetches(
-        self, feed_state: FeedState, audit: Audit, site_date: int | None, step_result: Taken
+        self, feed_state: FeedState, audit: Audit, site_date: int | None, step_result: StepResult
     ) -> None:
         """Fetch the new rows, but park the old ones among them if there are too many."""
         site_time = ages.site_clock(feed_state, site_date) if site_date is None else site_date
@@ -241,7 +241,7 @@ class Auditor:
         audit: Audit,
         audit_call: Fetch,
         site_answer: Answer,
-        step_result: Taken,
+        step_result: StepResult,
     ) -> None:
         audit.late += sum(event_row.id in self._known.cold for event_row in site_answer.rows)
         late_rows = self._known.take_rows(site_answer.rows)
@@ -250,7 +250,7 @@ class Auditor:
         audit.take_fetched(audit_call, reach_of(audit_call, site_answer))
 
     def _end_audit(
-        self, feed_state: FeedState, audit: Audit, site_date: int | None, step_result: Taken
+        self, feed_state: FeedState, audit: Audit, site_date: int | None, step_result: StepResult
     ) -> None:
         self._audit = None
         self._note_done(feed_state, audit.window, feed_state.observed)

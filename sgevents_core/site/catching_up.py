@@ -13,7 +13,8 @@ from typing import NamedTuple
 from sgevents_core.errors import SiteError, StateError
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed_counts import PollKind, poll_kind_of
-from sgevents_core.site.follower import Follower, Rules, Taken
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules, StepResult
 from sgevents_core.site.notices import Notice
 from sgevents_core.state.entries import IN_TURN
 from sgevents_core.state.protocols import FeedWriter
@@ -89,7 +90,7 @@ def commit_step(
     feed_writer: FeedWriter,
     journal_end: int,
     follower: Follower,
-    step_result: Taken,
+    step_result: StepResult,
     site_host: str,
 ) -> int:
     """Write rows and state in one transaction, and return the journal's new end.
@@ -109,7 +110,7 @@ def commit_step(
         return journal_end
     host_time = time.time()
     feed_change.state.answered, feed_change.state.site = host_time, site_host
-    set_aside = [one._replace(at=host_time) for one in feed_change.set_aside]
+    set_aside = [event_aside._replace(at=host_time) for event_aside in feed_change.set_aside]
     return feed_writer.append(
         journal_end, step_result.rows, feed_change._replace(set_aside=set_aside)
     )

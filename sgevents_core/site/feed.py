@@ -29,8 +29,9 @@ from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.catching_up import commit_step
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed_counts import FeedCounts
-from sgevents_core.site.follower import Follower, Rules, Taken
-from sgevents_core.site.handing_over import CatchingUp, HandOver, Stint
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules, StepResult
+from sgevents_core.site.handing_over import CatchUpProcess, HandOver, Stint
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
 from sgevents_core.site.odd_rows import forget_aside
@@ -67,7 +68,7 @@ class Feed:
         on_growth: Called after each append of rows.
         on_notice: Called with each notice for people, after it was committed and logged.
         site_health: Whether the site answers, shared with the connections of plugins.
-        catching_up: Follows the log while the feed is far behind; None to do so in this thread.
+        catch_up_process: Follows the log while the feed is far behind; None for this thread.
     """
 
     def __init__(
@@ -79,24 +80,24 @@ class Feed:
         on_notice: Callable[[notices.Notice], None],
         *,
         site_health: SiteHealth | None = None,
-        catching_up: CatchingUp | None = None,
+        catch_up_process: CatchUpProcess | None = None,
     ) -> None:
         self.health = SiteHealth() if site_health is None else site_health
         self.health.on_want(self._wake_up)
         self.error: SgEventsError | None = None
         self.idle = threading.Event()
         self.counts = FeedCounts()
-        self._log = event_log
-        self._state = feed_writer
+        self._event_log = event_log
+        self._feed_writer = feed_writer
         self._rules = rules_of(feed_settings)
         self._report_growth = on_growth
         self._report_notice = on_notice
         self._mender = Mender(event_log, feed_writer)
         self._hand_over = (
             None
-            if catching_up is None
+            if catch_up_process is None
             else HandOver(
-                catching_up,
+                catch_up_process,
                 event_log,
                 site_health=self.health,
                 feed_counts=self.counts,
@@ -163,8 +164,8 @@ class Feed:
         finally:
             if self._hand_over is not None:
                 self._hand_over.close()
-            self._log.close()
-            self._state.close()
+            self._event_log.close()
+            self._feed_writer.close()
 
     @property
     def state(self) -> FeedState | None:
@@ -173,8 +174,8 @@ class Feed:
 
     def _load_follower(self) -> None:
         """Rebuild the follower from the committed state."""
-        self._journal_end = self._state.end()
-        self._follower = Follower(self._rules, self._state.load_feed())
+        self._journal_end = self._feed_writer.end()
+        self._follower = Follower(self._rules, self._feed_writer.load_feed())
         if self._counts_refused:
             self._follower.counts_refused()
         self._is_loaded = True
@@ -182,7 +183,7 @@ class Feed:
     def _take_turn(self) -> None:
         """Make one call to the site, or wait once."""
         self._woken.clear()
-        liveness.report_alive(self._log.longest_call)
+        liveness.report_alive(self._event_log.longest_call)
         if self._stopping.is_set() or not (self._is_ready() and self._knows_page_size()):
             return
         if self._person_requests:
@@ -200,7 +201,7 @@ class Feed:
             self._follower.expect_news(time.monotonic())
         site_call = self._follower.next_call(time.monotonic())
         if isinstance(site_call, float):
-            if not self._follower.state or not self._follower.state.rewound:
+            if self.state is None or not self.state.rewound:
                 self.counts.note_wait()
             if self._hand_over is not None:
                 self._hand_over.close()  # it is not needed after all
@@ -227,7 +228,7 @@ class Feed:
         """
         self.idle.clear()
         self._is_loaded = False
-        self._log.read_ahead((), 0)  # what was requested ahead is not taken here
+        self._event_log.read_ahead((), 0)  # what was requested ahead is not taken here
         stint = Stint(self._rules.page_size, self._follower.highest_seen, self._counts_refused)
         has_failed = hand_over.run_stint(stint, self._is_needed_here)
         if has_failed and self._is_ready():
@@ -240,12 +241,12 @@ class Feed:
 
     def _remind_of_decision(self) -> None:
         """Repeat from time to time that a person has to decide where a log continues."""
-        monotonic_now, feed_writer = time.monotonic(), self.state
-        if feed_writer is None or not feed_writer.rewound:
+        monotonic_now, feed_state = time.monotonic(), self.state
+        if feed_state is None or not feed_state.rewound:
             self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
         elif monotonic_now >= self._next_reminder_at:
             self._next_reminder_at = monotonic_now + REMINDER_INTERVAL
-            notices.log(notices.LogRewound(feed_writer.rewound, again=True))
+            notices.log(notices.LogRewound(feed_state.rewound, again=True))
 
     def _mend_entries(self) -> None:
         """Ask the site again for events that can no longer be read from the journal."""
@@ -258,7 +259,7 @@ class Feed:
 
     def _carry_out_request(self, person_request: Request) -> None:
         try:
-            carry_out_feed_request(self._log, self._rules, self._state, person_request)
+            carry_out_feed_request(self._event_log, self._rules, self._feed_writer, person_request)
         except StateError as error:
             self._wait_for_journal(error)
             return
@@ -282,7 +283,7 @@ class Feed:
         """
         if not self._page_size_known:
             try:
-                longest_page = max(self._ask_and_note(self._log.page_size), SMALLEST_PAGE)
+                longest_page = max(self._ask_and_note(self._event_log.page_size), SMALLEST_PAGE)
             except SiteError as error:
                 self._stopping.wait(self._trouble.record_failure(error))
                 return False
@@ -295,9 +296,9 @@ class Feed:
         """Return whether the site answers, if a plugin's call needs to know; otherwise True."""
         if not (self.health.is_wanted or self._tries_site):
             return True
-        liveness.report_alive(self._log.longest_call)
+        liveness.report_alive(self._event_log.longest_call)
         try:
-            self._ask_and_note(lambda: self._log.ask(Newest(1)))
+            self._ask_and_note(lambda: self._event_log.ask(Newest(1)))
             self._tries_site = False
         except SiteFault:  # the site has answered
             self._tries_site = False
@@ -338,36 +339,36 @@ class Feed:
         Raises:
             OtherSiteError: The site has none of those events.
         """
-        feed_writer = self._follower.state
+        feed_state = self.state
         if (
-            feed_writer is None
-            or feed_writer.site in {"", self._log.host}
-            or not feed_writer.recent
+            feed_state is None
+            or feed_state.site in {"", self._event_log.host}
+            or not feed_state.recent
         ):
             return True
-        known_times = dict(feed_writer.recent[-FEWEST_RECENT:])
+        known_times = dict(feed_state.recent[-FEWEST_RECENT:])
         try:
             recent_call = Recent(spans_of(sorted(known_times)), len(known_times) + 1)
-            event_rows = self._ask_and_note(lambda: self._log.ask(recent_call)).rows
+            event_rows = self._ask_and_note(lambda: self._event_log.ask(recent_call)).rows
         except SiteError as error:
             self._stopping.wait(self._wait_after(error))
             return False
         self._is_accepted = True
         if not any(is_same(event_row, known_times[event_row.id]) for event_row in event_rows):
-            raise OtherSiteError(before=feed_writer.site, now=self._log.host)
-        feed_writer.site = self._log.host
+            raise OtherSiteError(before=feed_state.site, now=self._event_log.host)
+        feed_state.site = self._event_log.host
         return True
 
     # The site
 
     def _ask_follower_call(self, site_call: Call) -> Answer | None:
-        liveness.report_alive(self._log.longest_call)
-        self._log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
+        liveness.report_alive(self._event_log.longest_call)
+        self._event_log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
         self.counts.note_call(site_call)
         asked_at = time.monotonic()
         try:
             site_answer = self._ask_and_note(
-                lambda: self._log.ask(site_call), is_aside=isinstance(site_call, ASIDE)
+                lambda: self._event_log.ask(site_call), is_aside=isinstance(site_call, ASIDE)
             )
         except SiteFault as error:
             if isinstance(site_call, Count) and site_call.span.size <= SMALLEST_COUNT:
@@ -435,7 +436,7 @@ class Feed:
 
     # The journal
 
-    def _commit(self, step_result: Taken) -> bool:
+    def _commit(self, step_result: StepResult) -> bool:
         """Write rows and state in one transaction; if that fails, rebuild the follower."""
         monotonic_now = time.monotonic()
         is_needed = step_result.rows or step_result.notices or self._follower.known.has_changes
@@ -445,7 +446,11 @@ class Feed:
             return True
         try:
             self._journal_end = commit_step(
-                self._state, self._journal_end, self._follower, step_result, self._log.host
+                self._feed_writer,
+                self._journal_end,
+                self._follower,
+                step_result,
+                self._event_log.host,
             )
         except StateError as error:
             self._is_loaded = False

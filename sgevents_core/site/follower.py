@@ -17,7 +17,7 @@ from sgevents_core.site.anchoring import Anchoring, anchor
 from sgevents_core.site.auditing import Auditor
 from sgevents_core.site.backlog import FIRST_LOOK, Backlog
 from sgevents_core.site.first_start import Beginning, FirstStart
-from sgevents_core.site.follower_values import Rules, Taken
+from sgevents_core.site.follower_values import Rules, StepResult
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.odd_rows import SetAsideRows
 from sgevents_core.site.paging import Paging
@@ -43,8 +43,6 @@ from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
 from sgevents_core.state.entries import IN_TURN, LATE, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
-
-__all__ = ["Follower", "Rules", "Taken"]
 
 PAGES_BEFORE_OTHERS: Final = 4
 """Full pages read in a row before a due look or audit gets its turn."""
@@ -72,7 +70,6 @@ class Follower:
         self._auditor = Auditor(feed_rules, self.known, was_restarted=feed_record is not None)
         self._odd_rows = SetAsideRows(feed_record.set_aside if feed_record else ())
         self._site_date: int | None = None
-        self._fresh_rows: Sequence[Row] = ()
         self._last_answer_at: float | None = None
         self._paging = Paging(feed_rules)
         self._read_ahead = ReadAhead(feed_rules.connections)
@@ -206,7 +203,7 @@ class Follower:
 
     # Handling answers
 
-    def take_answer(self, site_call: Call, site_answer: Answer, current_time: float) -> Taken:
+    def take_answer(self, site_call: Call, site_answer: Answer, current_time: float) -> StepResult:
         """Handle the site's answer to a call, and return the result.
 
         Args:
@@ -219,7 +216,7 @@ class Follower:
             ages.site_clock(self.state, site_answer.date) if self.state else site_answer.date or 0
         )
         site_answer = replace(site_answer, rows=ages.with_times(site_answer.rows, site_time))
-        step_result = Taken()
+        step_result = StepResult()
         self._odd_rows.report_odd(site_answer.odd, step_result)
         if self.state is None:
             beginning = self._first_start.take_answer(site_call, site_answer)
@@ -246,7 +243,7 @@ class Follower:
         site_call: Call,
         site_answer: Answer,
         current_time: float,
-        step_result: Taken,
+        step_result: StepResult,
     ) -> None:
         match site_call:
             case Page() | PageRange():
@@ -273,7 +270,7 @@ class Follower:
                 pass  # only a first start asks this
 
     def _note_success(
-        self, site_call: Call, step_result: Taken, current_time: float, *, is_full: bool
+        self, site_call: Call, step_result: StepResult, current_time: float, *, is_full: bool
     ) -> None:
         """Note that the site answered a call, so earlier failures were not an outage."""
         if isinstance(site_call, ASIDE):
@@ -348,7 +345,8 @@ class Follower:
         if event_rows:
             ages.remember_rows(feed_state, event_rows, self._site_date, self.rules.audit_horizon)
             for lower_row, upper_row in pairwise(event_rows):
-                self._open_gap(feed_state, lower_row.id, upper_row, current_time)
+                if upper_row.id > lower_row.id + 1:
+                    self._open_gap(feed_state, lower_row.id, upper_row, current_time)
             feed_state.frontier = event_rows[-1].id
             anchor(feed_state, event_rows[-1])
         return feed_state
@@ -364,7 +362,7 @@ class Follower:
         return min(max(current_time - self._last_answer_at, 0.0), LONGEST_OBSERVED)
 
     def _take_late_rows(
-        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: Taken
+        self, feed_state: FeedState, event_rows: Sequence[Row], step_result: StepResult
     ) -> None:
         late_rows = self.known.take_rows(event_rows)
         ages.remember_late_rows(feed_state, late_rows)
@@ -378,7 +376,7 @@ class Follower:
         site_call: Page | PageRange,
         site_answer: Answer,
         current_time: float,
-        step_result: Taken,
+        step_result: StepResult,
     ) -> None:
         event_rows = site_answer.rows
         if not self._anchoring.is_anchored(feed_state, site_call, event_rows, step_result):
@@ -450,16 +448,20 @@ class Follower:
         )
 
     def _take_fresh_rows(
-        self, feed_state: FeedState, fresh_rows: list[Row], current_time: float, step_result: Taken
+        self,
+        feed_state: FeedState,
+        fresh_rows: list[Row],
+        current_time: float,
+        step_result: StepResult,
     ) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""
-        self._fresh_rows = fresh_rows
         if not fresh_rows:
             return
         frontier = feed_state.frontier
         for event_row in fresh_rows:
             if event_row.id > frontier + 1:
-                self._open_gap(feed_state, frontier, event_row, current_time + FIRST_LOOK)
+                first_look_at = current_time + FIRST_LOOK
+                self._open_gap(feed_state, frontier, event_row, first_look_at, fresh_rows)
             frontier = event_row.id
         feed_state.frontier = frontier
         anchor(feed_state, fresh_rows[-1])
@@ -467,18 +469,19 @@ class Follower:
         ages.remember_rows(feed_state, fresh_rows, self._site_date, self.rules.audit_horizon)
 
     def _open_gap(
-        self, feed_state: FeedState, last_id: int, row_above: Row, look_at: float
+        self,
+        feed_state: FeedState,
+        last_id: int,
+        row_above: Row,
+        look_at: float,
+        fresh_rows: Sequence[Row] = (),
     ) -> None:
-        if row_above.id > last_id + 1:
-            # The latest time the ids were handed out; no row is younger than the site's date.
-            handed_out_at = max(
-                row_above.at, ages.site_clock(feed_state, self._site_date, self._fresh_rows)
-            )
-            handed_out_at = (
-                handed_out_at if self._site_date is None else min(handed_out_at, self._site_date)
-            )
-            self._backlog.open_gap(
-                Span(last_id + 1, row_above.id - 1),
-                Hole(handed_out_at, feed_state.observed),
-                look_at,
-            )
+        """Note that the ids between one and that of the row above it are missing."""
+        # The latest time the ids were handed out; no row is younger than the site's date.
+        site_time = ages.site_clock(feed_state, self._site_date, fresh_rows)
+        handed_out_at = max(row_above.at, site_time)
+        if self._site_date is not None:
+            handed_out_at = min(handed_out_at, self._site_date)
+        self._backlog.open_gap(
+            Span(last_id + 1, row_above.id - 1), Hole(handed_out_at, feed_state.observed), look_at
+        )

@@ -36,7 +36,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Taken:
+class StepResult:
     """The result of an answer: rows to append, in order, and notices to report."""
 
     rows: list[LateRow] = field(default_factory=list)

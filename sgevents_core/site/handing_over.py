@@ -47,7 +47,7 @@ ShownScripts: TypeAlias = "list[tuple[int, str]]"
 Report: TypeAlias = "CommittedStep | StintEnded | ShownScripts | None"
 
 
-class CatchingUp(Protocol):
+class CatchUpProcess(Protocol):
     """The process that follows the log in the feed's place; for the feed's thread."""
 
     def prepare(self) -> None:
@@ -82,7 +82,7 @@ class HandOver:
 
     def __init__(
         self,
-        process: CatchingUp,
+        process: CatchUpProcess,
         event_log: EventLog,
         *,
         site_health: SiteHealth,

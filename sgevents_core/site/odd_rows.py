@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sgevents_core.printable import counted
-from sgevents_core.site.follower_values import Taken
+from sgevents_core.site.follower_values import StepResult
 from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.questions import Odd
 from sgevents_core.site.ranges import Span
@@ -35,7 +35,7 @@ class SetAsideRows:
         self._unreported: list[SetAside] = []
         self._taken_names: list[str] = []
 
-    def report_odd(self, odd_rows: Iterable[Odd], step_result: Taken) -> None:
+    def report_odd(self, odd_rows: Iterable[Odd], step_result: StepResult) -> None:
         """Set aside rows that were not set aside yet, and report them."""
         new_rows = [*self._unreported, *self._add_new(odd_rows)]
         step_result.notices += [

@@ -10,7 +10,8 @@ from sgevents_core.errors import SiteError, StartAheadError
 from sgevents_core.settings import Start
 from sgevents_core.settings.starts import parse_start
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.protocols import FeedWriter
 from sgevents_core.state.requests import Request, RequestAnswer, RequestStep

@@ -79,7 +79,7 @@ class Apart:
         if is_prepared:
             self.process.prepare()
             wait_until(lambda: self.process.is_ready)
-        running = Running(self.site, self._folder, catching_up=self.process, **FEED)  # type: ignore[arg-type]  # keys of one table
+        running = Running(self.site, self._folder, catch_up_process=self.process, **FEED)  # type: ignore[arg-type]  # keys of one table
         self._exit_stack.callback(running.close)
         return running
 
@@ -293,7 +293,7 @@ def test_scripts_are_known_before_their_rows(apart: Apart, site: OddSite) -> Non
         def look(self, row_scripts: Any, _ask: object) -> None:
             shown.extend((one, 800 in running.ids()) for one in row_scripts)
 
-    running.feed._log._scripts = Lookup()
+    running.feed._event_log._scripts = Lookup()
     running.until(lambda: is_complete(running, site))
     assert shown == [((7, "rollup 1.0"), False)]
 

@@ -10,7 +10,7 @@ from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.ageing import oldest_kept, prune
-from sgevents_core.site.follower import Rules
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.state.opening import open_state
 
 DAY = 86400

@@ -6,7 +6,7 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.site.follower import Rules
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound, RowsVanished
 from sgevents_core.site.questions import Count, Fetch, Look, Page
 from sgevents_core.site.ranges import Span

@@ -10,7 +10,8 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.errors import StartAheadError
 from sgevents_core.settings import Ago, Start
-from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import Newest
 
 BEGINNING = datetime.fromtimestamp(EPOCH, timezone.utc)

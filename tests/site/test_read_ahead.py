@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.notices import LogRewound
 from sgevents_core.site.questions import Answer, Call, Newest, Page, PageRange
 from sgevents_core.site.read_ahead import Connections

@@ -22,7 +22,7 @@ from sgevents_core.site.questions import Answer, Call, Look, Odd, PageRange
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.read_ahead import ReadAhead
 from sgevents_core.site.sizes import Budget
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
 
 Patch = pytest.MonkeyPatch
@@ -86,9 +86,9 @@ def gap_behind_a_full_page_dropped(patch: Patch) -> None:
     """Ids missing between the last row of a full page and the next page are not noticed."""
     real = Follower._open_gap
 
-    def open_gap(self: Follower, state: FeedState, below: int, above: Row, at: float) -> None:
+    def open_gap(self: Follower, state: FeedState, below: int, *rest: Any) -> None:
         if not (self._paging.full_in_a_row and below == state.anchor_id == state.recent[-1][0]):
-            real(self, state, below, above, at)
+            real(self, state, below, *rest)
 
     patch.setattr(Follower, "_open_gap", open_gap)
 

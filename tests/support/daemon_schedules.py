@@ -21,7 +21,7 @@ from simulated_plugins import Behaviour, simulated_plugin
 from sgevents_core.choices import OnError, OrderBy
 from sgevents_core.filters import Match
 from sgevents_core.settings import LaneSettings, PluginSettings
-from sgevents_core.site.follower import Rules
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.requests import ReplayEvent

@@ -11,7 +11,7 @@ from dataclasses import replace
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.follower import Rules
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import ASIDE
 
 

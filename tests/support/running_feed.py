@@ -18,7 +18,7 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
-from sgevents_core.site.handing_over import CatchingUp
+from sgevents_core.site.handing_over import CatchUpProcess
 from sgevents_core.site.notices import Notice
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.opening import open_state
@@ -31,7 +31,7 @@ class Running:
         site: The site.
         folder: The state's folder.
         key: The script's key.
-        catching_up: Follows the log while the feed is far behind; None to do so in its thread.
+        catch_up_process: Follows the log while the feed is far behind; None to do so in its thread.
         feed: Other settings of the feed than the usual ones.
     """
 
@@ -40,7 +40,7 @@ class Running:
         site: Sandbox | OddSite,
         folder: Path,
         key: str = "demo-key",
-        catching_up: CatchingUp | None = None,
+        catch_up_process: CatchUpProcess | None = None,
         **feed: Any,
     ) -> None:
         self.notices: list[Notice] = []
@@ -55,7 +55,7 @@ class Running:
             feed_settings(**feed),
             self._changed.set,
             self._tell,
-            catching_up=catching_up,
+            catch_up_process=catch_up_process,
         )
         self.thread = threading.Thread(target=self.feed.run)
         self.thread.start()

@@ -36,7 +36,8 @@ from sgevents_core.requests import carrying_out
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site import auditing
 from sgevents_core.site.ageing import oldest_kept, prune
-from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.parking import decide_parked
 from sgevents_core.state.deferred import DeferredKey

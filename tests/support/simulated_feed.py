@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from simulated_site import EPOCH, Refused, SimulatedSite
 
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
-from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.follower import Follower
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.notices import Notice
 from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
 from sgevents_core.state.entries import LateRow, Row
