@@ -253,26 +253,16 @@ class ChildProcess:
     def _make_call(self, call_wanted: CallWanted) -> CallOutcome:
         call_message = call_wanted.call
         plugin_name = call_message.plugin
-        callback, services = (
-            self._callbacks_by_name.get((plugin_name, call_message.callback)),
-            self._services_by_name.get(plugin_name),
-        )
+        callback = self._callbacks_by_name.get((plugin_name, call_message.callback))
+        services = self._services_by_name.get(plugin_name)
         if callback is None or services is None:
             return _missing_outcome(call_message)
+        # First, as the daemon sends the row of an event only once.
         callback, event, keys = self._bind_call(callback, call_message)
         if plugin_name in self._startup_errors:
-            began_at = time.monotonic()
-            self._start_again(plugin_name, call_wanted.number)
-            self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
-            site_unanswered = services.contact.has_failed_since(began_at)
-        if plugin_name in self._startup_errors:
-            startup_error = _startup_failure(self._startup_errors[plugin_name])
-            return CallOutcome(
-                was_called=False,
-                error=startup_error,
-                site_unanswered=site_unanswered,
-                unmade="for now",
-            )
+            unmade_outcome = self._start_for_call(plugin_name, services, call_wanted.number)
+            if unmade_outcome is not None:
+                return unmade_outcome
         services.child_store.number = self._part_records.number = call_wanted.number
         request = CallRequest(
             callback,
@@ -293,6 +283,23 @@ class ChildProcess:
         )
         outcome = make_call(request)
         return msgspec.structs.replace(outcome, batch_key=keys[0]) if keys else outcome
+
+    def _start_for_call(
+        self, plugin_name: str, services: ChildServices, call_number: int
+    ) -> CallOutcome | None:
+        """Try again to start a plugin, before a call; return the call's outcome if that fails."""
+        began_at = time.monotonic()
+        self._start_again(plugin_name, call_number)
+        self._evidence_recorder.attribute_to_lane(threading.get_ident(), CALL_LANE)
+        startup_error = self._startup_errors.get(plugin_name)
+        if startup_error is None:
+            return None
+        return CallOutcome(
+            was_called=False,
+            error=_startup_failure(startup_error),
+            site_unanswered=services.contact.has_failed_since(began_at),
+            unmade="for now",
+        )
 
     def _bind_call(
         self, callback: Callback, call_message: CallMessage
@@ -336,13 +343,10 @@ class ChildProcess:
         self, call_number: int, plugin_name: str, hook_name: str, arguments: tuple[object, ...]
     ) -> tuple[RaisedError | None, ChildContext | None]:
         """Call a watched hook; return what it raised, and its `ctx`."""
-        plugin, services = (
-            self._plugins_by_name.get(plugin_name),
-            self._services_by_name.get(plugin_name),
-        )
-        hook_function = plugin.hooks.get(hook_name) if plugin is not None else None
-        if plugin is None or services is None or hook_function is None:
+        plugin = self._plugins_by_name.get(plugin_name)
+        if plugin is None or hook_name not in plugin.hooks:
             return None, None
+        services, hook_function = self._services_by_name[plugin_name], plugin.hooks[hook_name]
         services.child_store.number = call_number
         context = ChildContext(
             services, None, hook_name, number=call_number, send_message=self._send
@@ -364,30 +368,28 @@ class ChildProcess:
         """Call the hooks that alert, in a thread of their own."""
         self._evidence_recorder.attribute_to_lane(threading.get_ident(), ALERTS_LANE)
         while (hook_wanted := self._alert_queue.get()) is not None:
-            plugin, services = (
-                self._plugins_by_name.get(hook_wanted.plugin),
-                self._services_by_name.get(hook_wanted.plugin),
-            )
-            hook_function = plugin.hooks.get(hook_wanted.hook) if plugin is not None else None
-            error = None
-            if services is not None and hook_function is not None:
-                arguments = pickle.loads(hook_wanted.arguments)  # noqa: S301 - from our own daemon
-                context = ChildContext(
-                    services,
-                    None,
-                    hook_wanted.hook,
-                    number=hook_wanted.number,
-                    send_message=self._send,
-                    store=services.child_store.view_for_hook(hook_wanted.number),
-                )
-                error = invoke(
-                    CurrentCall(hook_wanted.plugin, hook_wanted.hook),
-                    hook_function,
-                    *arguments,
-                    context,
-                )
+            error = self._alert(hook_wanted)
             hook_error = None if error is None else raised_error(error, self._redact_secrets)
             self._send(HookEnded(number=hook_wanted.number, error=hook_error))
+
+    def _alert(self, hook_wanted: HookWanted) -> BaseException | None:
+        """Call a hook that alerts, beside the running call; return what it raised."""
+        plugin_name, hook_name = hook_wanted.plugin, hook_wanted.hook
+        plugin = self._plugins_by_name.get(plugin_name)
+        hook_function = None if plugin is None else plugin.hooks.get(hook_name)
+        if hook_function is None:
+            return None
+        services = self._services_by_name[plugin_name]
+        arguments = pickle.loads(hook_wanted.arguments)  # noqa: S301 - from our own daemon
+        context = ChildContext(
+            services,
+            None,
+            hook_name,
+            number=hook_wanted.number,
+            send_message=self._send,
+            store=services.child_store.view_for_hook(hook_wanted.number),
+        )
+        return invoke(CurrentCall(plugin_name, hook_name), hook_function, *arguments, context)
 
     def _shut_down(self) -> None:
         for plugin_name in self._plugins_by_name:

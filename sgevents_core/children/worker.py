@@ -154,20 +154,20 @@ class Worker:
             return start_error or not_called_error("it has ended already")
         return child.prepared
 
-    def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
+    def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
         """Make a call, and return its outcome.
 
         Args:
             request: The call.
-            limit: The time limit in seconds; None for none. It counts from the call's last
+            time_limit: The time limit in seconds; None for none. It counts from the call's last
                 heartbeat, and waiting for its store is not charged.
         """
         outcome = None
         while outcome is None:  # a process may have died before the call began in it
-            outcome = self._try_call(request, limit)
+            outcome = self._try_call(request, time_limit)
         return outcome
 
-    def _try_call(self, request: CallRequest, limit: float | None) -> CallOutcome | None:
+    def _try_call(self, request: CallRequest, time_limit: float | None) -> CallOutcome | None:
         """Make a call; return None if its process died before the call began."""
         request.began_at = time.perf_counter()
         if not self.prepare(for_new_event=request.source.body is not self._last_body):
@@ -186,9 +186,9 @@ class Worker:
                 request.plugin, request.callback_name, request.event_id
             )
             child.send(call_message)
-            reply = await_reply(child, call_number, replies, context, limit)
+            reply = await_reply(child, call_number, replies, context, time_limit)
             if reply is None and request.callback.is_async:
-                within = format_duration(limit or 0.0)
+                within = format_duration(time_limit or 0.0)
                 child.send(CancelWanted(number=call_number, within=within))
                 report_limit(CANCEL_SECONDS)
                 reply = await_reply(
@@ -200,7 +200,7 @@ class Worker:
                 if not reply.is_in(call_number):
                     return None
                 return death_outcome(request, reply, self._lane_children.name)
-            return end_overdue_call(request, child, limit or 0.0)
+            return end_overdue_call(request, child, time_limit or 0.0)
         finally:
             child.forget(call_number)
             child.running_call = None

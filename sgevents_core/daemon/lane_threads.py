@@ -32,7 +32,7 @@ class LaneThreads:
         """
         liveness.expect(_loop_names(lane))
         if isinstance(lane, DividedLane):
-            lane.around = partial(self._run_worker, lane, liveness)
+            lane.run_worker_body = partial(self._run_worker, lane, liveness)
         thread_body = partial(self._recorder.run_lane, lane.name, lane.run)
         lane_loop = partial(liveness.run, _lane_loop_name(lane), thread_body)
         return threading.Thread(target=lane_loop, name=f"lane-{lane.name}")

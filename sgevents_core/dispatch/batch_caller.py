@@ -183,17 +183,17 @@ class BatchCaller(Caller):
     # Calling
 
     def call_batches(
-        self, strand: int, gate: Gate | None, may_continue: Callable[[], bool]
+        self, strand_number: int, gate: Gate | None, may_continue: Callable[[], bool]
     ) -> bool:
         """Call the batches of a strand that are due; return whether any was called.
 
         Args:
-            strand: The strand.
+            strand_number: The strand.
             gate: Holds back calls of a divided lane; None if it is not divided.
             may_continue: Returns whether there is time for another call.
         """
         has_called = False
-        for line in self._batches.due(strand):
+        for line in self._batches.due(strand_number):
             lane_plugin = self._plugin_of_callback[line.callback_index]
             if not may_continue():
                 break

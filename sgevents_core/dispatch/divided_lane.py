@@ -68,7 +68,7 @@ class DividedLane(Lane):
         observers: Notified of each call, after the lane's own observers.
         clock: The clock by which batches become due.
 
-    `around` runs the body of a worker's thread.
+    `run_worker_body` runs the body of a worker's thread.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class DividedLane(Lane):
             order_by=strand_places.order_by,
             clock=clock,
         )
-        self.around: RunWorkerBody = _run_body
+        self.run_worker_body: RunWorkerBody = _run_body
         self.order_by = strand_places.order_by
         self.workers = worker_count
         self.pauses = 0
@@ -165,7 +165,7 @@ class DividedLane(Lane):
         super()._begin()
         self._worker_threads = [
             threading.Thread(
-                target=self.around,
+                target=self.run_worker_body,
                 args=(worker_number, partial(self._run_worker, worker_number)),
                 name=f"lane-{self.name}-{worker_number}",
             )
@@ -212,8 +212,8 @@ class DividedLane(Lane):
         current_time = time.monotonic()
         due_units = [
             strand_number
-            for strand_number, unit in enumerate(self._strand_units)
-            if unit.has_apart and unit.strand.is_due(current_time)
+            for strand_number, strand_unit in enumerate(self._strand_units)
+            if strand_unit.has_apart and strand_unit.strand.is_due(current_time)
         ]
         if self._batches is not None:
             due_units += self._strands_with_due_batches(self._batches)
@@ -243,12 +243,12 @@ class DividedLane(Lane):
             self._next_batch(),
             *self._strand.next_turns(current_time),
         ]
-        for strand_number, unit in enumerate(self._strand_units):
-            if unit.has_apart and not self._intake.is_aside(strand_number):
+        for strand_number, strand_unit in enumerate(self._strand_units):
+            if strand_unit.has_apart and not self._intake.is_aside(strand_number):
                 is_served = self._intake.is_served(strand_number)
                 waiting_seconds += [
                     max(seconds, _SERVED_SLEEP) if is_served else seconds
-                    for seconds in unit.strand.next_turns(current_time)
+                    for seconds in strand_unit.strand.next_turns(current_time)
                 ]
         waiting_seconds += self.deferred_calls.seconds_to_next(self.lane_plugins)
         return max(min(waiting_seconds), 0.001)
@@ -319,10 +319,11 @@ class DividedLane(Lane):
         super().continue_lane(ended_lane, changed_plugins)
         if not isinstance(ended_lane, DividedLane):
             return
-        for unit, ended_unit in zip(self._strand_units, ended_lane._strand_units, strict=True):
-            strand_plugins = unit.strand.lane_plugins
+        ended_units = ended_lane._strand_units
+        for strand_unit, ended_unit in zip(self._strand_units, ended_units, strict=True):
+            strand_plugins = strand_unit.strand.lane_plugins
             self._wait_with(strand_plugins, ended_unit.strand.lane_plugins, changed_plugins)
-            unit.has_apart = any(one.record.apart for one in strand_plugins)
+            strand_unit.has_apart = any(one.record.apart for one in strand_plugins)
 
     def _await_hanging(self, lane_plugin: LanePlugin, executor: Executor) -> None:
         super()._await_hanging(lane_plugin, executor)
@@ -334,41 +335,41 @@ class DividedLane(Lane):
 
     def _serve_strand(self, strand_number: int, worker_number: int) -> tuple[bool, bool]:
         """Serve one strand; return whether anything was done, and whether more remains."""
-        unit = self._strand_units[strand_number]
-        strand = unit.strand
+        strand_unit = self._strand_units[strand_number]
+        strand = strand_unit.strand
         strand.slot.serve(worker_number)
         self._executors.lend(strand.lane_plugins, worker_number)
         strand.finished, strand.done = self._intake.place(strand_number)
-        has_handled = self._serve_queue(strand_number, unit)
+        has_handled = self._serve_queue(strand_number, strand_unit)
         has_worked = False
-        if unit.gate.waits_for is None and not self._stop_event.is_set():
+        if strand_unit.gate.waits_for is None and not self._stop_event.is_set():
             if self._intake.next_entry(strand_number) is None:
                 strand.finished, strand.done = self._intake.place(strand_number)
             has_worked = strand.catch_up_all()
-            if unit.gate.waits_for is None:
+            if strand_unit.gate.waits_for is None:
                 has_worked = strand.call_batches(strand_number) or has_worked
-        unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
+        strand_unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
         self._executors.take_back(strand.lane_plugins)
-        self._wait_for_slot(strand_number, unit.gate)
+        self._wait_for_slot(strand_number, strand_unit.gate)
         return has_handled or has_worked, has_worked
 
-    def _wait_for_slot(self, unit_number: int, gate: StrandGate) -> None:
+    def _wait_for_slot(self, unit: int, gate: StrandGate) -> None:
         """Put a unit aside until its gate admits its next call."""
         waits_for, gate.waits_for = gate.waits_for, None
         if waits_for is not None:
-            self._intake.put_aside(unit_number)
-            waits_for.wait(unit_number)
+            self._intake.put_aside(unit)
+            waits_for.wait(unit)
 
-    def _serve_queue(self, strand_number: int, unit: StrandUnit) -> bool:
+    def _serve_queue(self, strand_number: int, strand_unit: StrandUnit) -> bool:
         """Handle a strand's queue for one slice of time; return whether it had any entries."""
         has_handled = False
         slice_end = time.monotonic() + SLICE_SECONDS
-        strand = unit.strand
+        strand = strand_unit.strand
         while (
             entry := self._intake.next_entry(strand_number)
         ) is not None and not self._stop_event.is_set():
-            if unit.pauses_seen != self.pauses:
-                unit.pauses_seen = self.pauses
+            if strand_unit.pauses_seen != self.pauses:
+                strand_unit.pauses_seen = self.pauses
                 strand.leave_paused()
             try:
                 is_finished = strand.handle(entry)
@@ -417,10 +418,10 @@ class DividedLane(Lane):
         """Let a plugin that was separate from the lane be separate from each of its strands."""
         strands = record.spread(self.order_by)
         self.ledger.record(Step(plugins=strands, whole=[record.name]))
-        for strand_number, unit in enumerate(self._strand_units):
-            strand_record = unit.strand.lane_plugins[plugin_index].record
+        for strand_number, strand_unit in enumerate(self._strand_units):
+            strand_record = strand_unit.strand.lane_plugins[plugin_index].record
             strand_record.stop_at(strands[strand_number].progress)
-            unit.has_apart = True
+            strand_unit.has_apart = True
         record.join_strands(self.order_by)
         self._intake.wake(range(STRANDS))
 
@@ -458,8 +459,8 @@ class DividedLane(Lane):
         """Return each plugin as a whole, and in each strand."""
         strand_plugins = [
             strand_plugin
-            for unit in self._strand_units
-            for strand_plugin in unit.strand.lane_plugins
+            for strand_unit in self._strand_units
+            for strand_plugin in strand_unit.strand.lane_plugins
         ]
         return [*self.lane_plugins, *strand_plugins]
 

@@ -90,20 +90,20 @@ class DividedLaneAccess(LaneAccess):
             self._lane.errands.wait_for(NO_CALL_SLOT)
             self.release(strand_number)
             return None
-        unit = self._strand_units[strand_number]
-        unit.strand.slot.serve(self.errand_worker)
-        self._executors.lend(unit.strand.lane_plugins, self.errand_worker)
-        return unit.strand.lane_plugins[self._lane.lane_plugins.index(lane_plugin)]
+        strand_unit = self._strand_units[strand_number]
+        strand_unit.strand.slot.serve(self.errand_worker)
+        self._executors.lend(strand_unit.strand.lane_plugins, self.errand_worker)
+        return strand_unit.strand.lane_plugins[self._lane.lane_plugins.index(lane_plugin)]
 
     def release_after_call(self, lane_plugin: LanePlugin) -> None:
         """Release the strand that `claim_for_call` took."""
         record = lane_plugin.record
         if not isinstance(record, StrandRecord):
             raise TypeError("it is not in a strand")
-        unit = self._strand_units[record.strand]
-        unit.gate.over(lane_plugin)
-        self._executors.take_back(unit.strand.lane_plugins)
-        unit.has_apart = unit.has_apart or record.apart
+        strand_unit = self._strand_units[record.strand]
+        strand_unit.gate.over(lane_plugin)
+        self._executors.take_back(strand_unit.strand.lane_plugins)
+        strand_unit.has_apart = strand_unit.has_apart or record.apart
         self.release(record.strand)
 
     def progress_by(self, record: AnyPluginRecord) -> Progress:
@@ -184,14 +184,9 @@ class DividedLaneAccess(LaneAccess):
         if lane_plugin is None:
             return list(record.strands.values())
         plugin_index = self._lane.lane_plugins.index(lane_plugin)
-        strand_records = [
-            unit.strand.lane_plugins[plugin_index].record for unit in self._strand_units
-        ]
-        return [
-            strand_record
-            for strand_record in strand_records
-            if isinstance(strand_record, StrandRecord)
-        ]
+        strands = [strand_unit.strand for strand_unit in self._strand_units]
+        strand_records = [strand.lane_plugins[plugin_index].record for strand in strands]
+        return [record for record in strand_records if isinstance(record, StrandRecord)]
 
     def give_back(self, unit: int, *, has_work: bool) -> None:
         """Give back a unit of work; errands that wait for it come first."""

@@ -160,9 +160,9 @@ class Intake:
         """Return whether a worker or an errand has a unit now."""
         return unit in self._served_units
 
-    def next_entry(self, strand: int) -> Entry | None:
+    def next_entry(self, strand_number: int) -> Entry | None:
         """Return the next entry of a strand that the caller serves; None if none waits."""
-        queue = self._strand_queues[strand]
+        queue = self._strand_queues[strand_number]
         return queue[0] if queue else None
 
     def finish(self, strand_number: int, seq: int) -> None:
@@ -172,17 +172,17 @@ class Intake:
             self._queued_bytes -= len(entry.body)
             self._strand_places[strand_number] = Progress(seq)
 
-    def stop_at(self, strand: int, progress: Progress) -> None:
+    def stop_at(self, strand_number: int, progress: Progress) -> None:
         """Record that the next entry of a strand stays on the queue, with some callbacks done."""
         with self._condition:
-            self._strand_places[strand] = progress
+            self._strand_places[strand_number] = progress
 
     # For any thread
 
-    def place(self, strand: int) -> Progress:
+    def place(self, strand_number: int) -> Progress:
         """Return the progress of a strand."""
         with self._condition:
-            return self._place_of(strand)
+            return self._place_of(strand_number)
 
     def places(self) -> StrandPlaces:
         """Return the progress of all strands, at one moment."""
@@ -204,8 +204,8 @@ class Intake:
             ]
             if not oldest_entries:
                 return None
-            _, strand = min(oldest_entries)
-            return strand, self._strand_queues[strand][0]
+            _, strand_number = min(oldest_entries)
+            return strand_number, self._strand_queues[strand_number][0]
 
     def waiting(self) -> int:
         """Return how many entries are on the queues."""
@@ -219,7 +219,7 @@ class Intake:
         return strand_place
 
     def _lowest_place(self) -> int:
-        return min(self._place_of(strand).finished for strand in range(STRANDS))
+        return min(self._place_of(strand_number).finished for strand_number in range(STRANDS))
 
     def _wake_unit(self, unit: int) -> None:
         if self._woken_units[unit] or unit in self._units_aside:

@@ -416,7 +416,7 @@ class Lane:
     def _next_entries(self, strand: Strand) -> tuple[list[Entry], int]:
         """Return the wanted ones of the next entries, and the last `seq` of all.
 
-        What is done of an entry is of the next one, wanted or not.
+        Where some callbacks are done with the next entry, it is returned alone, wanted or not.
         """
         if strand.done:
             next_entries = self.ledger.read(strand.finished, 1)

@@ -31,7 +31,7 @@ class StrandGate:
 
     Args:
         strand: The strand.
-        strand_number: Its number.
+        unit: Its unit of work.
         note_pause: Called after a call whose plugin is paused.
         let_hang: Called after a call that hangs, with the plugin in the strand.
         note_free: Called once a slow plugin may be called again in other strands.
@@ -40,13 +40,13 @@ class StrandGate:
     def __init__(
         self,
         strand: Strand,
-        strand_number: int,
+        unit: int,
         note_pause: Callable[[], None],
         let_hang: Callable[[LanePlugin], None],
         note_free: Callable[[], None],
     ) -> None:
         self._strand = strand
-        self._strand_number = strand_number
+        self._unit = unit
         self._note_free = note_free
         self._note_pause = note_pause
         self._let_hang = let_hang
@@ -78,14 +78,12 @@ class StrandGate:
         If `concurrency` keeps it from that, the strand waits; a slow plugin waits alone.
         """
         ended_workers = lane_plugin.ended_workers
-        if ended_workers.is_slow and not ended_workers.begin_call(
-            self._strand_number, time.monotonic()
-        ):
+        if ended_workers.is_slow and not ended_workers.begin_call(self._unit, time.monotonic()):
             return False
         admission = lane_plugin.admission
         if admission is None or admission.take():
             return True
-        ended_workers.end_call(self._strand_number)
+        ended_workers.end_call(self._unit)
         if not admission.is_stuck:
             self.waits_for = admission
         return False
@@ -94,7 +92,7 @@ class StrandGate:
         """Give back the slot of an admitted call, unless the call hangs and keeps it."""
         if lane_plugin.record.state == "paused":
             self._note_pause()
-        if lane_plugin.ended_workers.end_call(self._strand_number):
+        if lane_plugin.ended_workers.end_call(self._unit):
             self._note_free()
         if lane_plugin.hung is not None:
             self._let_hang(lane_plugin)
@@ -114,4 +112,6 @@ class StrandUnit:
         self.strand = strand
         self.gate = gate
         self.pauses_seen = -1
+        """How many pauses of the lane's plugins were noticed here."""
         self.has_apart = True
+        """Whether any plugin may be separate from it."""
