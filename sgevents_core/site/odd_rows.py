@@ -62,8 +62,8 @@ class SetAsideRows:
         if self._known_names:
             readable_names = [
                 odd_name
-                for late_row, _ in late_rows
-                if (odd_name := str(late_row.id)) in self._known_names
+                for late_row in late_rows
+                if (odd_name := str(late_row.row.id)) in self._known_names
             ]
             self._known_names.difference_update(readable_names)
             self._taken_names += readable_names

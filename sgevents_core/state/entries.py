@@ -43,7 +43,7 @@ LATE: Final = 1
 LATE_BY_AUDIT: Final = 2
 
 
-class LateRow(NamedTuple):
+class LateRow(Struct, frozen=True, gc=False):
     """A row to append, and whether it came late (a higher id was appended before it).
 
     Args:

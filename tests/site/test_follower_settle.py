@@ -20,8 +20,8 @@ def appended(feed: SimulatedFeed, seconds: float) -> Iterator[tuple[float, int]]
     while feed.site.now < until:
         before = len(feed.journal.rows)
         feed.turn(until)
-        for row, _ in feed.journal.rows[before:]:
-            yield feed.site.now, row.id
+        for late_row in feed.journal.rows[before:]:
+            yield feed.site.now, late_row.row.id
 
 
 def test_late_rows_keep_their_place() -> None:

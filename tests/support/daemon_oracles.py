@@ -137,7 +137,7 @@ def lost(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 
 def _wanted(daemon: SimulatedDaemon) -> Iterator[Series]:
-    events = [event_of(row.body) for row, _ in daemon.journal.rows]
+    events = [event_of(one.row.body) for one in daemon.journal.rows]
     for name, plugin in daemon.house.plugins.items():
         first = max(daemon.joined[name], daemon.pruned.get(name, 0)) + 1
         for callback in plugin.callbacks:

@@ -25,6 +25,6 @@ def grow(state: Writer, rows: Iterable[Row], late: Collection[int] = (), era: in
     """Append rows to the journal as the feed does; return its end."""
     taken = [LateRow(row, row.id in late) for row in rows]
     feed = state.load_feed()
-    frontier = max([row.id for row, _ in taken] + [feed.state.frontier if feed else 0])
+    frontier = max([one.row.id for one in taken] + [feed.state.frontier if feed else 0])
     change = FeedChange(FeedState(era=era, frontier=frontier, anchor_at=AT))
     return state.append(state.end(), taken, change)

@@ -217,8 +217,9 @@ def check(feed: SimulatedFeed, dropped: Collection[int] = ()) -> None:
     ids = feed.journal.ids
     assert sorted(ids) == sorted(feed.site.visible.keys() - dropped)
     highest = 0
-    for row, late in feed.journal.rows:
-        assert bool(late) == (row.id < highest)
+    for late_row in feed.journal.rows:
+        row = late_row.row
+        assert bool(late_row.late) == (row.id < highest)
         assert row.at == feed.site.visible[row.id] or not row.dated
         highest = max(highest, row.id)
     assert feed.oracle.missed_by_looks == []

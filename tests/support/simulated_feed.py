@@ -70,12 +70,12 @@ class SimulatedJournal:
     @property
     def ids(self) -> list[int]:
         """The ids in the order appended."""
-        return [row.id for row, _ in self.rows]
+        return [one.row.id for one in self.rows]
 
     @property
     def late_ids(self) -> list[int]:
         """The ids that were marked late, in the order appended."""
-        return [row.id for row, late in self.rows if late]
+        return [one.row.id for one in self.rows if one.late]
 
 
 def _copied(state: FeedState) -> FeedState:
@@ -116,7 +116,7 @@ class Oracle:
                 if span.size <= 1000 and span.last <= reach:
                     self._looked |= dict.fromkeys(range(span.first, span.last + 1), asked)
         if isinstance(call, Fetch):
-            missed = (row.id for row, _ in rows if self._was_for_a_look(row, in_time))
+            missed = (one.row.id for one in rows if self._was_for_a_look(one.row, in_time))
             self.missed_by_looks += missed
 
     def _was_for_a_look(self, row: Row, in_time: float) -> bool:
@@ -275,7 +275,7 @@ class SimulatedFeed:
         change = self.follower.take_changes()
         if change is not None:
             self.journal.append(taken.rows, change)
-            self.asked_for |= {row.id: asked for row, late in taken.rows if not late}
+            self.asked_for |= {one.row.id: asked for one in taken.rows if not one.late}
             self.oracle.given_up += [(m.first, m.last, asked) for m in change.put if not m.hot]
             self.notices += taken.notices
         if self._random.random() < self.crashing:

@@ -44,14 +44,14 @@ class MemoryFeedWriter(MemoryReader):
         tables, feed_era = self._tables, change.state.era
         with tables.lock:
             self._check_end(expected_seq)
-            event_keys = {(feed_era, site_row.id) for site_row, _ in appended_rows}
+            event_keys = {(feed_era, late_row.row.id) for late_row in appended_rows}
             if len(event_keys) < len(appended_rows) or not event_keys.isdisjoint(tables.seqs):
                 raise StateError(path="memory", reason="an event is appended twice")
             write_feed(tables, change)
-            for entry_seq, (site_row, lateness) in enumerate(appended_rows, expected_seq + 1):
-                tables.seqs[feed_era, site_row.id] = entry_seq
+            for entry_seq, late_row in enumerate(appended_rows, expected_seq + 1):
+                tables.seqs[feed_era, late_row.row.id] = entry_seq
                 tables.journal[entry_seq] = _build_entry(
-                    entry_seq, feed_era, site_row, lateness=lateness
+                    entry_seq, feed_era, late_row.row, lateness=late_row.late
                 )
         return expected_seq + len(appended_rows)
 

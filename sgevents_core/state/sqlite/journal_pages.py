@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from operator import itemgetter, lt
+from operator import attrgetter, lt
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -83,7 +83,7 @@ class DamagedPageError(ValueError):
 
 _encode_heads: Final = msgspec.json.Encoder().encode
 _decode_heads: Final = msgspec.json.Decoder(PageHeads).decode
-_how_late: Final = itemgetter(1)
+_how_late: Final = attrgetter("late")
 _scan_row: Final = json.JSONDecoder(strict=False).raw_decode
 
 
@@ -91,7 +91,7 @@ def can_be_page(late_rows: Sequence[LateRow]) -> bool:
     """Return whether rows can be a page: enough of them, all in turn, with ascending ids."""
     if not FEWEST_EVENTS <= len(late_rows) <= MOST_EVENTS or any(map(_how_late, late_rows)):
         return False
-    event_ids = [row.id for row, _ in late_rows]
+    event_ids = [late_row.row.id for late_row in late_rows]
     return all(map(lt, event_ids, event_ids[1:]))
 
 

@@ -38,7 +38,7 @@ def insert_entries(
     for start in range(0, len(late_rows), MOST_EVENTS):
         some_rows = late_rows[start : start + MOST_EVENTS]
         if can_be_page(some_rows) and _is_free(connection, era, some_rows):
-            page = encode_page(first_seq + start, era, [row for row, _ in some_rows])
+            page = encode_page(first_seq + start, era, [one.row for one in some_rows])
             connection.execute("INSERT INTO journal_pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", page)
         else:
             _refuse_known(connection, era, some_rows)
@@ -59,7 +59,7 @@ def _is_free(connection: sqlite3.Connection, era: int, late_rows: Sequence[LateR
 
 def _refuse_known(connection: sqlite3.Connection, era: int, late_rows: Sequence[LateRow]) -> None:
     """Refuse rows whose events are in pages; an index refuses those that are rows."""
-    known_ids = ids_in_pages(fetch_with(connection), era, [row.id for row, _ in late_rows])
+    known_ids = ids_in_pages(fetch_with(connection), era, [one.row.id for one in late_rows])
     if known_ids:
         raise sqlite3.IntegrityError(f"the journal has event {known_ids[0]} already")
 
@@ -77,14 +77,21 @@ def _insert_rows(
                 insert_statement,
                 [
                     column
-                    for seq, (row, late) in enumerate(
+                    for seq, late_row in enumerate(
                         late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
                     )
-                    for column in (seq, era, row.id, row.event_type, row.at, late, row.body,
-                                   _checksum_of_row(era, row), row.strands)
+                    for column in _columns_of(seq, era, late_row)
                 ],
-            )  # fmt: skip
+            )
         first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
+
+
+def _columns_of(seq: int, era: int, late_row: LateRow) -> tuple[Any, ...]:
+    row = late_row.row
+    return (
+        *(seq, era, row.id, row.event_type, row.at, late_row.late),
+        *(row.body, _checksum_of_row(era, row), row.strands),
+    )
 
 
 def insert_moved_entries(
