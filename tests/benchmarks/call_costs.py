@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from catching_up import drain_with_daemon
-from event_rows import BEGIN, KINDS, encode_row
+from event_rows import encode_row
 from journal_rows import grow
 from lane_house import House, opened_house
 from lean_site import running_lean_site
 from measuring import Figure, Scale, measure_in_turns, median_figure, ratio_figure
+from msgspec import Raw
 
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.state.entries import Row
+from sgevents_core.site.row_decoding import decode_rows
 
 _FEW: Final = 1
 _MANY: Final = 11
@@ -58,17 +59,10 @@ def measure_lane(events: int, *matches: Match) -> Mapping[str, float]:
 
 def fill_journal(house: House, events: int) -> None:
     """Put events into the journal as the feed does."""
-    at = int(BEGIN.timestamp())
     for first in range(0, events, 500):
         numbers = range(first, min(first + 500, events))
-        event_types = [KINDS[number % len(KINDS)].event_type for number in numbers]
-        grow(
-            house.state,
-            [
-                Row(number + 1, at + number // 10, event_type, encode_row(number, number + 1))
-                for number, event_type in zip(numbers, event_types, strict=True)
-            ],
-        )
+        records = [Raw(encode_row(number, number + 1)) for number in numbers]
+        grow(house.state, decode_rows(records).rows.values())
 
 
 def measure_plain_calls(calls: int) -> Mapping[str, float]:
