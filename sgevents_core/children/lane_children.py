@@ -17,7 +17,6 @@ from sgevents_core.children.launching import Launcher
 from sgevents_core.children.messages import (
     Prepare,
     Prepared,
-    ScriptsLearned,
     SiteReport,
     pickled_with_secrets,
 )
@@ -164,12 +163,6 @@ class LaneChildren:
         """Note that a plugin was shut down: later children wait until it is started again."""
         if plugin_name in self._started_plugins:
             self._started_plugins.remove(plugin_name)
-
-    def scripts_learned(self) -> ScriptsLearned | None:
-        """Return the names of the site's scripts; None if none are known."""
-        if self.scripts is None:
-            return None
-        return ScriptsLearned(names=self.scripts.names, ids=self.scripts.ids)
 
     def leave_out(self, child_death: ChildDeath) -> bool:
         """Leave out the plugin in whose step a child died while it prepared.

@@ -36,6 +36,7 @@ from sgevents_core.children.messages import (
     HookEnded,
     HookWanted,
     Prepared,
+    ScriptsLearned,
     StopWaits,
 )
 from sgevents_core.children.process import Child, ChildDeath
@@ -180,7 +181,8 @@ class Worker:
         replies = child.listen(call_number)
         try:
             request.began_at = time.perf_counter()
-            call_message = CallWanted(number=call_number, call=self._make_message(request))
+            self._send_new_scripts(child)
+            call_message = CallWanted(number=call_number, call=self._make_message(request, child))
             self._call_began_at = time.time()
             child.running_call = CurrentCall(  # before it can print anything
                 request.plugin, request.callback_name, request.event_id
@@ -288,19 +290,21 @@ class Worker:
         """Wait until its process has ended, and kill it if that takes too long."""
         self._process.close()
 
-    def _make_message(self, request: CallRequest) -> CallMessage:
+    def _make_message(self, request: CallRequest, child: Child) -> CallMessage:
         """Return the message of a call, without the event's row if the process has it."""
-        child, scripts = self._process.child, self._lane_children.scripts
-        if child is not self._informed_child:
-            self._informed_child, self._last_body, self._scripts_version = child, None, -1
-        if scripts is not None and child is not None and scripts.version != self._scripts_version:
-            self._scripts_version = scripts.version
-            learned = self._lane_children.scripts_learned()
-            if learned is not None:
-                child.send(learned)
         body = request.source.body
-        is_there, self._last_body = body is self._last_body, body
+        is_there = child is self._informed_child and body is self._last_body
+        self._informed_child, self._last_body = child, body
         return request.message(b"" if is_there else body)
+
+    def _send_new_scripts(self, child: Child) -> None:
+        """Send a process the names of scripts, if it has not got the latest."""
+        scripts = self._lane_children.scripts
+        if scripts is None:
+            return
+        if child is not self._informed_child or scripts.version != self._scripts_version:
+            self._scripts_version = scripts.version
+            child.send(ScriptsLearned(names=scripts.names, ids=scripts.ids))
 
 
 def _note_store_use(request: CallRequest, outcome: CallOutcome) -> CallOutcome:

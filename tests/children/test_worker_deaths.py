@@ -12,7 +12,8 @@ import pytest
 from waiting import PATIENCE, wait_until
 from worker_house import NOTES, WorkerHouse, error_of, is_running
 
-from sgevents_core.calling.outcome import CallDeath
+from sgevents_core.calling.outcome import CallDeath, RaisedError
+from sgevents_core.children.process import Child
 
 SUDDEN = {
     "segfault": ("ctypes.string_at(0)", "Segmentation fault"),
@@ -214,3 +215,29 @@ def on_event(event, ctx):
             logger.removeFilter(wait_for_the_end)
             os.close(pidfd)
     assert seen == [str(number) for number in range(100)]
+
+
+def test_a_process_started_beside_a_call_gets_its_event(
+    house: WorkerHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook that replaces a dead process just before a call is sent leaves it nothing to miss."""
+    house.plugin("notes", NOTES)
+    dead_processes: list[Child | None] = []
+    with house.working() as worker:
+        process = worker._process
+        child_for = process.child_for
+
+        def child_replaced_meanwhile(plugin_name: str) -> tuple[Child | None, RaisedError | None]:
+            child, child_error = child_for(plugin_name)
+            if child is not None and not dead_processes:
+                dead_processes.append(child)
+                child.kill()
+                child.wait()
+                assert process.replace(child) is None
+            return child, child_error
+
+        monkeypatch.setattr(process, "child_for", child_replaced_meanwhile)
+        outcome = house.call(worker, "notes", 7)
+    assert dead_processes
+    assert outcome.error is None
+    assert house.written("calls") == "notes 7 site:1:7:notes:notes:on_event 1\n"
