@@ -254,10 +254,10 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     services.event_records.forget_event(request.event_id)  # another attempt reads it again
     began_at = time.monotonic() - (time.perf_counter() - request.began_at)
     raised = raised_error(error, services.redact, failure_rule_of(request))
-    site_unanswered = services.contact.has_failed_since(began_at)
     kept_changes: StoreChanges | None = None if store_changes is None else {}
     timed_out = type(error) is CallbackTimeout  # cancelled, and it has ended
-    site_unanswered = site_unanswered or (timed_out and services.contact.is_waiting)
+    contact = services.contact
+    site_unanswered = contact.has_failed_since(began_at) or (timed_out and contact.is_waiting)
     return CallOutcome(
         seconds, request.was_called, raised, timed_out, kept_changes, write_count, site_unanswered
     )

@@ -104,35 +104,20 @@ class Announcer:
             note_failure(failure)
         if next_attempt_at is None:
             next_attempt_at = record.retry_at if failure.outcome == "retry" else 0.0
-        self._queue_alert(
-            "callback_failed",
-            CallbackFailure(
-                plugin=failure.plugin,
-                callback=failure.callback,
-                event=event,
-                error=failure.error,
-                traceback=failure.traceback,
-                attempt=failure.attempt,
-                next_attempt_at=datetime.fromtimestamp(next_attempt_at, timezone.utc)
-                if next_attempt_at
-                else None,
-                events=tuple(events),
-            ),
+        retried_at = datetime.fromtimestamp(next_attempt_at, timezone.utc)
+        callback_failure = CallbackFailure(
+            plugin=failure.plugin,
+            callback=failure.callback,
+            event=event,
+            error=failure.error,
+            traceback=failure.traceback,
+            attempt=failure.attempt,
+            next_attempt_at=retried_at if next_attempt_at else None,
+            events=tuple(events),
         )
+        self._queue_alert("callback_failed", callback_failure)
         if failure.outcome == "dead-letter":
-            self._queue_alert(
-                "dead_lettered",
-                DeadLetter(
-                    plugin=failure.plugin,
-                    callback=failure.callback,
-                    event=event,
-                    error=failure.error,
-                    traceback=failure.traceback,
-                    attempts=failure.attempt,
-                    number=letter_number,
-                    events=tuple(events),
-                ),
-            )
+            self._queue_alert("dead_lettered", _dead_letter_of(callback_failure, letter_number))
         if record.state == "paused":
             self.paused(record, event)
 
@@ -273,6 +258,20 @@ def call_hook(
             },
         )
     return error
+
+
+def _dead_letter_of(callback_failure: CallbackFailure, letter_number: int) -> DeadLetter:
+    """Return the dead letter that a failed callback has left."""
+    return DeadLetter(
+        plugin=callback_failure.plugin,
+        callback=callback_failure.callback,
+        event=callback_failure.event,
+        error=callback_failure.error,
+        traceback=callback_failure.traceback,
+        attempts=callback_failure.attempt,
+        number=letter_number,
+        events=callback_failure.events,
+    )
 
 
 _ACTIONS: Final = {

@@ -19,11 +19,9 @@ from sgevents_core.calling.batches import batch_message, bind_events, bind_key, 
 from sgevents_core.calling.deferral import failure_at_limit, put_off
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.judging import (
-    NO_END,
     RETURNED,
     Circumstances,
     Decision,
-    failure_of,
     judge_call,
 )
 from sgevents_core.calling.outage import wait_after
@@ -302,11 +300,8 @@ class BatchCaller(Caller):
         self, line: BatchLine, call: BatchCall, outcome: CallOutcome, error: RaisedError
     ) -> None:
         """Judge the failure of a batch, now or once the site answers."""
-        failure = failure_of(call, error, time.time())
+        failure, decision = self._judge_at_once(call, outcome, error)
         site_health = call.services.contact.health
-        worker_end = self._count_worker_end(call, outcome) if outcome.ended_worker else NO_END
-        is_site_down = None if site_health is None else site_health.is_down
-        decision = self._judge_failure(call, outcome, is_site_down, worker_end)
         if decision.action == "wait for site" and site_health is not None:
             charge = partial(self._charge_batch_now, line, call, outcome, failure)
             retry_after = error.facts.retry_after or 0.0

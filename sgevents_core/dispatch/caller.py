@@ -279,11 +279,7 @@ class Caller:
 
     def _fail(self, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
         """Judge a failure, now or once the site answers; return False if the plugin stops."""
-        failure = failure_of(call, error, time.time())
-        site_health = call.services.contact.health
-        worker_end = self._count_worker_end(call, outcome) if outcome.ended_worker else NO_END
-        is_site_down = None if site_health is None else site_health.is_down
-        decision = self._judge_failure(call, outcome, is_site_down, worker_end)
+        failure, decision = self._judge_at_once(call, outcome, error)
         if decision.action == "wait for site":
             charge = partial(self._charge_own_fault, call.apart(), outcome, failure)
             retry_after = error.facts.retry_after or 0.0
@@ -294,6 +290,16 @@ class Caller:
         if decision.outcome == "defer":
             return self._defer(call, failure, error, decision)
         return self._charge(call, failure, decision)
+
+    def _judge_at_once(
+        self, call: Call, outcome: CallOutcome, error: RaisedError
+    ) -> tuple[Failure, Decision]:
+        """Return a failure and the decision about it, which may be to wait for the site."""
+        failure = failure_of(call, error, time.time())
+        site_health = call.services.contact.health
+        worker_end = self._count_worker_end(call, outcome) if outcome.ended_worker else NO_END
+        is_site_down = None if site_health is None else site_health.is_down
+        return failure, self._judge_failure(call, outcome, is_site_down, worker_end)
 
     def _defer(self, call: Call, failure: Failure, error: RaisedError, decision: Decision) -> bool:
         """Put a call off; its plugin goes on, unless something else stops it."""

@@ -25,11 +25,12 @@ from sgevents_core.site.questions import (
 from sgevents_core.site.row_decoding import DecodedRows
 from sgevents_core.state.entries import Row
 
-Asked: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Ids | Fetch
+RowsCall: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Ids | Fetch
+"""A call that is answered with rows."""
 
 
 def answer_of(
-    site_call: Asked, decoded_rows: DecodedRows, row_limit: int, site_date: int | None
+    site_call: RowsCall, decoded_rows: DecodedRows, row_limit: int, site_date: int | None
 ) -> Answer:
     """Return the site's answer to a call.
 
@@ -77,7 +78,7 @@ def _ordered_rows(event_rows: list[Row], *, is_full: bool, is_descending: bool) 
     )
 
 
-def _requested_rows(site_call: Asked, event_rows: list[Row]) -> list[Row]:
+def _requested_rows(site_call: RowsCall, event_rows: list[Row]) -> list[Row]:
     """Return the rows that answer the query; a row outside it proves nothing.
 
     Raises:
@@ -92,7 +93,7 @@ def _requested_rows(site_call: Asked, event_rows: list[Row]) -> list[Row]:
     return event_rows
 
 
-def _unrequested_rows(site_call: Asked, event_rows: Sequence[Row]) -> Sequence[Row]:
+def _unrequested_rows(site_call: RowsCall, event_rows: Sequence[Row]) -> Sequence[Row]:
     match site_call:
         case Page() | After():
             return [event_row for event_row in event_rows if event_row.id <= site_call.above]

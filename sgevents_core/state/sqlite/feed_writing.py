@@ -62,8 +62,7 @@ class SqliteFeedWriter(SqliteReader):
         """Append rows and the feed's state atomically, and return the journal's new end."""
         feed_era = change.state.era
         with self._database.transaction() as connection:
-            if self.end() != expected_seq:
-                raise StaleWriter(what="the journal")
+            self._check_end(expected_seq)
             insert_entries(connection, expected_seq + 1, feed_era, appended_rows)
             write_feed(connection, change)
         return expected_seq + len(appended_rows)
@@ -83,8 +82,7 @@ class SqliteFeedWriter(SqliteReader):
             StaleWriter: Another writer has appended since; nothing was written.
         """
         with self._database.transaction(durable=True) as connection:
-            if self.end() != expected_seq:
-                raise StaleWriter(what="the journal")
+            self._check_end(expected_seq)
             write_new_era(connection, change)
             write_request_step(connection, step)
 
@@ -100,10 +98,13 @@ class SqliteFeedWriter(SqliteReader):
             StaleWriter: Another writer has appended since; nothing was written.
         """
         with self._database.transaction(durable=True) as connection:
-            if self.end() != expected_seq:
-                raise StaleWriter(what="the journal")
+            self._check_end(expected_seq)
             write_feed(connection, change)
             write_request_step(connection, step)
+
+    def _check_end(self, expected_seq: int) -> None:
+        if self.end() != expected_seq:
+            raise StaleWriter(what="the journal")
 
     def answer(self, step: RequestStep) -> None:
         """Answer a request that changes no other record."""
