@@ -15,6 +15,7 @@ from typing import Final
 
 from sgevents_core.children.channel import Channel, ChannelClosed
 from sgevents_core.children.child_process import ChildProcess
+from sgevents_core.children.death_signal import end_forks_with_this_process
 from sgevents_core.children.launching import STACK_SIGNAL
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.observe.printed_output import unbuffered_stream
@@ -35,6 +36,7 @@ def main() -> None:
     ):
         os.set_inheritable(descriptor, False)
     _release_in_forks(lock_descriptor)
+    end_forks_with_this_process()
     for (
         signal_number
     ) in _STOP_SIGNALS:  # the daemon ends this process, once the running call has returned

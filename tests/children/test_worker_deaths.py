@@ -109,6 +109,26 @@ def on_event(event, ctx):
     assert len(house.written("calls").splitlines()) == 3
 
 
+def test_a_fork_that_stays_ends_with_its_worker(house: WorkerHouse) -> None:
+    """Although the worker process ends in order, no copy of it is left behind."""
+    house.plugin(
+        "stays",
+        """
+@hookimpl
+def on_event(event, ctx):
+    child = os.fork()
+    if child == 0:
+        threading.Event().wait()
+    (FOLDER / "forked").write_text(str(child))
+""",
+    )
+    with house.working() as worker:
+        assert house.call(worker, "stays").error is None
+        forked = int(house.written("forked"))
+        assert is_running(forked)
+    wait_until(lambda: not is_running(forked))
+
+
 def test_a_fork_cannot_use_a_store_that_the_call_had_not_used(house: WorkerHouse) -> None:
     """It is told why, and ends."""
     house.plugin(

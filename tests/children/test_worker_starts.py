@@ -133,16 +133,19 @@ def test_plugin_that_cannot_be_loaded_later_waits_for_a_person(house: WorkerHous
 
 
 def test_a_lane_starts_only_when_its_old_processes_are_gone(house: WorkerHouse) -> None:
-    """Each holds a share of the lane's lock until it has ended; a fork of a callback does not."""
+    """Each holds a share of the lane's lock until it has ended; a fork that stays does not."""
     house.plugin(
         "forks",
         """
 @hookimpl
 def on_event(event, ctx):
     child = os.fork()
-    if child == 0:
+    if child:
+        os.waitpid(child, 0)
+    elif os.fork() == 0:
         time.sleep(600)
-    (FOLDER / "pid").write_text(str(child))
+    else:
+        (FOLDER / "pid").write_text(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
 """,
     )
     lock = LaneLock(house.state, LANE)
