@@ -67,9 +67,8 @@ class Intake:
         strand_place = self._strand_places[strand_number]
         if entry.seq > strand_place.finished:
             strand_queue = self._strand_queues[strand_number]
-            if (
-                not strand_queue and strand_place.running != entry.seq
-            ):  # it was level with the intake
+            was_level = not strand_queue and strand_place.running != entry.seq
+            if was_level:
                 self._strand_places[strand_number] = Progress.at(entry.seq)
             strand_queue.append(entry)
             self._queued_bytes += len(entry.body)

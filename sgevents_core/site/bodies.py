@@ -52,10 +52,10 @@ _decode_row: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_rows: Final = msgspec.json.Decoder(_RowsAnswer).decode
 
 
-def decoded_rows(body: bytes | str) -> Any:
-    """Return the decoded answer with its rows left as JSON (`msgspec.Raw`).
+def answer_with_raw_rows(body: bytes | str) -> Any:
+    """Return an answer of the site, decoded but for its rows, which stay JSON (`msgspec.Raw`).
 
-    Decode an answer without rows, or one that cannot be read this way, completely.
+    An answer without rows, or one that cannot be read this way, is decoded completely.
 
     Raises:
         ValueError: The text is not JSON.

@@ -438,7 +438,7 @@ class Follower:
             self._paging.took_range(site_call, current_time)
             return
         has_more = is_full and not is_held
-        self._read_ahead.read_page(fresh_rows, frontier, site_answer.took, is_full=has_more)
+        self._read_ahead.took_page(fresh_rows, frontier, site_answer.took, is_full=has_more)
         self._paging.take_page(
             site_call,
             current_time,

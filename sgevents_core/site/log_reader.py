@@ -25,7 +25,7 @@ from sgevents_core.errors import (
 from sgevents_core.moments import retry_after_seconds
 from sgevents_core.scripts import API_USER
 from sgevents_core.settings import SiteSettings
-from sgevents_core.site.bodies import decoded, decoded_rows
+from sgevents_core.site.bodies import answer_with_raw_rows, decoded
 from sgevents_core.site.client_errors import unreachable
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.questions import (
@@ -71,8 +71,8 @@ NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
 """The exceptions that the client raises if the site did not answer at all."""
 
 
-class Reader(GuardedShotgun):
-    """The client with a faster decoder, which leaves values as the site sent them.
+class LogClient(GuardedShotgun):
+    """The client of the event log: it has a faster decoder, which leaves values as they were sent.
 
     Rows of the event log are left as JSON, timestamps elsewhere as the site wrote them: walking all
     values is most of the cost of `find`. `stock_values` does it when an event is made.
@@ -89,7 +89,7 @@ class Reader(GuardedShotgun):
             or rpc_question.params["type"] != ENTITY
         ):
             return decoded(json_body)
-        return decoded_rows(json_body)
+        return answer_with_raw_rows(json_body)
 
     def _transform_inbound(self, response_data: Any) -> Any:
         return response_data
@@ -102,7 +102,7 @@ class Reader(GuardedShotgun):
         self.date = _date_seconds(answer[1].get("date"))
         return answer
 
-    def share_server_info(self, other_reader: Reader) -> None:
+    def share_server_info(self, other_reader: LogClient) -> None:
         """Take over the server information that another client has read from the same site."""
         self._server_caps = other_reader.server_caps
 
@@ -125,7 +125,7 @@ class LogReader:
     def __init__(self, site_settings: SiteSettings, fields: Sequence[str]) -> None:
         self._site = site_settings
         self._fields = list(fields)
-        self._client = Reader(
+        self._client = LogClient(
             site_settings.url,
             script_name=site_settings.script_name,
             api_key=site_settings.api_key.reveal(),
@@ -177,10 +177,10 @@ class LogReader:
                 site_call, row_limit, ["id"] if ids_only else self._fields
             )
             seconds_taken = time.monotonic() - asked_at
-            decoded_answer = decode_rows(response_records, ids_only=ids_only)
-            answer = answer_of(site_call, decoded_answer, row_limit, self._client.date)
+            decoded_rows = decode_rows(response_records, ids_only=ids_only)
+            answer = answer_of(site_call, decoded_rows, row_limit, self._client.date)
         return Reading(
-            replace(answer, asked_at=asked_at, took=seconds_taken), tuple(decoded_answer.scripts)
+            replace(answer, asked_at=asked_at, took=seconds_taken), tuple(decoded_rows.scripts)
         )
 
     def find_scripts(self, filters: list[Any], fields: Sequence[str]) -> list[dict[str, Any]]:

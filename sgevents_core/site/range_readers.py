@@ -21,7 +21,7 @@ class RangeReaders:
     """
 
     def __init__(self, open_reader: Callable[[], LogReader]) -> None:
-        self._connect = open_reader
+        self._open_reader = open_reader
         self._executor: ThreadPoolExecutor | None = None
         self._under_way: dict[PageRange, Future[Reading]] = {}
         self._given_up: list[Future[Reading]] = []
@@ -76,8 +76,10 @@ class RangeReaders:
     @property
     def _occupied(self) -> int:
         """The number of connections in use or about to be."""
-        asked = sum(not reading_future.done() for reading_future in self._under_way.values())
-        return asked + len(self._given_up)
+        running_count = sum(
+            not reading_future.done() for reading_future in self._under_way.values()
+        )
+        return running_count + len(self._given_up)
 
     def _give_up(self, reading_future: Future[Reading]) -> None:
         if not reading_future.cancel():
@@ -99,6 +101,6 @@ class RangeReaders:
         try:
             return self._idle.get_nowait()
         except Empty:
-            log_reader = self._connect()
+            log_reader = self._open_reader()
             self._readers.append(log_reader)
             return log_reader

@@ -147,7 +147,7 @@ class ReadAhead:
         """Note the highest id that a row of the site has shown."""
         self._highest = max((event_row.id for event_row in event_rows), default=0)
 
-    def read_page(
+    def took_page(
         self, event_rows: Sequence[Row], frontier_id: int, seconds_taken: float, *, is_full: bool
     ) -> None:
         """Note an ordinary page.

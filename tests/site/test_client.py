@@ -15,7 +15,7 @@ from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.log_reader import FIELDS, Reader
+from sgevents_core.site.log_reader import FIELDS, LogClient
 from sgevents_core.site.questions import (
     Answer,
     Count,
@@ -53,7 +53,7 @@ def test_reads_what_the_stock_client_reads(busy: Sandbox) -> None:
     What plugins' connections get is the same to the last value.
     """
     stock = Shotgun(busy.url, "sgevents", "demo-key")
-    fast = Reader(busy.url, "sgevents", "demo-key")
+    fast = LogClient(busy.url, "sgevents", "demo-key")
     guarded = CountingShotgun(busy.url, "sgevents", "demo-key")
     fields = [*FIELDS, "description", "entity.Shot.code", "user.HumanUser.login", "not_a_field"]
     down: list[Any] = [{"field_name": "id", "direction": "desc"}]

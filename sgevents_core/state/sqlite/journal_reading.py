@@ -75,7 +75,7 @@ class JournalReader:
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
-        entries, _ = self._collect(lambda: self._read_on(after, _NO_END, limit))
+        entries, _ = self._collect(lambda: self._read_pieces(after, _NO_END, limit))
         return entries
 
     def read_wanted(self, after: int, limit: int, is_wanted: IsWanted) -> tuple[list[Entry], int]:
@@ -83,7 +83,9 @@ class JournalReader:
 
         A page of which none is wanted costs little more than reading what is said of its events.
         """
-        entries, last_seq = self._collect(lambda: self._read_on(after, _NO_END, limit, is_wanted))
+        entries, last_seq = self._collect(
+            lambda: self._read_pieces(after, _NO_END, limit, is_wanted)
+        )
         return entries, last_seq or after
 
     def read_strand(
@@ -98,7 +100,7 @@ class JournalReader:
 
         def pieces_of_strand() -> Iterator[tuple[list[Entry], int]]:
             rest = limit
-            for piece, last_seq in self._read_on(after, until, row_condition=row_condition):
+            for piece, last_seq in self._read_pieces(after, until, row_condition=row_condition):
                 entries = [one for one in piece if strand_of(one, order_by) == strand_number]
                 yield entries[:rest], last_seq
                 rest -= len(entries)
@@ -179,7 +181,7 @@ class JournalReader:
                 continue
             return entries, last_seq
 
-    def _read_on(
+    def _read_pieces(
         self,
         after: int,
         until: int,
