@@ -85,7 +85,7 @@ class Lane:
         order_by: OrderBy | None = None,
         clock: BatchClock = HOST_CLOCK,
     ) -> None:
-        self.name = lane_name = held_lane.name
+        self.name = held_lane.name
         lane_writer = held_lane.writer
         self.scripts = scripts
         self.lane_plugins = lane_plugins
@@ -98,24 +98,19 @@ class Lane:
         self._recorded_progress: Progress | None = None
         self._recorded_at = 0.0
         self._stop_event = stopped = threading.Event()
-        if held_lane.may_begin is not None:
+        if held_lane.may_begin is not None:  # then the ledger records for longer than calls begin
             self._stop_event = lane_end = LaneEnd(held_lane.may_begin)
             stopped = lane_end.stopped
         self._wake_event = threading.Event()
         self.errands = Errands()
         self.ledger = LaneLedger(held_lane, stopped)
-        self._register = Register(lane_register_path(state_folder, lane_name), call_keys, order_by)
-        lane_writer.share_register(
-            lane_name,
-            self.ledger.fence,
-            self._register,
-            stopping=self._stop_event,
-            trouble=self.ledger.trouble,
-        )
+        register_path = lane_register_path(state_folder, self.name)
+        self._register = Register(register_path, call_keys, order_by)
+        self._share_register(lane_writer)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
             lane_plugin.services.part_records = self.ledger
-        self._call_times = CallTimes(state_folder, lane_name, call_keys)
+        self._call_times = CallTimes(state_folder, self.name, call_keys)
         self.call_counts = self._call_times.counts
         self.observers = self._join_observers(observers, is_divided=order_by is not None)
         self.announcer = announcer
@@ -138,6 +133,16 @@ class Lane:
             slot=self._register.slots[-1],
         )
         self.access = LaneAccess(self, self._strand, self._batches, call_keys)
+
+    def _share_register(self, lane_writer: LaneWriter) -> None:
+        """Let other hosts of the state know what the register says."""
+        lane_writer.share_register(
+            self.name,
+            self.ledger.fence,
+            self._register,
+            stopping=self._stop_event,
+            trouble=self.ledger.trouble,
+        )
 
     def _join_observers(
         self, observers: Sequence[CallObserver], *, is_divided: bool
