@@ -23,7 +23,7 @@ from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
 from sgevents_core.site.questions import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Size
-from sgevents_core.state.entries import LATE_BY_AUDIT, LateRow
+from sgevents_core.state.entries import LATE_BY_AUDIT, TakenRow
 from sgevents_core.state.feed_values import FeedState
 
 MOST_OLD_ROWS: Final = 1000
@@ -246,7 +246,7 @@ class Auditor:
         audit.late += sum(event_row.id in self._known.cold for event_row in site_answer.rows)
         late_rows = self._known.take_rows(site_answer.rows)
         ages.remember_late_rows(feed_state, late_rows)
-        step_result.rows += [LateRow(event_row, LATE_BY_AUDIT) for event_row in late_rows]
+        step_result.rows += [TakenRow(event_row, LATE_BY_AUDIT) for event_row in late_rows]
         audit.take_fetched(audit_call, reach_of(audit_call, site_answer))
 
     def _end_audit(

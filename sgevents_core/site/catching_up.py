@@ -77,7 +77,7 @@ def catch_up(
                     asked_at if site_answer.asked_at is None else site_answer.asked_at,
                     poll_kind_of(site_call),
                     len(step_result.rows),
-                    sum(late_row.late != IN_TURN for late_row in step_result.rows),
+                    sum(taken_row.late != IN_TURN for taken_row in step_result.rows),
                     tuple(step_result.notices),
                 )
             )

@@ -13,7 +13,7 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.site.questions import ASIDE, Call, Look, Page, PageRange
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 
 PollKind: TypeAlias = Literal["page", "look", "audit", "other"]
 """What a call to the site was for: new events, missing ids, a proof that none is missing."""
@@ -86,7 +86,7 @@ class FeedCounts:
         """Note that the feed waits, as the last page left nothing to ask for."""
         self.caught_up_at, self.has_more = self._page_asked_at, False
 
-    def note_rows(self, rows: Iterable[LateRow]) -> None:
+    def note_rows(self, rows: Iterable[TakenRow]) -> None:
         """Count the rows that were taken."""
         for row in rows:
             self.rows += 1

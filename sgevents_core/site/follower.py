@@ -41,7 +41,7 @@ from sgevents_core.site.ranges import Span
 from sgevents_core.site.read_ahead import ReadAhead
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
-from sgevents_core.state.entries import IN_TURN, LATE, LateRow, Row
+from sgevents_core.state.entries import IN_TURN, LATE, Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
 
 PAGES_BEFORE_OTHERS: Final = 4
@@ -366,7 +366,7 @@ class Follower:
     ) -> None:
         late_rows = self.known.take_rows(event_rows)
         ages.remember_late_rows(feed_state, late_rows)
-        step_result.rows += [LateRow(event_row, LATE) for event_row in late_rows]
+        step_result.rows += [TakenRow(event_row, LATE) for event_row in late_rows]
 
     # Pages
 
@@ -465,7 +465,7 @@ class Follower:
             frontier = event_row.id
         feed_state.frontier = frontier
         anchor(feed_state, fresh_rows[-1])
-        step_result.rows += [LateRow(event_row, IN_TURN) for event_row in fresh_rows]
+        step_result.rows += [TakenRow(event_row, IN_TURN) for event_row in fresh_rows]
         ages.remember_rows(feed_state, fresh_rows, self._site_date, self.rules.audit_horizon)
 
     def _open_gap(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sgevents_core.settings import Start
 from sgevents_core.site.notices import Notice
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,5 @@ class Rules:
 class StepResult:
     """The result of an answer: rows to append, in order, and notices to report."""
 
-    rows: list[LateRow] = field(default_factory=list)
+    rows: list[TakenRow] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)

@@ -11,7 +11,7 @@ from sgevents_core.site.follower_values import StepResult
 from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.questions import Odd
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.protocols import FeedWriter
 from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
@@ -57,13 +57,13 @@ class SetAsideRows:
         self._newly_set_aside += new_rows
         return new_rows
 
-    def clear_rows(self, late_rows: Iterable[LateRow]) -> None:
+    def clear_rows(self, taken_rows: Iterable[TakenRow]) -> None:
         """Remove from the record the rows that have been read correctly since."""
         if self._known_names:
             readable_names = [
                 odd_name
-                for late_row in late_rows
-                if (odd_name := str(late_row.row.id)) in self._known_names
+                for taken_row in taken_rows
+                if (odd_name := str(taken_row.row.id)) in self._known_names
             ]
             self._known_names.difference_update(readable_names)
             self._taken_names += readable_names

@@ -43,8 +43,8 @@ LATE: Final = 1
 LATE_BY_AUDIT: Final = 2
 
 
-class LateRow(Struct, frozen=True, gc=False):
-    """A row to append, and whether it came late (a higher id was appended before it).
+class TakenRow(Struct, frozen=True, gc=False):
+    """A row that the feed takes, and whether it came late (a higher id was appended before it).
 
     Args:
         row: The row.

@@ -25,7 +25,7 @@ from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.requests import ReplayEvent
@@ -125,7 +125,7 @@ class Session:
     def append(self, rows: Sequence[Row]) -> int:
         """Append rows to the journal in the order given, and return its end."""
         change = FeedChange(FeedState(frontier=max((row.id for row in rows), default=0)))
-        return self._state.append(self._state.end(), [LateRow(row, False) for row in rows], change)
+        return self._state.append(self._state.end(), [TakenRow(row, False) for row in rows], change)
 
     def run(self, *, retry: bool, batches: bool) -> Result:
         """Let the lanes handle the journal to its end, and return the result.

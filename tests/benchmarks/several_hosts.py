@@ -17,7 +17,7 @@ from recorded_calls import measure_recorded_calls
 from taking_over import measure_taking_over
 from waiting import wait_until
 
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import FeedWriter
@@ -64,11 +64,11 @@ def measure_appending(run_scale: Scale, server: NatsServer) -> list[Figure]:
     ]
 
 
-def make_pages(rows: int) -> list[list[LateRow]]:
+def make_pages(rows: int) -> list[list[TakenRow]]:
     """Return pages of rows, as the feed has them from the site."""
     first_second = int(BEGIN.timestamp())
     late_rows = [
-        LateRow(
+        TakenRow(
             Row(
                 number + 1,
                 first_second + number // 10,
@@ -82,7 +82,7 @@ def make_pages(rows: int) -> list[list[LateRow]]:
     return [late_rows[first : first + _PAGE_ROWS] for first in range(0, rows, _PAGE_ROWS)]
 
 
-def append_to_disk(pages: list[list[LateRow]]) -> Mapping[str, float]:
+def append_to_disk(pages: list[list[TakenRow]]) -> Mapping[str, float]:
     """Append pages to a journal in SQLite; return how many rows a second are `appended`."""
     with tempfile.TemporaryDirectory() as name:
         writer = open_state(Path(name)).writer()
@@ -91,7 +91,7 @@ def append_to_disk(pages: list[list[LateRow]]) -> Mapping[str, float]:
     return rates
 
 
-def append_to_server(pages: list[list[LateRow]], server: NatsServer) -> Mapping[str, float]:
+def append_to_server(pages: list[list[TakenRow]], server: NatsServer) -> Mapping[str, float]:
     """Append pages to a journal on a NATS server; return also how many a second are `copied`."""
     with (
         tempfile.TemporaryDirectory() as name,
@@ -104,7 +104,7 @@ def append_to_server(pages: list[list[LateRow]], server: NatsServer) -> Mapping[
 
 
 def _append(
-    writer: FeedWriter, pages: list[list[LateRow]], read_end: Callable[[], int]
+    writer: FeedWriter, pages: list[list[TakenRow]], read_end: Callable[[], int]
 ) -> Mapping[str, float]:
     end, row_count, began_at = 0, sum(map(len, pages)), time.perf_counter()
     for page in pages:

@@ -12,7 +12,7 @@ from console_visits import config_file, console_client, form_token
 from journal_rows import event_row
 from starlette.testclient import TestClient
 
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 
@@ -25,7 +25,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     now = int(time.time())
     (tmp_path / "studio").mkdir()
     with closing(open_state(tmp_path / "studio").writer()) as state:
-        rows = [LateRow(event_row(n, at=now - 60 + n), n == 9) for n in (1, 2, 3, 7, 9, 10)]
+        rows = [TakenRow(event_row(n, at=now - 60 + n), n == 9) for n in (1, 2, 3, 7, 9, 10)]
         change = FeedChange(
             FeedState(frontier=10, floor=1, observed=50.0),
             put=[MissingRange(4, 6, now, 40.0, True)],

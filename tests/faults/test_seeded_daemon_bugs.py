@@ -48,7 +48,7 @@ from sgevents_core.site import ageing
 from sgevents_core.site.health import SiteHealth, Standing
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.state import register
-from sgevents_core.state.entries import Entry, LateRow
+from sgevents_core.state.entries import Entry, TakenRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
@@ -273,7 +273,7 @@ def late_rows_not_appended(patch: Patch) -> None:
     """A row that comes late is put where its id belongs, behind which lanes are already."""
     real = StateJournal.append
 
-    def append(self: StateJournal, rows: list[LateRow], change: FeedChange) -> None:
+    def append(self: StateJournal, rows: list[TakenRow], change: FeedChange) -> None:
         real(self, [one for one in rows if not one.late], change)
 
     patch.setattr(StateJournal, "append", append)

@@ -18,7 +18,7 @@ from sgevents_core.migrating.id_file import StoredPosition, StoredState
 from sgevents_core.migrating.leaving import WAITED_FOR, by_folder, positions_left
 from sgevents_core.migrating.positions import FolderOfPlugins, Positions, positions_in
 from sgevents_core.settings import LaneSettings
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, MissingRange
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.opening import kept_in_memory, open_state
@@ -194,7 +194,7 @@ def test_a_plugin_that_stopped_is_exported_where_it_stopped(house: House) -> Non
     feed = house.state.load_feed()
     assert feed is not None
     house.state.append(
-        house.state.end(), [LateRow(event_row(99), late=True)], FeedChange(feed.state, cut=[99])
+        house.state.end(), [TakenRow(event_row(99), late=True)], FeedChange(feed.state, cut=[99])
     )
     house.run()
     assert left(house) == {

@@ -16,7 +16,7 @@ from state_values import failure
 from sgevents_core.reading.explanation import Explanation, explain_event
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import load_settings
-from sgevents_core.state.entries import IN_TURN, LATE, LATE_BY_AUDIT, LateRow
+from sgevents_core.state.entries import IN_TURN, LATE, LATE_BY_AUDIT, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -24,10 +24,10 @@ from sgevents_core.state.steps import Step
 
 ALPHA = "from sgevents_core import hookimpl\n@hookimpl\ndef on_change(event): ..."
 ROWS = [
-    LateRow(event_row(1), IN_TURN),
-    LateRow(event_row(9, at=AT + 100), IN_TURN),
-    LateRow(event_row(4, at=AT + 40), LATE),
-    LateRow(event_row(3, at=AT + 30), LATE_BY_AUDIT),
+    TakenRow(event_row(1), IN_TURN),
+    TakenRow(event_row(9, at=AT + 100), IN_TURN),
+    TakenRow(event_row(4, at=AT + 40), LATE),
+    TakenRow(event_row(3, at=AT + 30), LATE_BY_AUDIT),
 ]
 Explain = Callable[[int], Explanation]
 

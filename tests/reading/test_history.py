@@ -16,7 +16,7 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
 from sgevents_core.site import history as history_module
 from sgevents_core.site.history import History
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 
@@ -98,7 +98,7 @@ def test_what_was_set_aside_is_read_from_the_site(past: Past) -> None:
     change = FeedChange(state, dropped=[(7, 8), (14, 14)], closed=[(10, 11)], put_parked=[
         ParkedRange(12, 12, 1, AT)
     ])  # fmt: skip
-    past.state.append(0, [LateRow(row, late=False) for row in rows], change)
+    past.state.append(0, [TakenRow(row, late=False) for row in rows], change)
     past.site.hide([11])
     aside = [(n, False) for n in (8, 10, 12, 14)]
     assert past.between(8, 15) == [*aside, (9, True), (13, True), (15, True)]
@@ -112,7 +112,7 @@ def test_many_ranges_set_aside_are_all_read(past: Past) -> None:
     rows = [event_row(n) for n in range(1, LAST + 1, 2)]
     even = [(n, n) for n in range(2, LAST + 1, 2)]
     change = FeedChange(FeedState(frontier=LAST), dropped=even)
-    past.state.append(0, [LateRow(row, late=False) for row in rows], change)
+    past.state.append(0, [TakenRow(row, late=False) for row in rows], change)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "MOST_FETCHED_SPANS", 4)
         patch.setattr(history_module, "_PAGE_SIZE", 3)

@@ -10,7 +10,7 @@ import pytest
 from journal_rows import AT, event_row
 
 from sgevents_core.reading.log_picture import MOST_CELLS, read_log_picture
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import (
     FeedChange,
     FeedState,
@@ -40,7 +40,7 @@ def fill(state: Writer) -> None:
     """Take ids 1 to 40, the first ten two days old, with every kind of hole among the others."""
     holes = {*range(12, 15), 17, 20, 22, 23, 25, 30}
     ids = [n for n in range(1, 41) if n not in holes]
-    rows = [LateRow(event_row(n, at=AT - 2 * DAY * (n <= 10) + n), n == 33) for n in ids]
+    rows = [TakenRow(event_row(n, at=AT - 2 * DAY * (n <= 10) + n), n == 33) for n in ids]
     change = FeedChange(
         FeedState(frontier=40, floor=1, observed=1_000.0, rewound="it went back"),
         put=[MissingRange(12, 14, AT, 900.0, True), MissingRange(17, 17, AT, 10.0, False)],
@@ -78,7 +78,7 @@ def test_what_is_known_of_each_id(tmp_path: Path, state: Writer) -> None:
 
 def test_many_ids_share_a_cell(tmp_path: Path, state: Writer) -> None:
     """The picture has a bounded number of cells, and a huge hole reaches over many of them."""
-    rows = [LateRow(event_row(1), False), LateRow(event_row(200_000, at=AT + 9), False)]
+    rows = [TakenRow(event_row(1), False), TakenRow(event_row(200_000, at=AT + 9), False)]
     change = FeedChange(FeedState(frontier=200_000), put=[MissingRange(2, 199_999, AT, 0.0, True)])
     state.append(0, rows, change)
     picture = read_log_picture(tmp_path, AT - DAY, 300)
@@ -96,7 +96,7 @@ def test_picture_of_a_quiet_day_and_of_a_new_era(tmp_path: Path, state: Writer) 
     assert (quiet.first, quiet.last) == (40, 40)
     assert [one.standing for one in quiet.ranges] == ["waited for", "looked for", "parked"]
     reset = FeedChange(FeedState(era=2, frontier=6, floor=5))
-    state.append(state.end(), [LateRow(event_row(6, at=AT + 50), False)], reset)
+    state.append(state.end(), [TakenRow(event_row(6, at=AT + 50), False)], reset)
     picture = read_log_picture(tmp_path, AT + 45, 300)
     assert picture is not None
     assert (picture.first, picture.last, picture.era) == (6, 6, 2)

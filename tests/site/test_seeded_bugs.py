@@ -22,7 +22,7 @@ from sgevents_core.site.questions import Answer, Call, Look, Odd, PageRange
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.read_ahead import ReadAhead
 from sgevents_core.site.sizes import Budget
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
 
 Patch = pytest.MonkeyPatch
@@ -31,9 +31,9 @@ Patch = pytest.MonkeyPatch
 def frontier_before_rows(patch: Patch) -> None:
     """The state is committed with one step, its rows only with the next."""
     real_append, real_load = SimulatedJournal.append, SimulatedJournal.load
-    waiting: list[LateRow] = []
+    waiting: list[TakenRow] = []
 
-    def append(self: SimulatedJournal, rows: list[LateRow], change: FeedChange) -> None:
+    def append(self: SimulatedJournal, rows: list[TakenRow], change: FeedChange) -> None:
         real_append(self, list(waiting), change)
         waiting[:] = rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from journal_rows import event_row
 
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, SetAside
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
@@ -45,7 +45,7 @@ def test_long_names_are_shortened(state: Writer) -> None:
 def test_it_is_written_with_the_rows_of_its_page(state: Writer) -> None:
     """The feed's step holds both, and what came right leaves the record with its row."""
     odd = SetAside("true", "no id of an event", "site", 5.0)
-    state.append(0, [LateRow(event_row(1), False)], FeedChange(FeedState(), set_aside=[odd]))
+    state.append(0, [TakenRow(event_row(1), False)], FeedChange(FeedState(), set_aside=[odd]))
     assert (state.end(), state.set_aside_events()) == (1, [odd])
     state.append(1, [], FeedChange(FeedState(), no_more_aside=["true"]))
     assert state.set_aside_events() == []

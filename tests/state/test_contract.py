@@ -12,7 +12,7 @@ from state_values import failure
 
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import entry_at
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import (
     FeedChange,
     FeedState,
@@ -32,9 +32,9 @@ DONE = RequestAnswer("done", "paused")
 KEY = CallKey("notify", "notify:on_new")
 
 
-def late(*ids: int) -> list[LateRow]:
+def late(*ids: int) -> list[TakenRow]:
     """Rows to append, none of them late."""
-    return [LateRow(event_row(event_id), False) for event_id in ids]
+    return [TakenRow(event_row(event_id), False) for event_id in ids]
 
 
 def test_what_one_connection_writes_every_other_reads(home: State, state: Writer) -> None:

@@ -32,7 +32,7 @@ from sgevents_core.errors import SgEventsError
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.deferred import DeferredEvent
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.event_choice import EventChoice
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.letters import LetterChange, LetterChoice
@@ -51,9 +51,9 @@ LANES = st.sampled_from(["main", "other"])
 NAMES = st.sampled_from(PLUGINS)
 
 
-def late_row(event_id: int, at: int, late: bool, strands: int | None) -> LateRow:
+def late_row(event_id: int, at: int, late: bool, strands: int | None) -> TakenRow:
     """A row of the journal."""
-    return LateRow(replace(event_row(event_id, at=AT + at), strands=strands), late)
+    return TakenRow(replace(event_row(event_id, at=AT + at), strands=strands), late)
 
 
 SOME_STRANDS = st.none() | st.sampled_from([0, 16, 32])
@@ -238,7 +238,7 @@ class Homes(RuleBasedStateMachine):
         assert results == results[:1] * len(self.states)
 
     @rule(rows=ROWS, change=CHANGES, wrong=st.sampled_from([0, 0, 0, 1]))
-    def append(self, rows: list[LateRow], change: FeedChange, wrong: int) -> None:
+    def append(self, rows: list[TakenRow], change: FeedChange, wrong: int) -> None:
         """Rows of the feed, or what it knows without any; sometimes rows that are known."""
         change.state.era = self.era
         self.all(lambda state: state.append(state.end() + wrong, rows, change))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import StateDamaged
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange
 from sgevents_core.state.imported import ImportedPosition, ranges_of
 from sgevents_core.state.opening import open_state
@@ -97,7 +97,7 @@ def test_a_feed_that_only_read_continues_where_it_is(state: Writer) -> None:
     feed = state.load_feed()
     assert feed is not None
     feed.state.frontier = 110
-    state.append(0, [LateRow(event_row(110), late=False)], FeedChange(feed.state))
+    state.append(0, [TakenRow(event_row(110), late=False)], FeedChange(feed.state))
     later = {"classic:studio/notify": ImportedPosition(105)}
     change = FeedChange(FeedState(floor=106, frontier=105))
     assert state.import_positions(change, later, "default")

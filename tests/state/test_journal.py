@@ -14,7 +14,7 @@ from state_values import CHANGES
 
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import lowest_cursor
-from sgevents_core.state.entries import LateRow, Route
+from sgevents_core.state.entries import Route, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -81,9 +81,9 @@ def test_writer_that_does_not_know_the_end_is_refused(state: Writer, tmp_path: P
     """An append for another end than the journal's writes nothing, neither rows nor state."""
     grow(state, [event_row(1)])
     second = open_state(tmp_path).writer()
-    second.append(1, [LateRow(event_row(2), late=False)], FeedChange(FeedState(frontier=2)))
+    second.append(1, [TakenRow(event_row(2), late=False)], FeedChange(FeedState(frontier=2)))
     with pytest.raises(StaleWriter, match="the journal"):
-        state.append(1, [LateRow(event_row(3), late=False)], FeedChange(FeedState(frontier=3)))
+        state.append(1, [TakenRow(event_row(3), late=False)], FeedChange(FeedState(frontier=3)))
     found = state.load_feed()
     assert found is not None
     assert (ids(state), found.state.frontier) == ([1, 2], 2)
@@ -93,7 +93,7 @@ def test_writer_that_does_not_know_the_end_is_refused(state: Writer, tmp_path: P
 def test_append_that_fails_half_way_leaves_nothing(state: Writer) -> None:
     """A row the journal holds already is refused, and rows and state beside it are not kept."""
     grow(state, [event_row(1)])
-    rows = [LateRow(event_row(2), late=False), LateRow(event_row(1), late=True)]
+    rows = [TakenRow(event_row(2), late=False), TakenRow(event_row(1), late=True)]
     change = FeedChange(FeedState(frontier=2), put=[MissingRange(5, 6, AT, 0.0, hot=True)])
     with pytest.raises(StateError):
         state.append(1, rows, change)

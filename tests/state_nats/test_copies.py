@@ -21,7 +21,7 @@ from sgevents_core.errors import BrokerUnreachable, StaleWriter, StateError
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, MinuteFigures
 from sgevents_core.state.deferred import DeferredCall, DeferredEvent, IgnoredCall
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, SetAside
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.nats.copy import Copy
@@ -116,7 +116,7 @@ NUMBERS: Final = st.integers(1, 4)
 def rows_of(hosts: Hosts, host: int, ids: Sequence[int], change: FeedChange) -> object:
     """The feed's host appends rows."""
     writer = hosts.writers[host]
-    rows = [LateRow(event_row(number), number % 2) for number in ids]
+    rows = [TakenRow(event_row(number), number % 2) for number in ids]
     feed = writer._hold_feed()
     return writer.append(feed.end, rows, change)
 

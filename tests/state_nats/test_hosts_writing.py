@@ -23,7 +23,7 @@ from sgevents_core.errors import (
     StreamLost,
 )
 from sgevents_core.settings import load_settings
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.nats.jetstream import call
 from sgevents_core.state.nats.messages import VERSION, FirstCursors, encode_message
@@ -65,9 +65,9 @@ def count(number: int) -> Step:
     return Step(progress=Progress(number), store={"notify": {"n": number}})
 
 
-def page(*ids: int) -> tuple[list[LateRow], FeedChange]:
+def page(*ids: int) -> tuple[list[TakenRow], FeedChange]:
     """Rows, and the feed's state after them."""
-    return [LateRow(event_row(number), 0) for number in ids], FeedChange(
+    return [TakenRow(event_row(number), 0) for number in ids], FeedChange(
         FeedState(frontier=ids[-1])
     )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.protocols import Writer
 
@@ -23,7 +23,7 @@ def event_row(event_id: int, kind: str = "Shotgun_Task_Change", at: int = AT, **
 
 def grow(state: Writer, rows: Iterable[Row], late: Collection[int] = (), era: int = 1) -> int:
     """Append rows to the journal as the feed does; return its end."""
-    taken = [LateRow(row, row.id in late) for row in rows]
+    taken = [TakenRow(row, row.id in late) for row in rows]
     feed = state.load_feed()
     frontier = max([one.row.id for one in taken] + [feed.state.frontier if feed else 0])
     change = FeedChange(FeedState(era=era, frontier=frontier, anchor_at=AT))

@@ -13,7 +13,7 @@ from typing import Any
 from sgevents_core.dispatch.batch_caller import BatchCaller
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import NotedLane, Slot
@@ -114,7 +114,7 @@ def frontier_before_the_rows() -> None:
     append_it = SqliteFeedWriter.append
 
     def append(
-        state: SqliteFeedWriter, expected_seq: int, rows: Sequence[LateRow], change: FeedChange
+        state: SqliteFeedWriter, expected_seq: int, rows: Sequence[TakenRow], change: FeedChange
     ) -> int:
         append_it(state, expected_seq, [], change)
         return append_it(state, expected_seq, rows, change)

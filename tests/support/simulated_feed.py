@@ -14,7 +14,7 @@ from sgevents_core.site.follower import Follower
 from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.notices import Notice
 from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import (
     FeedChange,
     FeedRecord,
@@ -31,7 +31,7 @@ _Kind = TypeVar("_Kind", bound=Notice)
 class SimulatedJournal:
     """Keeps what a step commits, all of it or nothing, as the real journal does."""
 
-    rows: list[LateRow] = field(default_factory=list)
+    rows: list[TakenRow] = field(default_factory=list)
     _state: FeedState | None = None
     _missing: dict[int, MissingRange] = field(default_factory=dict)
     _gone: dict[int, int] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class SimulatedJournal:
     dropped: list[tuple[int, int]] = field(default_factory=list)
     aside: dict[str, SetAside] = field(default_factory=dict)
 
-    def append(self, rows: list[LateRow], change: FeedChange) -> None:
+    def append(self, rows: list[TakenRow], change: FeedChange) -> None:
         """Commit one step."""
         self.rows += rows
         self._state = _copied(change.state)
@@ -99,7 +99,7 @@ class Oracle:
         self._looked: dict[int, float] = {}
 
     def check(
-        self, call: Call, answer: Answer, rows: list[LateRow], asked: float, *, in_time: float
+        self, call: Call, answer: Answer, rows: list[TakenRow], asked: float, *, in_time: float
     ) -> None:
         """Note what was looked for, and rows that an audit found though a look should have.
 

@@ -13,7 +13,7 @@ from simulated_site import SimulatedSite
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.questions import Call, Newest
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedRecord
 from sgevents_core.state.protocols import Writer
 
@@ -72,7 +72,7 @@ class StateJournal(SimulatedJournal):
         self._noted_at = 0.0
         self.state: Writer | None = None
 
-    def append(self, rows: list[LateRow], change: FeedChange) -> None:
+    def append(self, rows: list[TakenRow], change: FeedChange) -> None:
         """Commit one step."""
         needed = rows or any(change[1:])
         if self.state is None or (not needed and self._machine.now - self._noted_at < NOTE_EVERY):
@@ -85,7 +85,7 @@ class StateJournal(SimulatedJournal):
         """Return what a new process finds, and remember what the last one committed."""
         for entry in self._onlooker.read(len(self.rows), 1_000_000):
             row = Row(entry.event_id, entry.created, entry.event_type, entry.body)
-            self.rows.append(LateRow(row, entry.late))
+            self.rows.append(TakenRow(row, entry.late))
         return None if self.state is None else self.state.load_feed()
 
 

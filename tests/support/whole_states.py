@@ -15,7 +15,7 @@ from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_figures import CallFigure, FeedFigure, MinuteFigures
 from sgevents_core.state.deferred import DeferredCall, DeferredEvent, IgnoredCall
 from sgevents_core.state.done_parts import DonePart
-from sgevents_core.state.entries import LateRow
+from sgevents_core.state.entries import TakenRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
@@ -58,7 +58,7 @@ def live_a_day(state: State, day: int) -> None:
 
 def _follow_the_site(writer: Writer, day: int) -> None:
     first = 100 * day
-    rows = [LateRow(event_row(first + number), number == 3) for number in range(1, 8)]
+    rows = [TakenRow(event_row(first + number), number == 3) for number in range(1, 8)]
     change = FeedChange(
         FeedState(frontier=first + 20, anchor_at=AT, marks=[(first, AT)], recent=[(first, AT)]),
         put=[MissingRange(first + 9, first + 10, AT, 5.5, True)],
@@ -68,7 +68,7 @@ def _follow_the_site(writer: Writer, day: int) -> None:
         dropped=[(first + 17, first + 18)],
     )
     writer.append(writer.end(), rows, change)
-    page = [LateRow(event_row(first + number), False) for number in range(21, 21 + _PAGE_EVENTS)]
+    page = [TakenRow(event_row(first + number), False) for number in range(21, 21 + _PAGE_EVENTS)]
     writer.append(writer.end(), page, FeedChange(change.state))
     writer.set_aside(first + 19, "it is odd", "site", 5.0)
     (entry,) = writer.read(writer.end() - 1, 1)

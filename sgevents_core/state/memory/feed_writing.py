@@ -13,8 +13,8 @@ from sgevents_core.state.entries import (
     LATE_BY_AUDIT,
     MOST_ENTRIES_PRUNED,
     Entry,
-    LateRow,
     Row,
+    TakenRow,
 )
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
@@ -38,20 +38,20 @@ class MemoryFeedWriter(MemoryReader):
         """Do nothing: the feed's thread is the only writer."""
 
     def append(
-        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+        self, expected_seq: int, appended_rows: Sequence[TakenRow], change: FeedChange
     ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end."""
         tables, feed_era = self._tables, change.state.era
         with tables.lock:
             self._check_end(expected_seq)
-            event_keys = {(feed_era, late_row.row.id) for late_row in appended_rows}
+            event_keys = {(feed_era, taken_row.row.id) for taken_row in appended_rows}
             if len(event_keys) < len(appended_rows) or not event_keys.isdisjoint(tables.seqs):
                 raise StateError(path="memory", reason="an event is appended twice")
             write_feed(tables, change)
-            for entry_seq, late_row in enumerate(appended_rows, expected_seq + 1):
-                tables.seqs[feed_era, late_row.row.id] = entry_seq
+            for entry_seq, taken_row in enumerate(appended_rows, expected_seq + 1):
+                tables.seqs[feed_era, taken_row.row.id] = entry_seq
                 tables.journal[entry_seq] = _build_entry(
-                    entry_seq, feed_era, late_row.row, lateness=late_row.late
+                    entry_seq, feed_era, taken_row.row, lateness=taken_row.late
                 )
         return expected_seq + len(appended_rows)
 

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from sgevents_core.errors import StateDamaged
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import Row, TakenRow
 from sgevents_core.state.feed_values import FeedState, SetAside
 from sgevents_core.state.nats import messages
 from sgevents_core.state.nats.messages import AnyMessage, Draft, PageRow
@@ -164,8 +164,8 @@ def _(message: messages.Page, tables: CopyTables, place: Place) -> None:
 def _insert_rows(tables: CopyTables, place: Place, page: messages.Page) -> None:
     if not page.rows:
         return
-    late_rows = [LateRow(_row_of(page_row), page_row.late) for page_row in page.rows]
-    insert_entries(tables.connection, page.base + 1, page.era, late_rows)
+    taken_rows = [TakenRow(_row_of(page_row), page_row.late) for page_row in page.rows]
+    insert_entries(tables.connection, page.base + 1, page.era, taken_rows)
     write_page_position(tables.connection, page.base + 1, place.position)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sgevents_core.errors import StaleWriter, StateError
-from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
+from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Row, TakenRow
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.nats import messages
@@ -38,7 +38,7 @@ class NatsFeedWriter(CopyConnection):
         self._held = self._session.take_feed(anew=True)
 
     def append(
-        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+        self, expected_seq: int, appended_rows: Sequence[TakenRow], change: FeedChange
     ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end."""
         feed = self._hold_feed()
@@ -51,7 +51,7 @@ class NatsFeedWriter(CopyConnection):
             page = messages.Page(
                 base=expected_seq,
                 era=change.state.era,
-                rows=[_page_row(late_row) for late_row in appended_rows],
+                rows=[_page_row(taken_row) for taken_row in appended_rows],
                 feed=FeedWords.of(change, feed.last_state if feed.is_stated else None),
             )
             self._session.send(feed.writer, page, origin=change)
@@ -219,7 +219,7 @@ class NatsFeedWriter(CopyConnection):
         feed = self._hold_feed()
         with feed.writer.lock:
             self._settle(feed)
-            page_row = _page_row(LateRow(mended_row, 0))
+            page_row = _page_row(TakenRow(mended_row, 0))
             self._session.send(feed.writer, messages.Mended(feed_era, page_row, seqs))
 
     def _letter_number(self, step: RequestStep) -> int | None:
@@ -227,14 +227,14 @@ class NatsFeedWriter(CopyConnection):
         return self._next_number() if is_new else None
 
     def _refuse_known(
-        self, feed: HeldFeed, feed_era: int, appended_rows: Sequence[LateRow]
+        self, feed: HeldFeed, feed_era: int, appended_rows: Sequence[TakenRow]
     ) -> None:
         """Refuse rows that the journal holds already.
 
         Raises:
             StateError: It holds one, or one comes twice.
         """
-        event_ids = {late_row.row.id for late_row in appended_rows}
+        event_ids = {taken_row.row.id for taken_row in appended_rows}
         applied_place = self._session.copy.positions.get(JOURNAL, 0)
         known_ids = feed.find_known(feed_era, event_ids, applied_place) if event_ids else set()
         if known_ids or len(event_ids) < len(appended_rows):
@@ -242,13 +242,13 @@ class NatsFeedWriter(CopyConnection):
             raise StateError(path=str(self._database.file_path), reason=reason_text)
 
 
-def _page_row(late_row: LateRow) -> PageRow:
-    site_row = late_row.row
+def _page_row(taken_row: TakenRow) -> PageRow:
+    site_row = taken_row.row
     return PageRow(
         site_row.id,
         site_row.at,
         site_row.event_type,
-        int(late_row.late),
+        int(taken_row.late),
         site_row.strands,
         site_row.body,
     )

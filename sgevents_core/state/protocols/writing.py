@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sgevents_core.state.batches import BatchedEvent
 from sgevents_core.state.call_figures import MinuteFigures
-from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, LateRow, Row
+from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Entry, Row, TakenRow
 from sgevents_core.state.feed_values import FeedChange, SetAside
 from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.lane_trouble import LaneTrouble
@@ -39,7 +39,7 @@ class FeedWriter(Reader, Protocol):
         """
 
     def append(
-        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+        self, expected_seq: int, appended_rows: Sequence[TakenRow], change: FeedChange
     ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end.
 

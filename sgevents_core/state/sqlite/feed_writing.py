@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, LateRow, Row
+from sgevents_core.state.entries import MOST_ENTRIES_PRUNED, Row, TakenRow
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import ASIDE_IN_JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestDraft, RequestStep
@@ -57,7 +57,7 @@ class SqliteFeedWriter(SqliteReader):
         """Do nothing: the feed's thread is the only writer."""
 
     def append(
-        self, expected_seq: int, appended_rows: Sequence[LateRow], change: FeedChange
+        self, expected_seq: int, appended_rows: Sequence[TakenRow], change: FeedChange
     ) -> int:
         """Append rows and the feed's state atomically, and return the journal's new end."""
         feed_era = change.state.era

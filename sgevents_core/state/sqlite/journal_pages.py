@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from sgevents_core.moments import seconds_of
-from sgevents_core.state.entries import Entry, IsWanted, LateRow, Route, Row
+from sgevents_core.state.entries import Entry, IsWanted, Route, Row, TakenRow
 
 FEWEST_EVENTS: Final = 32
 """Events that are worth a page."""
@@ -87,11 +87,11 @@ _how_late: Final = attrgetter("late")
 _scan_row: Final = json.JSONDecoder(strict=False).raw_decode
 
 
-def can_be_page(late_rows: Sequence[LateRow]) -> bool:
+def can_be_page(taken_rows: Sequence[TakenRow]) -> bool:
     """Return whether rows can be a page: enough of them, all in turn, with ascending ids."""
-    if not FEWEST_EVENTS <= len(late_rows) <= MOST_EVENTS or any(map(_how_late, late_rows)):
+    if not FEWEST_EVENTS <= len(taken_rows) <= MOST_EVENTS or any(map(_how_late, taken_rows)):
         return False
-    event_ids = [late_row.row.id for late_row in late_rows]
+    event_ids = [taken_row.row.id for taken_row in taken_rows]
     return all(map(lt, event_ids, event_ids[1:]))
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from sgevents_core.state.entries import Entry, LateRow, Row
+from sgevents_core.state.entries import Entry, Row, TakenRow
 from sgevents_core.state.sqlite.checksums import row_checksum
 from sgevents_core.state.sqlite.journal_pages import (
     MOST_EVENTS,
@@ -28,15 +28,15 @@ _ENTRY_PLACEHOLDERS: Final = f"({', '.join('?' * 9)})"
 
 
 def insert_entries(
-    connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
+    connection: sqlite3.Connection, first_seq: int, era: int, taken_rows: Sequence[TakenRow]
 ) -> None:
     """Insert rows: as pages if they are many that came in turn, otherwise each by itself.
 
     Raises:
         sqlite3.IntegrityError: The journal holds one of the events already.
     """
-    for start in range(0, len(late_rows), MOST_EVENTS):
-        some_rows = late_rows[start : start + MOST_EVENTS]
+    for start in range(0, len(taken_rows), MOST_EVENTS):
+        some_rows = taken_rows[start : start + MOST_EVENTS]
         if can_be_page(some_rows) and _is_free(connection, era, some_rows):
             page = encode_page(first_seq + start, era, [one.row for one in some_rows])
             connection.execute("INSERT INTO journal_pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", page)
@@ -45,9 +45,9 @@ def insert_entries(
             _insert_rows(connection, first_seq + start, era, some_rows)
 
 
-def _is_free(connection: sqlite3.Connection, era: int, late_rows: Sequence[LateRow]) -> bool:
+def _is_free(connection: sqlite3.Connection, era: int, taken_rows: Sequence[TakenRow]) -> bool:
     """Return whether the journal has no id of an era between those of ascending rows."""
-    id_range = {"era": era, "first": late_rows[0].row.id, "last": late_rows[-1].row.id}
+    id_range = {"era": era, "first": taken_rows[0].row.id, "last": taken_rows[-1].row.id}
     has_ids = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM journal WHERE era = :era AND event_id BETWEEN :first AND"
         " :last) OR EXISTS (SELECT 1 FROM journal_pages WHERE era = :era AND last_id >= :first AND"
@@ -57,19 +57,19 @@ def _is_free(connection: sqlite3.Connection, era: int, late_rows: Sequence[LateR
     return bool(has_ids == (0,))
 
 
-def _refuse_known(connection: sqlite3.Connection, era: int, late_rows: Sequence[LateRow]) -> None:
+def _refuse_known(connection: sqlite3.Connection, era: int, taken_rows: Sequence[TakenRow]) -> None:
     """Refuse rows whose events are in pages; an index refuses those that are rows."""
-    known_ids = ids_in_pages(fetch_with(connection), era, [one.row.id for one in late_rows])
+    known_ids = ids_in_pages(fetch_with(connection), era, [one.row.id for one in taken_rows])
     if known_ids:
         raise sqlite3.IntegrityError(f"the journal has event {known_ids[0]} already")
 
 
 def _insert_rows(
-    connection: sqlite3.Connection, first_seq: int, era: int, late_rows: Sequence[LateRow]
+    connection: sqlite3.Connection, first_seq: int, era: int, taken_rows: Sequence[TakenRow]
 ) -> None:
     """Insert rows, many per statement: each gives other threads the interpreter's lock."""
     for rows_at_once in _ROWS_PER_STATEMENT:
-        row_count = len(late_rows) // rows_at_once * rows_at_once
+        row_count = len(taken_rows) // rows_at_once * rows_at_once
         placeholders = ", ".join([_ENTRY_PLACEHOLDERS] * rows_at_once)
         insert_statement = f"INSERT INTO journal VALUES {placeholders}"  # noqa: S608 - our own
         for batch_start in range(0, row_count, rows_at_once):
@@ -77,19 +77,20 @@ def _insert_rows(
                 insert_statement,
                 [
                     column
-                    for seq, late_row in enumerate(
-                        late_rows[batch_start : batch_start + rows_at_once], first_seq + batch_start
+                    for seq, taken_row in enumerate(
+                        taken_rows[batch_start : batch_start + rows_at_once],
+                        first_seq + batch_start,
                     )
-                    for column in _columns_of(seq, era, late_row)
+                    for column in _columns_of(seq, era, taken_row)
                 ],
             )
-        first_seq, late_rows = first_seq + row_count, late_rows[row_count:]
+        first_seq, taken_rows = first_seq + row_count, taken_rows[row_count:]
 
 
-def _columns_of(seq: int, era: int, late_row: LateRow) -> tuple[Any, ...]:
-    row = late_row.row
+def _columns_of(seq: int, era: int, taken_row: TakenRow) -> tuple[Any, ...]:
+    row = taken_row.row
     return (
-        *(seq, era, row.id, row.event_type, row.at, late_row.late),
+        *(seq, era, row.id, row.event_type, row.at, taken_row.late),
         *(row.body, _checksum_of_row(era, row), row.strands),
     )
 
