@@ -44,17 +44,18 @@ _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_e
 
 
 class Route(NamedTuple):
-    """The three values that most filters compare; see the attributes of `Event`."""
+    """The four values that most filters compare; see the attributes of `Event`."""
 
     event_type: str
     attribute: str | None
     entity_type: str | None
+    project_id: int | None
 
     @classmethod
-    def read(cls, texts: tuple[str, str | None, str | None]) -> Route:
+    def read(cls, values: tuple[str, str | None, str | None, int | None]) -> Route:
         """Return the route that `route_of` found, each text as the attributes give it."""
-        event_type, attribute, entity_type = texts
-        return cls(stock_text(event_type), _text(attribute), _text(entity_type))
+        event_type, attribute, entity_type, project_id = values
+        return cls(stock_text(event_type), _text(attribute), _text(entity_type), project_id)
 
 
 class TypeParts(NamedTuple):
@@ -370,33 +371,35 @@ class Event(Mapping[str, Any]):
         return _integer(meta.get("entity_id", own))
 
 
-def route_of(event: Event) -> tuple[str, str | None, str | None]:
-    """Return an event's type, attribute and entity type as its row says them; see `Route`.
+def route_of(event: Event) -> tuple[str, str | None, str | None, int | None]:
+    """Return an event's type, attribute, entity type and project as its row says; see `Route`.
 
-    Nearly every row says all three in so many words; only the others are looked at more closely.
+    Nearly every row says all of them in so many words; only the others are looked at more closely.
     """
     row = event._row
     link = row.get("entity")
     linked = link.get("type") if type(link) is dict else None
-    said = said_route(row.get("event_type"), row.get("attribute_name"), linked)
-    return said or Route(event.event_type, event.attribute, event.entity_type)
+    project_id = event.project_id
+    said = said_route(row.get("event_type"), row.get("attribute_name"), linked, project_id)
+    return said or Route(event.event_type, event.attribute, event.entity_type, project_id)
 
 
 def said_route(
-    kind: object, name: object, linked: object
-) -> tuple[str, str | None, str | None] | None:
-    """Return the route of a row that says all three in so many words; None for any other.
+    kind: object, name: object, linked: object, project_id: int | None
+) -> tuple[str, str | None, str | None, int | None] | None:
+    """Return the route of a row that says its texts in so many words; None for any other.
 
     Args:
         kind: Its `event_type`.
         name: Its `attribute_name`.
         linked: The type of its `entity`.
+        project_id: The id of its `project`.
     """
     if type(kind) is str and type(linked) is str and linked and not kind.endswith("_View"):
         if type(name) is str and name:
-            return kind, name, linked
+            return kind, name, linked, project_id
         if name is None and not kind.endswith("_Change"):
-            return kind, None, linked
+            return kind, None, linked, project_id
     return None
 
 

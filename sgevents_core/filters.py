@@ -30,7 +30,8 @@ Values: TypeAlias = object
 Where: TypeAlias = Callable[["Event"], object]
 """A condition in code: the event is wanted if it returns something true."""
 
-_ROUTED: Final = ("entity_type", "attribute")
+_ROUTED: Final = frozenset({"entity_type", "attribute"})
+"""The conditions that an event's route decides, besides those on projects given by their ids."""
 """The conditions, besides the type, that an event's route decides."""
 _PLAIN_FILTER: Final = "Give a plain function: a filter is asked, and nothing awaits its answer."
 _Condition: TypeAlias = tuple[str, Callable[["Event"], object]]
@@ -72,6 +73,8 @@ class Match:
     _fits_type: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
     _fits_entity: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
     _fits_attribute: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
+    _fits_project: Callable[[int | None], bool] = field(init=False, repr=False, compare=False)
+    """Whether a project's id fits; any does if a project is given by its name."""
     _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
     _beyond_route: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
     """The conditions that neither the route nor a plugin's code decides."""
@@ -83,7 +86,11 @@ class Match:
         object.__setattr__(self, "_fits_entity", _fits(self.entity_type))
         object.__setattr__(self, "_fits_attribute", _fits(self.attribute))
         object.__setattr__(self, "_conditions", tuple(self._made_conditions()))
-        beyond = [one for one in self._conditions if one[0] not in {*_ROUTED, "where"}]
+        has_names = any(isinstance(one, str) for one in self.project)
+        fits_project = _fits_ids(() if has_names else self.project)
+        object.__setattr__(self, "_fits_project", fits_project)
+        decided_elsewhere = _ROUTED | ({"where"} if has_names else {"where", "project"})
+        beyond = [one for one in self._conditions if one[0] not in decided_elsewhere]
         object.__setattr__(self, "_beyond_route", tuple(beyond))
         object.__setattr__(self, "is_decided_by_route", not beyond and self.where is None)
 
@@ -92,12 +99,13 @@ class Match:
         return self._fits_type(event_type)
 
     def accepts_route(self, route: Route) -> bool:
-        """Return whether the filter can accept events of a type, attribute and entity type."""
-        event_type, attribute, entity_type = route
+        """Return whether the filter can accept events of a route."""
+        event_type, attribute, entity_type, project_id = route
         return (
             self._fits_type(event_type)
             and self._fits_attribute(attribute)
             and self._fits_entity(entity_type)
+            and self._fits_project(project_id)
         )
 
     def accepts(self, event: Event) -> bool:
@@ -318,6 +326,11 @@ def _fits(patterns: tuple[str, ...]) -> Callable[[str | None], bool]:
     expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
     fullmatch = re.compile("|".join(expressions), re.DOTALL).fullmatch
     return lambda text: text is not None and fullmatch(text) is not None
+
+
+def _fits_ids(ids: tuple[object, ...]) -> Callable[[int | None], bool]:
+    """Return a test of whether an id is any of `ids`; without any, each one is."""
+    return frozenset(ids).__contains__ if ids else lambda _id: True
 
 
 def _has_project(projects: tuple[int | str, ...]) -> Callable[[Event], bool]:

@@ -119,6 +119,7 @@ def test_no_row_is_too_strange(row: dict[str, Any]) -> None:
     }
 )
 def test_the_route_is_what_the_attributes_say(row: dict[str, Any]) -> None:
-    """However odd a row is, its route is the event's type, attribute and type of entity."""
+    """However odd a row is, its route is the event's type, attribute, entity type and project."""
     event = Event(row)
-    assert Route.read(route_of(event)) == (event.event_type, event.attribute, event.entity_type)
+    said = (event.event_type, event.attribute, event.entity_type, event.project_id)
+    assert Route.read(route_of(event)) == said

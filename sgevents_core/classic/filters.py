@@ -34,8 +34,8 @@ class ClassicMatch(Match):
         return _ANY in self.by_type or event_type in self.by_type
 
     def accepts_route(self, route: Route) -> bool:
-        """Return whether the callback can want events of a type, attribute and entity type."""
-        event_type, attribute, _ = route
+        """Return whether the callback can want events of a type and attribute."""
+        event_type, attribute, *_ = route
         return self.accepts_type(event_type) and _accepts(self._wanted(event_type), attribute)
 
     def accepts(self, event: Event) -> bool:

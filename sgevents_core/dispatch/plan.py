@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 PlannedCalls: TypeAlias = "tuple[tuple[int, Callback], ...]"
 """Callbacks, each with its index in the plan, in call order."""
 
+RouteValues: TypeAlias = tuple[str, str | None, str | None, int | None]
+"""A route as `route_of` returns it."""
 _TableKey = TypeVar("_TableKey")
-_MAX_TABLE_SIZE: Final = 10_000
+_MAX_TABLE_SIZE: Final = 20_000
 
 
 class Explanation(NamedTuple):
@@ -49,7 +51,7 @@ class Plan:
         """
         return self.by_type[event_type]
 
-    def may_want(self, event_type: str, route: tuple[str, str | None, str | None] | None) -> bool:
+    def may_want(self, event_type: str, route: RouteValues | None) -> bool:
         """Return whether a callback may be called for an event of a type, or of a known route."""
         return bool(self.by_type[event_type] if route is None else self.by_route[route])
 
@@ -72,8 +74,8 @@ class Plan:
             if callback.accepts_type(event_type)
         )
 
-    def _compile_route(self, route_texts: tuple[str, str | None, str | None]) -> PlannedCalls:
-        event_route = Route.read(route_texts)
+    def _compile_route(self, route_values: RouteValues) -> PlannedCalls:
+        event_route = Route.read(route_values)
         return tuple(
             (callback_index, callback)
             for callback_index, callback in self.for_type(event_route[0])

@@ -66,7 +66,7 @@ class Callback:
         return self._fires(event_type) and self.match.accepts_type(event_type)
 
     def accepts_route(self, route: Route) -> bool:
-        """Return whether it can be called for events of a type, attribute and entity type."""
+        """Return whether it can be called for events of a route."""
         return self._fires(route[0]) and self.match.accepts_route(route)
 
     def _fires(self, event_type: str) -> bool:

@@ -76,7 +76,7 @@ class _RowHead(Struct, gc=False):
 
 
 class _Kind(NamedTuple):
-    """What rows have in common whose type, attribute and entity type are the same.
+    """What rows have in common whose type, attribute, entity type and project are the same.
 
     Args:
         event_type: Their event type.
@@ -159,18 +159,15 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
     created_at = _seconds(time_text) if time_text and len(time_text) <= _LONGEST_TIME else None
     entity_link, project_link = row_head.entity, row_head.project
     entity_type = None if entity_link is None else entity_link.type
+    project_id = None if project_link is None else project_link.id
     find_kind = _known_kind if len(row_body) <= _LONGEST_KNOWN else _kind_of
     event_type, route, type_key = find_kind(
-        row_head.event_type, row_head.attribute_name, entity_type
+        row_head.event_type, row_head.attribute_name, entity_type, project_id
     )
     if entity_link is None or type_key is None or entity_link.id is None:
         route, packed_strands = None, _looked_up_strands(row_body, row_head)
     else:
-        packed_strands = pack_linked_strands(
-            row_head.id,
-            type_key + entity_link.id,
-            None if project_link is None else project_link.id,
-        )
+        packed_strands = pack_linked_strands(row_head.id, type_key + entity_link.id, project_id)
     return Row(
         row_head.id,
         created_at or 0,
@@ -182,15 +179,20 @@ def _usual_row(row_body: bytes, row_head: _RowHead, decoded_rows: DecodedRows) -
     )
 
 
-def _kind_of(event_type: str | None, attribute_name: str | None, entity_type: str | None) -> _Kind:
+def _kind_of(
+    event_type: str | None,
+    attribute_name: str | None,
+    entity_type: str | None,
+    project_id: int | None,
+) -> _Kind:
     stored_type = stock_text(event_type or "")
     if entity_type is None or stored_type.endswith("_View"):
         return _Kind(stored_type, None, None)
-    route = said_route(event_type, attribute_name, entity_type)
+    route = said_route(event_type, attribute_name, entity_type, project_id)
     return _Kind(stored_type, route, record_key(entity_type, 0))
 
 
-_known_kind: Final = lru_cache(maxsize=4096)(_kind_of)
+_known_kind: Final = lru_cache(maxsize=16_384)(_kind_of)
 
 
 def _looked_up_strands(row_body: bytes, row_head: _RowHead) -> int:

@@ -10,8 +10,8 @@ from msgspec import Struct
 MOST_ENTRIES_PRUNED: Final = 500
 """Entries removed at once, in a transaction of some milliseconds, while other writers wait."""
 
-Route: TypeAlias = tuple[str, str | None, str | None]
-"""An event's type, attribute and entity type as its row says them: see `events.route_of`."""
+Route: TypeAlias = tuple[str, str | None, str | None, int | None]
+"""An event's type, attribute, entity type and project as its row says: see `events.route_of`."""
 IsWanted: TypeAlias = Callable[[str, Route | None], bool]
 """Says of an event's type, and its route if that is known, whether somebody may want the event."""
 

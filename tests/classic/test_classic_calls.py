@@ -11,7 +11,7 @@ from classic_files import ClassicStudio
 
 from sgevents_core.classic.calls import classic_call
 from sgevents_core.classic.filters import classic_match
-from sgevents_core.events import Event, stock_row_of
+from sgevents_core.events import Event, Route, route_of, stock_row_of
 from sgevents_core.plugins.callback import Callback
 
 ROW: dict[str, Any] = {
@@ -45,8 +45,8 @@ def wants(match_events: object, candidate: Event) -> bool:
     match, _ = classic_match(match_events)
     callback = Callback("p", "c", None, match, print)
     answers = {callback.matches(candidate), callback.why_not(candidate) is None}
-    routed = (candidate.event_type, candidate.attribute, candidate.entity_type)
-    may = match.accepts_route(routed) and match.may_accept_routed(candidate)  # type: ignore[arg-type]  # as a Route
+    routed = Route.read(route_of(candidate))
+    may = match.accepts_route(routed) and match.may_accept_routed(candidate)
     assert answers == {may}
     return may
 

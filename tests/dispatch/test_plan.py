@@ -119,14 +119,22 @@ def test_the_plan_is_a_naive_filter_with_a_memory(
 ATTRIBUTES = [None, "", "sg_status_list", "code", 5]
 LINKS = [None, {"type": "Task", "id": 1}, {"type": "Shot", "id": 2}, {"type": ""}, "Task"]
 METAS = [None, {"entity_type": "Shot", "entity_id": 3}, {"pref": "code"}, {"new_value": "fin"}]
+PROJECTS = [None, {"type": "Project", "id": 65, "name": "Home"}, {"id": 66}, {"id": "65"}, "Home"]
 events = st.builds(
-    lambda event_type, attribute, entity, meta: Event(
-        {"event_type": event_type, "attribute_name": attribute, "entity": entity, "meta": meta}
+    lambda event_type, attribute, entity, meta, project: Event(
+        {
+            "event_type": event_type,
+            "attribute_name": attribute,
+            "entity": entity,
+            "meta": meta,
+            "project": project,
+        }
     ),
     typed,
     st.sampled_from(ATTRIBUTES),
     st.sampled_from(LINKS),
     st.sampled_from(METAS),
+    st.sampled_from(PROJECTS),
 )
 narrow = st.builds(
     callback,
@@ -137,6 +145,7 @@ narrow = st.builds(
         entity_type=st.sampled_from([(), ("Task",), ("S*",), ("Page", "*ot")]),
         attribute=st.sampled_from([(), ("code",), ("sg_*", "code"), ("*",)]),
         new_value=st.sampled_from([(), ("fin",), (None, "fin")]),
+        project=st.sampled_from([(), (), (65,), (66, 67), ("Home",), (66, "Home")]),
     ),
 )
 
@@ -155,18 +164,23 @@ def test_an_event_reaches_those_whose_filter_accepts_it(
 
 
 def test_filters_that_cannot_match_are_not_asked() -> None:
-    """Neither for another attribute nor for another type of entity."""
+    """Neither for another attribute, another type of entity nor another project."""
     plan = Plan(
         [
             callback("on_change", Match(attribute=("sg_status_list",))),
             callback("on_change", Match(attribute=("sg_cut_in",))),
             callback("on_change", Match(entity_type=("Shot",))),
-            callback("on_change", Match(entity_type=("Task",), project=(65,))),
+            callback("on_change", Match(entity_type=("Task",), new_value=("fin",))),
+            callback("on_change", Match(project=(66,))),
+            callback("on_change", Match(project=(65, 66))),
+            callback("on_change", Match(project=(66, "Home"))),
         ]
     )
     row = {"event_type": "Shotgun_Task_Change", "attribute_name": "sg_status_list"}
-    routed = plan.for_event(Event({**row, "entity": {"type": "Task", "id": 1}}))
-    assert [index for index, _ in routed] == [0, 3]
+    event = Event({**row, "entity": {"type": "Task", "id": 1}, "project": {"id": 65}})
+    assert [index for index, _ in plan.for_event(event)] == [0, 3, 5, 6]
+    assert plan.callbacks[5].match.is_decided_by_route
+    assert not plan.callbacks[6].match.is_decided_by_route
 
 
 @given(st.lists(callbacks, max_size=6), typed)

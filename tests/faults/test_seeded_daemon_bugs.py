@@ -37,7 +37,7 @@ from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import DividedLedger
-from sgevents_core.dispatch.plan import Plan, PlannedCalls
+from sgevents_core.dispatch.plan import Plan, PlannedCalls, RouteValues
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.dispatch.worker_executors import WorkerExecutors
@@ -364,8 +364,8 @@ def last_callback_of_a_route_left_out(patch: Patch) -> None:
     """Of several callbacks that want an event, the last is not called."""
     real = Plan._compile_route
 
-    def compile_route(self: Plan, texts: tuple[str, str | None, str | None]) -> PlannedCalls:
-        planned = real(self, texts)
+    def compile_route(self: Plan, route_values: RouteValues) -> PlannedCalls:
+        planned = real(self, route_values)
         return planned[:-1] if len(planned) > 1 else planned
 
     patch.setattr(Plan, "_compile_route", compile_route)

@@ -19,7 +19,7 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.journal_pages import FEWEST_EVENTS
+from sgevents_core.state.sqlite.journal_pages import FEWEST_EVENTS, heads_checksum
 from sgevents_core.state.sqlite.moved_files import read_journal
 
 MANY = range(1, 101)
@@ -88,7 +88,7 @@ def test_rows_and_pages_are_one_sequence(disk_state: Writer, tmp_path: Path) -> 
 
 def test_only_wanted_events_of_a_page_are_read(disk_state: Writer, tmp_path: Path) -> None:
     """By their type and route; where none is wanted, nobody looks at what the page holds."""
-    routes = [("Shot_New", None, "Shot"), ("Shot_Change", "code", "Shot"), None]
+    routes = [("Shot_New", None, "Shot", 65), ("Shot_New", None, "Shot", None), None]
     rows = [replace(event_row(n, f"Kind_{n % 2}"), route=routes[n % 3]) for n in MANY]
     grow(disk_state, rows)
     asked = set()
@@ -106,6 +106,30 @@ def test_only_wanted_events_of_a_page_are_read(disk_state: Writer, tmp_path: Pat
         assert reader.read_wanted(0, 500, lambda *_: False) == ([], 100)
         found, _ = reader.read_wanted(0, 500, is_wanted)
         assert [entry.whole for entry in found] == [False] * 17
+
+
+def test_page_of_a_version_without_projects_is_read(disk_state: Writer, tmp_path: Path) -> None:
+    """Its routes count as not known, so that each event is looked at."""
+    route = ("Shot_New", None, "Shot", 65)
+    grow(disk_state, [replace(event_row(n, "Shot_New"), route=route) for n in MANY])
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        ((last_seq, heads),) = db.execute("SELECT last_seq, heads FROM journal_pages")
+        older_heads = heads.replace(b',"projects":[65]', b"")
+        assert len(older_heads) < len(heads)
+        db.execute(
+            "UPDATE journal_pages SET heads = ?, sum = ?",
+            (older_heads, heads_checksum(last_seq, 1, 1, older_heads)),
+        )
+        db.commit()
+
+    def is_wanted(event_type: str, route: Route | None) -> bool:
+        return event_type == "Shot_New" and route is None
+
+    with closing(open_state(tmp_path).reader()) as reader:
+        found, _ = reader.read_wanted(0, 500, is_wanted)
+    assert [(entry.event_id, entry.whole, entry.route) for entry in found] == [
+        (event_id, True, None) for event_id in MANY
+    ]
 
 
 def test_damaged_page_counts_as_wanted(disk_state: Writer, tmp_path: Path) -> None:

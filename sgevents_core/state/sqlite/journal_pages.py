@@ -34,21 +34,33 @@ class PageHeads(Struct, gc=False):
         era: The era of all.
         ids: Their ids, ascending.
         created: Their `created_at`, in seconds since 1970.
-        kinds: The different types and routes, each once; None for a route that is not known.
+        kinds: The different types, each with the texts of its route, or with None if that is not
+            known.
         kind_numbers: Which of the kinds each event has.
         strands: Their packed strands.
         sizes: The lengths of their bodies, which follow one another.
         sums: The checksums of their bodies.
+        projects: The project in the route of each kind; older versions wrote none.
     """
 
     era: int
     ids: list[int]
     created: list[int]
-    kinds: list[tuple[str, Route | None]]
+    kinds: list[tuple[str, tuple[str, str | None, str | None] | None]]
     kind_numbers: list[int]
     strands: list[int | None]
     sizes: list[int]
     sums: list[int]
+    projects: list[int | None] = []
+
+    def routes(self) -> list[Route | None]:
+        """Return the route of each kind; None if it is not known."""
+        if not self.projects:
+            return [None] * len(self.kinds)
+        return [
+            None if texts is None else (*texts, project_id)
+            for (_, texts), project_id in zip(self.kinds, self.projects, strict=True)
+        ]
 
 
 class StoredPage(NamedTuple):
@@ -127,7 +139,8 @@ def _heads_of(era: int, rows: Sequence[Row]) -> PageHeads:
         ids=[row.id for row in rows],
         created=[row.at for row in rows],
         kind_numbers=[kinds.setdefault((row.event_type, row.route), len(kinds)) for row in rows],
-        kinds=list(kinds),
+        kinds=[(event_type, route and route[:3]) for event_type, route in kinds],
+        projects=[route and route[3] for _, route in kinds],
         strands=[row.strands for row in rows],
         sizes=list(map(len, bodies)),
         sums=list(map(crc32, bodies)),
@@ -179,7 +192,8 @@ class OpenPage:
         if heads is None:
             return [entry for entry in self._recovered if first_seq <= entry.seq <= last_seq]
         are_kinds_wanted = [
-            is_wanted is None or is_wanted(event_type, route) for event_type, route in heads.kinds
+            is_wanted is None or is_wanted(event_type, route)
+            for (event_type, _), route in zip(heads.kinds, heads.routes(), strict=True)
         ]
         if not any(are_kinds_wanted):
             return []
@@ -191,7 +205,7 @@ class OpenPage:
     def _entries_of(
         self, heads: PageHeads, base_seq: int, places: slice, are_kinds_wanted: Sequence[bool]
     ) -> list[Entry]:
-        kinds, bodies, era = heads.kinds, self._bodies, heads.era
+        kinds, routes, bodies, era = heads.kinds, heads.routes(), self._bodies, heads.era
         body_bounds = list(accumulate(heads.sizes, initial=0))
         return [
             Entry(
@@ -205,7 +219,7 @@ class OpenPage:
                 crc32(row_json) == stored_sum,
                 packed_strands,
                 False,
-                kinds[kind_number][1],
+                routes[kind_number],
             )
             for (
                 seq,
