@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.children.channel import ChannelClosed
-from sgevents_core.children.messages import LogRecord
+from sgevents_core.children.log_record import LogRecord
 from sgevents_core.observe.current_call import current_call
 from sgevents_core.observe.log_formats import message_of, own_fields
 

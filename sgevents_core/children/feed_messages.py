@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from sgevents_core.children.messages import LogRecord
+from sgevents_core.children.log_record import LogRecord
 from sgevents_core.site.catching_up import CommittedStep
 from sgevents_core.site.feed_counts import PollKind
 from sgevents_core.site.handing_over import Report, Stint, StintEnded

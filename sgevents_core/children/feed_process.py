@@ -31,7 +31,8 @@ from sgevents_core.children.feed_messages import (
     report_of,
 )
 from sgevents_core.children.launching import child_command
-from sgevents_core.children.messages import LogRecord, pickled_with_secrets
+from sgevents_core.children.log_record import LogRecord
+from sgevents_core.children.messages import pickled_with_secrets
 from sgevents_core.children.received_log import log_received
 from sgevents_core.observe.process_guard import keep_open
 from sgevents_core.readiness import wait_until_readable

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, RaisedError
+from sgevents_core.children.log_record import LogRecord
 from sgevents_core.choices import OnError
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.plugin_status import PluginStatus
@@ -278,24 +279,6 @@ class SiteReport(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_o
     begins: bool = False
     failed: float | None = None
     answered: float | None = None
-
-
-class LogRecord(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
-    """A record that was logged in a child.
-
-    Args:
-        logger: The logger's name.
-        level: Its level, as a number.
-        text: Its message.
-        created: When, in seconds since 1970.
-        fields: Its other fields.
-    """
-
-    logger: str
-    level: int
-    text: str
-    created: float
-    fields: dict[str, Any] = {}
 
 
 ToChild: TypeAlias = (

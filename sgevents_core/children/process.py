@@ -18,10 +18,10 @@ import msgspec
 
 from sgevents_core.children.channel import Channel, ChannelClosed
 from sgevents_core.children.launching import STACK_SIGNAL, Launched
+from sgevents_core.children.log_record import LogRecord
 from sgevents_core.children.messages import (
     PREPARATION,
     End,
-    LogRecord,
     Prepared,
     Reply,
     SiteReport,

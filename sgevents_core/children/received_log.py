@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from sgevents_core.children.messages import LogRecord
+from sgevents_core.children.log_record import LogRecord
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.printed_output import PrintedLines
 from sgevents_core.observe.redaction import Redactor

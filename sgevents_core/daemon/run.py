@@ -40,7 +40,10 @@ SignalOrder: TypeAlias = Literal["stop", "reload"]
 """The order that a signal gives to the main thread."""
 
 TICK_SECONDS: Final = 0.2
-DRAIN_TICK_SECONDS: Final = 0.02
+DRAIN_TICK_SECONDS: Final = 0.01
+"""How long a drain waits between two looks once the feed has all there is..."""
+FEED_TICK_SECONDS: Final = 0.05
+"""... and before that: each look takes time from the lanes."""
 LEAVE_TICK_SECONDS: Final = 0.02
 FEED_TIMEOUT: Final = 2.0
 """Seconds the feed may take to end; a silent site is not waited for, and nothing is lost."""
@@ -183,7 +186,7 @@ class DaemonRun:
 
     def _is_over(self, overdue: OverdueCalls) -> bool:
         """Wait for an order for one tick; return whether the run must end."""
-        signal_order = self._await_order(DRAIN_TICK_SECONDS if self._is_drain else TICK_SECONDS)
+        signal_order = self._await_order(self._tick_seconds())
         if signal_order == "stop":
             return True
         if signal_order == "reload":
@@ -192,6 +195,11 @@ class DaemonRun:
             self._reload_turns.leave_hung(time.monotonic())
         self.is_reloading = self._reload_turns.poll()
         return self.is_reloading or self._has_failed() or (self._is_drain and self._is_drained())
+
+    def _tick_seconds(self) -> float:
+        if not self._is_drain:
+            return TICK_SECONDS
+        return DRAIN_TICK_SECONDS if self._parts.following.is_idle else FEED_TICK_SECONDS
 
     def _await_order(self, seconds: float) -> SignalOrder | None:
         try:
