@@ -67,8 +67,10 @@ def test_broken_link_resets_connections_and_takes_none(
         relays.run(relay.break_off())
         with pytest.raises(ConnectionResetError):
             client.recv(100)
-    refused = socket.create_connection(relay.address, PATIENCE)
-    with refused, pytest.raises(ConnectionResetError):
+    with (
+        pytest.raises(ConnectionResetError),  # while it connects, or soon after
+        socket.create_connection(relay.address, PATIENCE) as refused,
+    ):
         refused.recv(100)
     relays.run(relay.mend(is_forgetful=False))
     with socket.create_connection(relay.address, PATIENCE) as client:

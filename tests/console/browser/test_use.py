@@ -157,4 +157,4 @@ def test_a_chart_shows_its_newest_values(visitor: Visitor, scene: BusyScene) -> 
     """Below it, without a pointer over it, with the unit that fits."""
     visitor.open(f"/sites/{scene.slug}/")
     lag = visitor.page.locator("figure.chart", has_text="Lag of the lanes")
-    expect(lag.locator(".u-legend")).to_contain_text(re.compile(r"lag\W*[\d.]+ (s|ms|min)"))
+    expect(lag.locator(".u-legend")).to_contain_text(re.compile(r"lag\W*[\d.]+ (ms|s|min|h|d)\b"))
