@@ -5,6 +5,7 @@ Time, boots and files belong to a simulated machine; the code that runs on it is
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 import sys
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -22,13 +23,16 @@ from simulated_site import EPOCH, SimulatedSite
 from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch import batch_caller, divided_lane, lane
 from sgevents_core.dispatch import caller as calls
+from sgevents_core.requests import replaying
 from sgevents_core.state import register
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.sqlite import database
+from sgevents_core.state.sqlite import database, sqlite_state  # noqa: F401 - loads all with a clock
 
 CLOCKED = (
     "sgevents_core.calling.",
     "sgevents_core.dispatch.",
+    "sgevents_core.state.call_times",
+    "sgevents_core.state.sqlite.lane_writing",
     "sgevents_core.state.sqlite.requests",
 )
 """Prefixes of the names of modules that read the clock."""
@@ -123,6 +127,15 @@ class Watcher(Protocol):
         """Note that the content of a word is in the ledger."""
 
 
+def _modules_with_a_clock() -> list[ModuleType]:
+    """Return the modules under test that read the real clock."""
+    return [
+        module
+        for name, module in sorted(sys.modules.items())
+        if name.startswith(CLOCKED) and getattr(module, "time", None) is time
+    ]
+
+
 class Machine:
     """A computer with a clock, and at most one process of ours.
 
@@ -181,18 +194,19 @@ class Machine:
             connect=self.connect, Error=sqlite3.Error, Connection=sqlite3.Connection
         )
         with pytest.MonkeyPatch.context() as patch:
-            for name, module in sorted(sys.modules.items()):
-                if name.startswith(CLOCKED) and getattr(module, "time", None) is time:
-                    patch.setattr(module, "time", self)
+            for module in _modules_with_a_clock():
+                patch.setattr(module, "time", self)
             patch.setattr(calls, "random", random.Random(self._seed))
             patch.setattr(batch_caller, "random", random.Random(self._seed))
             patch.setattr(database, "sqlite3", fake)
             patch.setattr(lane, "Register", self._register_class())
             patch.setattr(lane, "LONGEST_SLEEP", 600.0)
+            patch.setattr(replaying, "SLICE_SECONDS", math.inf)  # it goes by the real clock
             patch.setattr(divided_lane, "LONGEST_SLEEP", 600.0)
             patch.setattr(register, "boot_id", lambda: f"boot-{self.boot}")
             patch.setattr(register, "remove_register", self._stepping(register.remove_register))
             yield
+            assert not _modules_with_a_clock(), "one was imported meanwhile, with the real clock"
 
     def _stepping(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def stepping(*args: Any) -> Any:
