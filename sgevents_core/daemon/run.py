@@ -112,6 +112,14 @@ class DaemonRun:
         Raises:
             SgEventsError: The feed or a lane could not continue.
         """
+        gc.freeze()  # what was loaded lasts: no collection has to look through it meanwhile
+        try:
+            self._run_parts(loading_watch)
+        finally:
+            gc.unfreeze()
+        logger.info("Stopped", extra={"action": "daemon.stopped"})
+
+    def _run_parts(self, loading_watch: InterruptingWatch) -> None:
         parts = self._parts
         self._start_parts()
         try:
@@ -121,7 +129,6 @@ class DaemonRun:
         if parts.progress_syncer.error is not None:
             raise parts.progress_syncer.error
         _raise_error(parts, shutdown_error)
-        logger.info("Stopped", extra={"action": "daemon.stopped"})
 
     def _start_parts(self) -> None:
         parts = self._parts
@@ -133,7 +140,6 @@ class DaemonRun:
             extra={"action": "daemon.started"},
         )
         self._presence.look()
-        gc.freeze()  # what was loaded lasts, so that no collection has to look through it
         parts.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
         parts.following.start()
         for thread in (*parts.lane_threads.values(), parts.syncer_thread):

@@ -92,8 +92,8 @@ def test_event_of_a_page_that_no_filter_wants_is_not_decoded(
     house.run()
     kind, field = "Shotgun_Task_Change", "sg_status_list"
     rows = [
-        replace(event_row(1, kind), body=b"{", route=(kind, "code", "Task")),
-        replace(event_row(2, kind, attribute_name=field), route=(kind, field, "Task")),
+        replace(event_row(1, kind), body=b"{", route=(kind, "code", "Task", None)),
+        replace(event_row(2, kind, attribute_name=field), route=(kind, field, "Task", None)),
         event_row(3, kind, attribute_name=field),
     ]
     grow(house.state, rows)
