@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -24,6 +25,9 @@ MOST_PROCESSOR_TIME = 60.0
 
 MOST_DESCRIPTORS: Final = 300
 """Open at the end of all tests: each test closes what it opens."""
+
+LONGEST_END: Final = 5.0
+"""Seconds that a thread may take to end after all tests."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -89,6 +93,10 @@ def _target_of(descriptor_path: Path) -> str:
 
 
 def _waited_for_threads() -> list[str]:
+    gc.collect()  # the threads of a pool that nobody has any more end with it
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(LONGEST_END)
     stacks = sys._current_frames()
     return [
         f"{thread!r}\n" + "".join(traceback.format_stack(stacks[thread.ident]))
