@@ -10,12 +10,11 @@ from sgevents_core.events import Route, route_of
 if TYPE_CHECKING:
     from sgevents_core.events import Event
     from sgevents_core.plugins.callback import Callback
+    from sgevents_core.state import entries
 
 PlannedCalls: TypeAlias = "tuple[tuple[int, Callback], ...]"
 """Callbacks, each with its index in the plan, in call order."""
 
-RouteValues: TypeAlias = tuple[str, str | None, str | None, int | None]
-"""A route as `route_of` returns it."""
 _TableKey = TypeVar("_TableKey")
 _MAX_TABLE_SIZE: Final = 20_000
 
@@ -51,7 +50,7 @@ class Plan:
         """
         return self.by_type[event_type]
 
-    def may_want(self, event_type: str, route: RouteValues | None) -> bool:
+    def may_want(self, event_type: str, route: entries.Route | None) -> bool:
         """Return whether a callback may be called for an event of a type, or of a known route."""
         return bool(self.by_type[event_type] if route is None else self.by_route[route])
 
@@ -74,7 +73,7 @@ class Plan:
             if callback.accepts_type(event_type)
         )
 
-    def _compile_route(self, route_values: RouteValues) -> PlannedCalls:
+    def _compile_route(self, route_values: entries.Route) -> PlannedCalls:
         event_route = Route.read(route_values)
         return tuple(
             (callback_index, callback)

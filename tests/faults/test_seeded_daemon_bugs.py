@@ -37,7 +37,7 @@ from sgevents_core.dispatch.intake import Intake
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import DividedLedger
-from sgevents_core.dispatch.plan import Plan, PlannedCalls, RouteValues
+from sgevents_core.dispatch.plan import Plan, PlannedCalls
 from sgevents_core.dispatch.strand import Strand
 from sgevents_core.dispatch.strand_unit import StrandGate
 from sgevents_core.dispatch.worker_executors import WorkerExecutors
@@ -48,7 +48,7 @@ from sgevents_core.site import ageing
 from sgevents_core.site.health import SiteHealth, Standing
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.state import register
-from sgevents_core.state.entries import Entry, TakenRow
+from sgevents_core.state.entries import Entry, Route, TakenRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
@@ -364,7 +364,7 @@ def last_callback_of_a_route_left_out(patch: Patch) -> None:
     """Of several callbacks that want an event, the last is not called."""
     real = Plan._compile_route
 
-    def compile_route(self: Plan, route_values: RouteValues) -> PlannedCalls:
+    def compile_route(self: Plan, route_values: Route) -> PlannedCalls:
         planned = real(self, route_values)
         return planned[:-1] if len(planned) > 1 else planned
 
